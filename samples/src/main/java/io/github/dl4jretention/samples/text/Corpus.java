@@ -1,0 +1,121 @@
+package io.github.dl4jretention.samples.text;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.EnumMap;
+import java.util.HexFormat;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
+
+/**
+ * The text of the three {@link Domain}s, split by whole source files into parts that share nothing: of every ten files,
+ * in the order of their names, six go to {@link Part#PRETRAIN}, two to {@link Part#FINETUNE}, one to
+ * {@link Part#VALIDATION} and one to {@link Part#TEST}.
+ */
+public final class Corpus {
+
+    /** What a part of the text is for. */
+    public enum Part {
+        /** The base models are pretrained on it. */
+        PRETRAIN,
+        /** The target domain's part is what the models are finetuned on. */
+        FINETUNE,
+        /** For choices (learning rate, coefficient). */
+        VALIDATION,
+        /** For reported figures. */
+        TEST
+    }
+
+    private static final Part[] SPLIT = {
+        Part.PRETRAIN, Part.PRETRAIN, Part.FINETUNE, Part.PRETRAIN, Part.VALIDATION,
+        Part.PRETRAIN, Part.PRETRAIN, Part.FINETUNE, Part.PRETRAIN, Part.TEST
+    };
+
+    private final Map<Domain, Map<Part, byte[]>> text;
+    private final String sha256;
+
+    private Corpus(Map<Domain, Map<Part, byte[]>> text, String sha256) {
+        this.text = text;
+        this.sha256 = sha256;
+    }
+
+    /**
+     * Reads the corpus from the source jars in a folder.
+     *
+     * @param directory where the build has copied the jars
+     * @throws IOException if a jar is missing or unreadable; the message names it and the command that fetches it
+     */
+    public static Corpus read(Path directory) throws IOException {
+        MessageDigest digest = sha256();
+        Map<Domain, Map<Part, byte[]>> text = new EnumMap<>(Domain.class);
+        for (Domain domain : Domain.values()) {
+            Map<Part, ByteArrayOutputStream> parts = new EnumMap<>(Part.class);
+            for (Part part : Part.values()) {
+                parts.put(part, new ByteArrayOutputStream());
+            }
+            int index = 0;
+            for (String jar : domain.jars()) {
+                for (String file : files(domain, directory.resolve(jar)).values()) {
+                    byte[] bytes = file.getBytes(StandardCharsets.UTF_8);
+                    digest.update(bytes);
+                    parts.get(SPLIT[index++ % SPLIT.length]).writeBytes(bytes);
+                }
+            }
+            Map<Part, byte[]> split = new EnumMap<>(Part.class);
+            parts.forEach((part, bytes) -> split.put(part, bytes.toByteArray()));
+            text.put(domain, split);
+        }
+        return new Corpus(text, HexFormat.of().formatHex(digest.digest()));
+    }
+
+    /** The bytes of one part of one domain (UTF-8). */
+    public byte[] text(Domain domain, Part part) {
+        return text.get(domain).get(part).clone();
+    }
+
+    /** SHA-256 of all extracted text, in reading order. */
+    public String sha256Hex() {
+        return sha256;
+    }
+
+    private static Map<String, String> files(Domain domain, Path jar) throws IOException {
+        if (!Files.isReadable(jar)) {
+            throw new IOException("corpus: no readable file " + jar + "; 'mvn -q generate-resources' fetches it");
+        }
+        Map<String, String> files = new TreeMap<>();
+        try (ZipFile zip = new ZipFile(jar.toFile())) {
+            zip.stream().filter(entry -> domain.accepts(entry.getName())).forEach(entry -> {
+                String extracted = domain.extract(string(zip, entry));
+                if (!extracted.isBlank()) {
+                    files.put(entry.getName(), extracted);
+                }
+            });
+        }
+        return files;
+    }
+
+    private static String string(ZipFile zip, ZipEntry entry) {
+        try (InputStream in = zip.getInputStream(entry)) {
+            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static MessageDigest sha256() {
+        try {
+            return MessageDigest.getInstance("SHA-256");
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every Java platform has SHA-256", e);
+        }
+    }
+}

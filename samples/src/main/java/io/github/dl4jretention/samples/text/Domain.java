@@ -1,0 +1,79 @@
+package io.github.dl4jretention.samples.text;
+
+import java.util.List;
+import java.util.function.UnaryOperator;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * The three kinds of text that the sample models are made of, each taken from source jars that Maven resolves: English
+ * prose (the sentences of Javadoc comments), Java code and Scala code (both without their comments).
+ */
+public enum Domain {
+    /** English prose: the Javadoc of Apache Lucene and Apache Commons Math, without tags and markup. */
+    PROSE(List.of("lucene-core-9.12.0-sources.jar", "commons-math3-3.6.1-sources.jar"), ".java", Domain::javadocProse),
+    /** Java code: Guava, without comments. */
+    JAVA(List.of("guava-33.3.1-jre-sources.jar"), ".java", Domain::withoutComments),
+    /** Scala code: the Scala standard library, without comments. */
+    SCALA(List.of("scala-library-2.13.15-sources.jar"), ".scala", Domain::withoutComments);
+
+    private static final Pattern BLOCK_COMMENT = Pattern.compile("/\\*.*?\\*/", Pattern.DOTALL);
+    private static final Pattern LINE_COMMENT = Pattern.compile("(?m)^[ \\t]*//.*\\R");
+    private static final Pattern BLANK_LINES = Pattern.compile("\\R[ \\t]*(?:\\R[ \\t]*)+\\R");
+    private static final Pattern JAVADOC = Pattern.compile("/\\*\\*(.*?)\\*/", Pattern.DOTALL);
+    private static final Pattern COMMENT_MARGIN = Pattern.compile("(?m)^[ \\t]*\\*[ \\t]?");
+    private static final Pattern FIRST_BLOCK_TAG = Pattern.compile("(?s)(?:^|\\R)[ \\t]*@.*");
+    private static final Pattern INLINE_TAG = Pattern.compile("\\{@\\w+\\s+#?([^}]*)}");
+    private static final Pattern MARKUP = Pattern.compile("<[^>]+>");
+    private static final Pattern SPACES = Pattern.compile("[ \\t]*\\R[ \\t]*|[ \\t]{2,}");
+    private static final int SHORTEST_PARAGRAPH = 80;
+
+    private final List<String> jars;
+    private final String suffix;
+    private final UnaryOperator<String> extraction;
+
+    Domain(List<String> jars, String suffix, UnaryOperator<String> extraction) {
+        this.jars = jars;
+        this.suffix = suffix;
+        this.extraction = extraction;
+    }
+
+    /** Names of the source jars, as Maven copies them into the corpus folder. */
+    public List<String> jars() {
+        return jars;
+    }
+
+    /** Whether a jar entry belongs to this domain. */
+    boolean accepts(String entry) {
+        return entry.endsWith(suffix) && !entry.endsWith("package-info.java") && !entry.endsWith("module-info.java");
+    }
+
+    /** This domain's text in one source file; empty if the file has none. */
+    String extract(String source) {
+        return extraction.apply(source);
+    }
+
+    private static String withoutComments(String source) {
+        String code = LINE_COMMENT
+                .matcher(BLOCK_COMMENT.matcher(source).replaceAll(""))
+                .replaceAll("");
+        return BLANK_LINES.matcher(code).replaceAll("\n\n").strip() + "\n\n";
+    }
+
+    private static String javadocProse(String source) {
+        StringBuilder prose = new StringBuilder();
+        Matcher comments = JAVADOC.matcher(source);
+        while (comments.find()) {
+            String text = COMMENT_MARGIN.matcher(comments.group(1)).replaceAll("");
+            text = FIRST_BLOCK_TAG.matcher(text).replaceFirst("");
+            text = INLINE_TAG.matcher(text).replaceAll("$1");
+            text = MARKUP.matcher(text).replaceAll(" ");
+            text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", " ").replace("&amp;", "&");
+            text = SPACES.matcher(text).replaceAll(" ").strip();
+            if (text.length() >= SHORTEST_PARAGRAPH) {
+                prose.append(text).append("\n\n");
+            }
+        }
+        return prose.toString();
+    }
+}
