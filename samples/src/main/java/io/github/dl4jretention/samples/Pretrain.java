@@ -1,21 +1,86 @@
 package io.github.dl4jretention.samples;
-import io.github.dl4jretention.samples.model.*;
-import io.github.dl4jretention.samples.text.*;
-import java.nio.file.*;
+
+import io.github.dl4jretention.samples.console.Console;
+import io.github.dl4jretention.samples.console.Progress;
+import io.github.dl4jretention.samples.model.Checkpoint;
+import io.github.dl4jretention.samples.model.ModelKind;
+import io.github.dl4jretention.samples.model.Provenance;
+import io.github.dl4jretention.samples.text.ByteWindowIterator;
+import io.github.dl4jretention.samples.text.Corpus;
+import io.github.dl4jretention.samples.text.Domain;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.Callable;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.nd4j.linalg.learning.config.*;
-import org.nd4j.linalg.schedule.*;
-public class Pretrain {
-  public static void main(String[] a) throws Exception {
-    Corpus c = Corpus.read(Path.of(a[0]));
-    for (Domain d : Domain.values()) for (Corpus.Part p : Corpus.Part.values()) System.out.println(d+" "+p+" "+c.text(d,p).length);
-    System.out.println(c.sha256Hex());
-    System.out.println(new String(c.text(Domain.PROSE, Corpus.Part.TEST),0,1200)); System.out.println(new String(c.text(Domain.SCALA, Corpus.Part.TEST),0,600));
-    int steps=Integer.parseInt(a[2]); int mb=Integer.parseInt(a[3]);
-    MultiLayerNetwork n = ModelKind.valueOf(a[1]).create(new Adam(new PolySchedule(ScheduleType.ITERATION, 1e-3, 1.0, steps+1)), 7);
-    System.out.println(n.summary());
-    var it = ByteWindowIterator.training(mb, 64, steps, 7, c.text(Domain.PROSE, Corpus.Part.PRETRAIN), c.text(Domain.JAVA, Corpus.Part.PRETRAIN), c.text(Domain.SCALA, Corpus.Part.PRETRAIN));
-    long t=System.nanoTime();
-    while(it.hasNext()) { n.fit(it.next()); if (n.getIterationCount()%10==0) { System.out.printf("%d %.4f %.1f ms%n", n.getIterationCount(), n.score()/64, (System.nanoTime()-t)/1e7); t=System.nanoTime(); } }
-  }
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.schedule.PolySchedule;
+import org.nd4j.linalg.schedule.ScheduleType;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** Pretrains a sample model on equal shares of the three domains and saves it with its provenance. */
+@Command(
+        name = "pretrain",
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
+        description = "Pretrains a byte-level language model on prose, Java and Scala.")
+public final class Pretrain implements Callable<Integer> {
+
+    @Option(names = "--kind", description = "One of: ${COMPLETION-CANDIDATES}.")
+    private ModelKind kind = ModelKind.TRANSFORMER;
+
+    @Option(names = "--steps", description = "Minibatches.")
+    private int steps = 2000;
+
+    @Option(names = "--batch", description = "Sequences of a minibatch, shared by the three domains.")
+    private int batch = 33;
+
+    @Option(names = "--learning-rate", description = "Adam's first learning rate; it falls linearly to zero.")
+    private double learningRate = 2e-3;
+
+    @Option(names = "--seed", description = "Seed of the weights and of the batches.")
+    private long seed = 20240601;
+
+    @Option(names = "--corpus", description = "Folder of the source jars.")
+    private Path corpusDirectory = Path.of("samples", "target", "corpus");
+
+    @Option(names = "--out", description = "Folder for the checkpoint.")
+    private Path out = Path.of("samples", "target", "checkpoints");
+
+    /** @param args see {@code --help} */
+    public static void main(String[] args) {
+        Console.prepare(1);
+        System.exit(new CommandLine(new Pretrain()).execute(args));
+    }
+
+    @Override
+    public Integer call() throws Exception {
+        Corpus corpus = Corpus.read(corpusDirectory);
+        byte[][] texts = Arrays.stream(Domain.values())
+                .map(domain -> corpus.text(domain, Corpus.Part.PRETRAIN))
+                .toArray(byte[][]::new);
+        Adam updater = new Adam(new PolySchedule(ScheduleType.ITERATION, learningRate, 1.0, steps + 1));
+        MultiLayerNetwork network = kind.create(updater, seed);
+        ByteWindowIterator batches = ByteWindowIterator.training(batch, ModelKind.CONTEXT, steps, seed, texts);
+        try (Progress progress = new Progress("pretrain " + kind.label(), steps)) {
+            while (batches.hasNext()) {
+                network.fit(batches.next());
+                progress.step(() -> "%.3f nats per byte".formatted(network.score() / ModelKind.CONTEXT));
+            }
+        }
+        List<String> jars = Arrays.stream(Domain.values())
+                .flatMap(domain -> domain.jars().stream())
+                .toList();
+        String command = "pretrain --kind %s --steps %d --batch %d --learning-rate %s --seed %d"
+                .formatted(kind, steps, batch, learningRate, seed);
+        Path file = out.resolve(kind.label() + ".zip");
+        Checkpoint.save(
+                network,
+                Provenance.ofPretraining(kind, command, seed, steps, batch, learningRate, jars, corpus.sha256Hex()),
+                file);
+        System.out.println("wrote " + file);
+        return CommandLine.ExitCode.OK;
+    }
 }

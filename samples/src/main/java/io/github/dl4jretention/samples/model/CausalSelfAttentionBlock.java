@@ -88,9 +88,8 @@ public final class CausalSelfAttentionBlock extends SequenceSameDiffLayer {
         SDVariable value = splitHeads(normal.mmul(params.get("value")), time);
         double scale = 1.0 / Math.sqrt((double) getSize() / heads);
         SDVariable scores = sd.mmul(query, key, false, true, false).mul(scale).add(causalMask(sd, rows, time));
-        SDVariable mixed = sd.mmul(sd.nn.softmax(scores, -1), value)
-                .permute(0, 2, 1, 3)
-                .reshape(-1, getSize());
+        SDVariable mixed =
+                sd.mmul(sd.nn.softmax(scores, -1), value).permute(0, 2, 1, 3).reshape(-1, getSize());
         SDVariable attended = rows.add(mixed.mmul(params.get("projection")));
 
         SDVariable second = norm(sd, attended, params.get("feedForwardGain"), params.get("feedForwardBias"));

@@ -61,10 +61,16 @@ public final class PositionEmbeddingLayer extends SequenceSameDiffLayer {
 
     @Override
     protected SDVariable defineRows(SameDiff sd, SDVariable rows, long time, Map<String, SDVariable> params) {
-        // A product with the first rows of the identity selects the positions and has a gradient, where a slice has none.
-        SDVariable first = sd.constant("first", Nd4j.eye(context).get(
-                org.nd4j.linalg.indexing.NDArrayIndex.interval(0, time),
-                org.nd4j.linalg.indexing.NDArrayIndex.all()).castTo(rows.dataType()).dup());
+        // A product with the first rows of the identity selects the positions and has a gradient, where a slice has
+        // none.
+        SDVariable first = sd.constant(
+                "first",
+                Nd4j.eye(context)
+                        .get(
+                                org.nd4j.linalg.indexing.NDArrayIndex.interval(0, time),
+                                org.nd4j.linalg.indexing.NDArrayIndex.all())
+                        .castTo(rows.dataType())
+                        .dup());
         SDVariable positions = first.mmul(params.get("positions")).reshape(1, time, getSize());
         return rows.reshape(-1, time, getSize()).add(positions).reshape(-1, getSize());
     }

@@ -86,7 +86,8 @@ public final class ByteWindowIterator implements DataSetIterator {
             }
         }
         next++;
-        DataSet dataSet = new DataSet(Nd4j.createFromArray(features).reshape(batch, 1, length),
+        DataSet dataSet = new DataSet(
+                Nd4j.createFromArray(features).reshape(batch, 1, length),
                 Nd4j.createFromArray(oneHot).reshape(batch, VOCABULARY, length));
         if (preProcessor != null) {
             preProcessor.preProcess(dataSet);

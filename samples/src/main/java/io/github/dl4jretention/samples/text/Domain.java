@@ -68,7 +68,10 @@ public enum Domain {
             text = FIRST_BLOCK_TAG.matcher(text).replaceFirst("");
             text = INLINE_TAG.matcher(text).replaceAll("$1");
             text = MARKUP.matcher(text).replaceAll(" ");
-            text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", " ").replace("&amp;", "&");
+            text = text.replace("&lt;", "<")
+                    .replace("&gt;", ">")
+                    .replace("&nbsp;", " ")
+                    .replace("&amp;", "&");
             text = SPACES.matcher(text).replaceAll(" ").strip();
             if (text.length() >= SHORTEST_PARAGRAPH) {
                 prose.append(text).append("\n\n");

@@ -1,0 +1,62 @@
+package io.github.dl4jretention.samples.console;
+
+import java.util.function.Supplier;
+import me.tongfei.progressbar.ConsoleProgressBarConsumer;
+import me.tongfei.progressbar.ProgressBar;
+import me.tongfei.progressbar.ProgressBarBuilder;
+import me.tongfei.progressbar.ProgressBarStyle;
+
+/** Progress of one task: a bar on a terminal, a plain line every tenth of the way elsewhere. */
+public final class Progress implements AutoCloseable {
+
+    private static final int PLAIN_LINES = 10;
+
+    private final String task;
+    private final long total;
+    private final ProgressBar bar;
+    private final long started = System.nanoTime();
+    private long done;
+
+    /**
+     * @param task  what is done, for the reader
+     * @param total number of steps
+     */
+    public Progress(String task, long total) {
+        this.task = task;
+        this.total = total;
+        this.bar = System.console() == null
+                ? null
+                : new ProgressBarBuilder()
+                        .setTaskName(task)
+                        .setInitialMax(total)
+                        .setStyle(ProgressBarStyle.ASCII)
+                        .setUpdateIntervalMillis(500)
+                        .setConsumer(new ConsoleProgressBarConsumer(System.err))
+                        .build();
+    }
+
+    /**
+     * One more step is done.
+     *
+     * @param message how it goes, asked for only when it is shown
+     */
+    public void step(Supplier<String> message) {
+        done++;
+        if (bar != null) {
+            bar.setExtraMessage(message.get());
+            bar.step();
+        } else if (done * PLAIN_LINES / total != (done - 1) * PLAIN_LINES / total) {
+            double seconds = (System.nanoTime() - started) / 1e9;
+            System.err.printf(
+                    "%s: %d of %d, %.0f s, %.0f s left, %s%n",
+                    task, done, total, seconds, seconds / done * (total - done), message.get());
+        }
+    }
+
+    @Override
+    public void close() {
+        if (bar != null) {
+            bar.close();
+        }
+    }
+}
