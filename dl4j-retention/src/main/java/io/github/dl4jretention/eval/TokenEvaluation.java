@@ -1,0 +1,58 @@
+package io.github.dl4jretention.eval;
+
+import io.github.dl4jretention.teacher.Teacher;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.ops.transforms.Transforms;
+
+/**
+ * How well a language model predicts a text and how far it is from its teacher there, in nats per unmasked token,
+ * computed in log space.
+ *
+ * @param crossEntropy mean of {@code -log p(label)}
+ * @param divergence   mean of {@code KL(p0 || p)}, p0 the teacher's distribution
+ * @param tokens       number of unmasked tokens
+ */
+public record TokenEvaluation(double crossEntropy, double divergence, double tokens) {
+
+    /**
+     * Evaluates a network on all batches; the iterator is reset first.
+     *
+     * @param network  a network that ends in softmax cross-entropy; detach a student first
+     * @param teacher  what the divergence is measured from
+     * @param iterator batches with one-hot labels {@code [batch, classes, time]} or {@code [batch, classes]}, masks of 0
+     *     and 1
+     */
+    public static TokenEvaluation of(MultiLayerNetwork network, Teacher teacher, DataSetIterator iterator) {
+        Teacher student = Teacher.of(network);
+        double crossEntropy = 0;
+        double divergence = 0;
+        double tokens = 0;
+        iterator.reset();
+        while (iterator.hasNext()) {
+            DataSet batch = iterator.next();
+            INDArray p = student.logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArray());
+            INDArray p0 = teacher.logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArray());
+            INDArray mask = batch.getLabelsMaskArray();
+            int axis = student.classAxis();
+            crossEntropy -= sum(batch.getLabels().mul(p).sum(axis), mask);
+            divergence += sum(Transforms.exp(p0).mul(p0.sub(p)).sum(axis), mask);
+            tokens += mask == null
+                    ? (double) p.length() / student.vocabulary()
+                    : mask.sumNumber().doubleValue();
+        }
+        return new TokenEvaluation(crossEntropy / tokens, divergence / tokens, tokens);
+    }
+
+    /** {@code exp(crossEntropy)}. */
+    public double perplexity() {
+        return Math.exp(crossEntropy);
+    }
+
+    private static double sum(INDArray tokens, INDArray mask) {
+        INDArray counted = mask == null ? tokens : tokens.mul(mask.reshape(tokens.shape()));
+        return counted.sumNumber().doubleValue();
+    }
+}

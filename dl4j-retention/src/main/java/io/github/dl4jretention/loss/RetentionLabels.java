@@ -1,0 +1,110 @@
+package io.github.dl4jretention.loss;
+
+import java.util.Arrays;
+import java.util.Map;
+import java.util.Optional;
+import org.nd4j.linalg.api.buffer.DataBuffer;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.shade.guava.collect.MapMaker;
+
+/**
+ * Packs labels and the teacher's log-probabilities into the one array that an output layer sees. Axes are those of the
+ * labels: {@code [batch, classes]}, {@code [batch, classes, time]} or, for NWC networks, {@code [batch, time, classes]};
+ * only the class axis grows, see {@link LabelKind}.
+ *
+ * <p>A packed array, and every view of it, is known by the teacher that made it for as long as it lives in this JVM; a
+ * copy is not.
+ */
+public final class RetentionLabels {
+
+    /** Weak keys compare by identity, so that a buffer is forgotten with its array. */
+    private static final Map<DataBuffer, String> TEACHERS =
+            new MapMaker().weakKeys().makeMap();
+
+    private RetentionLabels() {}
+
+    /**
+     * Packs one minibatch. One-hot labels become class ids; labels that are not exactly one-hot stay distributions.
+     *
+     * @param labels    class ids (class axis of size 1) or distributions (size V)
+     * @param teacher   the teacher's log-probabilities, of V classes; the other axes are those of the labels
+     * @param classAxis 1, or 2 for {@code [batch, time, classes]}
+     * @param identity  the teacher's SHA-256
+     * @return a new array of the teacher's data type
+     * @throws IllegalArgumentException if the shapes do not fit; the message gives both
+     */
+    public static INDArray pack(INDArray labels, INDArray teacher, int classAxis, String identity) {
+        long vocabulary = teacher.size(classAxis);
+        requireSameTokens(labels, teacher, classAxis);
+        long size = labels.size(classAxis);
+        if (size != 1 && size != vocabulary) {
+            throw new IllegalArgumentException(
+                    "labels: expected class ids (class axis of size 1) or distributions over "
+                            + "the teacher's vocabulary (size " + vocabulary + "), got labels of shape "
+                            + Arrays.toString(labels.shape()) + " and teacher output of shape "
+                            + Arrays.toString(teacher.shape()));
+        }
+        INDArray target = size == vocabulary && isOneHot(labels, classAxis) ? Nd4j.argMax(labels, classAxis) : labels;
+        if (target != labels) {
+            long[] shape = labels.shape().clone();
+            shape[classAxis] = 1;
+            target = target.reshape(shape);
+        }
+        INDArray packed = Nd4j.concat(classAxis, target.castTo(teacher.dataType()), teacher);
+        TEACHERS.put(root(packed), identity);
+        return packed;
+    }
+
+    /** The teacher whose log-probabilities these labels carry, if it is known. */
+    static Optional<String> teacherOf(INDArray labels) {
+        return Optional.ofNullable(TEACHERS.get(root(labels)));
+    }
+
+    /** The array as rows {@code [tokens, classes]}, in the order time, then batch; a view where the layout allows it. */
+    static INDArray rows(INDArray array, int classAxis) {
+        if (array.rank() == 2) {
+            return array;
+        }
+        INDArray ordered = classAxis == 2 ? array.permute(1, 0, 2) : array.permute(2, 0, 1);
+        return ordered.reshape('c', ordered.size(0) * ordered.size(1), ordered.size(2));
+    }
+
+    /** The inverse of {@link #rows}: a view of shape {@code like}, but for the class axis. */
+    static INDArray fromRows(INDArray rows, INDArray like, int classAxis) {
+        if (like.rank() == 2) {
+            return rows;
+        }
+        long time = like.size(classAxis == 2 ? 1 : 2);
+        INDArray ordered = rows.reshape('c', time, like.size(0), rows.size(1));
+        return classAxis == 2 ? ordered.permute(1, 0, 2) : ordered.permute(1, 2, 0);
+    }
+
+    private static boolean isOneHot(INDArray labels, int classAxis) {
+        INDArray sums = labels.sum(classAxis);
+        INDArray maxima = labels.max(classAxis);
+        return sums.minNumber().doubleValue() == 1
+                && sums.maxNumber().doubleValue() == 1
+                && maxima.minNumber().doubleValue() == 1
+                && maxima.maxNumber().doubleValue() == 1
+                && labels.minNumber().doubleValue() == 0;
+    }
+
+    private static void requireSameTokens(INDArray labels, INDArray teacher, int classAxis) {
+        boolean same = labels.rank() == teacher.rank();
+        for (int axis = 0; same && axis < labels.rank(); axis++) {
+            same = axis == classAxis || labels.size(axis) == teacher.size(axis);
+        }
+        if (!same) {
+            throw new IllegalArgumentException(
+                    "labels: expected one label for every token of the teacher's output, got "
+                            + "labels of shape " + Arrays.toString(labels.shape()) + " and teacher output of shape "
+                            + Arrays.toString(teacher.shape()));
+        }
+    }
+
+    private static DataBuffer root(INDArray array) {
+        DataBuffer buffer = array.data();
+        return buffer.originalDataBuffer() == null ? buffer : buffer.originalDataBuffer();
+    }
+}

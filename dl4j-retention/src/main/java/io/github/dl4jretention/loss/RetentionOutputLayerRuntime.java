@@ -1,0 +1,344 @@
+package io.github.dl4jretention.loss;
+
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.deeplearning4j.nn.api.MaskState;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.gradient.DefaultGradient;
+import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.layers.samediff.DL4JSameDiffMemoryMgr;
+import org.deeplearning4j.nn.layers.samediff.SameDiffOutputLayer;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.autodiff.samediff.SDVariable;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.autodiff.samediff.api.OutAndGrad;
+import org.nd4j.autodiff.samediff.array.SingleThreadArrayHolder;
+import org.nd4j.autodiff.samediff.internal.InferenceSession;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.regularization.Regularization;
+import org.nd4j.linalg.ops.transforms.Transforms;
+
+/**
+ * The working part of {@link RetentionOutputLayer}. DL4J's own runtime of SameDiff output layers knows no masks, gives
+ * no scores of single examples, divides the regularisation by the batch and ignores setParam; this one does as stock
+ * output layers do.
+ */
+public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
+
+    private static final long serialVersionUID = 1L;
+    private static final String GRADIENT = "grad";
+
+    private final transient Map<LabelKind, SameDiff> graphs = new EnumMap<>(LabelKind.class);
+    private INDArray featureMask;
+    private TokenLoss current;
+    private TokenLoss last;
+    private double score;
+    private Gradient gradient;
+
+    RetentionOutputLayerRuntime(NeuralNetConfiguration conf, DataType dataType) {
+        super(conf, dataType);
+    }
+
+    /** The loss of the last minibatch that was scored or trained on; null before the first. */
+    public TokenLoss lastTokenLoss() {
+        return last;
+    }
+
+    @Override
+    public RetentionOutputLayer layerConf() {
+        return (RetentionOutputLayer) super.layerConf();
+    }
+
+    @Override
+    public void setInput(INDArray input, LayerWorkspaceMgr workspaceMgr) {
+        super.setInput(input, workspaceMgr);
+        current = null;
+    }
+
+    @Override
+    public void setLabels(INDArray labels) {
+        super.setLabels(labels);
+        current = null;
+    }
+
+    @Override
+    public void setMaskArray(INDArray maskArray) {
+        super.setMaskArray(maskArray);
+        if (maskArray == null) {
+            featureMask = null;
+        }
+        current = null;
+    }
+
+    @Override
+    public Pair<INDArray, MaskState> feedForwardMaskArray(INDArray mask, MaskState state, int minibatchSize) {
+        featureMask = mask;
+        current = null;
+        return new Pair<>(mask, state);
+    }
+
+    /** As in stock layers: a features mask masks the loss of {@code [batch, nIn]} input, not that of sequences. */
+    private INDArray mask() {
+        return maskArray == null && input.rank() == 2 ? featureMask : maskArray;
+    }
+
+    @Override
+    public INDArray activate(boolean training, LayerWorkspaceMgr workspaceMgr) {
+        assertInputSet(false);
+        requireRank();
+        applyDropOutIfNecessary(training, workspaceMgr);
+        int classAxis = layerConf().classAxis();
+        INDArray logits = RetentionLabels.rows(input.castTo(dataType), classAxis)
+                .mmul(getParam(DefaultParamInitializer.WEIGHT_KEY));
+        if (layerConf().hasBias()) {
+            logits.addiRowVector(getParam(DefaultParamInitializer.BIAS_KEY));
+        }
+        INDArray probabilities = Transforms.softmax(logits, false);
+        if (mask() != null) {
+            INDArray columns = mask().rank() == 2 ? mask().permute(1, 0) : mask();
+            probabilities.muliColumnVector(columns.castTo(dataType).reshape('c', probabilities.size(0), 1));
+        }
+        return workspaceMgr.dup(ArrayType.ACTIVATIONS, RetentionLabels.fromRows(probabilities, input, classAxis));
+    }
+
+    @Override
+    public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaceMgr) {
+        assertInputSet(true);
+        requireLabels();
+        requireSameTeacher();
+        applyDropOutIfNecessary(true, workspaceMgr);
+        int classAxis = layerConf().classAxis();
+        TokenRows rows = tokenRows();
+        SameDiff sd = graph(rows.kind());
+        InferenceSession session = session(sd.getFunction(GRADIENT));
+        session.setMmgr(memory(workspaceMgr, ArrayType.BP_WORKING_MEM, ArrayType.ACTIVATION_GRAD));
+
+        List<String> wanted = new ArrayList<>(paramTable.keySet());
+        wanted.add(INPUT_KEY);
+        OutAndGrad result = sd.calculateGradientsAndOutputs(placeholders(rows), outputs(rows.kind()), wanted);
+        gradient = new DefaultGradient();
+        for (String name : paramTable.keySet()) {
+            INDArray view = gradTable.get(name);
+            view.assign(result.getGradients().get(name));
+            gradient.gradientForVariable().put(name, view);
+        }
+        current = tokenLoss(rows, result.getOutputs());
+        last = current;
+        INDArray back = workspaceMgr.dup(
+                ArrayType.ACTIVATION_GRAD,
+                RetentionLabels.fromRows(result.getGradients().get(INPUT_KEY), input, classAxis));
+        release(sd);
+        return new Pair<>(gradient, backpropDropOutIfPresent(back));
+    }
+
+    @Override
+    public double computeScore(double fullNetRegTerm, boolean training, LayerWorkspaceMgr workspaceMgr) {
+        if (current == null) {
+            requireLabels();
+            applyDropOutIfNecessary(training, workspaceMgr);
+            TokenRows rows = tokenRows();
+            current = tokenLoss(rows, forward(rows));
+            last = current;
+        }
+        double loss = current.sum();
+        score = (conf().isMiniBatch() ? loss / getInputMiniBatchSize() : loss) + fullNetRegTerm;
+        return score;
+    }
+
+    /** The loss of each example, summed over its unmasked tokens, {@code [batch, 1]}. */
+    @Override
+    public INDArray computeScoreForExamples(double fullNetRegTerm, LayerWorkspaceMgr workspaceMgr) {
+        requireLabels();
+        TokenRows rows = tokenRows();
+        Map<String, INDArray> losses = forward(rows);
+        INDArray tokens = losses.get(RetentionOutputLayer.CROSS_ENTROPY).dup();
+        if (rows.kind().hasTeacher()) {
+            tokens.addi(losses.get(RetentionOutputLayer.DIVERGENCE).mul(factor()));
+        }
+        tokens.muli(rows.weights());
+        INDArray examples = tokens.reshape('c', tokens.length() / input.size(0), input.size(0))
+                .sum(0)
+                .reshape(input.size(0), 1)
+                .addi(fullNetRegTerm);
+        return workspaceMgr.leverageTo(ArrayType.ACTIVATIONS, examples);
+    }
+
+    @Override
+    public double calcRegularizationScore(boolean backpropParamsOnly) {
+        double sum = 0;
+        for (Map.Entry<String, INDArray> parameter : paramTable.entrySet()) {
+            List<Regularization> terms = layerConf().getRegularizationByParam(parameter.getKey());
+            for (Regularization term : terms == null ? List.<Regularization>of() : terms) {
+                sum += term.score(parameter.getValue(), getIterationCount(), getEpochCount());
+            }
+        }
+        return sum;
+    }
+
+    @Override
+    public double score() {
+        return score;
+    }
+
+    @Override
+    public Gradient gradient() {
+        return gradient;
+    }
+
+    @Override
+    public void setParam(String key, INDArray value) {
+        super.setParam(key, value);
+        paramTable.get(key).assign(value);
+    }
+
+    @Override
+    public void setParams(INDArray values) {
+        params.assign(values.reshape(params.shape()));
+    }
+
+    @Override
+    public void clear() {
+        super.clear();
+        setLabels(null);
+        featureMask = null;
+    }
+
+    private TokenRows tokenRows() {
+        requireRank();
+        return TokenRows.of(
+                input, getLabels(), mask(), layerConf().getNOut(), layerConf().classAxis(), lossType());
+    }
+
+    private void requireRank() {
+        if (input.rank() != 2 && input.rank() != 3) {
+            throw new IllegalArgumentException("input: expected rank 2 or 3, got shape "
+                    + java.util.Arrays.toString(input.shape()) + " " + layerId());
+        }
+    }
+
+    private void requireLabels() {
+        if (getLabels() == null) {
+            throw new IllegalStateException("labels: none were set, the loss needs them " + layerId());
+        }
+    }
+
+    private void requireSameTeacher() {
+        RetentionLabels.teacherOf(getLabels()).ifPresent(met -> {
+            String expected = layerConf().getTeacher();
+            if (expected == null) {
+                layerConf().setTeacher(met);
+            } else if (!expected.equals(met)) {
+                throw new IllegalStateException("teacher: this student belongs to teacher " + expected
+                        + " (SHA-256), but the labels come from teacher " + met
+                        + "; training on with another teacher would forget what it retains");
+            }
+        });
+    }
+
+    /** HALF has too few bits for a sum over a vocabulary. */
+    private DataType lossType() {
+        return dataType == DataType.HALF ? DataType.FLOAT : dataType;
+    }
+
+    private double factor() {
+        RetentionConfiguration retention = layerConf().getRetention();
+        return retention.getCoefficient() * retention.getTemperature() * retention.getTemperature();
+    }
+
+    private Map<String, INDArray> placeholders(TokenRows rows) {
+        Map<String, INDArray> values = new HashMap<>();
+        values.put(
+                INPUT_KEY,
+                RetentionLabels.rows(input.castTo(dataType), layerConf().classAxis()));
+        values.put(LABELS_KEY, rows.labels());
+        values.put(RetentionOutputLayer.WEIGHTS, rows.weights());
+        if (rows.kind().hasTeacher()) {
+            values.put(RetentionOutputLayer.FACTOR, Nd4j.scalar(lossType(), factor()));
+        }
+        return values;
+    }
+
+    private static List<String> outputs(LabelKind kind) {
+        return kind.hasTeacher()
+                ? List.of(RetentionOutputLayer.CROSS_ENTROPY, RetentionOutputLayer.DIVERGENCE)
+                : List.of(RetentionOutputLayer.CROSS_ENTROPY);
+    }
+
+    /** Scores are few and small: they are computed outside of workspaces. */
+    private Map<String, INDArray> forward(TokenRows rows) {
+        SameDiff sd = graph(rows.kind());
+        session(sd).setMmgr(new DL4JSameDiffMemoryMgr(null, null, null, null));
+        Map<String, INDArray> losses = sd.output(placeholders(rows), outputs(rows.kind()));
+        release(sd);
+        return losses;
+    }
+
+    private TokenLoss tokenLoss(TokenRows rows, Map<String, INDArray> losses) {
+        INDArray crossEntropy = losses.get(RetentionOutputLayer.CROSS_ENTROPY);
+        boolean taught = rows.kind().hasTeacher();
+        return new TokenLoss(
+                weightedSum(crossEntropy, rows.weights()),
+                taught ? weightedSum(losses.get(RetentionOutputLayer.DIVERGENCE), rows.weights()) : Double.NaN,
+                taught ? factor() : 0,
+                weightedSum(null, rows.weights()));
+    }
+
+    /** In double, so that the sum over many tokens adds no rounding of its own. */
+    private static double weightedSum(INDArray tokens, INDArray weights) {
+        double[] weight = weights.reshape(weights.length()).toDoubleVector();
+        double[] value = tokens == null ? null : tokens.reshape(tokens.length()).toDoubleVector();
+        double sum = 0;
+        for (int i = 0; i < weight.length; i++) {
+            sum += value == null ? weight[i] : weight[i] * value[i];
+        }
+        return sum;
+    }
+
+    private SameDiff graph(LabelKind kind) {
+        return graphs.computeIfAbsent(kind, this::define);
+    }
+
+    private SameDiff define(LabelKind kind) {
+        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+            RetentionOutputLayer layer = layerConf();
+            SameDiff sd = SameDiff.create();
+            sd.setArrayHolders(new SingleThreadArrayHolder(), new SingleThreadArrayHolder(), false);
+            SDVariable rows = sd.placeHolder(INPUT_KEY, dataType, -1, layer.getNIn());
+            SDVariable labelRows = sd.placeHolder(LABELS_KEY, lossType(), -1, kind.size(layer.getNOut()));
+            Map<String, SDVariable> variables = new HashMap<>();
+            paramTable.forEach((name, array) -> variables.put(name, sd.var(name, dataType, array.shape())));
+            layer.defineLayer(sd, rows, labelRows, variables);
+            paramTable.forEach((name, array) -> sd.associateArrayWithVariable(array, sd.getVariable(name)));
+            SameDiffMessages.createGradFunctionQuietly(sd, INPUT_KEY);
+            return sd;
+        }
+    }
+
+    private static InferenceSession session(SameDiff sd) {
+        return sd.getSessions().computeIfAbsent(Thread.currentThread().getId(), thread -> SameDiff.getInferenceFactory()
+                .create(sd));
+    }
+
+    private static DL4JSameDiffMemoryMgr memory(LayerWorkspaceMgr workspaceMgr, ArrayType working, ArrayType output) {
+        return new DL4JSameDiffMemoryMgr(
+                workspaceMgr.getWorkspaceName(working),
+                workspaceMgr.getWorkspaceName(output),
+                workspaceMgr.getConfiguration(working),
+                workspaceMgr.getConfiguration(output));
+    }
+
+    /** No array of a closed workspace may stay reachable. */
+    private static void release(SameDiff sd) {
+        sd.clearPlaceholders(true);
+        sd.clearOpInputs();
+    }
+}

@@ -1,0 +1,109 @@
+package io.github.dl4jretention.teacher;
+
+import io.github.dl4jretention.loss.RetentionLabels;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.api.DataSetPreProcessor;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+
+/**
+ * A training iterator whose labels carry the teacher's log-probabilities for the same features, as
+ * {@link io.github.dl4jretention.loss.RetentionOutputLayer} takes them. Features and masks pass through untouched.
+ *
+ * <p>Asynchronous prefetching is declined: in M2.1 an error on the prefetch thread leaves {@code fit} waiting forever.
+ */
+public final class TeacherIterator implements DataSetIterator {
+
+    private static final long serialVersionUID = 1L;
+
+    private final DataSetIterator iterator;
+    private final transient Teacher teacher;
+
+    /**
+     * @param iterator batches whose labels are one-hot, distributions, or class ids
+     * @param teacher  asked for every batch
+     */
+    public TeacherIterator(DataSetIterator iterator, Teacher teacher) {
+        this.iterator = Objects.requireNonNull(iterator, "iterator");
+        this.teacher = Objects.requireNonNull(teacher, "teacher");
+    }
+
+    @Override
+    public DataSet next() {
+        return withTeacher(iterator.next());
+    }
+
+    @Override
+    public DataSet next(int num) {
+        return withTeacher(iterator.next(num));
+    }
+
+    private DataSet withTeacher(DataSet plain) {
+        if (plain.getLabels() == null) {
+            throw new IllegalArgumentException("labels: the batch has none; features have shape "
+                    + Arrays.toString(plain.getFeatures().shape()));
+        }
+        INDArray logProbabilities = teacher.logProbabilities(plain.getFeatures(), plain.getFeaturesMaskArray());
+        INDArray packed =
+                RetentionLabels.pack(plain.getLabels(), logProbabilities, teacher.classAxis(), teacher.sha256());
+        DataSet taught =
+                new DataSet(plain.getFeatures(), packed, plain.getFeaturesMaskArray(), plain.getLabelsMaskArray());
+        taught.setExampleMetaData(plain.getExampleMetaData());
+        return taught;
+    }
+
+    @Override
+    public boolean hasNext() {
+        return iterator.hasNext();
+    }
+
+    @Override
+    public void reset() {
+        iterator.reset();
+    }
+
+    @Override
+    public boolean resetSupported() {
+        return iterator.resetSupported();
+    }
+
+    @Override
+    public boolean asyncSupported() {
+        return false;
+    }
+
+    @Override
+    public int batch() {
+        return iterator.batch();
+    }
+
+    @Override
+    public int inputColumns() {
+        return iterator.inputColumns();
+    }
+
+    /** Number of classes of the vocabulary; the packed labels' class axis is larger. */
+    @Override
+    public int totalOutcomes() {
+        return (int) teacher.vocabulary();
+    }
+
+    @Override
+    public List<String> getLabels() {
+        return iterator.getLabels();
+    }
+
+    /** Set on the wrapped iterator: it sees the batch before the teacher does. */
+    @Override
+    public void setPreProcessor(DataSetPreProcessor preProcessor) {
+        iterator.setPreProcessor(preProcessor);
+    }
+
+    @Override
+    public DataSetPreProcessor getPreProcessor() {
+        return iterator.getPreProcessor();
+    }
+}
