@@ -361,6 +361,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     }
 
     /** Builds a layer for a network configuration that is written by hand. */
+    @SuppressWarnings("unchecked")
     public static final class Builder extends AbstractSameDiffLayer.Builder<Builder> {
 
         private long nIn;
@@ -407,7 +408,6 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
 
         /** @throws IllegalArgumentException if nOut is below 2 */
         @Override
-        @SuppressWarnings("unchecked")
         public RetentionOutputLayer build() {
             return new RetentionOutputLayer(this);
         }

@@ -246,7 +246,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
 
     /** HALF has too few bits for a sum over a vocabulary. */
     private DataType lossType() {
-        return dataType == DataType.HALF ? DataType.FLOAT : dataType;
+        return dataType == DataType.FLOAT16 ? DataType.FLOAT : dataType;
     }
 
     private double factor() {

@@ -15,9 +15,11 @@ final class TokenLossGraph {
 
     private TokenLossGraph() {}
 
-    /** {@code log softmax(logits)}, bounded. */
+    /** {@code log softmax(logits)}, bounded. M2.1's own logSoftmax gives -inf where logits are 100 apart. */
     static SDVariable logProbabilities(SameDiff sd, SDVariable logits) {
-        return sd.nn.logSoftmax(sd.math.clipByValue(logits, -BOUND, BOUND));
+        SDVariable bounded = sd.math.clipByValue(logits, -BOUND, BOUND);
+        SDVariable shifted = bounded.sub(bounded.max(true, 1));
+        return shifted.sub(sd.math.log(sd.math.exp(shifted).sum(true, 1)));
     }
 
     /** {@code -sum_v target(v) log p(v)}, {@code [tokens, 1]}. */

@@ -9,8 +9,8 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.api.ops.impl.transforms.custom.LogSoftMax;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.ops.transforms.Transforms;
 
 /**
  * A frozen copy of a network, asked for the log-probabilities that a student is held near. It never trains: it has no
@@ -82,8 +82,15 @@ public final class Teacher {
             }
             boolean classesLast = logits.rank() == 2 || classAxis == 2;
             INDArray ordered = classesLast ? logits : logits.permute(0, 2, 1);
-            INDArray result = Nd4j.exec(new LogSoftMax(ordered.dup('c')))[0];
+            INDArray result = logSoftmax(ordered.dup('c'));
             return classesLast ? result : result.permute(0, 2, 1);
         }
+    }
+
+    /** Over the last axis, in place; M2.1's own operation gives -inf where logits are 100 apart. */
+    private static INDArray logSoftmax(INDArray logits) {
+        int last = logits.rank() - 1;
+        logits.subi(logits.max(true, last));
+        return logits.subi(Transforms.log(Transforms.exp(logits).sum(true, last), false));
     }
 }

@@ -1,0 +1,157 @@
+package io.github.dl4jretention;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
+import io.github.dl4jretention.loss.TokenLoss;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+/** Small networks and batches for tests. */
+public final class Networks {
+
+    public static final int INPUTS = 4;
+    public static final int VOCABULARY = 6;
+    public static final int TIME = 5;
+
+    private Networks() {}
+
+    public static MultiLayerNetwork lstm(DataType type, long seed) {
+        return lstm(type, seed, LossFunction.MCXENT, 1.0);
+    }
+
+    public static MultiLayerNetwork lstm(DataType type, long seed, LossFunction loss, double retainProbability) {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder()
+                .dataType(type)
+                .seed(seed)
+                .updater(new Adam(0.01))
+                .l2(1e-3)
+                .list()
+                .layer(new LSTM.Builder()
+                        .nIn(INPUTS)
+                        .nOut(7)
+                        .activation(Activation.TANH)
+                        .dropOut(retainProbability)
+                        .build())
+                .layer(new RnnOutputLayer.Builder(loss)
+                        .nIn(7)
+                        .nOut(VOCABULARY)
+                        .activation(Activation.SOFTMAX)
+                        .dataFormat(RNNFormat.NCW)
+                        .build())
+                .build());
+        network.init();
+        return network;
+    }
+
+    public static MultiLayerNetwork dense(DataType type, long seed, boolean bias) {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder()
+                .dataType(type)
+                .seed(seed)
+                .updater(new Adam(0.01))
+                .list()
+                .layer(new DenseLayer.Builder()
+                        .nIn(INPUTS)
+                        .nOut(7)
+                        .activation(Activation.TANH)
+                        .build())
+                .layer(new OutputLayer.Builder(LossFunction.NEGATIVELOGLIKELIHOOD)
+                        .nIn(7)
+                        .nOut(VOCABULARY)
+                        .hasBias(bias)
+                        .activation(Activation.SOFTMAX)
+                        .build())
+                .build());
+        network.init();
+        return network;
+    }
+
+    public static INDArray oneHot(DataType type, int batch, int time, Random random) {
+        INDArray labels = Nd4j.zeros(type, batch, VOCABULARY, time);
+        for (int b = 0; b < batch; b++) {
+            for (int t = 0; t < time; t++) {
+                labels.putScalar(new int[] {b, random.nextInt(VOCABULARY), t}, 1);
+            }
+        }
+        return labels;
+    }
+
+    public static DataSet sequences(DataType type, int batch, long seed) {
+        Random random = new Random(seed);
+        return new DataSet(normal(type, random, batch, INPUTS, TIME), oneHot(type, batch, TIME, random));
+    }
+
+    public static DataSet rows(DataType type, int batch, long seed) {
+        Random random = new Random(seed);
+        INDArray labels = oneHot(type, batch, 1, random).reshape(batch, VOCABULARY);
+        return new DataSet(normal(type, random, batch, INPUTS), labels);
+    }
+
+    public static List<DataSet> batches(DataType type, int count, boolean sequences) {
+        List<DataSet> batches = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            batches.add(sequences ? sequences(type, 3, i) : rows(type, 3, i));
+        }
+        return batches;
+    }
+
+    public static INDArray normal(DataType type, Random random, long... shape) {
+        INDArray array = Nd4j.create(type, shape);
+        for (long i = 0; i < array.length(); i++) {
+            array.putScalar(i, random.nextGaussian());
+        }
+        return array;
+    }
+
+    /** A copy whose parameters are moved by Gaussian noise. */
+    public static MultiLayerNetwork moved(MultiLayerNetwork network, double deviation, long seed) {
+        MultiLayerNetwork copy = network.clone();
+        Random random = new Random(seed);
+        INDArray params = copy.params().dup();
+        for (long i = 0; i < params.length(); i++) {
+            params.putScalar(i, params.getDouble(i) + deviation * random.nextGaussian());
+        }
+        copy.setParams(params);
+        return copy;
+    }
+
+    /** Score and flat gradient of one batch, in training mode. */
+    public static INDArray gradient(MultiLayerNetwork network, DataSet data) {
+        network.setInput(data.getFeatures());
+        network.setLabels(data.getLabels());
+        network.setLayerMaskArrays(data.getFeaturesMaskArray(), data.getLabelsMaskArray());
+        network.computeGradientAndScore();
+        network.clearLayerMaskArrays();
+        return network.getFlattenedGradients().dup();
+    }
+
+    public static TokenLoss lastLoss(MultiLayerNetwork student) {
+        return ((RetentionOutputLayerRuntime) student.getOutputLayer()).lastTokenLoss();
+    }
+
+    /** The one way in which tests compare arrays: same shape, every element within the tolerance, none NaN. */
+    public static void assertClose(INDArray expected, INDArray actual, double tolerance) {
+        assertArrayEquals(expected.shape(), actual.shape(), "shape");
+        double[] want = expected.dup('c').reshape(expected.length()).toDoubleVector();
+        double[] got = actual.dup('c').reshape(actual.length()).toDoubleVector();
+        for (int i = 0; i < want.length; i++) {
+            assertEquals(want[i], got[i], tolerance, "element " + i + " of " + want.length);
+        }
+    }
+}
