@@ -25,6 +25,7 @@ import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 
 /**
  * A softmax output layer whose loss keeps the network near its teacher:
@@ -49,6 +50,11 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
  * <p>Source: "Memory retaining finetuning via distillation"; there the divergence is forward KL with T = 1. Parameters
  * {@code W} and {@code b} lie in memory as the stock layers' do.
  */
+@JsonAutoDetect(
+        fieldVisibility = JsonAutoDetect.Visibility.ANY,
+        getterVisibility = JsonAutoDetect.Visibility.NONE,
+        isGetterVisibility = JsonAutoDetect.Visibility.NONE,
+        setterVisibility = JsonAutoDetect.Visibility.NONE)
 public final class RetentionOutputLayer extends SameDiffOutputLayer {
 
     static final String ACTIVATIONS = "softmax";

@@ -214,8 +214,19 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
 
     private TokenRows tokenRows() {
         requireRank();
-        return TokenRows.of(
-                input, getLabels(), mask(), layerConf().getNOut(), layerConf().classAxis(), lossType());
+        try {
+            return TokenRows.of(
+                    input,
+                    getLabels(),
+                    mask(),
+                    layerConf().getNOut(),
+                    layerConf().classAxis(),
+                    lossType());
+        } catch (IllegalArgumentException e) {
+            // DL4J clears masks only after a batch that went well; the next batch must not meet this one's.
+            setMaskArray(null);
+            throw e;
+        }
     }
 
     private void requireRank() {

@@ -1,0 +1,146 @@
+package io.github.dl4jretention.loss;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherIterator;
+import java.util.Arrays;
+import java.util.List;
+import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.LossLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+/** What does not fit is refused at the first batch, names both shapes, and leaves the student as it was. */
+class BadInputTest {
+
+    private final MultiLayerNetwork pretrained = Networks.lstm(DataType.FLOAT, 1);
+    private final MultiLayerNetwork student =
+            Retention.attach(pretrained, RetentionConfiguration.builder().build());
+
+    private void assertRefused(DataSet data, INDArray... named) {
+        INDArray start = student.params().dup();
+        IllegalArgumentException refused = assertThrows(IllegalArgumentException.class, () -> student.fit(data));
+        for (INDArray array : named) {
+            String shape = Arrays.toString(array.shape());
+            assertTrue(refused.getMessage().contains(shape), shape + " in: " + refused.getMessage());
+        }
+        assertEquals(start, student.params());
+        DataSet good = Networks.sequences(DataType.FLOAT, 2, 9);
+        student.fit(new TeacherIterator(new ListDataSetIterator<>(List.of(good), 2), Teacher.of(pretrained)));
+        assertTrue(Double.isFinite(student.score()));
+    }
+
+    @ParameterizedTest
+    @ValueSource(longs = {2, Networks.VOCABULARY - 1, Networks.VOCABULARY + 2, 2 * Networks.VOCABULARY + 1})
+    void class_axis_that_is_no_kind_of_label(long size) {
+        DataSet data = Networks.sequences(DataType.FLOAT, 2, 2);
+        data.setLabels(Nd4j.zeros(DataType.FLOAT, 2, size, Networks.TIME));
+        assertRefused(data, data.getLabels(), Nd4j.create(2, 7, Networks.TIME));
+    }
+
+    @Test
+    void other_sequence_length() {
+        DataSet data = Networks.sequences(DataType.FLOAT, 2, 2);
+        data.setLabels(Nd4j.zeros(DataType.FLOAT, 2, 1, Networks.TIME - 1));
+        assertRefused(data, data.getLabels(), Nd4j.create(2, 7, Networks.TIME));
+    }
+
+    @Test
+    void labels_without_time() {
+        DataSet data = Networks.sequences(DataType.FLOAT, 2, 2);
+        data.setLabels(Nd4j.zeros(DataType.FLOAT, 2, Networks.VOCABULARY));
+        assertRefused(data, data.getLabels());
+    }
+
+    @ParameterizedTest
+    @ValueSource(doubles = {-1, Networks.VOCABULARY, 0.5, Double.NaN})
+    void class_id_out_of_range(double id) {
+        DataSet data = Networks.sequences(DataType.FLOAT, 2, 2);
+        data.setLabels(Nd4j.zeros(DataType.FLOAT, 2, 1, Networks.TIME).putScalar(3, id));
+        assertRefused(data, data.getLabels());
+    }
+
+    @Test
+    void mask_of_another_shape() {
+        DataSet data = Networks.sequences(DataType.FLOAT, 2, 2);
+        data.setLabelsMaskArray(Nd4j.ones(DataType.FLOAT, 2, Networks.TIME + 1));
+        assertRefused(data, data.getLabelsMaskArray());
+    }
+
+    @Test
+    void teacher_of_another_vocabulary() {
+        Teacher teacher = Teacher.of(pretrained);
+        DataSet data = Networks.sequences(DataType.FLOAT, 2, 2);
+        data.setLabels(Nd4j.zeros(DataType.FLOAT, 2, Networks.VOCABULARY + 3, Networks.TIME));
+        TeacherIterator iterator = new TeacherIterator(new ListDataSetIterator<>(List.of(data), 2), teacher);
+        IllegalArgumentException refused = assertThrows(IllegalArgumentException.class, () -> student.fit(iterator));
+        assertTrue(refused.getMessage().contains("[2, 9, 5]"), refused.getMessage());
+        assertTrue(refused.getMessage().contains("[2, 6, 5]"), refused.getMessage());
+    }
+
+    @ParameterizedTest
+    @ValueSource(doubles = {-0.1, Double.NaN, Double.POSITIVE_INFINITY})
+    void coefficient(double coefficient) {
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> RetentionConfiguration.builder().coefficient(coefficient).build());
+    }
+
+    @ParameterizedTest
+    @ValueSource(doubles = {0, -1, Double.NaN, Double.POSITIVE_INFINITY})
+    void temperature(double temperature) {
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> RetentionConfiguration.builder().temperature(temperature).build());
+    }
+
+    @Test
+    void networks_that_do_not_end_in_softmax_cross_entropy() {
+        MultiLayerNetwork regression = network(new OutputLayer.Builder(LossFunction.MSE)
+                .nIn(4)
+                .nOut(3)
+                .activation(Activation.IDENTITY)
+                .build());
+        MultiLayerNetwork lossLayer = network(new LossLayer.Builder(LossFunction.MCXENT)
+                .activation(Activation.SOFTMAX)
+                .build());
+        RetentionConfiguration conf = RetentionConfiguration.builder().build();
+        for (MultiLayerNetwork network : List.of(regression, lossLayer)) {
+            assertThrows(IllegalArgumentException.class, () -> Retention.attach(network, conf));
+            assertThrows(IllegalArgumentException.class, () -> Teacher.of(network));
+        }
+        assertThrows(IllegalArgumentException.class, () -> Retention.attach(student, conf));
+        assertThrows(IllegalArgumentException.class, () -> Retention.detach(pretrained));
+    }
+
+    private static MultiLayerNetwork network(org.deeplearning4j.nn.conf.layers.Layer last) {
+        MultiLayerNetwork network = new MultiLayerNetwork(
+                new NeuralNetConfiguration.Builder().list().layer(last).build());
+        network.init();
+        return network;
+    }
+
+    @Test
+    void class_ids_and_one_hot_labels_are_the_same() {
+        DataSet data = Networks.sequences(DataType.FLOAT, 2, 5);
+        INDArray ids = Nd4j.argMax(data.getLabels(), 1).castTo(DataType.FLOAT).reshape(2, 1, Networks.TIME);
+        double oneHot = student.score(data, false);
+        data.setLabels(ids);
+        assertEquals(oneHot, student.score(data, false), 1e-6);
+    }
+}

@@ -1,0 +1,205 @@
+package io.github.dl4jretention.samples.experiment;
+
+import io.github.dl4jretention.samples.model.ModelKind;
+import java.io.IOException;
+import java.io.Writer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.List;
+import org.apache.commons.csv.CSVFormat;
+import org.apache.commons.csv.CSVPrinter;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.knowm.xchart.AnnotationText;
+import org.knowm.xchart.BitmapEncoder;
+import org.knowm.xchart.BitmapEncoder.BitmapFormat;
+import org.knowm.xchart.XYChart;
+import org.knowm.xchart.XYChartBuilder;
+import org.knowm.xchart.XYSeries;
+import org.knowm.xchart.style.Styler;
+import org.knowm.xchart.style.markers.SeriesMarkers;
+
+/**
+ * An experiment's outcome as a table, a CSV file, a picture and text samples. {@code results.csv} is written last and at
+ * once: where it is, everything is.
+ */
+public final class Report {
+
+    /** The file that tells that a folder holds results. */
+    public static final String RESULTS = "results.csv";
+
+    private static final String PICTURE = "tradeoff.png";
+    private static final String SAMPLES = "samples.txt";
+
+    private final Experiment experiment;
+    private final Experiment.Outcome outcome;
+
+    public Report(Experiment experiment, Experiment.Outcome outcome) {
+        this.experiment = experiment;
+        this.outcome = outcome;
+    }
+
+    /** The table for the screen. */
+    public String table() {
+        StringBuilder table = new StringBuilder("%-16s %8s %8s %8s %10s %8s %8s %9s %6s%n"
+                .formatted("run", "target", "source", "gain", "forgetting", "avoided", "KL", "ms/step", "ratio"));
+        table.append("%-16s %8.4f %8.4f%n"
+                .formatted("base", outcome.base().target(), outcome.base().source()));
+        for (Run run : outcome.runs()) {
+            table.append("%-16s %8.4f %8.4f %8.4f %10.4f %7.0f%% %8.4f %9.1f %6.2f%n"
+                    .formatted(
+                            run.name(),
+                            run.measured().target(),
+                            run.measured().source(),
+                            run.gain(outcome.base()),
+                            run.forgetting(outcome.base()),
+                            100 * avoided(run),
+                            run.measured().targetDivergence(),
+                            1000 * run.stepSeconds(),
+                            run.stepSeconds() / plain().stepSeconds()));
+        }
+        return table.append("losses and KL to the teacher (on target text) in nats per byte, held-out text; avoided: ")
+                .append("share of plain's forgetting\n")
+                .toString();
+    }
+
+    /** Writes all files into a folder, which is made if need be. */
+    public void write(Path folder) throws IOException {
+        Files.createDirectories(folder);
+        Path part = folder.resolve(PICTURE + ".part");
+        Files.write(part, BitmapEncoder.getBitmapBytes(chart(), BitmapFormat.PNG));
+        move(part, folder.resolve(PICTURE));
+        part = folder.resolve(SAMPLES + ".part");
+        Files.writeString(part, samples());
+        move(part, folder.resolve(SAMPLES));
+        part = folder.resolve(RESULTS + ".part");
+        try (Writer writer = Files.newBufferedWriter(part, StandardCharsets.UTF_8)) {
+            writeCsv(writer);
+        }
+        move(part, folder.resolve(RESULTS));
+    }
+
+    private void writeCsv(Writer writer) throws IOException {
+        CSVFormat format = CSVFormat.RFC4180
+                .builder()
+                .setHeader(
+                        "run",
+                        "coefficient",
+                        "learning_rate",
+                        "steps",
+                        "batch",
+                        "seed",
+                        "target",
+                        "source",
+                        "gain",
+                        "forgetting",
+                        "avoided",
+                        "gain_share",
+                        "kl_target",
+                        "kl_source",
+                        "step_ms",
+                        "step_ratio")
+                .build();
+        try (CSVPrinter csv = new CSVPrinter(writer, format)) {
+            Measurement base = outcome.base();
+            csv.printRecord("base", "", "", "", "", "", base.target(), base.source(), 0, 0, "", "", 0, 0, "", "");
+            for (Run run : outcome.runs()) {
+                csv.printRecord(
+                        run.name(),
+                        Double.isNaN(run.coefficient()) ? "" : run.coefficient(),
+                        experiment.learningRate(),
+                        experiment.steps(),
+                        experiment.batch(),
+                        experiment.seed(),
+                        run.measured().target(),
+                        run.measured().source(),
+                        run.gain(base),
+                        run.forgetting(base),
+                        avoided(run),
+                        run.gain(base) / plain().gain(base),
+                        run.measured().targetDivergence(),
+                        run.measured().sourceDivergence(),
+                        1000 * run.stepSeconds(),
+                        run.stepSeconds() / plain().stepSeconds());
+            }
+        }
+    }
+
+    private XYChart chart() {
+        XYChart chart = new XYChartBuilder()
+                .width(900)
+                .height(600)
+                .title("What was learned and what was forgotten")
+                .xAxisTitle("gain on target text, nats per byte (more is better)")
+                .yAxisTitle("forgetting on source text, nats per byte (less is better)")
+                .theme(Styler.ChartTheme.Matlab)
+                .build();
+        chart.getStyler().setLegendPosition(Styler.LegendPosition.InsideNW);
+        List<Run> retained = outcome.runs().stream()
+                .filter(run -> !Double.isNaN(run.coefficient()))
+                .sorted((a, b) -> Double.compare(a.coefficient(), b.coefficient()))
+                .toList();
+        addSeries(chart, "base", new double[] {0}, new double[] {0});
+        addSeries(chart, "plain finetuning", gains(List.of(plain())), forgettings(List.of(plain())));
+        addSeries(chart, "retention", gains(retained), forgettings(retained));
+        for (Run run : retained) {
+            chart.addAnnotation(new AnnotationText(
+                    "coefficient " + run.coefficient(),
+                    run.gain(outcome.base()),
+                    run.forgetting(outcome.base()) + 0.03 * plain().forgetting(outcome.base()),
+                    false));
+        }
+        return chart;
+    }
+
+    private static void addSeries(XYChart chart, String name, double[] x, double[] y) {
+        XYSeries series = chart.addSeries(name, x, y);
+        series.setMarker(SeriesMarkers.CIRCLE);
+    }
+
+    private double[] gains(List<Run> runs) {
+        return runs.stream().mapToDouble(run -> run.gain(outcome.base())).toArray();
+    }
+
+    private double[] forgettings(List<Run> runs) {
+        return runs.stream().mapToDouble(run -> run.forgetting(outcome.base())).toArray();
+    }
+
+    private String samples() {
+        StringBuilder text = new StringBuilder();
+        byte[][] prompts = {
+            experiment.task().sources().get(0), experiment.task().target()
+        };
+        for (byte[] prompt : prompts) {
+            text.append("=== prompt: ")
+                    .append(new String(prompt, 0, ModelKind.CONTEXT, StandardCharsets.UTF_8))
+                    .append("\n\n");
+            sample(text, "base", prompt, experiment.base());
+            for (Run run : outcome.runs()) {
+                sample(text, run.name(), prompt, run.network());
+            }
+        }
+        return text.toString();
+    }
+
+    private void sample(StringBuilder text, String name, byte[] prompt, MultiLayerNetwork network) {
+        text.append("--- ")
+                .append(name)
+                .append('\n')
+                .append(TextSample.after(prompt, network, experiment.seed()))
+                .append("\n\n");
+    }
+
+    private Run plain() {
+        return outcome.runs().get(0);
+    }
+
+    private double avoided(Run run) {
+        return 1 - run.forgetting(outcome.base()) / plain().forgetting(outcome.base());
+    }
+
+    private static void move(Path from, Path to) throws IOException {
+        Files.move(from, to, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+    }
+}

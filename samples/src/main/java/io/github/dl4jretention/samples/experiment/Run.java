@@ -1,0 +1,26 @@
+package io.github.dl4jretention.samples.experiment;
+
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+
+/**
+ * One finetuned model.
+ *
+ * @param name        for tables and plots
+ * @param coefficient lambda; NaN for plain finetuning
+ * @param network     the tuned model with a stock output layer
+ * @param measured    what it is worth on held-out text
+ * @param stepSeconds median time of a step
+ */
+public record Run(
+        String name, double coefficient, MultiLayerNetwork network, Measurement measured, double stepSeconds) {
+
+    /** How much better than the base on target text, nats per byte. */
+    public double gain(Measurement base) {
+        return base.target() - measured.target();
+    }
+
+    /** How much worse than the base on source text, nats per byte. */
+    public double forgetting(Measurement base) {
+        return measured.source() - base.source();
+    }
+}
