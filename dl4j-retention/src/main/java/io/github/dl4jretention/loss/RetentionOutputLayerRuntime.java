@@ -116,28 +116,37 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         requireLabels();
         requireSameTeacher();
         applyDropOutIfNecessary(true, workspaceMgr);
-        int classAxis = layerConf().classAxis();
         TokenRows rows = tokenRows();
-        SameDiff sd = graph(rows.kind());
-        InferenceSession session = session(sd.getFunction(GRADIENT));
-        session.setMmgr(memory(workspaceMgr, ArrayType.BP_WORKING_MEM, ArrayType.ACTIVATION_GRAD));
+        boolean crossEntropyOnly = !rows.kind().hasTeacher() || factor() == 0;
+        INDArray back =
+                crossEntropyOnly ? crossEntropyBackprop(rows, workspaceMgr) : sameDiffBackprop(rows, workspaceMgr);
+        last = current;
+        gradient = new DefaultGradient();
+        gradTable.forEach((name, view) -> gradient.gradientForVariable().put(name, view));
+        return new Pair<>(gradient, backpropDropOutIfPresent(back));
+    }
 
+    private INDArray crossEntropyBackprop(TokenRows rows, LayerWorkspaceMgr workspaceMgr) {
+        current = tokenLoss(rows, forward(rows));
+        return CrossEntropyBackprop.apply(
+                input.castTo(dataType), rows, layerConf().classAxis(), paramTable, gradTable, workspaceMgr);
+    }
+
+    private INDArray sameDiffBackprop(TokenRows rows, LayerWorkspaceMgr workspaceMgr) {
+        SameDiff sd = graph(rows.kind());
+        session(sd.getFunction(GRADIENT))
+                .setMmgr(memory(workspaceMgr, ArrayType.BP_WORKING_MEM, ArrayType.ACTIVATION_GRAD));
         List<String> wanted = new ArrayList<>(paramTable.keySet());
         wanted.add(INPUT_KEY);
         OutAndGrad result = sd.calculateGradientsAndOutputs(placeholders(rows), outputs(rows.kind()), wanted);
-        gradient = new DefaultGradient();
-        for (String name : paramTable.keySet()) {
-            INDArray view = gradTable.get(name);
-            view.assign(result.getGradients().get(name));
-            gradient.gradientForVariable().put(name, view);
-        }
+        gradTable.forEach((name, view) -> view.assign(result.getGradients().get(name)));
         current = tokenLoss(rows, result.getOutputs());
-        last = current;
         INDArray back = workspaceMgr.dup(
                 ArrayType.ACTIVATION_GRAD,
-                RetentionLabels.fromRows(result.getGradients().get(INPUT_KEY), input, classAxis));
+                RetentionLabels.fromRows(
+                        result.getGradients().get(INPUT_KEY), input, layerConf().classAxis()));
         release(sd);
-        return new Pair<>(gradient, backpropDropOutIfPresent(back));
+        return back;
     }
 
     @Override
