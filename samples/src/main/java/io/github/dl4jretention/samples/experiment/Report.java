@@ -140,6 +140,14 @@ public final class Report {
                 .filter(run -> !Double.isNaN(run.coefficient()))
                 .sorted((a, b) -> Double.compare(a.coefficient(), b.coefficient()))
                 .toList();
+        // Room for the annotation of the point that is farthest to the right.
+        double widest = outcome.runs().stream()
+                .mapToDouble(run -> run.gain(outcome.base()))
+                .max()
+                .orElse(0);
+        if (widest > 0) {
+            chart.getStyler().setXAxisMax(1.15 * widest);
+        }
         addSeries(chart, "base", new double[] {0}, new double[] {0});
         addSeries(chart, "plain finetuning", gains(List.of(plain())), forgettings(List.of(plain())));
         addSeries(chart, "retention", gains(retained), forgettings(retained));
