@@ -61,7 +61,7 @@ public final class Quickstart implements Callable<Integer> {
     private List<Double> coefficients = List.of(0.3, 1.0, 3.0);
 
     @Option(names = "--steps", description = "Minibatches of each finetuning.")
-    private int steps = 150;
+    private int steps = 100;
 
     @Option(names = "--batch", description = "Sequences of 64 bytes in a minibatch.")
     private int batch = 16;
