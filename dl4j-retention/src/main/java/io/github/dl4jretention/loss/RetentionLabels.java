@@ -103,6 +103,14 @@ public final class RetentionLabels {
         return ordered.reshape('c', ordered.size(0) * ordered.size(1), ordered.size(2));
     }
 
+    /** The array as {@code [time, batch, classes]}, a view; time is 1 where there is none. */
+    static INDArray timeFirst(INDArray array, int classAxis) {
+        if (array.rank() == 2) {
+            return array.reshape(1, array.size(0), array.size(1));
+        }
+        return classAxis == 2 ? array.permute(1, 0, 2) : array.permute(2, 0, 1);
+    }
+
     /** The inverse of {@link #rows}: a view of shape {@code like}, but for the class axis. */
     static INDArray fromRows(INDArray rows, INDArray like, int classAxis) {
         if (like.rank() == 2) {
