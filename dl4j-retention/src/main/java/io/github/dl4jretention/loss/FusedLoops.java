@@ -67,6 +67,13 @@ final class FusedLoops {
         }
     }
 
+    /** {@code y(i) = (x(i) - a) - b}. */
+    static void subtract(float[] x, float a, float b, float[] y, int length) {
+        for (int i = 0; i < length; i++) {
+            y[i] = (x[i] - a) - b;
+        }
+    }
+
     static double sum(float[] x, int length) {
         double a = 0;
         double b = 0;

@@ -77,22 +77,44 @@ final class FusedLoss implements LossPath {
         return new Backprop(batch.values(), inputRows);
     }
 
+    /**
+     * The layer's activations.
+     *
+     * @param output {@code [tokens, V]}, 'c' order, to be set to the softmax of the logits or its logarithm
+     */
+    void activate(INDArray input, boolean logarithm, INDArray output) {
+        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+            float[] bias = bias();
+            FloatMemory rows = new FloatMemory(output);
+            INDArray columns = columns(input);
+            int tokens = (int) input.size(0);
+            for (int start = 0; start < tokens; start += chunk) {
+                int first = start;
+                int end = Math.min(start + chunk, tokens);
+                projection.forward(columns.get(NDArrayIndex.all(), NDArrayIndex.interval(start, end)));
+                ofWorkers(
+                        start,
+                        end,
+                        (worker, from, to) -> worker.activate(rows, logarithm, projection, bias, first, from, to));
+            }
+        }
+    }
+
     private void run(FusedBatch batch, INDArray input, INDArray weightGradients, INDArray inputRows) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
-            float[] bias = parameters.containsKey(DefaultParamInitializer.BIAS_KEY)
-                    ? parameters.get(DefaultParamInitializer.BIAS_KEY).toFloatVector()
-                    : null;
+            float[] bias = bias();
             for (FusedWorker worker : workers) {
                 worker.start();
             }
             INDArray columns = columns(input);
             int tokens = batch.rows().size();
             for (int start = 0; start < tokens; ) {
+                int first = start;
                 int end = batch.labels().chunkEnd(start, chunk);
                 INDArray part = columns.get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
                 projection.forward(part);
                 batch.labels().prepare(start, end);
-                loss(batch, bias, start, end);
+                ofWorkers(start, end, (worker, from, to) -> worker.run(batch, projection, bias, first, from, to));
                 if (batch.gradient()) {
                     INDArray back = columns(inputRows).get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
                     projection.backward(part, weightGradients, start > 0, back);
@@ -103,23 +125,29 @@ final class FusedLoss implements LossPath {
         }
     }
 
+    private float[] bias() {
+        INDArray bias = parameters.get(DefaultParamInitializer.BIAS_KEY);
+        return bias == null ? null : bias.toFloatVector();
+    }
+
+    /** What a worker does with the tokens from one to another. */
+    private interface Work {
+        void accept(FusedWorker worker, int from, int to);
+    }
+
+    private void ofWorkers(int start, int end, Work work) {
+        int parts = Math.min(workers.length, end - start);
+        Workers.run(
+                parts,
+                part -> work.accept(
+                        workers[part],
+                        start + Workers.start(end - start, parts, part),
+                        start + Workers.start(end - start, parts, part + 1)));
+    }
+
     /** Rows {@code [tokens, nIn]} in 'c' order as columns {@code [nIn, tokens]} in 'f' order. */
     private static INDArray columns(INDArray rows) {
         return (rows.ordering() == 'c' ? rows : rows.dup('c')).transpose();
-    }
-
-    private void loss(FusedBatch batch, float[] bias, int start, int end) {
-        int tokens = end - start;
-        int parts = Math.min(workers.length, tokens);
-        Workers.run(
-                parts,
-                part -> workers[part].run(
-                        batch,
-                        projection,
-                        bias,
-                        start,
-                        start + Workers.start(tokens, parts, part),
-                        start + Workers.start(tokens, parts, part + 1)));
     }
 
     private void requireTeacher(TokenRows rows) {

@@ -43,6 +43,15 @@ final class FusedRow {
         sum = FusedExponential.apply(logits, max, gradient, exponentials, vocabulary);
     }
 
+    /** Puts {@code softmax} of the logits, or its logarithm, in the place of the gradient. */
+    void activation(boolean logarithm) {
+        if (logarithm) {
+            FusedLoops.subtract(logits, max, (float) Math.log(sum), gradient, vocabulary);
+        } else {
+            FusedLoops.scale((float) (1 / sum), exponentials, gradient, vocabulary);
+        }
+    }
+
     float[] exponentials() {
         return exponentials;
     }

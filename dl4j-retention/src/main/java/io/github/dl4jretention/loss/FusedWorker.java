@@ -49,11 +49,7 @@ final class FusedWorker {
             double weight = rows.weights()[token];
             double divergenceWeight = rows.kind().hasTeacher() ? rows.divergenceWeights()[token] : 0;
             if (weight > 0 || divergenceWeight > 0) {
-                projection.get(token - start, row.logits);
-                if (bias != null) {
-                    FusedLoops.add(1, bias, row.logits, vocabulary);
-                }
-                row.softmax();
+                softmax(projection, bias, token - start);
                 crossEntropy(batch, token, weight);
                 divergence(batch, token, divergenceWeight);
                 row.clearBounded();
@@ -66,6 +62,30 @@ final class FusedWorker {
                     FusedLoops.add(1, row.gradient, biasGradient, vocabulary);
                 }
             }
+        }
+    }
+
+    private void softmax(FusedProjection projection, float[] bias, int token) {
+        projection.get(token, row.logits);
+        if (bias != null) {
+            FusedLoops.add(1, bias, row.logits, vocabulary);
+        }
+        row.softmax();
+    }
+
+    /** Writes the softmax of tokens of a chunk, or its logarithm, into rows {@code [tokens, V]}. */
+    void activate(
+            FloatMemory rows,
+            boolean logarithm,
+            FusedProjection projection,
+            float[] bias,
+            int start,
+            int from,
+            int to) {
+        for (int token = from; token < to; token++) {
+            softmax(projection, bias, token - start);
+            row.activation(logarithm);
+            rows.put((long) token * vocabulary, row.gradient, 0, vocabulary);
         }
     }
 

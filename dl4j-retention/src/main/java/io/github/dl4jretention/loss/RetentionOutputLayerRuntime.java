@@ -8,7 +8,6 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.samediff.SameDiffOutputLayer;
-import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.common.primitives.Pair;
@@ -16,7 +15,6 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.regularization.Regularization;
-import org.nd4j.linalg.ops.transforms.Transforms;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -40,6 +38,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private double score;
     private Gradient gradient;
     private boolean measureAgreement;
+    private boolean logActivation;
     private boolean warned;
 
     RetentionOutputLayerRuntime(NeuralNetConfiguration conf, DataType dataType) {
@@ -54,6 +53,11 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     /** Whether {@link TokenLoss#agreement()} is measured from now on; default false, for it costs two passes over logits. */
     public void setMeasureAgreement(boolean measureAgreement) {
         this.measureAgreement = measureAgreement;
+    }
+
+    /** Whether activations are log-probabilities, masked or not, in place of probabilities; default false. */
+    public void setLogActivation(boolean logActivation) {
+        this.logActivation = logActivation;
     }
 
     /** Lambda, as the next minibatch is trained with. */
@@ -105,20 +109,23 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         assertInputSet(false);
         requireRank();
         applyDropOutIfNecessary(training, workspaceMgr);
-        int classAxis = layerConf().classAxis();
-        INDArray logits = inputRows();
-        if (layerConf().hasParameters()) {
-            logits = logits.mmul(getParam(DefaultParamInitializer.WEIGHT_KEY));
-        }
-        if (layerConf().hasBias()) {
-            logits.addiRowVector(getParam(DefaultParamInitializer.BIAS_KEY));
-        }
-        INDArray probabilities = Transforms.softmax(logits, false);
-        if (mask() != null) {
+        INDArray rows = path() instanceof FusedLoss fused
+                ? fusedActivation(fused, workspaceMgr)
+                : RowActivation.of(inputRows(), paramTable, logActivation);
+        if (mask() != null && !logActivation) {
             INDArray columns = mask().rank() == 2 ? mask().permute(1, 0) : mask();
-            probabilities.muliColumnVector(columns.castTo(dataType).reshape('c', probabilities.size(0), 1));
+            rows.muliColumnVector(columns.castTo(dataType).reshape('c', rows.size(0), 1));
         }
-        return workspaceMgr.dup(ArrayType.ACTIVATIONS, RetentionLabels.fromRows(probabilities, input, classAxis));
+        INDArray activations = RetentionLabels.fromRows(rows, input, layerConf().classAxis());
+        return path() instanceof FusedLoss ? activations : workspaceMgr.dup(ArrayType.ACTIVATIONS, activations);
+    }
+
+    private INDArray fusedActivation(FusedLoss fused, LayerWorkspaceMgr workspaceMgr) {
+        INDArray inputRows = inputRows();
+        INDArray rows =
+                workspaceMgr.createUninitialized(ArrayType.ACTIVATIONS, dataType, inputRows.size(0), vocabulary());
+        fused.activate(inputRows, logActivation, rows);
+        return rows;
     }
 
     @Override

@@ -5,10 +5,9 @@ import java.util.Map;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** Logits of a MultiLayerNetwork: with identity in place of softmax no probability ever underflows. */
+/** Log-probabilities of a MultiLayerNetwork, by a retention layer in place of its output layer. */
 record FrozenMultiLayerNetwork(MultiLayerNetwork network, String sha256, List<TeacherOutput> outputs)
         implements FrozenNetwork {
 
@@ -16,10 +15,10 @@ record FrozenMultiLayerNetwork(MultiLayerNetwork network, String sha256, List<Te
         FeedForwardLayer output = SoftmaxOutput.require(pretrained);
         MultiLayerConfiguration conf = MultiLayerConfiguration.fromJson(
                 pretrained.getLayerWiseConfigurations().toJson());
-        ((FeedForwardLayer) conf.getConf(pretrained.getnLayers() - 1).getLayer())
-                .setActivationFn(new ActivationIdentity());
+        conf.getConf(pretrained.getnLayers() - 1).setLayer(LogActivation.replacing(output));
         MultiLayerNetwork network = new MultiLayerNetwork(conf);
         network.init(pretrained.params().dup(), false);
+        LogActivation.enter(network.getOutputLayer());
         return new FrozenMultiLayerNetwork(
                 network,
                 NetworkIdentity.sha256(pretrained),
@@ -27,7 +26,7 @@ record FrozenMultiLayerNetwork(MultiLayerNetwork network, String sha256, List<Te
     }
 
     @Override
-    public INDArray[] logits(INDArray[] features, INDArray[] featuresMasks) {
+    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
         INDArray mask = featuresMasks == null ? null : featuresMasks[0];
         return new INDArray[] {network.output(features[0], false, mask, null)};
     }
