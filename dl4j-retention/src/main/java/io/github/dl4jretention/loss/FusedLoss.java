@@ -31,17 +31,30 @@ final class FusedLoss implements LossPath {
 
     /** @param parameters W and b, FLOAT; or none: the input is the logits */
     FusedLoss(RetentionConfiguration configuration, Map<String, INDArray> parameters, long vocabulary) {
+        this(
+                configuration,
+                parameters,
+                (int) vocabulary,
+                Math.max(SHORTEST_CHUNK, CHUNK_ELEMENTS / (int) vocabulary),
+                Workers.ofMachine());
+    }
+
+    FusedLoss(
+            RetentionConfiguration configuration,
+            Map<String, INDArray> parameters,
+            int vocabulary,
+            int chunk,
+            Workers threads) {
         this.parameters = parameters;
-        this.vocabulary = (int) vocabulary;
-        chunk = Math.max(SHORTEST_CHUNK, CHUNK_ELEMENTS / this.vocabulary);
-        Workers threads = Workers.ofMachine();
+        this.vocabulary = vocabulary;
+        this.chunk = chunk;
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             projection = new FusedProjection(
-                    parameters.get(DefaultParamInitializer.WEIGHT_KEY), this.vocabulary, chunk, threads.products());
+                    parameters.get(DefaultParamInitializer.WEIGHT_KEY), vocabulary, chunk, threads.products());
         }
         workers = new FusedWorker[threads.rows()];
         for (int i = 0; i < workers.length; i++) {
-            workers[i] = new FusedWorker(configuration, this.vocabulary);
+            workers[i] = new FusedWorker(configuration, vocabulary);
         }
     }
 

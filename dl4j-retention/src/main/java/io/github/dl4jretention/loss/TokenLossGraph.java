@@ -26,7 +26,7 @@ final class TokenLossGraph {
 
     /** {@code -sum_v y'(v) log p(v)}, {@code [tokens, 1]}; y' is the target with the configured label smoothing. */
     SDVariable crossEntropy(SDVariable target) {
-        SDVariable logProbabilities = logSoftmax(logits);
+        SDVariable logProbabilities = logSoftmax(bounded(logits));
         SDVariable crossEntropy = target.mul(logProbabilities).sum(true, 1).neg();
         double smoothing = configuration.getLabelSmoothing();
         if (smoothing == 0) {
@@ -42,8 +42,8 @@ final class TokenLossGraph {
      * @param teacher the teacher's logits or log-probabilities: a constant added to a token's changes nothing
      */
     SDVariable divergence(SDVariable teacher) {
-        SDVariable student = logSoftmax(atTemperature(logits));
-        SDVariable anchor = logSoftmax(atTemperature(teacher));
+        SDVariable student = logSoftmax(atTemperature(bounded(logits)));
+        SDVariable anchor = logSoftmax(atTemperature(bounded(teacher)));
         return switch (configuration.getDivergence()) {
             case FORWARD_KL -> kullbackLeibler(anchor, student);
             case REVERSE_KL -> kullbackLeibler(student, anchor);
@@ -73,10 +73,16 @@ final class TokenLossGraph {
         return larger.add(sd.math.log(sd.math.exp(a.sub(larger)).add(sd.math.exp(b.sub(larger)))));
     }
 
-    /** Bounded. M2.1's own logSoftmax gives -inf where logits are 100 apart. */
+    private SDVariable bounded(SDVariable values) {
+        return sd.math.clipByValue(values, -BOUND, BOUND);
+    }
+
+    /**
+     * M2.1's own logSoftmax gives -inf where logits are 100 apart. The shift has no gradient thanks to floor: that of the
+     * maximum would be a sum of V numbers which is 0 but for its rounding.
+     */
     private SDVariable logSoftmax(SDVariable values) {
-        SDVariable bounded = sd.math.clipByValue(values, -BOUND, BOUND);
-        SDVariable shifted = bounded.sub(bounded.max(true, 1));
+        SDVariable shifted = values.sub(sd.math.floor(values.max(true, 1)));
         return shifted.sub(sd.math.log(sd.math.exp(shifted).sum(true, 1)));
     }
 }

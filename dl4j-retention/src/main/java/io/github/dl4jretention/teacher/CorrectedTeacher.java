@@ -42,6 +42,11 @@ final class CorrectedTeacher extends Teacher {
     }
 
     @Override
+    public boolean isFrozen() {
+        return teacher.isFrozen();
+    }
+
+    @Override
     public List<TeacherOutput> outputs() {
         return teacher.outputs();
     }

@@ -104,6 +104,11 @@ public abstract class Teacher {
     /** Its identity, 64 hexadecimal digits; see {@link NetworkIdentity}. */
     public abstract String sha256();
 
+    /** Whether its network stays as it is while a student trains; only then may it be asked ahead of time. */
+    public boolean isFrozen() {
+        return true;
+    }
+
     /** The outputs that it teaches. */
     public abstract List<TeacherOutput> outputs();
 

@@ -15,7 +15,10 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
  * {@link io.github.dl4jretention.loss.RetentionOutputLayer} takes them. Features and masks pass through untouched. For
  * networks of one input and one output; {@link TeacherMultiDataSetIterator} is for others.
  *
- * <p>Asynchronous prefetching is declined: in M2.1 an error on the prefetch thread leaves {@code fit} waiting forever.
+ * <p>A frozen teacher is asked for the next batch on a thread of its own while the student trains on the last; an error
+ * there is thrown by the {@code next()} whose batch it is. The wrapped iterator must give new arrays for every batch, or
+ * {@link #setPrefetch} be off. DL4J's own asynchronous prefetching is declined: in M2.1 an error on its thread leaves
+ * {@code fit} waiting forever.
  */
 public final class TeacherIterator implements DataSetIterator {
 
@@ -24,6 +27,7 @@ public final class TeacherIterator implements DataSetIterator {
     private final DataSetIterator iterator;
     private final transient Teacher teacher;
     private final transient DivergenceMask divergenceMask;
+    private final transient Prefetch<DataSet> prefetch;
 
     /**
      * @param iterator batches whose labels are one-hot, distributions, or class ids
@@ -50,16 +54,40 @@ public final class TeacherIterator implements DataSetIterator {
             throw new IllegalArgumentException(
                     "teacher: expected one of a network, got one of a SameDiff graph; use TeacherMultiDataSetIterator");
         }
+        prefetch = new Prefetch<>(this::plain, iterator::hasNext, this::withTeacher, !iterator.asyncSupported());
+        prefetch.setEnabled(teacher.isFrozen());
+    }
+
+    /**
+     * @param enabled whether the next batch is prepared while the student trains on the last; default true, but for a
+     *     teacher that follows its student, which is asked for every batch when its turn comes
+     * @throws IllegalArgumentException if it is enabled for such a teacher
+     */
+    public TeacherIterator setPrefetch(boolean enabled) {
+        if (enabled && !teacher.isFrozen()) {
+            throw new IllegalArgumentException("prefetch: expected a frozen teacher, got one that follows its student");
+        }
+        prefetch.setEnabled(enabled);
+        return this;
     }
 
     @Override
     public DataSet next() {
-        return withTeacher(iterator.next());
+        return prefetch.next();
     }
 
+    /** Of a size of its own, except where a batch is prepared already: then that one. */
     @Override
     public DataSet next(int num) {
-        return withTeacher(iterator.next(num));
+        DataSet prepared = prefetch.take();
+        return prepared == null ? withTeacher(iterator.next(num)) : prepared;
+    }
+
+    /** Arrays of a workspace would not live until the student gets them. */
+    private DataSet plain() {
+        DataSet plain = iterator.next();
+        plain.detach();
+        return plain;
     }
 
     private DataSet withTeacher(DataSet plain) {
@@ -84,11 +112,12 @@ public final class TeacherIterator implements DataSetIterator {
 
     @Override
     public boolean hasNext() {
-        return iterator.hasNext();
+        return prefetch.hasNext();
     }
 
     @Override
     public void reset() {
+        prefetch.clear();
         iterator.reset();
     }
 

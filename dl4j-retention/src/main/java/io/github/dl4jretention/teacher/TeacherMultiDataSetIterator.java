@@ -17,7 +17,10 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
  * follow them as one more labels array, for the placeholder "teacherLogits" of
  * {@link io.github.dl4jretention.loss.RetentionLoss}; after it the divergence's weights, if there is a divergence mask.
  *
- * <p>Asynchronous prefetching is declined: in M2.1 an error on the prefetch thread leaves {@code fit} waiting forever.
+ * <p>A frozen teacher is asked for the next batch on a thread of its own while the student trains on the last; an error
+ * there is thrown by the {@code next()} whose batch it is. The wrapped iterator must give new arrays for every batch, or
+ * {@link #setPrefetch} be off. DL4J's own asynchronous prefetching is declined: in M2.1 an error on its thread leaves
+ * {@code fit} waiting forever.
  */
 public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
 
@@ -26,6 +29,7 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
     private final MultiDataSetIterator iterator;
     private final transient Teacher teacher;
     private final transient DivergenceMask divergenceMask;
+    private final transient Prefetch<MultiDataSet> prefetch;
 
     /**
      * @param iterator batches whose labels are one-hot, distributions, or class ids
@@ -40,16 +44,47 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
         this.iterator = Objects.requireNonNull(iterator, "iterator");
         this.teacher = Objects.requireNonNull(teacher, "teacher");
         this.divergenceMask = Objects.requireNonNull(divergenceMask, "divergenceMask");
+        prefetch = new Prefetch<>(this::plain, iterator::hasNext, this::withTeacher, !iterator.asyncSupported());
+        prefetch.setEnabled(teacher.isFrozen());
+    }
+
+    /** See {@link TeacherIterator#setPrefetch}. */
+    public TeacherMultiDataSetIterator setPrefetch(boolean enabled) {
+        if (enabled && !teacher.isFrozen()) {
+            throw new IllegalArgumentException("prefetch: expected a frozen teacher, got one that follows its student");
+        }
+        prefetch.setEnabled(enabled);
+        return this;
     }
 
     @Override
     public MultiDataSet next() {
-        return withTeacher(iterator.next());
+        return prefetch.next();
     }
 
+    /** Of a size of its own, except where a batch is prepared already: then that one. */
     @Override
     public MultiDataSet next(int num) {
-        return withTeacher(iterator.next(num));
+        MultiDataSet prepared = prefetch.take();
+        return prepared == null ? withTeacher(iterator.next(num)) : prepared;
+    }
+
+    /** Arrays of a workspace would not live until the student gets them. M2.1's own detach() fails on an output without a mask. */
+    private MultiDataSet plain() {
+        MultiDataSet plain = iterator.next();
+        return new org.nd4j.linalg.dataset.MultiDataSet(
+                detached(plain.getFeatures()),
+                detached(plain.getLabels()),
+                detached(plain.getFeaturesMaskArrays()),
+                detached(plain.getLabelsMaskArrays()));
+    }
+
+    private static INDArray[] detached(INDArray[] arrays) {
+        return arrays == null
+                ? null
+                : Arrays.stream(arrays)
+                        .map(array -> array == null ? null : array.detach())
+                        .toArray(INDArray[]::new);
     }
 
     private MultiDataSet withTeacher(MultiDataSet plain) {
@@ -86,11 +121,12 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
 
     @Override
     public boolean hasNext() {
-        return iterator.hasNext();
+        return prefetch.hasNext();
     }
 
     @Override
     public void reset() {
+        prefetch.clear();
         iterator.reset();
     }
 

@@ -43,6 +43,11 @@ final class WeightedTeacher extends Teacher {
     }
 
     @Override
+    public boolean isFrozen() {
+        return teachers.stream().allMatch(Teacher::isFrozen);
+    }
+
+    @Override
     public List<TeacherOutput> outputs() {
         return teachers.get(0).outputs();
     }

@@ -1,0 +1,206 @@
+package io.github.dl4jretention.loss;
+
+import static io.github.dl4jretention.Networks.assertClose;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+
+import io.github.dl4jretention.Networks;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Random;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+/** The fused path against SameDiff's autodiff on the same inputs. */
+class FusedLossTest {
+
+    private static final double TOLERANCE = 1e-5;
+    private static final int CASES = 60;
+
+    /** One random case: everything that the loss depends on. */
+    private static final class Case {
+
+        private final Random random;
+        private final int batch;
+        private final int time;
+        private final int inputs;
+        private final int vocabulary;
+        private final boolean parameters;
+        private final RetentionConfiguration configuration;
+        private final LabelKind kind;
+        private final double factor;
+        private final INDArray input;
+        private final TokenRows rows;
+
+        Case(long seed) {
+            random = new Random(seed);
+            batch = 1 + random.nextInt(9);
+            time = 1 + random.nextInt(9);
+            inputs = 1 + random.nextInt(12);
+            vocabulary = 3 + random.nextInt(seed % 10 == 0 ? 700 : 40);
+            parameters = random.nextInt(4) > 0;
+            kind = LabelKind.values()[random.nextInt(LabelKind.values().length)];
+            double temperature = random.nextInt(3) > 0 ? 1 : 0.5 + 3 * random.nextDouble();
+            configuration = RetentionConfiguration.builder()
+                    .divergence(Divergence.values()[random.nextInt(3)])
+                    .beta(0.1 + 0.8 * random.nextDouble())
+                    .temperature(temperature)
+                    .labelSmoothing(random.nextInt(3) > 0 ? 0 : 0.3 * random.nextDouble())
+                    .build();
+            factor = 3 * random.nextDouble();
+            int width = parameters ? inputs : vocabulary;
+            INDArray sequences = Networks.normal(DataType.FLOAT, random, batch, width, time);
+            if (!parameters && random.nextBoolean()) {
+                sequences.muli(20);
+                sequences.putScalar(
+                        new int[] {random.nextInt(batch), random.nextInt(vocabulary), random.nextInt(time)},
+                        random.nextBoolean() ? Double.NEGATIVE_INFINITY : 1e4);
+            }
+            input = RetentionLabels.rows(sequences, 1);
+            rows = TokenRows.of(sequences, labels(), mask(), vocabulary, 1);
+        }
+
+        private INDArray labels() {
+            boolean sideBySide = random.nextBoolean();
+            INDArray labels = sideBySide
+                    ? Nd4j.create(DataType.FLOAT, time, batch, kind.size(vocabulary))
+                            .permute(1, 2, 0)
+                    : Nd4j.create(DataType.FLOAT, batch, kind.size(vocabulary), time);
+            for (int b = 0; b < batch; b++) {
+                for (int t = 0; t < time; t++) {
+                    label(labels, b, t);
+                }
+            }
+            return labels;
+        }
+
+        private void label(INDArray labels, int b, int t) {
+            int from = (int) kind.targetSize(vocabulary);
+            if (kind.isClassId()) {
+                labels.putScalar(b, 0, t, random.nextInt(vocabulary));
+            } else {
+                for (int i = 0; i < 3; i++) {
+                    labels.putScalar(b, random.nextInt(vocabulary), t, random.nextDouble());
+                }
+            }
+            for (int v = 0; kind.hasTeacher() && v < vocabulary; v++) {
+                boolean impossible = configuration.getDivergence() == Divergence.FORWARD_KL && v > 0 && v % 5 == 0;
+                labels.putScalar(b, from + v, t, impossible ? Double.NEGATIVE_INFINITY : 3 * random.nextGaussian() - 5);
+            }
+            if (kind.hasWeight()) {
+                labels.putScalar(b, kind.size(vocabulary) - 1, t, random.nextInt(3) * random.nextDouble());
+            }
+        }
+
+        private INDArray mask() {
+            if (random.nextBoolean()) {
+                return null;
+            }
+            INDArray mask = Nd4j.create(DataType.FLOAT, batch, time);
+            for (int i = 0; i < mask.length(); i++) {
+                mask.putScalar(i, random.nextInt(3) * 0.7);
+            }
+            return mask;
+        }
+
+        private Map<String, INDArray> arrays(boolean values) {
+            Map<String, INDArray> arrays = new LinkedHashMap<>();
+            if (parameters) {
+                Random own = new Random(values ? 1 : 2);
+                arrays.put(
+                        DefaultParamInitializer.WEIGHT_KEY,
+                        Networks.normal(DataType.FLOAT, own, inputs, vocabulary).dup('f'));
+                arrays.put(DefaultParamInitializer.BIAS_KEY, Networks.normal(DataType.FLOAT, own, 1, vocabulary));
+            }
+            return arrays;
+        }
+
+        private RetentionOutputLayer layer() {
+            RetentionOutputLayer.Builder builder = new RetentionOutputLayer.Builder(configuration).nOut(vocabulary);
+            return parameters
+                    ? builder.nIn(inputs).build()
+                    : builder.withoutParameters().hasBias(false).build();
+        }
+    }
+
+    private record Result(TokenValues values, INDArray back, Map<String, INDArray> gradients) {}
+
+    private static Result backprop(LossPath path, Case of) {
+        Map<String, INDArray> gradients = of.arrays(false);
+        LossPath.Backprop result =
+                path.backprop(of.input, of.rows, of.factor, true, gradients, LayerWorkspaceMgr.noWorkspaces());
+        return new Result(result.values(), result.inputRows(), gradients);
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1, 2, 3})
+    void values_and_gradients_are_those_of_autodiff(int part) {
+        for (int i = 0; i < CASES; i++) {
+            Case of = new Case(CASES * part + i);
+            int chunk = 1 + of.random.nextInt(20);
+            Workers workers = new Workers(1 + of.random.nextInt(3), 1 + of.random.nextInt(3));
+            Map<String, INDArray> parameters = of.arrays(true);
+            LossPath fused = new FusedLoss(of.configuration, parameters, of.vocabulary, chunk, workers);
+            LossPath graph = new LayerGraphRunner(of.layer(), DataType.FLOAT, parameters, of.vocabulary);
+            Result expected = backprop(graph, of);
+            Result actual = backprop(fused, of);
+            String what = "case " + (CASES * part + i) + " " + of.kind + " " + of.configuration;
+            assertTokens(expected.values.crossEntropy(), actual.values.crossEntropy(), of.rows.weights(), what);
+            if (of.kind.hasTeacher()) {
+                double[] weights = of.rows.divergenceWeights();
+                assertTokens(expected.values.divergence(), actual.values.divergence(), weights, what);
+                assertTokens(expected.values.agreement(), actual.values.agreement(), weights, what);
+            }
+            assertRelative(expected.back, actual.back, what);
+            expected.gradients.forEach(
+                    (name, gradient) -> assertRelative(gradient, actual.gradients.get(name), what + " " + name));
+            TokenValues forward = fused.forward(of.input, of.rows, of.factor, false);
+            assertArrayEquals(actual.values.crossEntropy(), forward.crossEntropy(), what);
+            assertArrayEquals(actual.values.divergence(), forward.divergence(), what);
+            assertNull(forward.agreement());
+        }
+    }
+
+    private static void assertTokens(double[] expected, double[] actual, double[] weights, String what) {
+        for (int i = 0; i < weights.length; i++) {
+            if (weights[i] > 0) {
+                double scale = Math.max(1, Math.abs(expected[i]));
+                assertEquals(expected[i], actual[i], TOLERANCE * scale, what + " token " + i);
+            }
+        }
+    }
+
+    /** Relative to the larger of 1 and the largest element. */
+    private static void assertRelative(INDArray expected, INDArray actual, String what) {
+        double scale = Math.max(1, expected.amaxNumber().doubleValue());
+        assertEquals(0, expected.sub(actual).amaxNumber().doubleValue(), TOLERANCE * scale, what);
+    }
+
+    @Test
+    void chunks_and_threads_change_nothing_but_rounding() {
+        Case of = new Case(12);
+        Map<String, INDArray> parameters = of.arrays(true);
+        Result whole =
+                backprop(new FusedLoss(of.configuration, parameters, of.vocabulary, 1000, new Workers(1, 1)), of);
+        Result parts = backprop(new FusedLoss(of.configuration, parameters, of.vocabulary, 1, new Workers(3, 2)), of);
+        assertClose(whole.back, parts.back, TOLERANCE);
+        assertArrayEquals(whole.values.crossEntropy(), parts.values.crossEntropy(), TOLERANCE);
+    }
+
+    @Test
+    void two_runs_give_the_same_bits() {
+        Case of = new Case(30);
+        Map<String, INDArray> parameters = of.arrays(true);
+        Result first = backprop(new FusedLoss(of.configuration, parameters, of.vocabulary), of);
+        Result second = backprop(new FusedLoss(of.configuration, parameters, of.vocabulary), of);
+        assertClose(first.back, second.back, 0);
+        first.gradients.forEach((name, gradient) -> assertClose(gradient, second.gradients.get(name), 0));
+    }
+}

@@ -1,0 +1,115 @@
+package io.github.dl4jretention.teacher;
+
+import static io.github.dl4jretention.Networks.assertClose;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotSame;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.dl4jretention.Networks;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.dataset.DataSet;
+
+class PrefetchTest {
+
+    private final MultiLayerNetwork network = Networks.lstm(DataType.FLOAT, 1);
+    private final Teacher teacher = Teacher.of(network);
+
+    private static Prefetch<Integer> numbers(int count, List<Thread> fetched, List<Thread> taught, boolean fetchHere) {
+        Iterator<Integer> source = IntStream.range(0, count).iterator();
+        Prefetch<Integer> prefetch = new Prefetch<>(
+                () -> {
+                    fetched.add(Thread.currentThread());
+                    return source.next();
+                },
+                source::hasNext,
+                number -> {
+                    taught.add(Thread.currentThread());
+                    if (number == 3) {
+                        throw new IllegalArgumentException("three");
+                    }
+                    return number * 10;
+                },
+                fetchHere);
+        prefetch.setEnabled(true);
+        return prefetch;
+    }
+
+    @Test
+    void batches_come_in_order_and_a_failure_at_its_own() {
+        Prefetch<Integer> prefetch = numbers(6, new ArrayList<>(), new ArrayList<>(), false);
+        for (int expected : new int[] {0, 10, 20}) {
+            assertEquals(expected, prefetch.next());
+        }
+        assertTrue(prefetch.hasNext());
+        assertEquals(
+                "three",
+                assertThrows(IllegalArgumentException.class, prefetch::next).getMessage());
+        assertEquals(40, prefetch.next());
+        assertEquals(50, prefetch.next());
+        assertFalse(prefetch.hasNext());
+    }
+
+    @Test
+    void the_teacher_works_on_another_thread_and_the_source_where_it_may() {
+        for (boolean fetchHere : new boolean[] {false, true}) {
+            List<Thread> fetched = new ArrayList<>();
+            List<Thread> taught = new ArrayList<>();
+            Prefetch<Integer> prefetch = numbers(2, fetched, taught, fetchHere);
+            prefetch.next();
+            prefetch.next();
+            assertNotSame(Thread.currentThread(), taught.get(1));
+            assertEquals(fetchHere, fetched.get(1) == Thread.currentThread());
+        }
+    }
+
+    @Test
+    void epochs_with_and_without_are_the_same() {
+        List<DataSet> batches = Networks.batches(DataType.FLOAT, 4, true);
+        TeacherIterator ahead = new TeacherIterator(new ExistingDataSetIterator(batches), teacher);
+        TeacherIterator plain = new TeacherIterator(new ExistingDataSetIterator(batches), teacher).setPrefetch(false);
+        for (int epoch = 0; epoch < 2; epoch++) {
+            int count = 0;
+            while (plain.hasNext()) {
+                DataSet expected = plain.next();
+                DataSet actual = ahead.next();
+                assertSame(batches.get(count).getFeatures(), actual.getFeatures());
+                assertClose(expected.getLabels(), actual.getLabels(), 0);
+                count++;
+            }
+            assertEquals(4, count);
+            assertFalse(ahead.hasNext());
+            ahead.reset();
+            plain.reset();
+        }
+        ahead.next();
+        ahead.reset();
+        assertSame(batches.get(0).getFeatures(), ahead.next().getFeatures());
+    }
+
+    @Test
+    void a_teacher_that_follows_its_student_is_asked_when_its_turn_comes() {
+        MovingAverageTeacher average = Teacher.movingAverage(network, 0.5);
+        TeacherIterator batches =
+                new TeacherIterator(new ExistingDataSetIterator(Networks.batches(DataType.FLOAT, 3, true)), average);
+        batches.next();
+        average.restore(average.params().mul(2));
+        DataSet after = batches.next();
+        TeacherIterator again =
+                new TeacherIterator(new ExistingDataSetIterator(Networks.batches(DataType.FLOAT, 3, true)), average);
+        again.next();
+        assertClose(again.next().getLabels(), after.getLabels(), 0);
+        assertThrows(IllegalArgumentException.class, () -> batches.setPrefetch(true));
+        assertFalse(average.corrected(0.1).isFrozen());
+        assertFalse(Teacher.weighted(List.of(teacher, average), 1, 1).isFrozen());
+    }
+}
