@@ -248,6 +248,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
 
     private TokenRows tokenRows() {
         requireRank();
+        TeacherSample.requireFits(getLabels(), layerConf().getRetention());
         try {
             return TokenRows.of(
                     input,

@@ -1,8 +1,10 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.loss.TeacherSample;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.OptionalDouble;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.autodiff.samediff.SameDiff;
@@ -19,7 +21,8 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
  */
 public abstract class Teacher {
 
-    Teacher() {}
+    /** For teachers that get their values elsewhere. */
+    protected Teacher() {}
 
     /**
      * A frozen copy of a network.
@@ -106,6 +109,25 @@ public abstract class Teacher {
 
     /** The outputs that it teaches. */
     public abstract List<TeacherOutput> outputs();
+
+    /** Whether its values follow from the features alone, the same at any time; only then can they be cached. */
+    public boolean dependsOnFeaturesOnly() {
+        return true;
+    }
+
+    /**
+     * The temperature at which its values are a random sample of its distribution; empty where they are the distribution
+     * itself. A student of samples needs forward KL at that temperature, see
+     * {@link TeacherSample}.
+     */
+    public OptionalDouble sampledAt() {
+        return OptionalDouble.empty();
+    }
+
+    /** Notes that labels hold samples, if they do. */
+    final void claimSample(INDArray labels) {
+        sampledAt().ifPresent(temperature -> TeacherSample.claim(labels, temperature));
+    }
 
     /**
      * Log-probabilities of every output; label masks play no part.
