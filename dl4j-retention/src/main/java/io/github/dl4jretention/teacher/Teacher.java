@@ -61,6 +61,45 @@ public abstract class Teacher {
     }
 
     /**
+     * A frozen copy of a network with parameters in half precision, in half the memory. Each layer's are widened before it is
+     * used, into an array that all layers share, as large as the largest needs it. It computes in the network's own type with
+     * weights that are rounded to 11 bits, and has an identity of its own: {@code Retention.attach(network, conf, teacher)}.
+     *
+     * @param pretrained a network of type FLOAT or DOUBLE, as {@link #of(MultiLayerNetwork)} takes it
+     * @throws IllegalArgumentException if it is of another type, or a parameter is larger than 65504
+     */
+    public static Teacher ofHalf(MultiLayerNetwork pretrained) {
+        return new NetworkTeacher(FrozenMultiLayerNetwork.ofHalf(Objects.requireNonNull(pretrained, "pretrained")));
+    }
+
+    /** As {@link #ofHalf(MultiLayerNetwork)}, of a graph. Vertices that have parameters and are no layers keep full precision. */
+    public static Teacher ofHalf(ComputationGraph pretrained, String... outputs) {
+        return new NetworkTeacher(
+                FrozenComputationGraph.ofHalf(Objects.requireNonNull(pretrained, "pretrained"), outputs));
+    }
+
+    /**
+     * As {@link #of(MultiLayerNetwork)}, without a copy of what is frozen in the student: those layers use the student's own
+     * parameters. The identity is that of {@code of(pretrained)}. Parameters that are changed later, by {@code setParams},
+     * say, are noticed.
+     *
+     * @param pretrained what the student was made of; not needed afterwards
+     * @param student    whose layers {@link org.deeplearning4j.nn.conf.layers.misc.FrozenLayer} or FrozenLayerWithBackprop
+     *     have the pretrained network's parameters, bit for bit
+     * @throws IllegalArgumentException if they have others, or there are none
+     */
+    public static Teacher sharing(MultiLayerNetwork pretrained, MultiLayerNetwork student) {
+        return new NetworkTeacher(FrozenMultiLayerNetwork.sharing(
+                Objects.requireNonNull(pretrained, "pretrained"), Objects.requireNonNull(student, "student")));
+    }
+
+    /** As {@link #sharing(MultiLayerNetwork, MultiLayerNetwork)}, of a graph and of outputs as in {@link #of(ComputationGraph, String...)}. */
+    public static Teacher sharing(ComputationGraph pretrained, ComputationGraph student, String... outputs) {
+        return new NetworkTeacher(FrozenComputationGraph.sharing(
+                Objects.requireNonNull(pretrained, "pretrained"), Objects.requireNonNull(student, "student"), outputs));
+    }
+
+    /**
      * The mixture of several teachers, {@code p0 = sum_i w_i p_i}. For forward KL the gradient is that of the weighted sum
      * of the divergences from each.
      *
