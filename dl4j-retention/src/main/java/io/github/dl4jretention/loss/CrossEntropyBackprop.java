@@ -74,18 +74,18 @@ final class CrossEntropyBackprop {
     private static void toGradient(INDArray logits, TokenRows rows) {
         new ActivationSoftmax().getActivation(logits, true);
         subtractTarget(logits, rows);
-        logits.muliColumnVector(rows.weights().castTo(logits.dataType()));
+        logits.muliColumnVector(TokenRows.column(rows.weights(), logits.dataType()));
     }
 
     private static void subtractTarget(INDArray delta, TokenRows rows) {
+        INDArray labels = rows.checkedCopy(LayerGraphRunner.lossType(delta.dataType()));
         if (rows.kind().isClassId()) {
-            int[] ids = rows.labels().getColumn(0).toIntVector();
+            int[] ids = labels.getColumn(0).toIntVector();
             for (int row = 0; row < ids.length; row++) {
                 delta.putScalar(row, ids[row], delta.getDouble(row, ids[row]) - 1);
             }
         } else {
-            INDArray target = rows.labels()
-                    .get(NDArrayIndex.all(), NDArrayIndex.interval(0, delta.size(1)))
+            INDArray target = labels.get(NDArrayIndex.all(), NDArrayIndex.interval(0, delta.size(1)))
                     .castTo(delta.dataType());
             // Times 1 exactly where labels are one-hot.
             delta.muliColumnVector(target.sum(true, 1));

@@ -21,8 +21,8 @@ import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
-/** Runs the graphs of one layer, one for each kind of labels, in DL4J's workspaces. */
-final class LayerGraphRunner {
+/** The loss by SameDiff, on any backend and in any data type: one graph for each kind of labels, in DL4J's workspaces. */
+final class LayerGraphRunner implements LossPath {
 
     private static final String GRADIENT = "grad";
 
@@ -45,18 +45,24 @@ final class LayerGraphRunner {
         return dataType == DataType.FLOAT16 ? DataType.FLOAT : dataType;
     }
 
-    /** The tokens' losses by name. They are few and small: they are computed outside of workspaces. */
-    Map<String, INDArray> forward(INDArray input, TokenRows rows, double factor, boolean agreement) {
+    /** The values are few and small: they are computed outside of workspaces. */
+    @Override
+    public TokenValues forward(INDArray input, TokenRows rows, double factor, boolean agreement) {
         SameDiff sd = graph(rows.kind());
         session(sd).setMmgr(new DL4JSameDiffMemoryMgr(null, null, null, null));
         Map<String, INDArray> losses = sd.output(placeholders(input, rows, factor), outputs(rows.kind(), agreement));
         release(sd);
-        return losses;
+        return values(losses);
     }
 
-    /** The tokens' losses, and the gradients of their sum with respect to the parameters and the input. */
-    OutAndGrad backprop(
-            INDArray input, TokenRows rows, double factor, boolean agreement, LayerWorkspaceMgr workspaceMgr) {
+    @Override
+    public Backprop backprop(
+            INDArray input,
+            TokenRows rows,
+            double factor,
+            boolean agreement,
+            Map<String, INDArray> gradients,
+            LayerWorkspaceMgr workspaceMgr) {
         SameDiff sd = graph(rows.kind());
         session(sd.getFunction(GRADIENT))
                 .setMmgr(memory(workspaceMgr, ArrayType.BP_WORKING_MEM, ArrayType.ACTIVATION_GRAD));
@@ -65,17 +71,30 @@ final class LayerGraphRunner {
         OutAndGrad result = sd.calculateGradientsAndOutputs(
                 placeholders(input, rows, factor), outputs(rows.kind(), agreement), wanted);
         release(sd);
-        return result;
+        gradients.forEach((name, view) -> view.assign(result.getGradients().get(name)));
+        return new Backprop(values(result.getOutputs()), result.getGradients().get(INPUT_KEY));
+    }
+
+    private static TokenValues values(Map<String, INDArray> losses) {
+        return new TokenValues(
+                flat(losses.get(LayerGraph.CROSS_ENTROPY)),
+                flat(losses.get(LayerGraph.DIVERGENCE)),
+                flat(losses.get(LayerGraph.AGREEMENT)));
+    }
+
+    private static double[] flat(INDArray tokens) {
+        return tokens == null ? null : tokens.reshape(tokens.length()).toDoubleVector();
     }
 
     private Map<String, INDArray> placeholders(INDArray input, TokenRows rows, double factor) {
+        DataType type = lossType(dataType);
         Map<String, INDArray> values = new HashMap<>();
         values.put(INPUT_KEY, input);
-        values.put(LABELS_KEY, rows.labels());
-        values.put(LayerGraph.WEIGHTS, rows.weights());
+        values.put(LABELS_KEY, rows.checkedCopy(type));
+        values.put(LayerGraph.WEIGHTS, TokenRows.column(rows.weights(), type));
         if (rows.kind().hasTeacher()) {
-            values.put(LayerGraph.DIVERGENCE_WEIGHTS, rows.divergenceWeights());
-            values.put(LayerGraph.FACTOR, Nd4j.scalar(lossType(dataType), factor));
+            values.put(LayerGraph.DIVERGENCE_WEIGHTS, TokenRows.column(rows.divergenceWeights(), type));
+            values.put(LayerGraph.FACTOR, Nd4j.scalar(type, factor));
         }
         return values;
     }

@@ -56,15 +56,30 @@ public final class RetentionLabels {
         } else if (size == 1 && weights != null && vocabulary == 2) {
             target = Nd4j.concat(classAxis, labels.rsub(1), labels);
         }
-        INDArray packed = weights == null
-                ? Nd4j.concat(classAxis, target.castTo(type), teacher.castTo(type))
-                : Nd4j.concat(
-                        classAxis,
-                        target.castTo(type),
-                        teacher.castTo(type),
-                        weightsLikeLabels(weights, teacher, classAxis).castTo(type));
+        long[] shape = teacher.shape().clone();
+        shape[classAxis] = target.size(classAxis) + vocabulary + (weights == null ? 0 : 1);
+        INDArray packed = classesSideBySide(type, shape, classAxis);
+        INDArray rows = timeFirst(packed, classAxis);
+        TokenCopy.copy(timeFirst(target, classAxis), rows, 0);
+        TokenCopy.copy(timeFirst(teacher, classAxis), rows, target.size(classAxis));
+        if (weights != null) {
+            TokenCopy.copy(
+                    timeFirst(weightsLikeLabels(weights, teacher, classAxis), classAxis),
+                    rows,
+                    target.size(classAxis) + vocabulary);
+        }
         claim(packed, identity);
         return packed;
+    }
+
+    /** An array of this shape whose tokens lie in the order time, then batch, the classes of each side by side. */
+    private static INDArray classesSideBySide(DataType type, long[] shape, int classAxis) {
+        if (shape.length == 2) {
+            return Nd4j.createUninitialized(type, shape);
+        }
+        int timeAxis = 3 - classAxis;
+        INDArray rows = Nd4j.createUninitialized(type, shape[timeAxis], shape[0], shape[classAxis]);
+        return classAxis == 2 ? rows.permute(1, 0, 2) : rows.permute(1, 2, 0);
     }
 
     /** Notes that an array holds a teacher's output. */
@@ -101,6 +116,14 @@ public final class RetentionLabels {
         }
         INDArray ordered = classAxis == 2 ? array.permute(1, 0, 2) : array.permute(2, 0, 1);
         return ordered.reshape('c', ordered.size(0) * ordered.size(1), ordered.size(2));
+    }
+
+    /** The array as {@code [time, batch, classes]}, a view; time is 1 where there is none. */
+    static INDArray timeFirst(INDArray array, int classAxis) {
+        if (array.rank() == 2) {
+            return array.reshape(1, array.size(0), array.size(1));
+        }
+        return classAxis == 2 ? array.permute(1, 0, 2) : array.permute(2, 0, 1);
     }
 
     /** The inverse of {@link #rows}: a view of shape {@code like}, but for the class axis. */

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.loss;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.deeplearning4j.nn.api.MaskState;
@@ -7,15 +8,13 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.samediff.SameDiffOutputLayer;
-import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
-import org.nd4j.autodiff.samediff.api.OutAndGrad;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.regularization.Regularization;
-import org.nd4j.linalg.ops.transforms.Transforms;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -29,13 +28,17 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private static final long serialVersionUID = 1L;
     private static final Logger LOG = LoggerFactory.getLogger(RetentionOutputLayerRuntime.class);
 
-    private transient LayerGraphRunner runner;
+    /** From here on stock layers' own arithmetic costs several times the fused one. */
+    private static final int LARGE_VOCABULARY = 4096;
+
+    private transient LossPath path;
     private INDArray featureMask;
     private TokenLoss current;
     private TokenLoss last;
     private double score;
     private Gradient gradient;
     private boolean measureAgreement;
+    private boolean logActivation;
     private boolean warned;
 
     RetentionOutputLayerRuntime(NeuralNetConfiguration conf, DataType dataType) {
@@ -50,6 +53,11 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     /** Whether {@link TokenLoss#agreement()} is measured from now on; default false, for it costs two passes over logits. */
     public void setMeasureAgreement(boolean measureAgreement) {
         this.measureAgreement = measureAgreement;
+    }
+
+    /** Whether activations are log-probabilities, masked or not, in place of probabilities; default false. */
+    public void setLogActivation(boolean logActivation) {
+        this.logActivation = logActivation;
     }
 
     /** Lambda, as the next minibatch is trained with. */
@@ -101,20 +109,23 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         assertInputSet(false);
         requireRank();
         applyDropOutIfNecessary(training, workspaceMgr);
-        int classAxis = layerConf().classAxis();
-        INDArray logits = inputRows();
-        if (layerConf().hasParameters()) {
-            logits = logits.mmul(getParam(DefaultParamInitializer.WEIGHT_KEY));
-        }
-        if (layerConf().hasBias()) {
-            logits.addiRowVector(getParam(DefaultParamInitializer.BIAS_KEY));
-        }
-        INDArray probabilities = Transforms.softmax(logits, false);
-        if (mask() != null) {
+        INDArray rows = path() instanceof FusedLoss fused
+                ? fusedActivation(fused, workspaceMgr)
+                : RowActivation.of(inputRows(), paramTable, logActivation);
+        if (mask() != null && !logActivation) {
             INDArray columns = mask().rank() == 2 ? mask().permute(1, 0) : mask();
-            probabilities.muliColumnVector(columns.castTo(dataType).reshape('c', probabilities.size(0), 1));
+            rows.muliColumnVector(columns.castTo(dataType).reshape('c', rows.size(0), 1));
         }
-        return workspaceMgr.dup(ArrayType.ACTIVATIONS, RetentionLabels.fromRows(probabilities, input, classAxis));
+        INDArray activations = RetentionLabels.fromRows(rows, input, layerConf().classAxis());
+        return path() instanceof FusedLoss ? activations : workspaceMgr.dup(ArrayType.ACTIVATIONS, activations);
+    }
+
+    private INDArray fusedActivation(FusedLoss fused, LayerWorkspaceMgr workspaceMgr) {
+        INDArray inputRows = inputRows();
+        INDArray rows =
+                workspaceMgr.createUninitialized(ArrayType.ACTIVATIONS, dataType, inputRows.size(0), vocabulary());
+        fused.activate(inputRows, logActivation, rows);
+        return rows;
     }
 
     @Override
@@ -128,8 +139,8 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         RetentionConfiguration retention = layerConf().getRetention();
         boolean crossEntropyOnly =
                 retention.getLabelSmoothing() == 0 && (!rows.kind().hasTeacher() || factor() == 0);
-        INDArray back =
-                crossEntropyOnly ? crossEntropyBackprop(rows, workspaceMgr) : sameDiffBackprop(rows, workspaceMgr);
+        boolean asStock = crossEntropyOnly && vocabulary() < LARGE_VOCABULARY;
+        INDArray back = asStock ? crossEntropyBackprop(rows, workspaceMgr) : pathBackprop(rows, workspaceMgr);
         last = current;
         if (last.hasTeacher()) {
             layerConf().taught(coefficient(), last.divergence());
@@ -155,15 +166,13 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
                 input.castTo(dataType), rows, layerConf().classAxis(), paramTable, gradientViews(), workspaceMgr);
     }
 
-    private INDArray sameDiffBackprop(TokenRows rows, LayerWorkspaceMgr workspaceMgr) {
-        OutAndGrad result = runner().backprop(inputRows(), rows, factor(), measureAgreement, workspaceMgr);
-        gradientViews()
-                .forEach((name, view) -> view.assign(result.getGradients().get(name)));
-        current = tokenLoss(rows, result.getOutputs());
+    private INDArray pathBackprop(TokenRows rows, LayerWorkspaceMgr workspaceMgr) {
+        LossPath.Backprop result =
+                path().backprop(inputRows(), rows, factor(), measureAgreement, gradientViews(), workspaceMgr);
+        current = tokenLoss(rows, result.values());
         return workspaceMgr.dup(
                 ArrayType.ACTIVATION_GRAD,
-                RetentionLabels.fromRows(
-                        result.getGradients().get(INPUT_KEY), input, layerConf().classAxis()));
+                RetentionLabels.fromRows(result.inputRows(), input, layerConf().classAxis()));
     }
 
     /** A layer without parameters is given no view to fill. */
@@ -190,16 +199,18 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     public INDArray computeScoreForExamples(double fullNetRegTerm, LayerWorkspaceMgr workspaceMgr) {
         requireLabels();
         TokenRows rows = tokenRows();
-        Map<String, INDArray> losses = forward(rows);
-        INDArray tokens = losses.get(LayerGraph.CROSS_ENTROPY).mul(rows.weights());
-        if (rows.kind().hasTeacher()) {
-            tokens.addi(losses.get(LayerGraph.DIVERGENCE)
-                    .mul(rows.divergenceWeights())
-                    .muli(factor()));
+        TokenValues values = forward(rows);
+        int batch = (int) input.size(0);
+        double[] sums = new double[batch];
+        for (int token = 0; token < rows.size(); token++) {
+            sums[token % batch] += weighted(rows.weights()[token], values.crossEntropy()[token]);
+            if (values.divergence() != null) {
+                sums[token % batch] += factor() * weighted(rows.divergenceWeights()[token], values.divergence()[token]);
+            }
         }
-        INDArray examples = tokens.reshape('c', tokens.length() / input.size(0), input.size(0))
-                .sum(0)
-                .reshape(input.size(0), 1)
+        INDArray examples = Nd4j.createFromArray(sums)
+                .castTo(LayerGraphRunner.lossType(dataType))
+                .reshape(batch, 1)
                 .addi(fullNetRegTerm);
         return workspaceMgr.leverageTo(ArrayType.ACTIVATIONS, examples);
     }
@@ -248,15 +259,10 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
 
     private TokenRows tokenRows() {
         requireRank();
-        TeacherSample.requireFits(getLabels(), layerConf().getRetention());
         try {
+            TeacherSample.requireFits(getLabels(), layerConf().getRetention());
             return TokenRows.of(
-                    input,
-                    getLabels(),
-                    mask(),
-                    vocabulary(),
-                    layerConf().classAxis(),
-                    LayerGraphRunner.lossType(dataType));
+                    input, getLabels(), mask(), vocabulary(), layerConf().classAxis());
         } catch (IllegalArgumentException e) {
             // DL4J clears masks only after a batch that went well; the next batch must not meet this one's.
             setMaskArray(null);
@@ -266,8 +272,8 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
 
     private void requireRank() {
         if (input.rank() != 2 && input.rank() != 3) {
-            throw new IllegalArgumentException("input: expected rank 2 or 3, got shape "
-                    + java.util.Arrays.toString(input.shape()) + " " + layerId());
+            throw new IllegalArgumentException(
+                    "input: expected rank 2 or 3, got shape " + Arrays.toString(input.shape()) + " " + layerId());
         }
     }
 
@@ -305,43 +311,49 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
                 : input.size(input.rank() == 2 ? 1 : layerConf().classAxis());
     }
 
-    private LayerGraphRunner runner() {
-        if (runner == null) {
-            runner = new LayerGraphRunner(layerConf(), dataType, paramTable, vocabulary());
+    private LossPath path() {
+        if (path == null) {
+            String obstacle = FusedLoss.obstacle(dataType);
+            LOG.info(
+                    "Layer \"{}\": {}",
+                    layerConf().getLayerName(),
+                    obstacle == null ? "fused loss on CPU" : "loss by SameDiff, not fused, because " + obstacle);
+            path = obstacle == null
+                    ? new FusedLoss(layerConf().getRetention(), paramTable, vocabulary())
+                    : new LayerGraphRunner(layerConf(), dataType, paramTable, vocabulary());
         }
-        return runner;
+        return path;
     }
 
     private INDArray inputRows() {
         return RetentionLabels.rows(input.castTo(dataType), layerConf().classAxis());
     }
 
-    private Map<String, INDArray> forward(TokenRows rows) {
-        return runner().forward(inputRows(), rows, factor(), measureAgreement);
+    private TokenValues forward(TokenRows rows) {
+        return path().forward(inputRows(), rows, factor(), measureAgreement);
     }
 
-    private TokenLoss tokenLoss(TokenRows rows, Map<String, INDArray> losses) {
-        INDArray crossEntropy = losses.get(LayerGraph.CROSS_ENTROPY);
+    private TokenLoss tokenLoss(TokenRows rows, TokenValues values) {
         boolean taught = rows.kind().hasTeacher();
         return new TokenLoss(
-                weightedSum(crossEntropy, rows.weights()),
-                taught ? weightedSum(losses.get(LayerGraph.DIVERGENCE), rows.divergenceWeights()) : Double.NaN,
+                weightedSum(rows.weights(), values.crossEntropy()),
+                taught ? weightedSum(rows.divergenceWeights(), values.divergence()) : Double.NaN,
                 taught ? factor() : 0,
-                weightedSum(null, rows.weights()),
-                weightedSum(null, rows.divergenceWeights()),
-                losses.containsKey(LayerGraph.AGREEMENT)
-                        ? weightedSum(losses.get(LayerGraph.AGREEMENT), rows.divergenceWeights())
-                        : Double.NaN);
+                Arrays.stream(rows.weights()).sum(),
+                Arrays.stream(rows.divergenceWeights()).sum(),
+                values.agreement() == null ? Double.NaN : weightedSum(rows.divergenceWeights(), values.agreement()));
     }
 
-    /** In double, so that the sum over many tokens adds no rounding of its own. */
-    private static double weightedSum(INDArray tokens, INDArray weights) {
-        double[] weight = weights.reshape(weights.length()).toDoubleVector();
-        double[] value = tokens == null ? null : tokens.reshape(tokens.length()).toDoubleVector();
+    private static double weightedSum(double[] weights, double[] values) {
         double sum = 0;
-        for (int i = 0; i < weight.length; i++) {
-            sum += value == null ? weight[i] : weight[i] * value[i];
+        for (int i = 0; i < weights.length; i++) {
+            sum += weighted(weights[i], values[i]);
         }
         return sum;
+    }
+
+    /** Whatever a token of weight 0 holds. */
+    private static double weighted(double weight, double value) {
+        return weight == 0 ? 0 : weight * value;
     }
 }

@@ -4,13 +4,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** Logits of chosen outputs of a ComputationGraph: with identity in place of softmax no probability ever underflows. */
+/** Log-probabilities of chosen outputs of a ComputationGraph, by retention layers in place of its output layers. */
 record FrozenComputationGraph(ComputationGraph graph, String sha256, List<TeacherOutput> outputs)
         implements FrozenNetwork {
 
@@ -50,17 +50,18 @@ record FrozenComputationGraph(ComputationGraph graph, String sha256, List<Teache
         ComputationGraphConfiguration conf = ComputationGraphConfiguration.fromJson(
                 pretrained.getConfiguration().toJson());
         for (TeacherOutput output : outputs) {
-            LayerVertex vertex = (LayerVertex) conf.getVertices().get(output.name());
-            ((FeedForwardLayer) vertex.getLayerConf().getLayer()).setActivationFn(new ActivationIdentity());
+            NeuralNetConfiguration layer = ((LayerVertex) conf.getVertices().get(output.name())).getLayerConf();
+            layer.setLayer(LogActivation.replacing((FeedForwardLayer) layer.getLayer()));
         }
         ComputationGraph graph = new ComputationGraph(conf);
         List<LayerSlot> slots = LayerSlot.of(conf, pretrained);
         graph.init(parameters.apply(slots).apply(slots, pretrained.params()), false);
+        outputs.forEach(output -> LogActivation.enter(graph.getLayer(output.name())));
         return new FrozenComputationGraph(graph, identity, outputs);
     }
 
     @Override
-    public INDArray[] logits(INDArray[] features, INDArray[] featuresMasks) {
+    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
         INDArray[] all = graph.output(false, features, featuresMasks, null);
         return outputs.stream().map(output -> all[output.index()]).toArray(INDArray[]::new);
     }

@@ -6,10 +6,9 @@ import java.util.function.Function;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.nd4j.linalg.activations.impl.ActivationIdentity;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** Logits of a MultiLayerNetwork: with identity in place of softmax no probability ever underflows. */
+/** Log-probabilities of a MultiLayerNetwork, by a retention layer in place of its output layer. */
 record FrozenMultiLayerNetwork(MultiLayerNetwork network, String sha256, List<TeacherOutput> outputs)
         implements FrozenNetwork {
 
@@ -39,17 +38,17 @@ record FrozenMultiLayerNetwork(MultiLayerNetwork network, String sha256, List<Te
         FeedForwardLayer output = SoftmaxOutput.require(pretrained);
         MultiLayerConfiguration conf = MultiLayerConfiguration.fromJson(
                 pretrained.getLayerWiseConfigurations().toJson());
-        ((FeedForwardLayer) conf.getConf(pretrained.getnLayers() - 1).getLayer())
-                .setActivationFn(new ActivationIdentity());
+        conf.getConf(pretrained.getnLayers() - 1).setLayer(LogActivation.replacing(output));
         MultiLayerNetwork network = new MultiLayerNetwork(conf);
         List<LayerSlot> slots = LayerSlot.of(conf);
         network.init(parameters.apply(slots).apply(slots, pretrained.params()), false);
+        LogActivation.enter(network.getOutputLayer());
         return new FrozenMultiLayerNetwork(
                 network, identity, List.of(new TeacherOutput("output", 0, SoftmaxOutput.classAxis(output))));
     }
 
     @Override
-    public INDArray[] logits(INDArray[] features, INDArray[] featuresMasks) {
+    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
         INDArray mask = featuresMasks == null ? null : featuresMasks[0];
         return new INDArray[] {network.output(features[0], false, mask, null)};
     }

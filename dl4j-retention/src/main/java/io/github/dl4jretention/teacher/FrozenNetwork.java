@@ -4,7 +4,7 @@ import java.util.List;
 import java.util.Map;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** A copy of a network that is only ever asked for its logits. Implementations are not safe for several threads. */
+/** A copy of a network that is only ever asked for its log-probabilities. Implementations are not safe for several threads. */
 interface FrozenNetwork {
 
     /** The one name under which networks have all their parameters in one vector. */
@@ -13,11 +13,11 @@ interface FrozenNetwork {
     /** SHA-256 of the network that was copied, see {@link NetworkIdentity}. */
     String sha256();
 
-    /** The outputs that logits are given for. */
+    /** The outputs that log-probabilities are given for. */
     List<TeacherOutput> outputs();
 
-    /** Logits in inference mode, one array for each output. */
-    INDArray[] logits(INDArray[] features, INDArray[] featuresMasks);
+    /** Log-probabilities in inference mode, one array for each output; FLOAT for HALF networks. */
+    INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks);
 
     /** The copy's own parameter arrays by name, in a fixed order: one vector "params", or the variables of a graph. */
     Map<String, INDArray> parameters();

@@ -10,9 +10,10 @@ import java.util.TreeMap;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.VariableType;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** Logits of a SameDiff graph; masks play no part. */
+/** Log-probabilities of a SameDiff graph; masks play no part. */
 record FrozenSameDiff(SameDiff graph, String sha256, List<TeacherOutput> outputs, List<String> placeholders)
         implements FrozenNetwork {
 
@@ -51,7 +52,7 @@ record FrozenSameDiff(SameDiff graph, String sha256, List<TeacherOutput> outputs
     }
 
     @Override
-    public INDArray[] logits(INDArray[] features, INDArray[] featuresMasks) {
+    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
         if (features.length != placeholders.size()) {
             throw new IllegalArgumentException("features: expected one array for each of the placeholders "
                     + placeholders + ", got " + features.length + " of shapes "
@@ -63,8 +64,14 @@ record FrozenSameDiff(SameDiff graph, String sha256, List<TeacherOutput> outputs
         for (int i = 0; i < features.length; i++) {
             values.put(placeholders.get(i), features[i]);
         }
+        String name = outputs.get(0).name();
+        INDArray logits = graph.output(values, name).get(name);
+        // HALF has too few bits for a sum over a vocabulary.
+        boolean half = logits.dataType() == DataType.FLOAT16;
         return new INDArray[] {
-            graph.output(values, outputs.get(0).name()).get(outputs.get(0).name())
+            LogProbabilities.ofLogits(
+                    half ? logits.castTo(DataType.FLOAT) : logits,
+                    outputs.get(0).classAxis(logits.rank()))
         };
     }
 

@@ -2,10 +2,11 @@ package io.github.dl4jretention.teacher;
 
 import java.util.Arrays;
 import java.util.List;
-import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.INDArrayIndex;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /** One frozen network. */
 class NetworkTeacher extends Teacher {
@@ -30,33 +31,32 @@ class NetworkTeacher extends Teacher {
         return network.outputs();
     }
 
-    private static void requireNumbers(INDArray logits, INDArray[] features) {
-        if (Double.isNaN(logits.sumNumber().doubleValue())) {
+    @Override
+    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
+        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+            INDArray[] result;
+            synchronized (network) {
+                result = network.logProbabilities(features, featuresMasks);
+            }
+            for (int i = 0; i < result.length; i++) {
+                requireNumbers(result[i], outputs().get(i).classAxis(result[i].rank()), features);
+            }
+            return result;
+        }
+    }
+
+    /** A logit that is NaN makes all classes of its token NaN: one class is enough to look at. */
+    private static void requireNumbers(INDArray logProbabilities, int classAxis, INDArray[] features) {
+        INDArrayIndex[] first = new INDArrayIndex[logProbabilities.rank()];
+        Arrays.fill(first, NDArrayIndex.all());
+        first[classAxis] = NDArrayIndex.point(0);
+        if (logProbabilities.get(first).isNaN().any()) {
             throw new IllegalArgumentException(
                     "features: expected finite numbers, the teacher's logits are not finite for "
                             + "features of shapes "
                             + Arrays.stream(features)
                                     .map(array -> Arrays.toString(array.shape()))
                                     .toList());
-        }
-    }
-
-    @Override
-    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
-        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
-            INDArray[] logits;
-            synchronized (network) {
-                logits = network.logits(features, featuresMasks);
-            }
-            INDArray[] result = new INDArray[logits.length];
-            for (int i = 0; i < result.length; i++) {
-                int classAxis = outputs().get(i).classAxis(logits[i].rank());
-                requireNumbers(logits[i], features);
-                // HALF has too few bits for a sum over a vocabulary.
-                boolean half = logits[i].dataType() == DataType.FLOAT16;
-                result[i] = LogProbabilities.ofLogits(half ? logits[i].castTo(DataType.FLOAT) : logits[i], classAxis);
-            }
-            return result;
         }
     }
 }

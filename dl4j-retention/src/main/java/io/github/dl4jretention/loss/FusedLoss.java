@@ -1,0 +1,173 @@
+package io.github.dl4jretention.loss;
+
+import java.util.Map;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+
+/**
+ * Projection, loss and gradients together, a chunk of tokens at a time, on CPU in FLOAT. Logits, probabilities and their
+ * gradients never exist for the whole minibatch: beside its inputs and outputs it holds {@code O(chunk V)} numbers. Two runs
+ * on one machine give the same bits.
+ */
+final class FusedLoss implements LossPath {
+
+    /** Logits that are held at once, 4 MB: larger chunks were no faster. */
+    private static final int CHUNK_ELEMENTS = 1 << 20;
+
+    /** Fewer tokens make matrix products slow. */
+    private static final int SHORTEST_CHUNK = 64;
+
+    private final Map<String, INDArray> parameters;
+    private final int vocabulary;
+    private final int chunk;
+    private final FusedProjection projection;
+    private final FusedWorker[] workers;
+
+    /** @param parameters W and b, FLOAT; or none: the input is the logits */
+    FusedLoss(RetentionConfiguration configuration, Map<String, INDArray> parameters, long vocabulary) {
+        this.parameters = parameters;
+        this.vocabulary = (int) vocabulary;
+        chunk = Math.max(SHORTEST_CHUNK, CHUNK_ELEMENTS / this.vocabulary);
+        Workers threads = Workers.ofMachine();
+        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+            projection = new FusedProjection(
+                    parameters.get(DefaultParamInitializer.WEIGHT_KEY), this.vocabulary, chunk, threads.products());
+        }
+        workers = new FusedWorker[threads.rows()];
+        for (int i = 0; i < workers.length; i++) {
+            workers[i] = new FusedWorker(configuration, this.vocabulary);
+        }
+    }
+
+    /** Why a layer cannot have it: words that follow "because"; null if it can. */
+    static String obstacle(DataType dataType) {
+        if (!Nd4j.getEnvironment().isCPU()) {
+            return "the backend is " + Nd4j.getBackend().getClass().getSimpleName();
+        }
+        return dataType == DataType.FLOAT ? null : "the network's data type is " + dataType;
+    }
+
+    @Override
+    public TokenValues forward(INDArray input, TokenRows rows, double factor, boolean agreement) {
+        FusedBatch batch = new FusedBatch(rows, factor, agreement, false);
+        run(batch, input, null, null);
+        return batch.values();
+    }
+
+    @Override
+    public Backprop backprop(
+            INDArray input,
+            TokenRows rows,
+            double factor,
+            boolean agreement,
+            Map<String, INDArray> gradients,
+            LayerWorkspaceMgr workspaceMgr) {
+        FusedBatch batch = new FusedBatch(rows, factor, agreement, true);
+        INDArray inputRows = workspaceMgr.createUninitialized(ArrayType.ACTIVATION_GRAD, DataType.FLOAT, input.shape());
+        run(batch, input, gradients.get(DefaultParamInitializer.WEIGHT_KEY), inputRows);
+        if (gradients.containsKey(DefaultParamInitializer.BIAS_KEY)) {
+            gradients.get(DefaultParamInitializer.BIAS_KEY).assign(biasGradient());
+        }
+        return new Backprop(batch.values(), inputRows);
+    }
+
+    /**
+     * The layer's activations.
+     *
+     * @param output {@code [tokens, V]}, 'c' order, to be set to the softmax of the logits or its logarithm
+     */
+    void activate(INDArray input, boolean logarithm, INDArray output) {
+        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+            float[] bias = bias();
+            FloatMemory rows = new FloatMemory(output);
+            INDArray columns = columns(input);
+            int tokens = (int) input.size(0);
+            for (int start = 0; start < tokens; start += chunk) {
+                int first = start;
+                int end = Math.min(start + chunk, tokens);
+                projection.forward(columns.get(NDArrayIndex.all(), NDArrayIndex.interval(start, end)));
+                ofWorkers(
+                        start,
+                        end,
+                        (worker, from, to) -> worker.activate(rows, logarithm, projection, bias, first, from, to));
+            }
+        }
+    }
+
+    private void run(FusedBatch batch, INDArray input, INDArray weightGradients, INDArray inputRows) {
+        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+            float[] bias = bias();
+            for (FusedWorker worker : workers) {
+                worker.start();
+            }
+            INDArray columns = columns(input);
+            int tokens = batch.rows().size();
+            for (int start = 0; start < tokens; ) {
+                int first = start;
+                int end = batch.labels().chunkEnd(start, chunk);
+                INDArray part = columns.get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
+                projection.forward(part);
+                batch.labels().prepare(start, end);
+                ofWorkers(start, end, (worker, from, to) -> worker.run(batch, projection, bias, first, from, to));
+                if (batch.gradient()) {
+                    INDArray back = columns(inputRows).get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
+                    projection.backward(part, weightGradients, start > 0, back);
+                }
+                start = end;
+            }
+            requireTeacher(batch.rows());
+        }
+    }
+
+    private float[] bias() {
+        INDArray bias = parameters.get(DefaultParamInitializer.BIAS_KEY);
+        return bias == null ? null : bias.toFloatVector();
+    }
+
+    /** What a worker does with the tokens from one to another. */
+    private interface Work {
+        void accept(FusedWorker worker, int from, int to);
+    }
+
+    private void ofWorkers(int start, int end, Work work) {
+        int parts = Math.min(workers.length, end - start);
+        Workers.run(
+                parts,
+                part -> work.accept(
+                        workers[part],
+                        start + Workers.start(end - start, parts, part),
+                        start + Workers.start(end - start, parts, part + 1)));
+    }
+
+    /** Rows {@code [tokens, nIn]} in 'c' order as columns {@code [nIn, tokens]} in 'f' order. */
+    private static INDArray columns(INDArray rows) {
+        return (rows.ordering() == 'c' ? rows : rows.dup('c')).transpose();
+    }
+
+    private void requireTeacher(TokenRows rows) {
+        boolean counts = false;
+        for (double weight : rows.weights()) {
+            counts |= weight > 0;
+        }
+        for (FusedWorker worker : workers) {
+            counts &= !worker.sawTeacher();
+        }
+        if (counts && rows.kind().hasTeacher()) {
+            throw rows.oneHotOfAnotherVocabulary();
+        }
+    }
+
+    private INDArray biasGradient() {
+        float[] sum = new float[vocabulary];
+        for (FusedWorker worker : workers) {
+            FusedLoops.add(1, worker.biasGradient(), sum, vocabulary);
+        }
+        return Nd4j.createFromArray(sum).reshape(1, vocabulary);
+    }
+}
