@@ -36,7 +36,7 @@ class ArchitectureTest {
                 .whereLayer("checkpoint")
                 .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("listener")
-                .mayOnlyBeAccessedByLayers("front")
+                .mayOnlyBeAccessedByLayers("front", "checkpoint")
                 .whereLayer("teacher")
                 .mayOnlyBeAccessedByLayers("front", "eval", "checkpoint")
                 .whereLayer("loss")

@@ -8,6 +8,7 @@ import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.factory.Nd4j;
 
 /** One minibatch of a SameDiff graph, checked before it trains: native operations would broadcast what does not fit. */
 final class GraphBatch {
@@ -70,6 +71,22 @@ final class GraphBatch {
         } else if (labels != null) {
             requireDistributions(labels);
         }
+    }
+
+    /** Sum of the divergence's weights of the tokens on which student and teacher hold the same class most probable. */
+    double agreements(INDArray logits) {
+        String name = loss.divergenceWeights() == null ? loss.weights() : loss.divergenceWeights();
+        INDArray given = name == null ? null : arrays.get(name);
+        double[] student = flat(Nd4j.argMax(logits, logits.rank() - 1));
+        double[] best = flat(Nd4j.argMax(teacher, teacher.rank() - 1));
+        double[] weights = given == null ? null : flat(given);
+        double sum = 0;
+        for (int i = 0; i < student.length; i++) {
+            if (student[i] == best[i]) {
+                sum += weights == null ? 1 : weights[i];
+            }
+        }
+        return sum;
     }
 
     private double[] weights(String name) {

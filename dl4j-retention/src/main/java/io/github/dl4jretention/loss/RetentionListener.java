@@ -3,6 +3,7 @@ package io.github.dl4jretention.loss;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.nd4j.autodiff.listeners.At;
 import org.nd4j.autodiff.listeners.BaseListener;
 import org.nd4j.autodiff.listeners.Loss;
@@ -30,12 +31,20 @@ public final class RetentionListener extends BaseListener {
 
     private final Map<String, Double> values = new HashMap<>();
     private LossDescription description;
+    private GraphBatch batch;
     private boolean vocabularyChecked;
+    private boolean measureAgreement;
+    private double agreements = Double.NaN;
     private TokenLoss last;
 
     /** The loss of the last minibatch, before its update; null before the first. */
     public TokenLoss lastTokenLoss() {
         return last;
+    }
+
+    /** Whether {@link TokenLoss#agreement()} is measured from now on; default false, for it costs two passes over logits. */
+    public void setMeasureAgreement(boolean measureAgreement) {
+        this.measureAgreement = measureAgreement;
     }
 
     @Override
@@ -84,6 +93,7 @@ public final class RetentionListener extends BaseListener {
                     .assign(RetentionLoss.factor(configuration(), at.iteration(), at.epoch(), null));
         }
         values.clear();
+        agreements = Double.NaN;
     }
 
     private RetentionConfiguration configuration() {
@@ -92,7 +102,7 @@ public final class RetentionListener extends BaseListener {
 
     private void check(SameDiff sd, MultiDataSet data) {
         requireSameTeacher(sd, data);
-        GraphBatch batch = new GraphBatch(sd.getTrainingConfig(), data, description);
+        batch = new GraphBatch(sd.getTrainingConfig(), data, description);
         if (!vocabularyChecked) {
             batch.requireSameVocabulary(sd);
             vocabularyChecked = true;
@@ -103,12 +113,11 @@ public final class RetentionListener extends BaseListener {
     private static void requireSameTeacher(SameDiff sd, MultiDataSet data) {
         for (INDArray labels : data.getLabels()) {
             RetentionLabels.teacherOf(labels).ifPresent(met -> {
-                if (!sd.hasVariable(RetentionLoss.TEACHER_SHA256)) {
+                Optional<String> bound = GraphText.read(sd, RetentionLoss.TEACHER_SHA256);
+                if (bound.isEmpty()) {
                     RetentionLoss.bind(sd, met);
-                }
-                String bound = LossDescription.readText(sd, RetentionLoss.TEACHER_SHA256);
-                if (!bound.equals(met)) {
-                    throw new IllegalStateException("teacher: this student belongs to teacher " + bound
+                } else if (!bound.get().equals(met)) {
+                    throw new IllegalStateException("teacher: this student belongs to teacher " + bound.get()
                             + " (SHA-256), but the labels come from teacher " + met
                             + "; training on with another teacher would forget what it retains");
                 }
@@ -118,11 +127,13 @@ public final class RetentionListener extends BaseListener {
 
     @Override
     public void opExecution(
-            SameDiff sd, At at, MultiDataSet batch, SameDiffOp op, OpContext opContext, INDArray[] outputs) {
+            SameDiff sd, At at, MultiDataSet data, SameDiffOp op, OpContext opContext, INDArray[] outputs) {
         for (int i = 0; i < outputs.length; i++) {
             String name = op.getOutputsOfOp().get(i);
             if (WATCHED.contains(name)) {
                 values.put(name, outputs[i].getDouble(0));
+            } else if (measureAgreement && name.equals(description.logits())) {
+                agreements = batch.agreements(outputs[i]);
             }
         }
     }
@@ -136,7 +147,8 @@ public final class RetentionListener extends BaseListener {
                 factor.getDouble(0),
                 values.get(RetentionLoss.TOKENS),
                 values.get(RetentionLoss.DIVERGENCE_TOKENS),
-                Double.NaN);
+                agreements);
+        batch = null;
         AdaptiveCoefficient adaptive = configuration().getAdaptive();
         if (adaptive != null) {
             double squared = configuration().getTemperature() * configuration().getTemperature();

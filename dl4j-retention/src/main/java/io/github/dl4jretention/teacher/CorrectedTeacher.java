@@ -46,6 +46,11 @@ final class CorrectedTeacher extends Teacher {
         return teacher.outputs();
     }
 
+    @Override
+    public List<MovingAverageTeacher> movingAverages() {
+        return teacher.movingAverages();
+    }
+
     /** The uncorrected teacher's. */
     @Override
     public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {

@@ -59,6 +59,11 @@ public final class MovingAverageTeacher extends NetworkTeacher {
         return sha256;
     }
 
+    @Override
+    public List<MovingAverageTeacher> movingAverages() {
+        return List.of(this);
+    }
+
     /** Averages the student's parameters after each of its iterations; always the same listener. */
     public TrainingListener listener() {
         return listener;

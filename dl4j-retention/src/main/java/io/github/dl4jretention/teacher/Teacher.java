@@ -107,6 +107,11 @@ public abstract class Teacher {
     /** The outputs that it teaches. */
     public abstract List<TeacherOutput> outputs();
 
+    /** The moving averages that it is made of, itself among them: what of it has a state. */
+    public List<MovingAverageTeacher> movingAverages() {
+        return List.of();
+    }
+
     /**
      * Log-probabilities of every output; label masks play no part.
      *
