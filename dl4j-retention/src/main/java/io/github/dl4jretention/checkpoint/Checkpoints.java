@@ -76,7 +76,7 @@ final class Checkpoints {
             zip.finish();
         });
         for (Path old : newestFirst().stream().skip(keep).toList()) {
-            Files.delete(old);
+            Files.deleteIfExists(old);
         }
         return file;
     }
@@ -112,7 +112,8 @@ final class Checkpoints {
         for (Map.Entry<String, Long> entry : state.entries().entrySet()) {
             byte[] bytes = ZipEntries.read(file, entry.getKey());
             if (ZipEntries.checksum(bytes) != entry.getValue()) {
-                throw new IOException("file " + file + ": damaged: entry " + entry.getKey() + " has another checksum");
+                throw new IOException(
+                        "file " + file + ": damaged: entry " + entry.getKey() + ": expected its checksum, got another");
             }
             entries.put(entry.getKey(), bytes);
         }

@@ -10,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Objects;
+import java.util.regex.Pattern;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.autodiff.samediff.SameDiff;
@@ -52,6 +53,7 @@ public record Provenance(
 
     static final String ENTRY = "provenance.json";
     static final String GRAPH_TEXT = "retentionProvenance";
+    private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
 
     /**
      * The loss of an output.
@@ -73,8 +75,11 @@ public record Provenance(
         }
     }
 
+    /** @throws IllegalArgumentException if a SHA-256 is none */
     @JsonCreator
     public Provenance {
+        requireSha256(teacher, "teacher");
+        requireSha256(model, "model");
         losses = Map.copyOf(losses);
         Objects.requireNonNull(data, "data");
         Objects.requireNonNull(versions, "versions");
@@ -166,6 +171,12 @@ public record Provenance(
 
     void writeTo(OutputStream out) throws IOException {
         out.write(toJson().getBytes(StandardCharsets.UTF_8));
+    }
+
+    private static void requireSha256(String found, String name) {
+        if (found != null && !SHA256.matcher(found).matches()) {
+            throw new IllegalArgumentException(name + ": expected a SHA-256 of 64 hexadecimal digits, got " + found);
+        }
     }
 
     /** As indented JSON. */

@@ -9,9 +9,6 @@ import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
 import java.nio.channels.WritableByteChannel;
 import java.util.Map;
-import org.nd4j.autodiff.listeners.At;
-import org.nd4j.autodiff.listeners.BaseListener;
-import org.nd4j.autodiff.listeners.Operation;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
@@ -88,20 +85,10 @@ record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
         model.setListeners(listeners.ofSameDiff(teacher));
     }
 
-    /** The seed is set after all listeners, of which the first computes the logits once, have looked at the minibatch. */
     @Override
     public void train(MultiDataSet batch, long seed) {
-        model.fit(batch, new BaseListener() {
-            @Override
-            public boolean isActive(Operation operation) {
-                return operation == Operation.TRAINING;
-            }
-
-            @Override
-            public void iterationStart(SameDiff sd, At at, MultiDataSet data, long etlMs) {
-                Nd4j.getRandom().setSeed(seed);
-            }
-        });
+        Nd4j.getRandom().setSeed(seed);
+        model.fit(batch);
     }
 
     @Override

@@ -3,6 +3,7 @@ package io.github.dl4jretention.checkpoint;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.util.Objects;
 import java.util.Properties;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
@@ -34,7 +35,14 @@ public record Versions(
     private static final String UNKNOWN = "unknown";
 
     @JsonCreator
-    public Versions {}
+    public Versions {
+        Objects.requireNonNull(library, "library");
+        Objects.requireNonNull(dl4j, "dl4j");
+        Objects.requireNonNull(nd4j, "nd4j");
+        Objects.requireNonNull(backend, "backend");
+        Objects.requireNonNull(java, "java");
+        Objects.requireNonNull(system, "system");
+    }
 
     /** Of this process. */
     public static Versions current() {

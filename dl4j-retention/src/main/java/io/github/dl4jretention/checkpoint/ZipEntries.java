@@ -1,6 +1,7 @@
 package io.github.dl4jretention.checkpoint;
 
 import java.io.BufferedOutputStream;
+import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -74,12 +75,13 @@ final class ZipEntries {
             try (InputStream in = zip.getInputStream(entry)) {
                 byte[] bytes = in.readAllBytes();
                 if (checksum(bytes) != entry.getCrc()) {
-                    throw new IOException("file " + file + ": damaged: entry " + name + " has another checksum");
+                    throw new IOException(
+                            "file " + file + ": damaged: entry " + name + ": expected its checksum, got another");
                 }
                 return Optional.of(bytes);
             }
-        } catch (ZipException | IllegalArgumentException | OutOfMemoryError e) {
-            throw new IOException("file " + file + ": damaged: " + e.getMessage(), e);
+        } catch (ZipException | EOFException | IllegalArgumentException | OutOfMemoryError e) {
+            throw new IOException("file " + file + ": expected a model file, it is damaged: " + e, e);
         }
     }
 

@@ -1,6 +1,5 @@
 package io.github.dl4jretention.loss;
 
-import java.nio.ByteOrder;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.graph.FlatGraph;
@@ -33,15 +32,13 @@ public record GraphLoss(String teacher, RetentionConfiguration configuration, St
     /**
      * Of a graph as it was saved, without making arrays of it.
      *
-     * @throws IllegalArgumentException if the graph has no such loss
-     * @throws IndexOutOfBoundsException if the bytes are no graph; other exceptions are possible
+     * @throws RuntimeException of some kind, if the bytes are no graph
      */
     public static GraphLoss of(FlatGraph saved) {
         LossDescription description = GraphText.read(saved, LossDescription.DESCRIPTION)
                 .map(LossDescription::fromJson)
                 .orElseThrow(() -> new IllegalArgumentException("expected a graph with a loss from RetentionLoss.add"));
         double factor = GraphText.bytes(saved, RetentionLoss.FACTOR)
-                .map(bytes -> bytes.order(ByteOrder.LITTLE_ENDIAN))
                 .map(bytes -> bytes.remaining() == Double.BYTES ? bytes.getDouble() : bytes.getFloat())
                 .orElse(Double.NaN);
         return new GraphLoss(

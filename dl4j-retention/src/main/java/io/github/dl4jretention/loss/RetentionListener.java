@@ -32,7 +32,6 @@ public final class RetentionListener extends BaseListener {
     private final Map<String, Double> values = new HashMap<>();
     private LossDescription description;
     private GraphBatch batch;
-    private boolean vocabularyChecked;
     private boolean measureAgreement;
     private double agreements = Double.NaN;
     private TokenLoss last;
@@ -52,10 +51,16 @@ public final class RetentionListener extends BaseListener {
         return operation == Operation.TRAINING;
     }
 
-    /** M2.1 computes no variable that neither a gradient nor an evaluation needs: an empty list of evaluations will do. */
+    /**
+     * M2.1 computes no variable that neither a gradient nor an evaluation needs: an empty list of evaluations will do.
+     * Where gradients only are asked for there is no configuration.
+     */
     @Override
     public void operationStart(SameDiff sd, Operation op) {
         TrainingConfig training = sd.getTrainingConfig();
+        if (training == null) {
+            return;
+        }
         for (String name : WATCHED) {
             training.getTrainEvaluations().putIfAbsent(name, List.of());
             training.getTrainEvaluationLabels().putIfAbsent(name, 0);
@@ -65,6 +70,9 @@ public final class RetentionListener extends BaseListener {
     @Override
     public void operationEnd(SameDiff sd, Operation op) {
         TrainingConfig training = sd.getTrainingConfig();
+        if (training == null) {
+            return;
+        }
         for (String name : WATCHED) {
             training.getTrainEvaluations().remove(name, List.of());
             training.getTrainEvaluationLabels().remove(name);
@@ -103,11 +111,7 @@ public final class RetentionListener extends BaseListener {
     private void check(SameDiff sd, MultiDataSet data) {
         requireSameTeacher(sd, data);
         batch = new GraphBatch(sd.getTrainingConfig(), data, description);
-        if (!vocabularyChecked) {
-            batch.requireSameVocabulary(sd);
-            vocabularyChecked = true;
-        }
-        batch.requireFits();
+        batch.requireShapes(sd);
     }
 
     private static void requireSameTeacher(SameDiff sd, MultiDataSet data) {
@@ -125,6 +129,7 @@ public final class RetentionListener extends BaseListener {
         }
     }
 
+    /** @throws IllegalArgumentException if the batch does not fit the logits; no gradient is known yet */
     @Override
     public void opExecution(
             SameDiff sd, At at, MultiDataSet data, SameDiffOp op, OpContext opContext, INDArray[] outputs) {
@@ -132,9 +137,19 @@ public final class RetentionListener extends BaseListener {
             String name = op.getOutputsOfOp().get(i);
             if (WATCHED.contains(name)) {
                 values.put(name, outputs[i].getDouble(0));
-            } else if (measureAgreement && name.equals(description.logits())) {
-                agreements = batch.agreements(outputs[i]);
+            } else if (batch != null && name.equals(description.logits())) {
+                requireFits(sd, outputs[i]);
+                agreements = measureAgreement ? batch.agreements(outputs[i]) : Double.NaN;
             }
+        }
+    }
+
+    private void requireFits(SameDiff sd, INDArray logits) {
+        try {
+            batch.requireFits(logits.shape());
+        } catch (IllegalArgumentException e) {
+            operationEnd(sd, Operation.TRAINING);
+            throw e;
         }
     }
 

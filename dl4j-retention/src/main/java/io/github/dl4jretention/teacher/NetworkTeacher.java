@@ -41,13 +41,25 @@ class NetworkTeacher extends Teacher {
         }
     }
 
+    private INDArray[] logits(INDArray[] features, INDArray[] featuresMasks) {
+        synchronized (network) {
+            try {
+                return network.logits(features, featuresMasks);
+            } catch (IllegalArgumentException e) {
+                throw e;
+            } catch (RuntimeException e) {
+                throw new IllegalArgumentException(
+                        "features: expected what the teacher's network takes, got " + BatchCheck.shapes(features) + ": "
+                                + e.getMessage(),
+                        e);
+            }
+        }
+    }
+
     @Override
     public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
-            INDArray[] logits;
-            synchronized (network) {
-                logits = network.logits(features, featuresMasks);
-            }
+            INDArray[] logits = logits(features, featuresMasks);
             INDArray[] result = new INDArray[logits.length];
             for (int i = 0; i < result.length; i++) {
                 int classAxis = outputs().get(i).classAxis(logits[i].rank());

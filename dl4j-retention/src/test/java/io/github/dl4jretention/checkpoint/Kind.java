@@ -47,7 +47,7 @@ enum Kind {
     static final int BATCHES = 7;
 
     static final RetentionConfiguration CONF = RetentionConfiguration.builder()
-            .coefficient(AdaptiveCoefficient.toward(0.01))
+            .coefficient(new AdaptiveCoefficient(1, 0.005, 10, 1))
             .build();
 
     FinetuningRun.Builder<?> builder(Path folder) {
