@@ -1,12 +1,11 @@
 package io.github.dl4jretention;
 
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionLayers;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.teacher.NetworkIdentity;
 import io.github.dl4jretention.teacher.SoftmaxOutput;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Objects;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -40,28 +39,11 @@ final class GraphRetention {
 
     static ComputationGraph detach(ComputationGraph student) {
         ComputationGraphConfiguration conf = configurationOf(student);
-        for (String name : heads(student).keySet()) {
+        for (String name : RetentionLayers.of(student).keySet()) {
             NeuralNetConfiguration output = layerConf(conf, name);
             output.setLayer(((RetentionOutputLayer) output.getLayer()).toStockLayer());
         }
         return copyOf(student, conf, true);
-    }
-
-    /** The retention layers by the names of their outputs. */
-    static Map<String, RetentionOutputLayer> heads(ComputationGraph student) {
-        Map<String, RetentionOutputLayer> heads = new LinkedHashMap<>();
-        ComputationGraphConfiguration conf = student.getConfiguration();
-        for (String name : conf.getNetworkOutputs()) {
-            if (conf.getVertices().get(name) instanceof LayerVertex vertex
-                    && vertex.getLayerConf().getLayer() instanceof RetentionOutputLayer head) {
-                heads.put(name, head);
-            }
-        }
-        if (heads.isEmpty()) {
-            throw new IllegalArgumentException(
-                    "student: expected an output with a RetentionOutputLayer, got outputs " + conf.getNetworkOutputs());
-        }
-        return heads;
     }
 
     static ComputationGraph withUpdater(ComputationGraph graph, IUpdater updater) {

@@ -1,6 +1,7 @@
 package io.github.dl4jretention;
 
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionLayers;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.teacher.NetworkIdentity;
 import io.github.dl4jretention.teacher.SoftmaxOutput;
@@ -9,7 +10,6 @@ import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
-import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.learning.config.IUpdater;
 
@@ -32,22 +32,11 @@ final class MultiLayerRetention {
     }
 
     static MultiLayerNetwork detach(MultiLayerNetwork student) {
-        head(student);
+        RetentionLayers.of(student);
         MultiLayerConfiguration conf = configurationOf(student);
         NeuralNetConfiguration last = conf.getConf(student.getnLayers() - 1);
         last.setLayer(((RetentionOutputLayer) last.getLayer()).toStockLayer());
         return copyOf(student, conf, true);
-    }
-
-    static RetentionOutputLayer head(MultiLayerNetwork student) {
-        Layer last = student.getLayerWiseConfigurations()
-                .getConf(student.getnLayers() - 1)
-                .getLayer();
-        if (last instanceof RetentionOutputLayer head) {
-            return head;
-        }
-        throw new IllegalArgumentException("student: expected a last layer RetentionOutputLayer, got "
-                + last.getClass().getSimpleName() + " \"" + last.getLayerName() + "\"");
     }
 
     static MultiLayerNetwork withUpdater(MultiLayerNetwork network, IUpdater updater) {

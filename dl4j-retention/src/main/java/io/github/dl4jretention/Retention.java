@@ -1,6 +1,7 @@
 package io.github.dl4jretention;
 
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionLayers;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
@@ -112,7 +113,7 @@ public final class Retention {
      * @throws IllegalStateException if the teacher is not the student's; the message gives both SHA-256
      */
     public static void finetune(MultiLayerNetwork student, Teacher teacher, DataSetIterator iterator, int epochs) {
-        requireSame(MultiLayerRetention.head(student), teacher);
+        requireSame(RetentionLayers.of(student), teacher);
         withListener(teacher, student, student.getListeners());
         student.fit(new TeacherIterator(iterator, teacher), epochs);
     }
@@ -133,7 +134,7 @@ public final class Retention {
      * @throws IllegalStateException if the teacher is not the student's; the message gives both SHA-256
      */
     public static void finetune(ComputationGraph student, Teacher teacher, MultiDataSetIterator iterator, int epochs) {
-        Map<String, RetentionOutputLayer> heads = GraphRetention.heads(student);
+        Map<String, RetentionOutputLayer> heads = RetentionLayers.of(student);
         Set<String> taught = teacher.outputs().stream().map(TeacherOutput::name).collect(Collectors.toSet());
         if (!taught.equals(heads.keySet())) {
             throw new IllegalArgumentException("teacher: expected one of the outputs " + heads.keySet()
@@ -161,13 +162,16 @@ public final class Retention {
     }
 
     private static void withListener(Teacher teacher, Model student, Collection<TrainingListener> present) {
-        if (teacher instanceof MovingAverageTeacher average && !present.contains(average.listener())) {
-            student.addListeners(average.listener());
+        for (MovingAverageTeacher average : teacher.movingAverages()) {
+            if (!present.contains(average.listener())) {
+                student.addListeners(average.listener());
+            }
         }
     }
 
     private static void requireSame(RetentionOutputLayer head, Teacher teacher) {
-        if (teacher instanceof MovingAverageTeacher average && head.getTaughtMinibatches() > 0 && !average.hasMoved()) {
+        boolean afresh = teacher.movingAverages().stream().anyMatch(average -> !average.hasMoved());
+        if (head.getTaughtMinibatches() > 0 && afresh) {
             throw new IllegalStateException(
                     "teacher: this student was trained for " + head.getTaughtMinibatches()
                             + " minibatches near a moving average, got one that starts afresh; restore the saved average first");

@@ -38,7 +38,7 @@ class ArchitectureTest {
                 .whereLayer("checkpoint")
                 .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("listener")
-                .mayOnlyBeAccessedByLayers("front")
+                .mayOnlyBeAccessedByLayers("front", "checkpoint")
                 .whereLayer("cache")
                 .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("teacher")

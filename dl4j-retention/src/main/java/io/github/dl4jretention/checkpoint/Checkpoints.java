@@ -2,71 +2,81 @@ package io.github.dl4jretention.checkpoint;
 
 import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
-import java.io.ByteArrayInputStream;
-import java.io.DataOutputStream;
 import java.io.IOException;
-import java.io.OutputStream;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.FileSystem;
-import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.deeplearning4j.util.ModelSerializer;
-import org.nd4j.linalg.factory.Nd4j;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A folder of checkpoints, of which the newest few are kept. Each is a model file of DL4J with a provenance beside the
- * model; it appears at once, complete and forced to the disk, under its own name, or not at all.
+ * A folder of checkpoints, of which the newest few are kept. Each is a file of the model, as DL4J reads it or with the
+ * SameDiff graph as an entry, with its provenance and where the run stands.
  */
 final class Checkpoints {
 
     private static final Logger LOG = LoggerFactory.getLogger(Checkpoints.class);
     private static final String PREFIX = "checkpoint-";
     private static final String SUFFIX = ".zip";
-    private static final String AVERAGE = "movingAverage.bin";
+    private static final String AVERAGE = "movingAverage%d.bin";
 
     private final Path folder;
     private final int keep;
 
-    /** A checkpoint that was read. */
-    record Saved(MultiLayerNetwork student, Provenance provenance, Path file) {}
+    /** A checkpoint that was read, its entries verified. */
+    record Saved<M>(Student<M> student, RunState state, Map<String, byte[]> entries, Path file) {
+
+        /** Brings the teacher's moving averages to where they were. */
+        void restoreAverages(Teacher teacher) throws IOException {
+            List<MovingAverageTeacher> averages = teacher.movingAverages();
+            for (int i = 0; i < averages.size(); i++) {
+                averages.get(i).restore(NetworkEntries.array(NetworkEntries.require(entries, AVERAGE.formatted(i))));
+            }
+        }
+    }
 
     Checkpoints(Path folder, int keep) throws IOException {
         this.folder = folder;
         this.keep = keep;
-        Files.createDirectories(folder);
+        try {
+            Files.createDirectories(folder);
+        } catch (IOException e) {
+            throw new IOException("folder: expected one that is there or can be made, got " + folder + ": " + e, e);
+        }
     }
 
-    /** Writes one, then removes what is older than the newest few. */
-    Path write(MultiLayerNetwork student, Teacher teacher, Provenance provenance) throws IOException {
-        Path part = folder.resolve("writing.part");
-        Files.deleteIfExists(part);
-        ModelSerializer.writeModel(student, part.toFile(), true);
-        try (FileSystem zip = FileSystems.newFileSystem(part)) {
-            Files.writeString(zip.getPath(Provenance.ENTRY), provenance.toJson(), StandardCharsets.UTF_8);
-            if (teacher instanceof MovingAverageTeacher average) {
-                try (OutputStream out = Files.newOutputStream(zip.getPath(AVERAGE))) {
-                    Nd4j.write(average.params(), new DataOutputStream(out));
-                }
+    /**
+     * Writes one, then removes what is older than the newest few.
+     *
+     * @throws IOException if it cannot be written; the message names it, and older ones are as they were
+     */
+    Path write(Student<?> student, Teacher teacher, Provenance provenance, RunState state) throws IOException {
+        student.note(provenance);
+        Path file = folder.resolve("%s%09d%s".formatted(PREFIX, state.iteration(), SUFFIX));
+        AtomicFile.write(file, out -> {
+            ZipEntries.Writer zip = new ZipEntries.Writer(out);
+            for (Map.Entry<String, AtomicFile.Content> entry : student.entries().entrySet()) {
+                zip.add(entry.getKey(), entry.getValue());
             }
-        }
-        try (FileChannel channel = FileChannel.open(part, StandardOpenOption.WRITE)) {
-            channel.force(true);
-        }
-        Path file = folder.resolve("%s%09d%s".formatted(PREFIX, provenance.iteration(), SUFFIX));
-        Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            List<MovingAverageTeacher> averages = teacher.movingAverages();
+            for (int i = 0; i < averages.size(); i++) {
+                zip.add(
+                        AVERAGE.formatted(i),
+                        NetworkEntries.array(averages.get(i).params()));
+            }
+            zip.add(Provenance.ENTRY, provenance::writeTo);
+            byte[] json = Json.write(state.withEntries(zip.checksums())).getBytes(StandardCharsets.UTF_8);
+            zip.add(RunState.ENTRY, entry -> entry.write(json));
+            zip.finish();
+        });
         for (Path old : newestFirst().stream().skip(keep).toList()) {
-            Files.delete(old);
+            Files.deleteIfExists(old);
         }
         return file;
     }
@@ -74,16 +84,17 @@ final class Checkpoints {
     /**
      * The newest one that can be read; one that cannot is passed over with a warning.
      *
+     * @param start a student of the same kind
      * @throws IOException if there are checkpoints, and none can be read
+     * @throws IllegalStateException if it is of another kind of model
      */
-    Optional<Saved> newest() throws IOException {
-        List<Path> files = newestFirst();
+    <M> Optional<Saved<M>> newest(Student<M> start) throws IOException {
+        AtomicFile.removeParts(folder);
         IOException failure = null;
-        for (Path file : files) {
+        for (Path file : newestFirst()) {
             try {
-                Provenance provenance = Provenance.read(file);
-                return Optional.of(new Saved(MultiLayerNetwork.load(file.toFile(), true), provenance, file));
-            } catch (IOException | RuntimeException e) {
+                return Optional.of(read(file, start));
+            } catch (IOException e) {
                 LOG.warn("checkpoint {} cannot be read ({}), the one before it is tried", file, e.getMessage());
                 failure = new IOException("folder: none of the checkpoints in " + folder + " can be read", e);
             }
@@ -94,11 +105,31 @@ final class Checkpoints {
         return Optional.empty();
     }
 
-    /** Brings a moving average to where it was. */
-    static void restoreAverage(Saved saved, Teacher teacher) throws IOException {
-        if (teacher instanceof MovingAverageTeacher average) {
-            average.restore(Nd4j.read(new ByteArrayInputStream(ZipEntries.read(saved.file(), AVERAGE))));
+    /** @throws IOException if it cannot be read; the message names it */
+    static <M> Saved<M> read(Path file, Student<M> start) throws IOException {
+        RunState state = Json.read(ZipEntries.read(file, RunState.ENTRY), RunState.class, file);
+        Map<String, byte[]> entries = new LinkedHashMap<>();
+        for (Map.Entry<String, Long> entry : state.entries().entrySet()) {
+            byte[] bytes = ZipEntries.read(file, entry.getKey());
+            if (ZipEntries.checksum(bytes) != entry.getValue()) {
+                throw new IOException(
+                        "file " + file + ": damaged: entry " + entry.getKey() + ": expected its checksum, got another");
+            }
+            entries.put(entry.getKey(), bytes);
         }
+        if (!state.kind().equals(kind(start))) {
+            throw new IllegalStateException("student: expected a " + state.kind() + ", of which " + file
+                    + " is a checkpoint, got a " + kind(start));
+        }
+        try {
+            return new Saved<>(start.restore(entries), state, entries, file);
+        } catch (RuntimeException e) {
+            throw new IOException("file " + file + ": expected a student, got: " + e, e);
+        }
+    }
+
+    static String kind(Student<?> student) {
+        return student.model().getClass().getSimpleName();
     }
 
     private List<Path> newestFirst() throws IOException {

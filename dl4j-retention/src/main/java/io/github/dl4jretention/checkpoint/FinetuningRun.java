@@ -1,25 +1,26 @@
 package io.github.dl4jretention.checkpoint;
 
-import io.github.dl4jretention.loss.RetentionOutputLayer;
-import io.github.dl4jretention.teacher.MovingAverageTeacher;
+import io.github.dl4jretention.listener.ReportSink;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
-import io.github.dl4jretention.teacher.TeacherIterator;
+import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.io.IOException;
-import java.io.InputStream;
-import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.Properties;
-import java.util.zip.CRC32;
+import java.util.TreeMap;
+import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.optimize.api.TrainingListener;
-import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.autodiff.listeners.Listener;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
-import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -33,63 +34,69 @@ import org.slf4j.LoggerFactory;
  *         .iterator(iterator)
  *         .epochs(3)
  *         .folder(Path.of("run"))
+ *         .report(50, new ReportLog())
  *         .build()
  *         .run();
  * }</pre>
  *
  * <p>A run that was killed at any moment and started again ends with the parameters of one that was not, bit for bit, on
- * one native thread: parameters, updater state, counters, the state of an adaptive coefficient and of a moving average are
+ * one native thread: parameters, updater state, counters, the state of adaptive coefficients and of moving averages are
  * in the checkpoint, and the random numbers of every iteration (dropout) follow from the seed and the iteration. The
- * iterator must give the same minibatches in the same order after every {@code reset()} and restart; the last trained one
- * is compared.
+ * iterator must give the same minibatches in the same order after every {@code reset()} and restart; those that an
+ * unfinished epoch has had are compared.
  *
- * <p>Another teacher, another iterator or a finished run's other number of epochs is noticed before anything is trained.
- * {@link #stop()}, from another thread, ends the run after the iteration under way, with a checkpoint.
+ * <p>Another teacher, loss, iterator, seed or kind of model is noticed before anything is trained; a loss or gradient that
+ * is not finite, before an update. {@link #stop()}, from another thread, ends the run after the iteration under way, with
+ * a checkpoint.
+ *
+ * @param <M> the kind of model: MultiLayerNetwork, ComputationGraph or SameDiff
  */
-public final class FinetuningRun {
+public final class FinetuningRun<M> {
 
     private static final Logger LOG = LoggerFactory.getLogger(FinetuningRun.class);
     private static final long SEED_STEP = 0x9E3779B97F4A7C15L;
 
-    private final MultiLayerNetwork start;
+    private final Student<M> start;
     private final Teacher teacher;
-    private final DataSetIterator iterator;
+    private final EpochIterator batches;
+    private final DivergenceMask divergenceMask;
     private final int epochs;
     private final int every;
     private final long seed;
     private final String data;
+    private final Path folder;
     private final Checkpoints checkpoints;
-    private final List<TrainingListener> listeners;
+    private final RunListeners listeners;
     private volatile boolean stopped;
 
-    private MultiLayerNetwork student;
+    private Student<M> student;
     private int iteration;
     private int epoch;
     private int position;
-    private String lastBatch = "";
-    private INDArray lastFeatures;
+    private String checksum;
+    private int iterationsPerEpoch;
+    private Path newest;
 
-    private FinetuningRun(Builder builder) throws IOException {
+    private FinetuningRun(Builder<M> builder) throws IOException {
         start = Objects.requireNonNull(builder.student, "student");
         teacher = Objects.requireNonNull(builder.teacher, "teacher");
-        iterator = Objects.requireNonNull(builder.iterator, "iterator");
+        batches = new EpochIterator(Objects.requireNonNull(builder.iterator, "iterator"));
+        folder = Objects.requireNonNull(builder.folder, "folder");
+        divergenceMask = builder.divergenceMask;
         epochs = builder.epochs;
         every = builder.every;
         seed = builder.seed;
         data = builder.data;
-        listeners = new ArrayList<>(builder.listeners);
-        if (teacher instanceof MovingAverageTeacher average && !listeners.contains(average.listener())) {
-            listeners.add(average.listener());
-        }
-        checkpoints = new Checkpoints(Objects.requireNonNull(builder.folder, "folder"), builder.keep);
-        if (!iterator.resetSupported()) {
-            throw new IllegalArgumentException("iterator: expected one that can be reset");
-        }
+        listeners = new RunListeners(
+                builder.reportEvery, builder.sinks, builder.networkListeners, builder.sameDiffListeners);
+        checkpoints = new Checkpoints(folder, builder.keep);
+        start.requireTaughtBy(teacher);
+        listeners.requireFor(start);
     }
 
-    /** A builder with the defaults: one epoch, a checkpoint every 100 iterations of which 3 are kept, seed 0. */
-    public static Builder builder() {
-        return new Builder();
+    /** A builder with the defaults: one epoch, a checkpoint every 100 iterations of which 3 are kept, seed 0, no reports. */
+    public static Builder<?> builder() {
+        return new Builder<>();
     }
 
     /** Ends the run after the iteration under way, with a checkpoint. */
@@ -97,235 +104,266 @@ public final class FinetuningRun {
         stopped = true;
     }
 
-    /**
-     * Trains, from the start or from the last checkpoint. SIGINT and SIGTERM let it finish the iteration under way and write
-     * a checkpoint before the JVM ends.
-     *
-     * @return the student; where {@link #stop()} ended the run, as it is then
-     * @throws IOException if a checkpoint cannot be written or none of those there can be read
-     * @throws IllegalStateException if the checkpoint belongs to another teacher, or the iterator gives other minibatches
-     *     than before
-     */
-    public MultiLayerNetwork run() throws IOException {
-        try (StopSignal signal = new StopSignal(this::stop)) {
-            return train();
-        }
+    /** Whether all epochs have been trained. */
+    public boolean isFinished() {
+        return epoch >= epochs;
     }
 
-    private MultiLayerNetwork train() throws IOException {
-        resume();
-        student.setListeners(listeners);
-        TeacherIterator taught = new TeacherIterator(iterator, teacher);
-        while (epoch < epochs && !stopped) {
-            iterator.reset();
-            skip();
-            while (taught.hasNext() && !stopped) {
-                train(taught.next());
-            }
-            if (!taught.hasNext()) {
-                epoch++;
-                position = 0;
-                student.setEpochCount(epoch);
-            }
+    /**
+     * Trains, from the start or from the last checkpoint. SIGINT and SIGTERM let it finish the iteration under way and write
+     * a checkpoint before the JVM ends; it does not return then.
+     *
+     * @return the student, with its {@link Provenance}; where {@link #stop()} ended the run, as it is then
+     * @throws IOException if a checkpoint cannot be written or none of those there can be read
+     * @throws IllegalArgumentException if a minibatch does not fit
+     * @throws IllegalStateException if another run has the folder, or the checkpoint belongs to another teacher, loss,
+     *     iterator, seed or kind of model
+     * @throws ArithmeticException if a loss or gradient is not finite; checkpoints and parameters are as before
+     */
+    public M run() throws IOException {
+        try (FolderLock lock = new FolderLock(folder);
+                StopSignal signal = new StopSignal(this::stop)) {
+            resume();
+            train();
+            return student.model();
         }
-        save();
-        return student;
     }
 
     private void resume() throws IOException {
-        Optional<Checkpoints.Saved> newest = checkpoints.newest();
+        Optional<Checkpoints.Saved<M>> newest = checkpoints.newest(start);
         if (newest.isEmpty()) {
-            student = start.clone();
-            iteration = student.getIterationCount();
-            requireSameTeacher(head().getTeacher());
+            student = start.copy();
+            student.requireSame(teacher);
+            iteration = 0;
+            epoch = 0;
+            position = 0;
+            checksum = "";
             return;
         }
-        Checkpoints.Saved saved = newest.get();
-        Provenance provenance = saved.provenance();
-        requireSameTeacher(provenance.teacher());
-        Checkpoints.restoreAverage(saved, teacher);
+        Checkpoints.Saved<M> saved = newest.get();
         student = saved.student();
-        iteration = provenance.iteration();
-        epoch = provenance.epoch();
-        position = provenance.position();
-        lastBatch = provenance.lastBatch();
-        if (provenance.seed() != seed) {
-            throw new IllegalStateException(
-                    "seed: expected " + provenance.seed() + " of " + saved.file() + ", got " + seed);
+        student.requireSame(teacher);
+        RunState state = saved.state();
+        require("seed", state.seed(), seed, saved.file());
+        require("configuration", configurations(student), configurations(start), saved.file());
+        if (state.epoch() > epochs) {
+            throw new IllegalStateException("epochs: expected at least the " + state.epoch() + " that " + saved.file()
+                    + " has finished, got " + epochs);
         }
+        saved.restoreAverages(teacher);
+        iteration = state.iteration();
+        epoch = state.epoch();
+        position = state.position();
+        checksum = state.checksum();
+        iterationsPerEpoch = state.iterationsPerEpoch();
         LOG.info("goes on from {}: iteration {}, epoch {}, minibatch {}", saved.file(), iteration, epoch, position);
     }
 
-    private void requireSameTeacher(String expected) {
-        if (expected != null && !expected.equals(teacher.sha256())) {
-            throw new IllegalStateException(
-                    "teacher: this run belongs to teacher " + expected + " (SHA-256), got teacher " + teacher.sha256());
+    private static Map<String, RetentionConfiguration> configurations(Student<?> student) {
+        Map<String, RetentionConfiguration> configurations = new TreeMap<>();
+        student.losses().forEach((name, loss) -> configurations.put(name, loss.configuration()));
+        return configurations;
+    }
+
+    private static void require(String what, Object expected, Object found, Path file) {
+        if (!expected.equals(found)) {
+            throw new IllegalStateException(what + ": expected " + expected + " of " + file + ", got " + found);
         }
     }
 
-    /** Passes over the minibatches that the unfinished epoch has had. */
-    private void skip() {
-        String last = "";
-        for (int i = 0; i < position; i++) {
-            if (!iterator.hasNext()) {
-                throw new IllegalStateException("iterator: expected at least " + position
-                        + " minibatches, which the unfinished epoch has had, got " + i);
+    private void train() throws IOException {
+        student.listen(listeners, teacher);
+        TeacherMultiDataSetIterator taught = new TeacherMultiDataSetIterator(batches, teacher, divergenceMask);
+        while (!isFinished() && !stopped) {
+            announceLength();
+            batches.resetTo(new EpochIterator.Mark(position, checksum));
+            student.epochStarts();
+            while (taught.hasNext() && !stopped) {
+                student.train(taught.next(), seed + SEED_STEP * (iteration + 1));
+                iteration++;
+                EpochIterator.Mark mark = batches.trained();
+                position = mark.position();
+                checksum = mark.checksum();
+                if (iteration % every == 0) {
+                    save();
+                }
             }
-            DataSet batch = iterator.next();
-            last = i == position - 1 ? checksum(batch.getFeatures()) : last;
+            if (!taught.hasNext()) {
+                endEpoch();
+            }
         }
-        if (position > 0 && !last.equals(lastBatch)) {
-            throw new IllegalStateException(
-                    "iterator: expected minibatch " + position + " of the epoch to be the one that "
-                            + "was trained (CRC-32 " + lastBatch + "), got another (CRC-32 " + last + ")");
-        }
+        save();
+        String how = isFinished() ? "finished" : "stopped, start again with this folder to go on";
+        LOG.info("{} after iteration {}: {}", how, iteration, newest);
     }
 
-    private void train(DataSet batch) throws IOException {
-        Nd4j.getRandom().setSeed(seed + SEED_STEP * (iteration + 1));
-        student.fit(batch);
-        iteration++;
-        position++;
-        lastFeatures = batch.getFeatures();
-        if (iteration % every == 0) {
-            save();
+    private void endEpoch() {
+        if (position == 0) {
+            throw new IllegalArgumentException("iterator: expected at least one minibatch, got none");
+        }
+        epoch++;
+        position = 0;
+        checksum = "";
+        student.epochEnds(start.epochCount() + epoch);
+        iterationsPerEpoch = (student.iterationCount() - start.iterationCount()) / epoch;
+    }
+
+    private void announceLength() {
+        if (iterationsPerEpoch > 0) {
+            int expected = start.iterationCount() + epochs * iterationsPerEpoch;
+            listeners.sinks().forEach(sink -> sink.expect(expected));
         }
     }
 
     private void save() throws IOException {
-        RetentionOutputLayer head = head();
-        lastBatch = lastFeatures == null ? lastBatch : checksum(lastFeatures);
-        Path file = checkpoints.write(
-                student,
-                teacher,
-                new Provenance(
-                        teacher.sha256(),
-                        head.getRetention(),
-                        head.coefficientAt(student.getIterationCount(), student.getEpochCount()),
-                        data,
-                        seed,
-                        iteration,
-                        epoch,
-                        position,
-                        position == 0 ? "" : lastBatch,
-                        version("io.github.dl4jretention", "dl4j-retention"),
-                        version("org.deeplearning4j", "deeplearning4j-nn"),
-                        System.getProperty("java.version"),
-                        Nd4j.getBackend().getClass().getSimpleName()));
-        LOG.info("wrote {}", file);
-    }
-
-    /** From what Maven leaves in a jar. */
-    private static String version(String group, String artifact) throws IOException {
-        String file = "/META-INF/maven/" + group + "/" + artifact + "/pom.properties";
-        try (InputStream in = FinetuningRun.class.getResourceAsStream(file)) {
-            Properties properties = new Properties();
-            if (in != null) {
-                properties.load(in);
-            }
-            return properties.getProperty("version", "unknown");
-        }
-    }
-
-    private RetentionOutputLayer head() {
-        if (student.getOutputLayer().conf().getLayer() instanceof RetentionOutputLayer head) {
-            return head;
-        }
-        throw new IllegalArgumentException("student: expected a last layer RetentionOutputLayer, got "
-                + student.getOutputLayer().conf().getLayer().getClass().getSimpleName());
-    }
-
-    private static String checksum(INDArray features) {
-        CRC32 checksum = new CRC32();
-        ByteBuffer buffer = ByteBuffer.allocate(Double.BYTES);
-        for (double value : features.dup('c').reshape(features.length()).toDoubleVector()) {
-            checksum.update(buffer.clear().putDouble(value).array());
-        }
-        return Long.toHexString(checksum.getValue());
+        Provenance provenance = new Provenance(
+                teacher.sha256(), student.losses(), null, data, seed, iteration, epoch, Versions.current());
+        RunState state = new RunState(
+                Checkpoints.kind(student), seed, iteration, epoch, position, checksum, iterationsPerEpoch, Map.of());
+        newest = checkpoints.write(student, teacher, provenance, state);
+        LOG.info("wrote {}", newest);
     }
 
     /** Builds a {@link FinetuningRun}. */
-    public static final class Builder {
+    @SuppressWarnings("unchecked")
+    public static final class Builder<M> {
 
-        private final List<TrainingListener> listeners = new ArrayList<>();
-        private MultiLayerNetwork student;
+        private final List<ReportSink> sinks = new ArrayList<>();
+        private final List<TrainingListener> networkListeners = new ArrayList<>();
+        private final List<Listener> sameDiffListeners = new ArrayList<>();
+        private Student<M> student;
         private Teacher teacher;
-        private DataSetIterator iterator;
+        private MultiDataSetIterator iterator;
+        private DivergenceMask divergenceMask = DivergenceMask.LABEL_MASK;
         private Path folder;
         private int epochs = 1;
         private int every = 100;
         private int keep = 3;
+        private int reportEvery = 1;
         private long seed;
         private String data = "";
 
         private Builder() {}
 
-        /** @param student to start with, left as it is; a checkpoint in the folder stands in its place */
-        public Builder student(MultiLayerNetwork student) {
-            this.student = student;
-            return this;
+        /**
+         * @param student to start with, left as it is; a checkpoint in the folder stands in its place
+         * @throws IllegalArgumentException if it has no retention layer
+         */
+        public Builder<MultiLayerNetwork> student(MultiLayerNetwork student) {
+            return with(new MultiLayerStudent(Objects.requireNonNull(student, "student")));
+        }
+
+        /** As {@link #student(MultiLayerNetwork)}. */
+        public Builder<ComputationGraph> student(ComputationGraph student) {
+            return with(new GraphStudent(Objects.requireNonNull(student, "student")));
+        }
+
+        /**
+         * As {@link #student(MultiLayerNetwork)}, of a graph with a {@link io.github.dl4jretention.loss.RetentionLoss} and
+         * a training configuration. The run has a RetentionListener of its own. Listeners hear of iterations, not of epochs.
+         */
+        public Builder<SameDiff> student(SameDiff student) {
+            return with(new SameDiffStudent(Objects.requireNonNull(student, "student")));
+        }
+
+        private <N> Builder<N> with(Student<N> student) {
+            Builder<N> builder = (Builder<N>) this;
+            builder.student = student;
+            return builder;
         }
 
         /** @param teacher the student's */
-        public Builder teacher(Teacher teacher) {
+        public Builder<M> teacher(Teacher teacher) {
             this.teacher = teacher;
             return this;
         }
 
         /** @param iterator training data without the teacher's values, the same minibatches after every reset */
-        public Builder iterator(DataSetIterator iterator) {
+        public Builder<M> iterator(DataSetIterator iterator) {
+            return iterator(new MultiDataSetIteratorAdapter(Objects.requireNonNull(iterator, "iterator")));
+        }
+
+        /** As {@link #iterator(DataSetIterator)}. */
+        public Builder<M> iterator(MultiDataSetIterator iterator) {
             this.iterator = iterator;
             return this;
         }
 
+        /** @param divergenceMask which tokens are held near the teacher; default: those of the label mask */
+        public Builder<M> divergenceMask(DivergenceMask divergenceMask) {
+            this.divergenceMask = Objects.requireNonNull(divergenceMask, "divergenceMask");
+            return this;
+        }
+
         /** @param folder of the checkpoints, made if need be */
-        public Builder folder(Path folder) {
+        public Builder<M> folder(Path folder) {
             this.folder = folder;
             return this;
         }
 
         /** @param epochs of the whole run, at least 1; default 1 */
-        public Builder epochs(int epochs) {
+        public Builder<M> epochs(int epochs) {
             this.epochs = positive(epochs, "epochs");
             return this;
         }
 
         /** @param iterations from one checkpoint to the next, at least 1; default 100 */
-        public Builder every(int iterations) {
+        public Builder<M> every(int iterations) {
             this.every = positive(iterations, "iterations");
             return this;
         }
 
         /** @param checkpoints that are kept, at least 1; default 3 */
-        public Builder keep(int checkpoints) {
+        public Builder<M> keep(int checkpoints) {
             this.keep = positive(checkpoints, "checkpoints");
             return this;
         }
 
         /** @param seed of the random numbers of training; default 0 */
-        public Builder seed(long seed) {
+        public Builder<M> seed(long seed) {
             this.seed = seed;
             return this;
         }
 
         /** @param data a description of the training data for the provenance; default empty */
-        public Builder data(String data) {
+        public Builder<M> data(String data) {
             this.data = Objects.requireNonNull(data, "data");
             return this;
         }
 
-        /** @param listener called in training; one more each time */
-        public Builder listener(TrainingListener listener) {
-            listeners.add(Objects.requireNonNull(listener, "listener"));
+        /**
+         * Reports loss, divergence and speed. Sinks learn the number of iterations, and so the time left, when the first
+         * epoch has ended, or from {@link io.github.dl4jretention.listener.ReportLog#ReportLog(int)}.
+         *
+         * @param iterations from one report to the next, at least 1
+         * @param sinks      where reports go; the caller closes them
+         */
+        public Builder<M> report(int iterations, ReportSink... sinks) {
+            this.reportEvery = positive(iterations, "iterations");
+            this.sinks.addAll(List.of(sinks));
+            return this;
+        }
+
+        /** @param listener of a network, called in training; one more each time */
+        public Builder<M> listener(TrainingListener listener) {
+            networkListeners.add(Objects.requireNonNull(listener, "listener"));
+            return this;
+        }
+
+        /** @param listener of a SameDiff graph, called in training; one more each time */
+        public Builder<M> listener(Listener listener) {
+            sameDiffListeners.add(Objects.requireNonNull(listener, "listener"));
             return this;
         }
 
         /**
          * @throws IOException if the folder cannot be made
+         * @throws IllegalArgumentException if the teacher teaches other outputs than the student's, the iterator cannot be
+         *     reset, or a listener is for another kind of model
          * @throws NullPointerException if the student, the teacher, the iterator or the folder is missing
          */
-        public FinetuningRun build() throws IOException {
-            return new FinetuningRun(this);
+        public FinetuningRun<M> build() throws IOException {
+            return new FinetuningRun<>(this);
         }
 
         private static int positive(int number, String name) {

@@ -1,77 +1,186 @@
 package io.github.dl4jretention.checkpoint;
 
+import io.github.dl4jretention.loss.GraphLoss;
+import io.github.dl4jretention.loss.GraphText;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.teacher.NetworkIdentity;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import java.util.Map;
+import java.util.Objects;
+import java.util.regex.Pattern;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
-import org.nd4j.shade.jackson.core.JsonProcessingException;
 
 /**
- * What made a checkpoint. It lies in the checkpoint's file beside the model.
+ * What made a student. It lies in the file of every checkpoint of a {@link FinetuningRun}, and in the student that the run
+ * returns, which saves it with itself; {@link #write} saves it beside a detached network:
  *
- * @param teacher       the teacher's SHA-256
- * @param configuration the loss
- * @param coefficient   lambda as the next minibatch is trained with
- * @param data          the user's description of the training data
- * @param seed          of the run
- * @param iteration     minibatches trained so far
- * @param epoch         epochs finished
- * @param position      minibatches of the unfinished epoch
- * @param lastBatch     CRC-32 of the last minibatch, in hexadecimal; empty before the first
- * @param library       version of this library
- * @param dl4j          version of DL4J
- * @param java          version of Java
- * @param backend       ND4J's backend
+ * <pre>{@code
+ * Provenance provenance = Provenance.of(student, "Scala sources, 2023", seed);
+ * provenance.write(Retention.detach(student), Path.of("tuned.zip"));
+ * System.out.println(Provenance.read(Path.of("tuned.zip")).toJson());
+ * }</pre>
+ *
+ * @param teacher   the teacher's SHA-256, see {@link NetworkIdentity}; null if the student met none
+ * @param losses    the loss of each output by its name: "output" for a MultiLayerNetwork, the logits for SameDiff
+ * @param model     SHA-256 of the model that {@link #write} saved with it, by which it is known as a teacher; else null
+ * @param data      the user's description of the training data
+ * @param seed      of training
+ * @param iteration minibatches trained
+ * @param epoch     epochs finished
+ * @param versions  what it was trained with
  */
 @JsonAutoDetect(
         fieldVisibility = JsonAutoDetect.Visibility.ANY,
         getterVisibility = JsonAutoDetect.Visibility.NONE,
         isGetterVisibility = JsonAutoDetect.Visibility.NONE)
 public record Provenance(
-        @JsonProperty("teacher") String teacher,
-        @JsonProperty("configuration") RetentionConfiguration configuration,
-        @JsonProperty("coefficient") double coefficient,
-        @JsonProperty("data") String data,
-        @JsonProperty("seed") long seed,
-        @JsonProperty("iteration") int iteration,
-        @JsonProperty("epoch") int epoch,
-        @JsonProperty("position") int position,
-        @JsonProperty("lastBatch") String lastBatch,
-        @JsonProperty("library") String library,
-        @JsonProperty("dl4j") String dl4j,
-        @JsonProperty("java") String java,
-        @JsonProperty("backend") String backend) {
+        @JsonProperty(value = "teacher", required = true) String teacher,
+        @JsonProperty(value = "losses", required = true) Map<String, Loss> losses,
+        @JsonProperty("model") String model,
+        @JsonProperty(value = "data", required = true) String data,
+        @JsonProperty(value = "seed", required = true) long seed,
+        @JsonProperty(value = "iteration", required = true) int iteration,
+        @JsonProperty(value = "epoch", required = true) int epoch,
+        @JsonProperty(value = "versions", required = true) Versions versions) {
 
-    static final String ENTRY = "retention.json";
-
-    @JsonCreator
-    public Provenance {}
+    static final String ENTRY = "provenance.json";
+    static final String GRAPH_TEXT = "retentionProvenance";
+    private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
 
     /**
-     * Reads the provenance of a checkpoint.
+     * The loss of an output.
      *
-     * @throws IOException if the file is missing or damaged, or no checkpoint of a {@link FinetuningRun}; the message names
-     *     it
+     * @param configuration the loss
+     * @param coefficient   lambda as the next minibatch is trained with
      */
-    public static Provenance read(Path checkpoint) throws IOException {
-        String json = new String(ZipEntries.read(checkpoint, ENTRY), StandardCharsets.UTF_8);
-        try {
-            return NeuralNetConfiguration.mapper().readValue(json, Provenance.class);
-        } catch (JsonProcessingException e) {
-            throw new IOException("checkpoint " + checkpoint + ": damaged: " + e.getOriginalMessage(), e);
+    @JsonAutoDetect(
+            fieldVisibility = JsonAutoDetect.Visibility.ANY,
+            getterVisibility = JsonAutoDetect.Visibility.NONE,
+            isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+    public record Loss(
+            @JsonProperty(value = "configuration", required = true) RetentionConfiguration configuration,
+            @JsonProperty(value = "coefficient", required = true) double coefficient) {
+
+        @JsonCreator
+        public Loss {
+            Objects.requireNonNull(configuration, "configuration");
+        }
+    }
+
+    /** @throws IllegalArgumentException if a SHA-256 is none */
+    @JsonCreator
+    public Provenance {
+        requireSha256(teacher, "teacher");
+        requireSha256(model, "model");
+        losses = Map.copyOf(losses);
+        Objects.requireNonNull(data, "data");
+        Objects.requireNonNull(versions, "versions");
+    }
+
+    /**
+     * Of a student as it is now, on this machine.
+     *
+     * @param data a description of the training data
+     * @param seed of training
+     * @throws IllegalArgumentException if the network is no student
+     */
+    public static Provenance of(MultiLayerNetwork student, String data, long seed) {
+        return of(new MultiLayerStudent(student), data, seed);
+    }
+
+    /** As {@link #of(MultiLayerNetwork, String, long)}. */
+    public static Provenance of(ComputationGraph student, String data, long seed) {
+        return of(new GraphStudent(student), data, seed);
+    }
+
+    /** As {@link #of(MultiLayerNetwork, String, long)}, of a graph that has been given its training configuration. */
+    public static Provenance of(SameDiff student, String data, long seed) {
+        return of(new SameDiffStudent(student), data, seed);
+    }
+
+    private static Provenance of(Student<?> student, String data, long seed) {
+        return new Provenance(
+                student.teacher(),
+                student.losses(),
+                null,
+                data,
+                seed,
+                student.iterationCount(),
+                student.epochCount(),
+                Versions.current());
+    }
+
+    /**
+     * Reads the provenance of a model file: a checkpoint, a file of {@link #write}, or a student's that DL4J or SameDiff
+     * saved. Of a student that was not trained by a run only its teacher, its losses and its counters are known.
+     *
+     * @throws IOException if the file is missing, damaged, or has none; the message names it
+     */
+    public static Provenance read(Path file) throws IOException {
+        return SavedProvenance.read(file);
+    }
+
+    /**
+     * Saves a network with this provenance: a model file of DL4J, completely or not at all.
+     *
+     * @param model the student, or detached
+     * @throws IOException if it cannot be written
+     */
+    public void write(MultiLayerNetwork model, Path file) throws IOException {
+        write(MultiLayerStudent.entries(model), NetworkIdentity.sha256(model), file);
+    }
+
+    /** As {@link #write(MultiLayerNetwork, Path)}. */
+    public void write(ComputationGraph model, Path file) throws IOException {
+        write(GraphStudent.entries(model), NetworkIdentity.sha256(model), file);
+    }
+
+    /**
+     * Saves a graph with its updater's state and this provenance, which the graph keeps: a file for {@code SameDiff.load}.
+     *
+     * @throws IllegalStateException if the graph has no {@link io.github.dl4jretention.loss.RetentionLoss}
+     */
+    public void write(SameDiff model, Path file) throws IOException {
+        String sha256 = NetworkIdentity.sha256(model, GraphLoss.of(model).logits());
+        GraphText.write(model, GRAPH_TEXT, withModel(sha256).toJson());
+        AtomicFile.write(file, SameDiffStudent.content(model));
+    }
+
+    private void write(Map<String, AtomicFile.Content> entries, String sha256, Path file) throws IOException {
+        AtomicFile.write(file, out -> {
+            ZipEntries.Writer zip = new ZipEntries.Writer(out);
+            for (Map.Entry<String, AtomicFile.Content> entry : entries.entrySet()) {
+                zip.add(entry.getKey(), entry.getValue());
+            }
+            zip.add(ENTRY, withModel(sha256)::writeTo);
+            zip.finish();
+        });
+    }
+
+    private Provenance withModel(String sha256) {
+        return new Provenance(teacher, losses, sha256, data, seed, iteration, epoch, versions);
+    }
+
+    void writeTo(OutputStream out) throws IOException {
+        out.write(toJson().getBytes(StandardCharsets.UTF_8));
+    }
+
+    private static void requireSha256(String found, String name) {
+        if (found != null && !SHA256.matcher(found).matches()) {
+            throw new IllegalArgumentException(name + ": expected a SHA-256 of 64 hexadecimal digits, got " + found);
         }
     }
 
     /** As indented JSON. */
     public String toJson() {
-        try {
-            return NeuralNetConfiguration.mapper().writeValueAsString(this);
-        } catch (JsonProcessingException e) {
-            throw new IllegalStateException("provenance cannot be written as JSON", e);
-        }
+        return Json.write(this);
     }
 }

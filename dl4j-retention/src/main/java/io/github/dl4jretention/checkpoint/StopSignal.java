@@ -5,13 +5,17 @@ import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** While it is open, the end of the JVM by SIGINT or SIGTERM asks for a stop and waits until it has been closed. */
+/**
+ * While it is open, the end of the JVM by SIGINT or SIGTERM asks for a stop and waits until it has been closed. The thread
+ * that closes it then waits for the end in turn: what comes after would be cut off anywhere.
+ */
 final class StopSignal implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(StopSignal.class);
     private static final long LONGEST_WAIT_SECONDS = 300;
 
     private final CountDownLatch closed = new CountDownLatch(1);
+    private final CountDownLatch never = new CountDownLatch(1);
     private final Thread hook;
 
     StopSignal(Runnable stop) {
@@ -19,16 +23,16 @@ final class StopSignal implements AutoCloseable {
                 () -> {
                     LOG.info("stops after the iteration under way");
                     stop.run();
-                    awaitClose();
+                    await(closed, "the iteration under way did not end");
                 },
                 "finetuning-stop");
         Runtime.getRuntime().addShutdownHook(hook);
     }
 
-    private void awaitClose() {
+    private static void await(CountDownLatch latch, String otherwise) {
         try {
-            if (!closed.await(LONGEST_WAIT_SECONDS, TimeUnit.SECONDS)) {
-                LOG.warn("the iteration under way did not end within {} s", LONGEST_WAIT_SECONDS);
+            if (!latch.await(LONGEST_WAIT_SECONDS, TimeUnit.SECONDS)) {
+                LOG.warn("{} within {} s", otherwise, LONGEST_WAIT_SECONDS);
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
@@ -41,7 +45,8 @@ final class StopSignal implements AutoCloseable {
         try {
             Runtime.getRuntime().removeShutdownHook(hook);
         } catch (IllegalStateException e) {
-            LOG.debug("the JVM is ending already", e);
+            LOG.debug("the JVM is ending", e);
+            await(never, "the JVM did not end");
         }
     }
 }

@@ -1,43 +1,93 @@
 package io.github.dl4jretention.checkpoint;
 
+import java.io.BufferedOutputStream;
+import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
 import java.util.zip.CRC32;
+import java.util.zip.Deflater;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
+import java.util.zip.ZipOutputStream;
 
-/** Entries of a checkpoint's file with their checksums verified, which {@link ZipFile} itself does not do. */
+/** Entries of model files, written uncompressed, for weights do not shrink; read with their checksums verified. */
 final class ZipEntries {
 
     private ZipEntries() {}
+
+    /** A file of entries that is being written. */
+    static final class Writer {
+
+        private final ZipOutputStream zip;
+        private final Map<String, Long> checksums = new TreeMap<>();
+
+        Writer(OutputStream out) {
+            zip = new ZipOutputStream(out);
+            zip.setLevel(Deflater.NO_COMPRESSION);
+        }
+
+        void add(String name, AtomicFile.Content content) throws IOException {
+            ZipEntry entry = new ZipEntry(name);
+            zip.putNextEntry(entry);
+            OutputStream out = new BufferedOutputStream(zip, 1 << 16);
+            content.writeTo(out);
+            out.flush();
+            zip.closeEntry();
+            checksums.put(name, entry.getCrc());
+        }
+
+        /** CRC-32 of the entries so far, by their names. */
+        Map<String, Long> checksums() {
+            return Map.copyOf(checksums);
+        }
+
+        void finish() throws IOException {
+            zip.finish();
+        }
+    }
 
     /**
      * @param name of the entry
      * @throws IOException if the file is missing, is damaged, or has no such entry; the message names it
      */
     static byte[] read(Path file, String name) throws IOException {
+        return find(file, name)
+                .orElseThrow(() -> new IOException("file " + file + ": expected an entry " + name + ", it has none"));
+    }
+
+    /** As {@link #read}; empty if there is no such entry. */
+    static Optional<byte[]> find(Path file, String name) throws IOException {
         if (!Files.isReadable(file)) {
-            throw new IOException("checkpoint: expected a readable file, got " + file);
+            throw new IOException("file: expected a readable file, got " + file);
         }
         try (ZipFile zip = new ZipFile(file.toFile())) {
             ZipEntry entry = zip.getEntry(name);
             if (entry == null) {
-                throw new IOException("checkpoint " + file + ": expected an entry " + name + ", it has none");
+                return Optional.empty();
             }
             try (InputStream in = zip.getInputStream(entry)) {
                 byte[] bytes = in.readAllBytes();
-                CRC32 checksum = new CRC32();
-                checksum.update(bytes);
-                if (checksum.getValue() != entry.getCrc()) {
-                    throw new IOException("checkpoint " + file + ": damaged: entry " + name + " has another checksum");
+                if (checksum(bytes) != entry.getCrc()) {
+                    throw new IOException(
+                            "file " + file + ": damaged: entry " + name + ": expected its checksum, got another");
                 }
-                return bytes;
+                return Optional.of(bytes);
             }
-        } catch (ZipException | IllegalArgumentException e) {
-            throw new IOException("checkpoint " + file + ": damaged: " + e.getMessage(), e);
+        } catch (ZipException | EOFException | IllegalArgumentException | OutOfMemoryError e) {
+            throw new IOException("file " + file + ": expected a model file, it is damaged: " + e, e);
         }
+    }
+
+    static long checksum(byte[] bytes) {
+        CRC32 checksum = new CRC32();
+        checksum.update(bytes);
+        return checksum.getValue();
     }
 }

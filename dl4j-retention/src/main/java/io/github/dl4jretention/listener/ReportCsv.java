@@ -1,6 +1,7 @@
 package io.github.dl4jretention.listener;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
 import java.io.Writer;
 import java.nio.charset.StandardCharsets;
@@ -42,7 +43,17 @@ public final class ReportCsv implements ReportSink {
         printer = new CSVPrinter(writer, CSVFormat.RFC4180);
         if (!continued) {
             printer.printRecord(COLUMNS);
-            printer.flush();
+        } else if (!endsWithLine(file)) {
+            printer.println();
+        }
+        printer.flush();
+    }
+
+    /** Whether the last line was not cut off by a crash. */
+    private static boolean endsWithLine(Path file) throws IOException {
+        try (RandomAccessFile bytes = new RandomAccessFile(file.toFile(), "r")) {
+            bytes.seek(bytes.length() - 1);
+            return bytes.read() == '\n';
         }
     }
 

@@ -6,19 +6,21 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Reports as lines of an SLF4J log, fit for a terminal and a log file alike, with tokens per second and, where the number
- * of iterations is known, the time left.
+ * Reports as lines of an SLF4J log, fit for a terminal and a log file alike. From the second iteration on they tell the
+ * tokens per second and, where the number of iterations is known, the time left, both by the time since the first.
  */
 public final class ReportLog implements ReportSink {
 
     private static final Logger LOG = LoggerFactory.getLogger(ReportLog.class);
 
-    private final int iterations;
     private final boolean memory;
-    private final long started = System.nanoTime();
+    private int iterations;
     private int first = -1;
+    private long started;
+    private double tokens;
+    private long reports;
 
-    /** Without the time left. */
+    /** Without the time left, unless whoever trains knows how many iterations there will be. */
     public ReportLog() {
         this(0);
     }
@@ -38,10 +40,17 @@ public final class ReportLog implements ReportSink {
     }
 
     @Override
+    public void expect(int iterations) {
+        this.iterations = iterations;
+    }
+
+    @Override
     public void accept(RetentionReport report) {
-        first = first < 0 ? report.iteration() : first;
-        double seconds = (System.nanoTime() - started) / 1e9;
-        LOG.info(memory ? line(report, seconds) + memory() : line(report, seconds));
+        if (first < 0) {
+            started = System.nanoTime();
+        }
+        String line = line(report, (System.nanoTime() - started) / 1e9);
+        LOG.info(memory ? line + memory() : line);
     }
 
     static String memory() {
@@ -53,13 +62,14 @@ public final class ReportLog implements ReportSink {
                 Pointer.totalBytes() >> 20);
     }
 
-    /** @param seconds since the log was made */
+    /** @param seconds since the first report */
     String line(RetentionReport report, double seconds) {
-        int done = report.iteration() + 1 - Math.max(first, 0);
+        first = first < 0 ? report.iteration() : first;
+        tokens += report.tokens();
+        reports++;
         String line = String.format(
                 Locale.ROOT,
-                "iteration %d%s, epoch %d, %s: CE %.4f, KL %.4f, lambda %.4g, total %.4f, agreement %.1f %%, "
-                        + "gradient %.3g, %.0f tokens per second, %.0f s",
+                "iteration %d%s, epoch %d, %s: CE %.4f, KL %.4f, lambda %.4g, total %.4f, agreement %.1f %%, gradient %.3g",
                 report.iteration(),
                 iterations > 0 ? " of " + iterations : "",
                 report.epoch(),
@@ -69,10 +79,15 @@ public final class ReportLog implements ReportSink {
                 report.coefficient(),
                 report.total(),
                 100 * report.agreement(),
-                report.gradientNorm(),
-                report.tokens() * done / seconds,
-                seconds);
-        double left = seconds / done * (iterations - report.iteration() - 1);
-        return iterations > 0 ? line + String.format(Locale.ROOT, ", %.0f s left", left) : line;
+                report.gradientNorm());
+        int done = report.iteration() - first;
+        return done > 0 ? line + speed(done, seconds, report.iteration()) : line;
+    }
+
+    private String speed(int done, double seconds, int iteration) {
+        String speed = String.format(
+                Locale.ROOT, ", %.0f tokens per second, %.0f s", tokens / reports * done / seconds, seconds);
+        double left = seconds / done * (iterations - iteration - 1);
+        return iterations > 0 ? speed + String.format(Locale.ROOT, ", %.0f s left", left) : speed;
     }
 }

@@ -1,5 +1,7 @@
 package io.github.dl4jretention.listener;
 
+import java.io.Serializable;
+
 /**
  * One training iteration of one retention layer, on the parameters before its update. Losses are means in nats per token.
  *
@@ -24,4 +26,5 @@ public record RetentionReport(
         double coefficient,
         double total,
         double agreement,
-        double gradientNorm) {}
+        double gradientNorm)
+        implements Serializable {}

@@ -1,7 +1,7 @@
 package io.github.dl4jretention.listener;
 
+import io.github.dl4jretention.loss.RetentionListener;
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
-import io.github.dl4jretention.loss.TokenLoss;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -28,15 +28,11 @@ import org.deeplearning4j.optimize.api.BaseTrainingListener;
  */
 public final class RetentionTrainingListener extends BaseTrainingListener implements AutoCloseable {
 
-    private final int every;
-    private final boolean agreement;
-    private final List<ReportSink> sinks;
+    private final Reports reports;
     private double gradientNorm = Double.NaN;
 
-    private RetentionTrainingListener(Builder builder) {
-        this.every = builder.every;
-        this.agreement = builder.agreement;
-        this.sinks = List.copyOf(builder.sinks);
+    private RetentionTrainingListener(Reports reports) {
+        this.reports = reports;
     }
 
     /** A builder with the defaults: every iteration, with agreement, to nowhere. */
@@ -46,7 +42,7 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
 
     @Override
     public void onEpochStart(Model model) {
-        heads(model).values().forEach(head -> head.setMeasureAgreement(agreement));
+        heads(model).values().forEach(head -> head.setMeasureAgreement(reports.agreement()));
     }
 
     /**
@@ -56,12 +52,8 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
     public void onGradientCalculation(Model model) {
         gradientNorm = model.getGradientsViewArray().norm2Number().doubleValue() / Math.max(1, model.batchSize());
         heads(model).forEach((name, head) -> {
-            TokenLoss loss = head.lastTokenLoss();
-            if (!Double.isFinite(gradientNorm) || !Double.isFinite(loss.sum())) {
-                throw new ArithmeticException("loss of \"" + name + "\": expected finite numbers, got cross-entropy "
-                        + loss.crossEntropy() + ", divergence " + loss.divergence() + ", coefficient times T^2 "
-                        + loss.factor() + ", gradient norm " + gradientNorm
-                        + "; the parameters were not updated, a lower learning rate may help");
+            if (!Reports.finite(head.lastTokenLoss(), gradientNorm)) {
+                throw Reports.notFinite(name, head.lastTokenLoss(), gradientNorm);
             }
         });
     }
@@ -69,28 +61,10 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
     @Override
     public void iterationDone(Model model, int iteration, int epoch) {
         heads(model).forEach((name, head) -> {
-            if (iteration % every == 0) {
-                RetentionReport report = report(name, head, iteration, epoch);
-                sinks.forEach(sink -> sink.accept(report));
-            }
-            head.setMeasureAgreement(agreement && (iteration + 1) % every == 0);
+            double temperature = head.layerConf().getRetention().getTemperature();
+            reports.send(name, head.lastTokenLoss(), temperature, iteration, epoch, gradientNorm);
+            head.setMeasureAgreement(reports.measureAgreement(iteration + 1));
         });
-    }
-
-    private RetentionReport report(String name, RetentionOutputLayerRuntime head, int iteration, int epoch) {
-        TokenLoss loss = head.lastTokenLoss();
-        double temperature = head.layerConf().getRetention().getTemperature();
-        return new RetentionReport(
-                iteration,
-                epoch,
-                name,
-                loss.tokens(),
-                loss.crossEntropy(),
-                loss.divergence(),
-                loss.factor() / (temperature * temperature),
-                loss.total(),
-                loss.agreement(),
-                gradientNorm);
     }
 
     /** @throws IllegalArgumentException if the model has no retention layer */
@@ -119,10 +93,10 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
     /** Closes all sinks. */
     @Override
     public void close() {
-        sinks.forEach(ReportSink::close);
+        reports.close();
     }
 
-    /** Builds a {@link RetentionTrainingListener}. */
+    /** Builds a {@link RetentionTrainingListener}, or a {@link RetentionSameDiffListener} with the same settings. */
     public static final class Builder {
 
         private final List<ReportSink> sinks = new ArrayList<>();
@@ -156,7 +130,20 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
         }
 
         public RetentionTrainingListener build() {
-            return new RetentionTrainingListener(this);
+            return new RetentionTrainingListener(reports());
+        }
+
+        /**
+         * For a SameDiff graph.
+         *
+         * @param listener the graph's; it comes before this one in the graph's listeners
+         */
+        public RetentionSameDiffListener build(RetentionListener listener) {
+            return new RetentionSameDiffListener(reports(), listener);
+        }
+
+        private Reports reports() {
+            return new Reports(every, agreement, List.copyOf(sinks));
         }
     }
 }

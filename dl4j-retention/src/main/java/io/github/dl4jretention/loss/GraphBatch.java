@@ -2,12 +2,16 @@ package io.github.dl4jretention.loss;
 
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.api.shape.Shape;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.factory.Nd4j;
 
 /** One minibatch of a SameDiff graph, checked before it trains: native operations would broadcast what does not fit. */
 final class GraphBatch {
@@ -17,13 +21,14 @@ final class GraphBatch {
     private final INDArray teacher;
     private final long[] tokens;
 
-    /** @throws IllegalArgumentException if the training configuration maps no array to the teacher's placeholder */
+    /** @throws IllegalArgumentException if the training configuration does not map the teacher, or a mask */
     GraphBatch(TrainingConfig training, MultiDataSet data, LossDescription loss) {
         this.loss = loss;
         put(training.getDataSetFeatureMapping(), data.getFeatures());
         put(training.getDataSetLabelMapping(), data.getLabels());
         put(training.getDataSetFeatureMaskMapping(), data.getFeaturesMaskArrays());
         put(training.getDataSetLabelMaskMapping(), data.getLabelsMaskArrays());
+        requireMapped(training, data.getLabelsMaskArrays());
         teacher = arrays.get(RetentionLoss.TEACHER_LOGITS);
         if (teacher == null) {
             throw new IllegalArgumentException("labels: expected an array for the placeholder \""
@@ -31,6 +36,18 @@ final class GraphBatch {
                     + training.getDataSetLabelMapping());
         }
         tokens = Arrays.copyOf(teacher.shape(), teacher.rank() - 1);
+    }
+
+    /** A mask that goes nowhere would leave its tokens in the loss. */
+    private static void requireMapped(TrainingConfig training, INDArray[] masks) {
+        List<String> names = training.getDataSetLabelMaskMapping();
+        for (int i = 0; masks != null && i < masks.length; i++) {
+            if (masks[i] != null && (names == null || i >= names.size() || names.get(i) == null)) {
+                throw new IllegalArgumentException(
+                        "labels mask: expected a placeholder for it in the training configuration's label mask mapping, got "
+                                + names + " for a mask of " + shape(masks[i]));
+            }
+        }
     }
 
     private void put(List<String> names, INDArray[] values) {
@@ -41,25 +58,33 @@ final class GraphBatch {
         }
     }
 
+    /** @throws IllegalArgumentException if an array does not have its placeholder's shape; the message gives both */
+    void requireShapes(SameDiff sd) {
+        Set<String> own = new HashSet<>(
+                Arrays.asList(loss.labels(), loss.weights(), loss.divergenceWeights(), RetentionLoss.TEACHER_LOGITS));
+        arrays.forEach((name, array) -> {
+            long[] expected = sd.getVariable(name).placeholderShape();
+            if (!own.contains(name) && expected != null && !Shape.shapeMatchesPlaceholder(expected, array.shape())) {
+                throw new IllegalArgumentException(name + ": expected the placeholder's shape "
+                        + Arrays.toString(expected) + ", got " + shape(array));
+            }
+        });
+    }
+
     /**
-     * Compares the teacher with the student's logits, which are computed for it.
-     *
-     * @throws IllegalArgumentException if their shapes differ; the message gives both
+     * @param logits the shape of the student's
+     * @throws IllegalArgumentException if teacher, labels or weights do not fit; the message names them and gives the shapes
      */
-    void requireSameVocabulary(SameDiff sd) {
-        long[] logits = sd.output(arrays, loss.logits()).get(loss.logits()).shape();
+    void requireFits(long[] logits) {
         if (!Arrays.equals(logits, teacher.shape())) {
             throw new IllegalArgumentException("teacher: expected values of the shape of the logits \"" + loss.logits()
                     + "\" " + Arrays.toString(logits) + ", got " + Arrays.toString(teacher.shape()));
         }
-    }
-
-    /** @throws IllegalArgumentException if labels or weights do not fit; the message names them and gives the shapes */
-    void requireFits() {
         double sum = teacher.sumNumber().doubleValue();
-        if (Double.isNaN(sum) || sum == Double.POSITIVE_INFINITY) {
+        double smallestBest = teacher.max(teacher.rank() - 1).minNumber().doubleValue();
+        if (Double.isNaN(sum) || sum == Double.POSITIVE_INFINITY || smallestBest == Double.NEGATIVE_INFINITY) {
             throw new IllegalArgumentException(
-                    "teacher: expected log-probabilities or logits, got NaN or infinity in shape "
+                    "teacher: expected log-probabilities or logits, got NaN, infinity or a token without a possible class in shape "
                             + Arrays.toString(teacher.shape()));
         }
         double[] weights = weights(loss.weights());
@@ -70,6 +95,22 @@ final class GraphBatch {
         } else if (labels != null) {
             requireDistributions(labels);
         }
+    }
+
+    /** Sum of the divergence's weights of the tokens on which student and teacher hold the same class most probable. */
+    double agreements(INDArray logits) {
+        String name = loss.divergenceWeights() == null ? loss.weights() : loss.divergenceWeights();
+        INDArray given = name == null ? null : arrays.get(name);
+        double[] student = flat(Nd4j.argMax(logits, logits.rank() - 1));
+        double[] best = flat(Nd4j.argMax(teacher, teacher.rank() - 1));
+        double[] weights = given == null ? null : flat(given);
+        double sum = 0;
+        for (int i = 0; i < student.length; i++) {
+            if (student[i] == best[i]) {
+                sum += weights == null ? 1 : weights[i];
+            }
+        }
+        return sum;
     }
 
     private double[] weights(String name) {

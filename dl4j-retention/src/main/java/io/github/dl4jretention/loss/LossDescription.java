@@ -1,10 +1,7 @@
 package io.github.dl4jretention.loss;
 
-import java.nio.charset.StandardCharsets;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.nd4j.autodiff.samediff.SameDiff;
-import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
@@ -27,14 +24,14 @@ record LossDescription(
         @JsonProperty("weights") String weights,
         @JsonProperty("divergenceWeights") String divergenceWeights) {
 
-    private static final String DESCRIPTION = "retentionDescription";
+    static final String DESCRIPTION = "retentionDescription";
 
     @JsonCreator
     LossDescription {}
 
     void writeTo(SameDiff sd) {
         try {
-            writeText(sd, DESCRIPTION, NeuralNetConfiguration.mapper().writeValueAsString(this));
+            GraphText.write(sd, DESCRIPTION, NeuralNetConfiguration.mapper().writeValueAsString(this));
         } catch (JsonProcessingException e) {
             throw new IllegalArgumentException("configuration: cannot be written as JSON: " + configuration, e);
         }
@@ -42,32 +39,19 @@ record LossDescription(
 
     /** @throws IllegalStateException if the graph has no retention loss */
     static LossDescription of(SameDiff sd) {
-        if (!sd.hasVariable(DESCRIPTION)) {
-            throw new IllegalStateException("sd: expected a graph with a loss from RetentionLoss.add, it has none");
-        }
+        return GraphText.read(sd, DESCRIPTION)
+                .map(LossDescription::fromJson)
+                .orElseThrow(() -> new IllegalStateException(
+                        "sd: expected a graph with a loss from RetentionLoss.add, it has none"));
+    }
+
+    /** @throws IllegalArgumentException if the text is none of these descriptions */
+    static LossDescription fromJson(String json) {
         try {
-            return NeuralNetConfiguration.mapper().readValue(readText(sd, DESCRIPTION), LossDescription.class);
+            return NeuralNetConfiguration.mapper().readValue(json, LossDescription.class);
         } catch (JsonProcessingException e) {
-            throw new IllegalStateException("sd: the graph's note of its retention loss is not readable", e);
+            throw new IllegalArgumentException(
+                    "sd: the graph's note of its retention loss is not readable: " + e.getOriginalMessage(), e);
         }
-    }
-
-    /** Keeps a text as a constant of bytes; M2.1 does not save constants of strings. */
-    static void writeText(SameDiff sd, String name, String text) {
-        INDArray bytes = Nd4j.createFromArray(text.getBytes(StandardCharsets.UTF_8));
-        if (sd.hasVariable(name)) {
-            sd.getVariable(name).getArr().assign(bytes);
-        } else {
-            sd.constant(name, bytes);
-        }
-    }
-
-    static String readText(SameDiff sd, String name) {
-        INDArray array = sd.getVariable(name).getArr();
-        byte[] bytes = new byte[(int) array.length()];
-        for (int i = 0; i < bytes.length; i++) {
-            bytes[i] = (byte) array.getInt(i);
-        }
-        return new String(bytes, StandardCharsets.UTF_8);
     }
 }

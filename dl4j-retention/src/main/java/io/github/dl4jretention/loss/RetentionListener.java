@@ -3,6 +3,7 @@ package io.github.dl4jretention.loss;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.nd4j.autodiff.listeners.At;
 import org.nd4j.autodiff.listeners.BaseListener;
 import org.nd4j.autodiff.listeners.Loss;
@@ -30,7 +31,9 @@ public final class RetentionListener extends BaseListener {
 
     private final Map<String, Double> values = new HashMap<>();
     private LossDescription description;
-    private boolean vocabularyChecked;
+    private GraphBatch batch;
+    private boolean measureAgreement;
+    private double agreements = Double.NaN;
     private TokenLoss last;
 
     /** The loss of the last minibatch, before its update; null before the first. */
@@ -38,15 +41,26 @@ public final class RetentionListener extends BaseListener {
         return last;
     }
 
+    /** Whether {@link TokenLoss#agreement()} is measured from now on; default false, for it costs two passes over logits. */
+    public void setMeasureAgreement(boolean measureAgreement) {
+        this.measureAgreement = measureAgreement;
+    }
+
     @Override
     public boolean isActive(Operation operation) {
         return operation == Operation.TRAINING;
     }
 
-    /** M2.1 computes no variable that neither a gradient nor an evaluation needs: an empty list of evaluations will do. */
+    /**
+     * M2.1 computes no variable that neither a gradient nor an evaluation needs: an empty list of evaluations will do.
+     * Where gradients only are asked for there is no configuration.
+     */
     @Override
     public void operationStart(SameDiff sd, Operation op) {
         TrainingConfig training = sd.getTrainingConfig();
+        if (training == null) {
+            return;
+        }
         for (String name : WATCHED) {
             training.getTrainEvaluations().putIfAbsent(name, List.of());
             training.getTrainEvaluationLabels().putIfAbsent(name, 0);
@@ -56,6 +70,9 @@ public final class RetentionListener extends BaseListener {
     @Override
     public void operationEnd(SameDiff sd, Operation op) {
         TrainingConfig training = sd.getTrainingConfig();
+        if (training == null) {
+            return;
+        }
         for (String name : WATCHED) {
             training.getTrainEvaluations().remove(name, List.of());
             training.getTrainEvaluationLabels().remove(name);
@@ -84,6 +101,7 @@ public final class RetentionListener extends BaseListener {
                     .assign(RetentionLoss.factor(configuration(), at.iteration(), at.epoch(), null));
         }
         values.clear();
+        agreements = Double.NaN;
     }
 
     private RetentionConfiguration configuration() {
@@ -95,23 +113,18 @@ public final class RetentionListener extends BaseListener {
         for (INDArray labels : data.getLabels()) {
             TeacherSample.requireFits(labels, configuration());
         }
-        GraphBatch batch = new GraphBatch(sd.getTrainingConfig(), data, description);
-        if (!vocabularyChecked) {
-            batch.requireSameVocabulary(sd);
-            vocabularyChecked = true;
-        }
-        batch.requireFits();
+        batch = new GraphBatch(sd.getTrainingConfig(), data, description);
+        batch.requireShapes(sd);
     }
 
     private static void requireSameTeacher(SameDiff sd, MultiDataSet data) {
         for (INDArray labels : data.getLabels()) {
             RetentionLabels.teacherOf(labels).ifPresent(met -> {
-                if (!sd.hasVariable(RetentionLoss.TEACHER_SHA256)) {
+                Optional<String> bound = GraphText.read(sd, RetentionLoss.TEACHER_SHA256);
+                if (bound.isEmpty()) {
                     RetentionLoss.bind(sd, met);
-                }
-                String bound = LossDescription.readText(sd, RetentionLoss.TEACHER_SHA256);
-                if (!bound.equals(met)) {
-                    throw new IllegalStateException("teacher: this student belongs to teacher " + bound
+                } else if (!bound.get().equals(met)) {
+                    throw new IllegalStateException("teacher: this student belongs to teacher " + bound.get()
                             + " (SHA-256), but the labels come from teacher " + met
                             + "; training on with another teacher would forget what it retains");
                 }
@@ -119,14 +132,27 @@ public final class RetentionListener extends BaseListener {
         }
     }
 
+    /** @throws IllegalArgumentException if the batch does not fit the logits; no gradient is known yet */
     @Override
     public void opExecution(
-            SameDiff sd, At at, MultiDataSet batch, SameDiffOp op, OpContext opContext, INDArray[] outputs) {
+            SameDiff sd, At at, MultiDataSet data, SameDiffOp op, OpContext opContext, INDArray[] outputs) {
         for (int i = 0; i < outputs.length; i++) {
             String name = op.getOutputsOfOp().get(i);
             if (WATCHED.contains(name)) {
                 values.put(name, outputs[i].getDouble(0));
+            } else if (batch != null && name.equals(description.logits())) {
+                requireFits(sd, outputs[i]);
+                agreements = measureAgreement ? batch.agreements(outputs[i]) : Double.NaN;
             }
+        }
+    }
+
+    private void requireFits(SameDiff sd, INDArray logits) {
+        try {
+            batch.requireFits(logits.shape());
+        } catch (IllegalArgumentException e) {
+            operationEnd(sd, Operation.TRAINING);
+            throw e;
         }
     }
 
@@ -139,7 +165,8 @@ public final class RetentionListener extends BaseListener {
                 factor.getDouble(0),
                 values.get(RetentionLoss.TOKENS),
                 values.get(RetentionLoss.DIVERGENCE_TOKENS),
-                Double.NaN);
+                agreements);
+        batch = null;
         AdaptiveCoefficient adaptive = configuration().getAdaptive();
         if (adaptive != null) {
             double squared = configuration().getTemperature() * configuration().getTemperature();

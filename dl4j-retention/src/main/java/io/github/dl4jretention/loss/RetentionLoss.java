@@ -132,7 +132,7 @@ public final class RetentionLoss {
      * @param teacherSha256 the teacher's SHA-256, 64 hexadecimal digits
      */
     public static void bind(SameDiff sd, String teacherSha256) {
-        LossDescription.writeText(sd, TEACHER_SHA256, teacherSha256);
+        GraphText.write(sd, TEACHER_SHA256, teacherSha256);
     }
 
     static double factor(RetentionConfiguration configuration, int iteration, int epoch, Double adapted) {

@@ -68,6 +68,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     private String teacher;
     private Double adaptedCoefficient;
     private long taughtMinibatches;
+    private String provenance;
     private FeedForwardLayer stockLayer;
 
     /** For JSON. */
@@ -166,6 +167,16 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     /** How many minibatches the layer was trained on near its teacher. Saved with the network. */
     public long getTaughtMinibatches() {
         return taughtMinibatches;
+    }
+
+    /** What made the network, as JSON of a Provenance; null if it was not noted. Saved with the network. */
+    public String getProvenance() {
+        return provenance;
+    }
+
+    /** @param provenance what made the network, as JSON of a Provenance */
+    public void setProvenance(String provenance) {
+        this.provenance = provenance;
     }
 
     /** Counts a minibatch, and steers an adaptive coefficient after it. */
@@ -303,6 +314,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
                         && Objects.equals(teacher, that.teacher)
                         && Objects.equals(adaptedCoefficient, that.adaptedCoefficient)
                         && taughtMinibatches == that.taughtMinibatches
+                        && Objects.equals(provenance, that.provenance)
                         && Objects.equals(stockLayer, that.stockLayer);
     }
 

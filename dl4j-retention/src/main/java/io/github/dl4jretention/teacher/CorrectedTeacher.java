@@ -60,6 +60,11 @@ final class CorrectedTeacher extends Teacher {
         return false;
     }
 
+    @Override
+    public List<MovingAverageTeacher> movingAverages() {
+        return teacher.movingAverages();
+    }
+
     /** The uncorrected teacher's. */
     @Override
     public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {

@@ -69,6 +69,11 @@ public final class MovingAverageTeacher extends NetworkTeacher {
         return false;
     }
 
+    @Override
+    public List<MovingAverageTeacher> movingAverages() {
+        return List.of(this);
+    }
+
     /** Averages the student's parameters after each of its iterations; always the same listener. */
     public TrainingListener listener() {
         return listener;

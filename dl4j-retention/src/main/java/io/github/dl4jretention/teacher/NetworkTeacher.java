@@ -34,10 +34,7 @@ class NetworkTeacher extends Teacher {
     @Override
     public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
-            INDArray[] result;
-            synchronized (network) {
-                result = network.logProbabilities(features, featuresMasks);
-            }
+            INDArray[] result = ofNetwork(features, featuresMasks);
             for (int i = 0; i < result.length; i++) {
                 requireNumbers(result[i], outputs().get(i).classAxis(result[i].rank()), features);
             }
@@ -57,6 +54,21 @@ class NetworkTeacher extends Teacher {
                             + Arrays.stream(features)
                                     .map(array -> Arrays.toString(array.shape()))
                                     .toList());
+        }
+    }
+
+    private INDArray[] ofNetwork(INDArray[] features, INDArray[] featuresMasks) {
+        synchronized (network) {
+            try {
+                return network.logProbabilities(features, featuresMasks);
+            } catch (IllegalArgumentException e) {
+                throw e;
+            } catch (RuntimeException e) {
+                throw new IllegalArgumentException(
+                        "features: expected what the teacher's network takes, got " + BatchCheck.shapes(features) + ": "
+                                + e.getMessage(),
+                        e);
+            }
         }
     }
 }

@@ -173,6 +173,11 @@ public abstract class Teacher {
         sampledAt().ifPresent(temperature -> TeacherSample.claim(labels, temperature));
     }
 
+    /** The moving averages that it is made of, itself among them: what of it has a state. */
+    public List<MovingAverageTeacher> movingAverages() {
+        return List.of();
+    }
+
     /**
      * Log-probabilities of every output; label masks play no part.
      *

@@ -1,7 +1,6 @@
 package io.github.dl4jretention.teacher;
 
 import io.github.dl4jretention.loss.RetentionLabels;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -91,11 +90,8 @@ public final class TeacherIterator implements DataSetIterator {
     }
 
     private DataSet withTeacher(DataSet plain) {
-        if (plain.getLabels() == null) {
-            throw new IllegalArgumentException("labels: the batch has none; features have shape "
-                    + Arrays.toString(plain.getFeatures().shape()));
-        }
         MultiDataSet batch = plain.toMultiDataSet();
+        BatchCheck.require(batch);
         INDArray target = teacher.targets(batch)[0];
         TeacherOutput output = teacher.outputs().get(0);
         INDArray packed = RetentionLabels.pack(

@@ -88,6 +88,7 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
     }
 
     private MultiDataSet withTeacher(MultiDataSet plain) {
+        BatchCheck.require(plain);
         INDArray[] targets = teacher.targets(plain);
         List<INDArray> labels = new ArrayList<>(Arrays.asList(plain.getLabels()));
         for (int i = 0; i < targets.length; i++) {

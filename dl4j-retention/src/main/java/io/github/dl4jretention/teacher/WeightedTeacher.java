@@ -71,6 +71,14 @@ final class WeightedTeacher extends Teacher {
     }
 
     @Override
+    public List<MovingAverageTeacher> movingAverages() {
+        return teachers.stream()
+                .flatMap(teacher -> teacher.movingAverages().stream())
+                .distinct()
+                .toList();
+    }
+
+    @Override
     public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
         List<INDArray[]> all = teachers.stream()
                 .map(teacher -> teacher.logProbabilities(features, featuresMasks))

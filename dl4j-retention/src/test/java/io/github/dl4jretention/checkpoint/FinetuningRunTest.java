@@ -1,292 +1,265 @@
 package io.github.dl4jretention.checkpoint;
 
 import static io.github.dl4jretention.Networks.assertClose;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
-import io.github.dl4jretention.loss.AdaptiveCoefficient;
+import io.github.dl4jretention.listener.ReportSink;
+import io.github.dl4jretention.listener.RetentionReport;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionListener;
 import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherIterator;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
-import java.util.Random;
-import java.util.concurrent.TimeUnit;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
+import org.deeplearning4j.optimize.api.TrainingListener;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
-import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
-/** With dropout, an adaptive coefficient and a moving average: everything that has a state. */
+/** Of every kind of model, see {@link Kind}. */
 class FinetuningRunTest {
 
-    private static final int BATCHES = 7;
-    private static final int EPOCHS = 6;
+    private static final int EPOCHS = 4;
 
     @TempDir
     private Path folder;
 
-    private static FinetuningRun.Builder builder(Path folder) {
-        MultiLayerNetwork pretrained = Networks.lstm(DataType.FLOAT, 1, LossFunction.MCXENT, 0.8);
-        Teacher teacher = Teacher.movingAverage(pretrained, 0.9);
-        RetentionConfiguration conf = RetentionConfiguration.builder()
-                .coefficient(AdaptiveCoefficient.toward(0.01))
-                .build();
-        return FinetuningRun.builder()
-                .student(Retention.attach(pretrained, conf, teacher))
-                .teacher(teacher)
-                .iterator(iterator(0))
-                .epochs(EPOCHS)
-                .every(3)
-                .seed(5)
-                .data("random sequences")
-                .folder(folder);
-    }
-
-    private static DataSetIterator iterator(long firstSeed) {
-        List<DataSet> batches = new ArrayList<>();
-        for (int i = 0; i < BATCHES; i++) {
-            batches.add(Networks.sequences(DataType.FLOAT, 3, firstSeed + i));
+    static List<Path> checkpoints(Path folder) throws IOException {
+        if (!Files.exists(folder)) {
+            return List.of();
         }
-        return new ExistingDataSetIterator(batches);
-    }
-
-    private static List<Path> files(Path folder) throws IOException {
         try (Stream<Path> files = Files.list(folder)) {
-            return files.sorted().toList();
+            return files.filter(file -> file.toString().endsWith(".zip"))
+                    .sorted()
+                    .toList();
         }
     }
 
-    @Test
-    void a_run_that_is_stopped_anywhere_ends_like_one_that_is_not() throws IOException {
-        INDArray expected = builder(folder.resolve("whole")).build().run().params();
-        for (int at : new int[] {1, 4, 7, 13, 26}) {
-            Path part = folder.resolve("part-" + at);
-            AtomicReference<FinetuningRun> run = new AtomicReference<>();
-            run.set(builder(part)
-                    .listener(new BaseTrainingListener() {
-                        @Override
-                        public void iterationDone(Model model, int iteration, int epoch) {
-                            if (iteration + 1 == at) {
-                                run.get().stop();
-                            }
-                        }
-                    })
-                    .build());
-            run.get().run();
-            Path newest = files(part).get(files(part).size() - 1);
-            assertEquals(at, Provenance.read(newest).iteration());
-            assertEquals(at % BATCHES, Provenance.read(newest).position());
-            assertClose(expected, builder(part).build().run().params(), 0);
-        }
+    static Path newest(Path folder) throws IOException {
+        List<Path> files = checkpoints(folder);
+        return files.get(files.size() - 1);
     }
 
-    @Test
-    void runs_that_are_killed_end_like_one_that_is_not() throws Exception {
-        INDArray expected = builder(folder.resolve("whole")).build().run().params();
-        Random random = new Random(11);
-        Path part = folder.resolve("part");
-        Path result = folder.resolve("result.bin");
-        int kills = 0;
-        while (kills < Integer.getInteger("kills", 3)) {
-            Process process = start(part, result);
-            // Kill it some time after its first checkpoint of this start.
-            int before = Files.exists(part) ? files(part).hashCode() : 0;
-            while (process.isAlive() && (!Files.exists(part) || files(part).hashCode() == before)) {
-                process.waitFor(10, TimeUnit.MILLISECONDS);
+    /** Runs, and stops after so many iterations. */
+    private static void runUntil(FinetuningRun.Builder<?> builder, int iteration) throws IOException {
+        AtomicReference<FinetuningRun<?>> run = new AtomicReference<>();
+        ReportSink stop = report -> {
+            if (report.iteration() + 1 == iteration) {
+                run.get().stop();
             }
-            process.waitFor(random.nextInt(120), TimeUnit.MILLISECONDS);
-            boolean finished = !process.isAlive();
-            process.destroyForcibly().waitFor();
-            for (Path file : files(part)) {
-                if (file.toString().endsWith(".zip")) {
-                    Provenance.read(file);
-                    MultiLayerNetwork.load(file.toFile(), true);
-                }
-            }
-            kills++;
-            if (finished) {
-                break;
-            }
-        }
-        Process last = start(part, result);
-        String printed = new String(last.getInputStream().readAllBytes());
-        assertEquals(0, last.waitFor(), printed);
-        assertClose(expected, Nd4j.readBinary(result.toFile()), 0);
-    }
-
-    @Test
-    void a_run_that_is_told_to_end_writes_a_checkpoint_first() throws Exception {
-        Path part = folder.resolve("part");
-        Path result = folder.resolve("result.bin");
-        Process process = start(part, result);
-        while (process.isAlive() && (!Files.exists(part) || files(part).size() < 2)) {
-            process.waitFor(10, TimeUnit.MILLISECONDS);
-        }
-        // Process.destroy would close the stream that is read below.
-        process.toHandle().destroy();
-        String printed = new String(process.getInputStream().readAllBytes());
-        process.waitFor();
-        assertTrue(printed.contains("stops after the iteration under way"), printed);
-        List<Path> files = files(part);
-        Path newest = files.get(files.size() - 1);
-        assertTrue(printed.strip().endsWith(newest.getFileName().toString()), printed);
-        INDArray expected = builder(folder.resolve("whole")).build().run().params();
-        assertClose(expected, builder(part).every(1).build().run().params(), 0);
-    }
-
-    @Test
-    void damaged_bytes_are_noticed() throws IOException {
-        builder(folder).epochs(1).keep(1).build().run();
-        Path file = files(folder).get(0);
-        byte[] good = Files.readAllBytes(file);
-        Checkpoints checkpoints = new Checkpoints(folder, 1);
-        Checkpoints.Saved saved = checkpoints.newest().orElseThrow();
-        INDArray params = saved.student().params();
-        Random random = new Random(7);
-        int refused = 0;
-        for (int i = 0; i < 200; i++) {
-            byte[] bad = i % 4 == 0 ? Arrays.copyOf(good, random.nextInt(good.length)) : good.clone();
-            for (int flips = i % 4; flips > 0; flips--) {
-                bad[random.nextInt(bad.length)] ^= (byte) (1 + random.nextInt(255));
-            }
-            Files.write(file, bad);
-            try {
-                Checkpoints.Saved read = checkpoints.newest().orElseThrow();
-                // What was hit is of no meaning to the reader, such as a time stamp.
-                assertClose(params, read.student().params(), 0);
-                assertEquals(saved.provenance(), read.provenance());
-            } catch (IOException e) {
-                assertTrue(e.getMessage().contains(folder.toString()), e.getMessage());
-                refused++;
-            }
-        }
-        assertTrue(refused > 150, "refused " + refused);
-    }
-
-    private static Process start(Path folder, Path result) throws IOException {
-        return new ProcessBuilder(
-                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                        "-Dorg.slf4j.simpleLogger.log.io.github.dl4jretention=info",
-                        "-cp",
-                        System.getProperty("java.class.path"),
-                        Run.class.getName(),
-                        folder.toString(),
-                        result.toString())
-                .redirectErrorStream(true)
-                .start();
-    }
-
-    /** Runs to the end, slowly enough to be killed. */
-    public static final class Run {
-
-        private Run() {}
-
-        /** @param args folder of checkpoints, file for the parameters */
-        public static void main(String[] args) throws IOException {
-            INDArray params = builder(Path.of(args[0]))
-                    .every(1)
-                    .listener(new BaseTrainingListener() {
-                        @Override
-                        public void iterationDone(Model model, int iteration, int epoch) {
-                            try {
-                                Thread.sleep(60);
-                            } catch (InterruptedException e) {
-                                Thread.currentThread().interrupt();
-                            }
-                        }
-                    })
-                    .build()
-                    .run()
-                    .params();
-            Nd4j.saveBinary(params, Path.of(args[1]).toFile());
-        }
-    }
-
-    @Test
-    void a_checkpoint_says_what_made_it_and_the_newest_are_kept() throws IOException {
-        FinetuningRun.Builder builder = builder(folder);
-        MultiLayerNetwork student = builder.build().run();
-        List<Path> files = files(folder);
-        assertEquals(3, files.size(), files.toString());
-        Provenance provenance = Provenance.read(files.get(2));
-        assertEquals(BATCHES * EPOCHS, provenance.iteration());
-        assertEquals(EPOCHS, provenance.epoch());
-        assertEquals(0, provenance.position());
-        assertEquals("random sequences", provenance.data());
-        assertEquals("1.0.0-M2.1", provenance.dl4j());
-        assertEquals(64, provenance.teacher().length());
-        assertTrue(provenance.coefficient() > 0);
-        assertTrue(provenance.toJson().contains("FORWARD_KL"), provenance.toJson());
-        MultiLayerNetwork loaded = MultiLayerNetwork.load(files.get(2).toFile(), true);
-        assertClose(student.params(), loaded.params(), 0);
-        assertEquals(EPOCHS, loaded.getEpochCount());
-    }
-
-    @Test
-    void a_damaged_checkpoint_is_passed_over_and_damaged_folders_are_refused() throws IOException {
-        builder(folder).epochs(2).build().run();
-        List<Path> files = files(folder);
-        byte[] newest = Files.readAllBytes(files.get(2));
-        for (int i = newest.length / 3; i < newest.length / 3 + 50; i++) {
-            newest[i] ^= 0x55;
-        }
-        Files.write(files.get(2), newest);
-        INDArray expected = builder(folder.resolve("whole")).build().run().params();
-        assertClose(expected, builder(folder).build().run().params(), 0);
-
-        Path broken = folder.resolve("broken");
-        Files.createDirectories(broken);
-        Files.write(broken.resolve("checkpoint-000000001.zip"), new byte[] {1, 2, 3});
-        String message = assertThrows(
-                        IOException.class, () -> builder(broken).build().run())
-                .getMessage();
-        assertTrue(message.contains(broken.toString()), message);
-        assertThrows(IOException.class, () -> Provenance.read(broken.resolve("missing.zip")));
-    }
-
-    @Test
-    void another_teacher_seed_or_iterator_is_refused() throws IOException {
-        AtomicReference<FinetuningRun> run = new AtomicReference<>();
-        run.set(builder(folder)
-                .listener(new BaseTrainingListener() {
-                    @Override
-                    public void iterationDone(Model model, int iteration, int epoch) {
-                        if (iteration == 4) {
-                            run.get().stop();
-                        }
-                    }
-                })
-                .build());
+        };
+        run.set(builder.report(1, stop).build());
         run.get().run();
-        Teacher other = Teacher.of(Networks.lstm(DataType.FLOAT, 2));
-        assertThrows(
-                IllegalStateException.class,
-                () -> builder(folder).teacher(other).build().run());
-        assertThrows(
-                IllegalStateException.class,
-                () -> builder(folder).seed(6).build().run());
-        String message = assertThrows(
-                        IllegalStateException.class,
-                        () -> builder(folder).iterator(iterator(50)).build().run())
-                .getMessage();
-        assertTrue(message.contains("CRC-32"), message);
-        assertThrows(IllegalArgumentException.class, () -> builder(folder).every(0));
+    }
+
+    private static String refusal(Class<? extends Exception> type, FinetuningRun.Builder<?> builder) {
+        return assertThrows(type, () -> builder.build().run()).getMessage();
+    }
+
+    @ParameterizedTest
+    @EnumSource(Kind.class)
+    void a_run_that_is_stopped_anywhere_ends_like_one_that_is_not(Kind kind) throws IOException {
+        FinetuningRun<?> whole =
+                kind.builder(folder.resolve("whole")).epochs(EPOCHS).build();
+        INDArray expected = Kind.everything(whole.run());
+        assertTrue(whole.isFinished());
+        Path part = folder.resolve("part");
+        for (int at : new int[] {1, 4, 7, 13, 26}) {
+            runUntil(kind.builder(part).epochs(EPOCHS), at);
+            RunState state = Json.read(ZipEntries.read(newest(part), RunState.ENTRY), RunState.class, newest(part));
+            assertEquals(at, state.iteration());
+            assertEquals(at, state.epoch() * Kind.BATCHES + state.position());
+        }
+        assertClose(
+                expected,
+                Kind.everything(kind.builder(part).epochs(EPOCHS).build().run()),
+                0);
+    }
+
+    @Test
+    void a_run_does_what_fit_does() throws IOException {
+        MultiLayerNetwork pretrained = Networks.lstm(DataType.FLOAT, 1);
+        Teacher teacher = Teacher.of(pretrained);
+        RetentionConfiguration conf = RetentionConfiguration.builder().build();
+        List<DataSet> batches = Networks.batches(DataType.FLOAT, 5, true);
+        MultiLayerNetwork fitted = Retention.attach(pretrained, conf);
+        fitted.fit(new TeacherIterator(new ExistingDataSetIterator(batches), teacher), 3);
+        MultiLayerNetwork student = Retention.attach(pretrained, conf);
+        MultiLayerNetwork tuned = FinetuningRun.builder()
+                .student(student)
+                .teacher(teacher)
+                .iterator(new ExistingDataSetIterator(batches))
+                .epochs(3)
+                .folder(folder)
+                .build()
+                .run();
+        assertClose(fitted.params(), tuned.params(), 0);
+        assertClose(pretrained.params(), student.params(), 0);
+        assertEquals(fitted.getEpochCount(), tuned.getEpochCount());
+    }
+
+    @Test
+    void listeners_hear_of_every_iteration_and_sinks_of_the_length() throws IOException {
+        List<String> heard = new ArrayList<>();
+        TrainingListener listener = new BaseTrainingListener() {
+            @Override
+            public void onEpochStart(Model model) {
+                heard.add("start");
+            }
+
+            @Override
+            public void iterationDone(Model model, int iteration, int epoch) {
+                heard.add("iteration");
+            }
+
+            @Override
+            public void onEpochEnd(Model model) {
+                heard.add("end");
+            }
+        };
+        List<RetentionReport> reports = new ArrayList<>();
+        Set<Integer> lengths = new TreeSet<>();
+        ReportSink sink = new ReportSink() {
+            @Override
+            public void accept(RetentionReport report) {
+                reports.add(report);
+            }
+
+            @Override
+            public void expect(int iterations) {
+                lengths.add(iterations);
+            }
+        };
+        Kind.MULTI_LAYER_NETWORK
+                .builder(folder)
+                .epochs(3)
+                .report(2, sink)
+                .listener(listener)
+                .build()
+                .run();
+        assertEquals(3 * (Kind.BATCHES + 2), heard.size());
+        assertEquals(List.of("iteration", "end", "start", "iteration"), heard.subList(Kind.BATCHES, Kind.BATCHES + 4));
+        assertEquals(11, reports.size());
+        assertTrue(Double.isFinite(reports.get(0).agreement()));
+        assertEquals(2, reports.get(10).epoch());
+        assertEquals(Set.of(3 * Kind.BATCHES), lengths);
+        FinetuningRun.Builder<?> graph = Kind.SAME_DIFF.builder(folder).listener(listener);
+        assertThrows(IllegalArgumentException.class, graph::build);
+        FinetuningRun.Builder<?> second = Kind.SAME_DIFF.builder(folder).listener(new RetentionListener());
+        assertThrows(IllegalArgumentException.class, second::build);
+    }
+
+    @Test
+    void two_outputs_move_their_coefficients_on_their_own() throws IOException {
+        List<String> outputs = new ArrayList<>();
+        Kind.COMPUTATION_GRAPH
+                .builder(folder)
+                .report(1, report -> outputs.add(report.output()))
+                .build()
+                .run();
+        Provenance provenance = Provenance.read(newest(folder));
+        assertEquals(Set.of("a", "b"), provenance.losses().keySet());
+        assertTrue(provenance.losses().get("a").coefficient()
+                != provenance.losses().get("b").coefficient());
+        assertEquals(List.of("a", "b", "a", "b"), outputs.subList(0, 4));
+    }
+
+    @Test
+    void the_divergence_may_have_a_mask_of_its_own() throws IOException {
+        List<RetentionReport> reports = new ArrayList<>();
+        Kind.MULTI_LAYER_NETWORK
+                .builder(folder)
+                .divergenceMask((batch, output, size, time) -> Nd4j.zeros(size, time))
+                .report(1, reports::add)
+                .build()
+                .run();
+        assertTrue(reports.stream().allMatch(report -> report.tokens() == 15 && Double.isNaN(report.divergence())));
+    }
+
+    @ParameterizedTest
+    @EnumSource(Kind.class)
+    void a_loss_that_is_not_finite_ends_the_run(Kind kind) throws IOException {
+        FinetuningRun<?> run = kind.builder(folder, Kind.CONF, FinetuningRunTest::poison)
+                .every(1)
+                .build();
+        String message = assertThrows(ArithmeticException.class, run::run).getMessage();
+        assertTrue(message.contains("cross-entropy NaN"), message);
+        assertEquals(List.of(), checkpoints(folder));
+    }
+
+    private static void poison(Object student) {
+        if (student instanceof MultiLayerNetwork network) {
+            network.params().putScalar(0, Double.NaN);
+        } else if (student instanceof ComputationGraph graph) {
+            graph.params().putScalar(0, Double.NaN);
+        } else if (student instanceof SameDiff sd) {
+            sd.getVariable("w").getArr().putScalar(0, Double.NaN);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(Kind.class)
+    void another_teacher_seed_loss_model_or_iterator_is_refused(Kind kind) throws IOException {
+        runUntil(kind.builder(folder).epochs(2), 5);
+        List<Path> files = checkpoints(folder);
+        byte[] before = Files.readAllBytes(newest(folder));
+        String teacher =
+                refusal(IllegalStateException.class, kind.builder(folder).teacher(kind.teacher(9)));
+        assertTrue(teacher.startsWith("teacher: ") && teacher.contains("SHA-256"), teacher);
+        String seed = refusal(IllegalStateException.class, kind.builder(folder).seed(6));
+        assertTrue(seed.startsWith("seed: expected 5"), seed);
+        String batches = refusal(IllegalStateException.class, kind.iterator(kind.builder(folder), 50));
+        assertTrue(batches.startsWith("iterator: ") && batches.contains("CRC-32"), batches);
+        RetentionConfiguration other =
+                RetentionConfiguration.builder().coefficient(2).build();
+        String loss = refusal(IllegalStateException.class, kind.builder(folder, other, student -> {}));
+        assertTrue(loss.startsWith("configuration: "), loss);
+        Kind another = Kind.values()[(kind.ordinal() + 1) % Kind.values().length];
+        String model = refusal(IllegalStateException.class, another.builder(folder));
+        assertTrue(model.startsWith("student: "), model);
+        String outputs =
+                refusal(IllegalArgumentException.class, kind.builder(folder).teacher(another.teacher(1)));
+        assertTrue(outputs.startsWith("teacher: "), outputs);
+        assertEquals(files, checkpoints(folder));
+        assertArrayEquals(before, Files.readAllBytes(newest(folder)));
+    }
+
+    @Test
+    void numbers_and_data_that_make_no_run_are_refused() throws IOException {
+        FinetuningRun.Builder<?> builder = Kind.MULTI_LAYER_NETWORK.builder(folder);
+        assertThrows(IllegalArgumentException.class, () -> builder.every(0));
+        assertThrows(IllegalArgumentException.class, () -> builder.epochs(0));
+        assertThrows(IllegalArgumentException.class, () -> builder.keep(-1));
+        assertThrows(IllegalArgumentException.class, () -> builder.report(0));
+        String empty = refusal(
+                IllegalArgumentException.class, builder.iterator(new ExistingDataSetIterator(List.<DataSet>of())));
+        assertTrue(empty.startsWith("iterator: expected at least one minibatch"), empty);
+        Kind.MULTI_LAYER_NETWORK.builder(folder).epochs(2).build().run();
+        String fewer = refusal(IllegalStateException.class, Kind.MULTI_LAYER_NETWORK.builder(folder));
+        assertTrue(fewer.startsWith("epochs: expected at least the 2"), fewer);
+        assertThrows(NullPointerException.class, () -> FinetuningRun.builder().build());
     }
 }

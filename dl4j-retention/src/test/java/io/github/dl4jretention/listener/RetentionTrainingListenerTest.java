@@ -14,6 +14,7 @@ import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
@@ -128,6 +129,10 @@ class RetentionTrainingListenerTest {
         List<String> lines = Files.readAllLines(file);
         assertTrue(lines.get(0).startsWith("iteration,epoch,output,tokens,cross_entropy,divergence"), lines.get(0));
         assertTrue(lines.get(8).startsWith("7,1,output,15.0,"), lines.get(8));
+        Files.writeString(file, "8,2,out", StandardOpenOption.APPEND);
+        new ReportCsv(file).close();
+        assertEquals(10, Files.readAllLines(file).size());
+        assertTrue(Files.readString(file).endsWith("8,2,out\r\n"));
         Path other = Files.writeString(folder.resolve("other.csv"), "something else\n");
         assertThrows(IOException.class, () -> new ReportCsv(other));
         assertEquals("something else\n", Files.readString(other));
@@ -137,10 +142,12 @@ class RetentionTrainingListenerTest {
     void a_log_line_says_how_long_it_will_take() {
         ReportLog log = new ReportLog(100);
         RetentionReport report = new RetentionReport(24, 0, "output", 1024, 1.5, 0.25, 2, 2, 0.75, 0.125);
+        assertTrue(!log.line(new RetentionReport(4, 0, "output", 512, 1, 1, 1, 1, 1, 1), 0)
+                .contains("per second"));
         String line = log.line(report, 50);
         assertTrue(line.contains("iteration 24 of 100"), line);
         assertTrue(line.contains("CE 1.5000, KL 0.2500, lambda 2.000, total 2.0000, agreement 75.0 %"), line);
-        assertTrue(line.contains("512 tokens per second, 50 s, 150 s left"), line);
+        assertTrue(line.contains("307 tokens per second, 50 s, 188 s left"), line);
         assertTrue(ReportLog.memory().matches(", heap \\d+ MB, off-heap \\d+ MB"), ReportLog.memory());
     }
 }

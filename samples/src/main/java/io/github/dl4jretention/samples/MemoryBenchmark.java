@@ -1,16 +1,23 @@
 package io.github.dl4jretention.samples;
 
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.checkpoint.FinetuningRun;
+import io.github.dl4jretention.listener.ReportCsv;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionLoss;
 import io.github.dl4jretention.samples.console.Console;
 import io.github.dl4jretention.samples.text.ByteWindowIterator;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
+import java.io.IOException;
 import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Callable;
+import java.util.function.ToDoubleFunction;
 import org.bytedeco.javacpp.Pointer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -18,7 +25,14 @@ import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.autodiff.samediff.SDVariable;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 import picocli.CommandLine;
@@ -42,6 +56,18 @@ public final class MemoryBenchmark implements Callable<Integer> {
     @Option(names = "--every", description = "Steps from one measurement to the next; the first two are warm-up.")
     private int every = 500;
 
+    @Option(names = "--how", description = "What trains: ${COMPLETION-CANDIDATES}.")
+    private How how = How.FIT;
+
+    private final List<Sample> samples = new ArrayList<>();
+
+    /** By fit alone, or by a run with checkpoints and reports. */
+    private enum How {
+        FIT,
+        RUN,
+        SAME_DIFF_RUN
+    }
+
     private record Sample(int step, double heap, double offHeap, double descriptors) {}
 
     /** @param args see {@code --help} */
@@ -51,35 +77,88 @@ public final class MemoryBenchmark implements Callable<Integer> {
     }
 
     @Override
-    public Integer call() {
-        MultiLayerNetwork pretrained = pretrained();
-        Teacher teacher = Teacher.of(pretrained);
-        MultiLayerNetwork student =
-                Retention.attach(pretrained, RetentionConfiguration.builder().build());
+    public Integer call() throws IOException {
         byte[] text = new byte[100_000];
         new Random(1).nextBytes(text);
-        TeacherIterator batches = new TeacherIterator(ByteWindowIterator.training(4, LENGTH, steps, 1, text), teacher);
-        List<Sample> samples = new ArrayList<>();
+        ByteWindowIterator batches = ByteWindowIterator.training(4, LENGTH, steps, 1, text);
         System.out.printf("%8s %9s %12s %12s%n", "step", "heap MB", "off-heap MB", "descriptors");
-        for (int step = 1; step <= steps; step++) {
-            student.fit(batches.next());
-            if (step % every == 0) {
-                Sample sample = measure(step);
-                System.out.printf("%8d %9.2f %12.2f %12.0f%n", step, sample.heap, sample.offHeap, sample.descriptors);
-                samples.add(sample);
-            }
+        switch (how) {
+            case FIT -> fit(batches);
+            case RUN -> run(networkRun(), new MultiDataSetIteratorAdapter(batches));
+            case SAME_DIFF_RUN -> run(sameDiffRun(), classesLast(batches));
         }
         List<Sample> settled = samples.subList(Math.min(2, samples.size()), samples.size());
         System.out.printf(
-                "slope per 1,000 steps, after warm-up: heap %.3f MB, off-heap %.3f MB, descriptors %.3f%n",
-                slope(settled.stream().map(s -> new double[] {s.step, s.heap}).toList()),
-                slope(settled.stream()
-                        .map(s -> new double[] {s.step, s.offHeap})
-                        .toList()),
-                slope(settled.stream()
-                        .map(s -> new double[] {s.step, s.descriptors})
-                        .toList()));
+                "slope per 1,000 steps and its standard error, after warm-up: heap %s MB, off-heap %s MB, descriptors %s%n",
+                slope(settled, Sample::heap), slope(settled, Sample::offHeap), slope(settled, Sample::descriptors));
         return CommandLine.ExitCode.OK;
+    }
+
+    private void fit(ByteWindowIterator batches) {
+        MultiLayerNetwork pretrained = pretrained();
+        MultiLayerNetwork student =
+                Retention.attach(pretrained, RetentionConfiguration.builder().build());
+        TeacherIterator taught = new TeacherIterator(batches, Teacher.of(pretrained));
+        for (int step = 1; step <= steps; step++) {
+            student.fit(taught.next());
+            measure(step);
+        }
+    }
+
+    /** With a checkpoint every 100 steps and a line of CSV for each. */
+    private void run(FinetuningRun.Builder<?> builder, MultiDataSetIterator batches) throws IOException {
+        Path folder = Files.createTempDirectory("memory-benchmark");
+        try (ReportCsv csv = new ReportCsv(folder.resolve("reports.csv"))) {
+            builder.iterator(batches)
+                    .folder(folder)
+                    .report(1, csv, report -> measure(report.iteration() + 1))
+                    .build()
+                    .run();
+        }
+    }
+
+    private static FinetuningRun.Builder<?> networkRun() {
+        MultiLayerNetwork pretrained = pretrained();
+        MultiLayerNetwork student =
+                Retention.attach(pretrained, RetentionConfiguration.builder().build());
+        return FinetuningRun.builder().student(student).teacher(Teacher.of(pretrained));
+    }
+
+    private static FinetuningRun.Builder<?> sameDiffRun() {
+        SameDiff student = graph();
+        RetentionLoss.add(
+                student, "logits", "labels", RetentionConfiguration.builder().build());
+        student.setTrainingConfig(TrainingConfig.builder()
+                .updater(new Adam(1e-3))
+                .dataSetFeatureMapping("features")
+                .dataSetLabelMapping("labels", RetentionLoss.TEACHER_LOGITS)
+                .build());
+        return FinetuningRun.builder().student(student).teacher(Teacher.of(graph(), "logits", "features"));
+    }
+
+    /** A byte predicts the next one through 16 hidden units. */
+    private static SameDiff graph() {
+        Nd4j.getRandom().setSeed(1);
+        int vocabulary = ByteWindowIterator.VOCABULARY;
+        SameDiff sd = SameDiff.create();
+        SDVariable features = sd.placeHolder("features", DataType.FLOAT, -1, LENGTH);
+        sd.placeHolder("labels", DataType.FLOAT, -1, LENGTH, vocabulary);
+        SDVariable in = sd.var("in", Nd4j.randn(DataType.FLOAT, vocabulary, 16));
+        SDVariable out = sd.var("out", Nd4j.randn(DataType.FLOAT, 16, vocabulary));
+        sd.math.tanh(sd.oneHot(features.reshape(-1), vocabulary).mmul(in))
+                .mmul(out)
+                .reshape(-1, LENGTH, vocabulary)
+                .rename("logits");
+        return sd;
+    }
+
+    private static MultiDataSetIterator classesLast(ByteWindowIterator batches) {
+        MultiDataSetIteratorAdapter iterator = new MultiDataSetIteratorAdapter(batches);
+        iterator.setPreProcessor(batch -> {
+            batch.setFeatures(0, batch.getFeatures(0).reshape(-1, LENGTH));
+            batch.setLabels(0, batch.getLabels(0).permute(0, 2, 1).dup('c'));
+        });
+        return iterator;
     }
 
     private static MultiLayerNetwork pretrained() {
@@ -103,26 +182,37 @@ public final class MemoryBenchmark implements Callable<Integer> {
         return network;
     }
 
-    private static Sample measure(int step) {
+    private void measure(int step) {
+        if (step % every != 0) {
+            return;
+        }
         System.gc();
         double heap = ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed() / MEGABYTE;
         double descriptors = ManagementFactory.getOperatingSystemMXBean()
                         instanceof com.sun.management.UnixOperatingSystemMXBean unix
                 ? unix.getOpenFileDescriptorCount()
                 : Double.NaN;
-        return new Sample(step, heap, Pointer.totalBytes() / MEGABYTE, descriptors);
+        Sample sample = new Sample(step, heap, Pointer.totalBytes() / MEGABYTE, descriptors);
+        System.out.printf("%8d %9.2f %12.2f %12.0f%n", step, sample.heap, sample.offHeap, sample.descriptors);
+        samples.add(sample);
     }
 
-    /** Least squares, per 1,000 of the first coordinate. */
-    private static double slope(List<double[]> points) {
-        double meanX = points.stream().mapToDouble(p -> p[0]).average().orElse(Double.NaN);
-        double meanY = points.stream().mapToDouble(p -> p[1]).average().orElse(Double.NaN);
-        double covariance = points.stream()
-                .mapToDouble(p -> (p[0] - meanX) * (p[1] - meanY))
-                .sum();
-        double variance = points.stream()
-                .mapToDouble(p -> (p[0] - meanX) * (p[0] - meanX))
-                .sum();
-        return 1000 * covariance / variance;
+    /** Least squares, per 1,000 steps, with its standard error. */
+    private static String slope(List<Sample> samples, ToDoubleFunction<Sample> value) {
+        double meanX = samples.stream().mapToDouble(Sample::step).average().orElse(Double.NaN);
+        double meanY = samples.stream().mapToDouble(value).average().orElse(Double.NaN);
+        double variance = 0;
+        double covariance = 0;
+        for (Sample sample : samples) {
+            variance += Math.pow(sample.step - meanX, 2);
+            covariance += (sample.step - meanX) * (value.applyAsDouble(sample) - meanY);
+        }
+        double slope = covariance / variance;
+        double residuals = 0;
+        for (Sample sample : samples) {
+            residuals += Math.pow(value.applyAsDouble(sample) - meanY - slope * (sample.step - meanX), 2);
+        }
+        double error = Math.sqrt(residuals / (samples.size() - 2) / variance);
+        return "%.3f +- %.3f".formatted(1000 * slope, 1000 * error);
     }
 }

@@ -1,0 +1,128 @@
+package io.github.dl4jretention.checkpoint;
+
+import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
+import java.util.Arrays;
+import java.util.Deque;
+import java.util.zip.CRC32;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.dataset.api.MultiDataSetPreProcessor;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
+
+/**
+ * The minibatches of a run, counted and summed up within the epoch, so that a later run can tell whether it has the same.
+ * One may be taken before the one before it has been trained on: {@link #trained()} moves the count on.
+ */
+final class EpochIterator implements MultiDataSetIterator {
+
+    private static final long serialVersionUID = 1L;
+
+    private final transient MultiDataSetIterator iterator;
+    private final transient CRC32 checksum = new CRC32();
+    private final transient Deque<Mark> ahead = new ArrayDeque<>();
+    private Mark mark = new Mark(0, "");
+
+    /**
+     * A place in the epoch.
+     *
+     * @param position minibatches so far
+     * @param checksum CRC-32 of their features and labels, in hexadecimal
+     */
+    record Mark(int position, String checksum) {}
+
+    EpochIterator(MultiDataSetIterator iterator) {
+        if (!iterator.resetSupported()) {
+            throw new IllegalArgumentException("iterator: expected one that can be reset, got "
+                    + iterator.getClass().getName());
+        }
+        this.iterator = iterator;
+    }
+
+    /** Notes that the oldest minibatch that was taken has been trained on; returns where training is now. */
+    Mark trained() {
+        mark = ahead.remove();
+        return mark;
+    }
+
+    @Override
+    public void reset() {
+        iterator.reset();
+        checksum.reset();
+        ahead.clear();
+        mark = new Mark(0, "");
+    }
+
+    /**
+     * Begins an epoch after the minibatches that it has had already.
+     *
+     * @throws IllegalStateException if there are fewer, or they are others
+     */
+    void resetTo(Mark had) {
+        reset();
+        while (mark.position < had.position) {
+            if (!hasNext()) {
+                throw new IllegalStateException("iterator: expected at least " + had.position
+                        + " minibatches, which the unfinished epoch has had, got " + mark.position);
+            }
+            next();
+            trained();
+        }
+        if (had.position > 0 && !mark.checksum.equals(had.checksum)) {
+            throw new IllegalStateException("iterator: expected the " + had.position
+                    + " minibatches that the unfinished epoch has had (CRC-32 " + had.checksum + "), got others (CRC-32 "
+                    + mark.checksum + ")");
+        }
+    }
+
+    @Override
+    public boolean hasNext() {
+        return iterator.hasNext();
+    }
+
+    @Override
+    public MultiDataSet next() {
+        MultiDataSet batch = iterator.next();
+        add(batch.getFeatures());
+        add(batch.getLabels());
+        Mark last = ahead.isEmpty() ? mark : ahead.getLast();
+        ahead.add(new Mark(last.position + 1, Long.toHexString(checksum.getValue())));
+        return batch;
+    }
+
+    private void add(INDArray[] arrays) {
+        for (INDArray array : arrays == null ? new INDArray[0] : arrays) {
+            if (array != null) {
+                checksum.update((array.dataType() + Arrays.toString(array.shape())).getBytes());
+                boolean asIs = array.ordering() == 'c' && !array.isView();
+                ByteBuffer bytes = (asIs ? array : array.dup('c')).data().asNio();
+                checksum.update(bytes);
+            }
+        }
+    }
+
+    @Override
+    public MultiDataSet next(int num) {
+        throw new UnsupportedOperationException("minibatches are taken as they are");
+    }
+
+    @Override
+    public boolean resetSupported() {
+        return true;
+    }
+
+    @Override
+    public boolean asyncSupported() {
+        return false;
+    }
+
+    @Override
+    public void setPreProcessor(MultiDataSetPreProcessor preProcessor) {
+        iterator.setPreProcessor(preProcessor);
+    }
+
+    @Override
+    public MultiDataSetPreProcessor getPreProcessor() {
+        return iterator.getPreProcessor();
+    }
+}

@@ -1,0 +1,104 @@
+package io.github.dl4jretention.checkpoint;
+
+import io.github.dl4jretention.loss.RetentionLayers;
+import io.github.dl4jretention.loss.RetentionOutputLayer;
+import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherOutput;
+import java.io.IOException;
+import java.util.Map;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.factory.Nd4j;
+
+/** A MultiLayerNetwork with a retention layer. */
+record MultiLayerStudent(MultiLayerNetwork model, RetentionOutputLayer head) implements Student<MultiLayerNetwork> {
+
+    /** @throws IllegalArgumentException if it has no retention layer */
+    MultiLayerStudent(MultiLayerNetwork model) {
+        this(model, RetentionLayers.of(model));
+    }
+
+    @Override
+    public Map<String, AtomicFile.Content> entries() {
+        return entries(model);
+    }
+
+    static Map<String, AtomicFile.Content> entries(MultiLayerNetwork model) {
+        return NetworkEntries.of(
+                model.getLayerWiseConfigurations().toJson(),
+                model.params(),
+                model.getUpdater().getStateViewArray());
+    }
+
+    @Override
+    public MultiLayerStudent restore(Map<String, byte[]> entries) throws IOException {
+        MultiLayerConfiguration conf = MultiLayerConfiguration.fromJson(NetworkEntries.configuration(entries));
+        MultiLayerNetwork network = new MultiLayerNetwork(conf);
+        network.init(NetworkEntries.params(entries), false);
+        INDArray state = NetworkEntries.updaterState(entries);
+        if (state != null) {
+            network.getUpdater().setStateViewArray(network, state, false);
+        }
+        return new MultiLayerStudent(network);
+    }
+
+    @Override
+    public String teacher() {
+        return head.getTeacher();
+    }
+
+    @Override
+    public Map<String, Provenance.Loss> losses() {
+        double coefficient = head.coefficientAt(iterationCount(), epochCount());
+        return Map.of(RetentionLayers.OUTPUT, new Provenance.Loss(head.getRetention(), coefficient));
+    }
+
+    @Override
+    public void note(Provenance provenance) {
+        head.setProvenance(provenance.toJson());
+    }
+
+    @Override
+    public boolean has(TeacherOutput output) {
+        return output.index() == 0 && output.classAxis() >= 0;
+    }
+
+    @Override
+    public int iterationCount() {
+        return model.getIterationCount();
+    }
+
+    @Override
+    public int epochCount() {
+        return model.getEpochCount();
+    }
+
+    @Override
+    public void listen(RunListeners listeners, Teacher teacher) {
+        model.setListeners(listeners.ofNetwork(teacher));
+    }
+
+    @Override
+    public void train(MultiDataSet batch, long seed) {
+        Nd4j.getRandom().setSeed(seed);
+        model.fit(new DataSet(
+                batch.getFeatures(0),
+                batch.getLabels(0),
+                batch.getFeaturesMaskArrays() == null ? null : batch.getFeaturesMaskArray(0),
+                batch.getLabelsMaskArrays() == null ? null : batch.getLabelsMaskArray(0)));
+    }
+
+    @Override
+    public void epochStarts() {
+        model.getListeners().forEach(listener -> listener.onEpochStart(model));
+    }
+
+    @Override
+    public void epochEnds(int epochs) {
+        model.getListeners().forEach(listener -> listener.onEpochEnd(model));
+        model.setEpochCount(epochs);
+    }
+}

@@ -1,0 +1,103 @@
+package io.github.dl4jretention.checkpoint;
+
+import io.github.dl4jretention.loss.GraphLoss;
+import io.github.dl4jretention.loss.GraphText;
+import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherOutput;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.Channels;
+import java.nio.channels.WritableByteChannel;
+import java.util.Map;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.factory.Nd4j;
+
+/**
+ * A SameDiff graph with a retention loss. Each minibatch is a {@code fit} of its own: within one, M2.1's memory grows with
+ * every minibatch.
+ */
+record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
+
+    private static final String GRAPH = "graph.fb";
+
+    SameDiffStudent {
+        GraphLoss.of(model);
+        if (model.getTrainingConfig() == null) {
+            throw new IllegalArgumentException("student: expected a graph with a training configuration, it has none");
+        }
+    }
+
+    @Override
+    public Map<String, AtomicFile.Content> entries() {
+        return Map.of(GRAPH, content(model));
+    }
+
+    static AtomicFile.Content content(SameDiff model) {
+        return out -> {
+            ByteBuffer bytes = model.asFlatBuffers(true);
+            WritableByteChannel channel = Channels.newChannel(out);
+            while (bytes.hasRemaining()) {
+                channel.write(bytes);
+            }
+        };
+    }
+
+    @Override
+    public SameDiffStudent restore(Map<String, byte[]> entries) throws IOException {
+        return new SameDiffStudent(
+                SameDiff.fromFlatBuffers(ByteBuffer.wrap(NetworkEntries.require(entries, GRAPH)), true));
+    }
+
+    @Override
+    public String teacher() {
+        return GraphLoss.of(model).teacher();
+    }
+
+    @Override
+    public Map<String, Provenance.Loss> losses() {
+        GraphLoss loss = GraphLoss.of(model);
+        return Map.of(loss.logits(), new Provenance.Loss(loss.configuration(), loss.coefficient()));
+    }
+
+    @Override
+    public void note(Provenance provenance) {
+        GraphText.write(model, Provenance.GRAPH_TEXT, provenance.toJson());
+    }
+
+    @Override
+    public boolean has(TeacherOutput output) {
+        return output.classAxis() < 0;
+    }
+
+    @Override
+    public int iterationCount() {
+        return model.getTrainingConfig().getIterationCount();
+    }
+
+    @Override
+    public int epochCount() {
+        return model.getTrainingConfig().getEpochCount();
+    }
+
+    @Override
+    public void listen(RunListeners listeners, Teacher teacher) {
+        model.setListeners(listeners.ofSameDiff(teacher));
+    }
+
+    @Override
+    public void train(MultiDataSet batch, long seed) {
+        Nd4j.getRandom().setSeed(seed);
+        model.fit(batch);
+    }
+
+    @Override
+    public void epochStarts() {
+        // Nothing listens to epochs here: M2.1 announces them from within a fit of all minibatches only.
+    }
+
+    @Override
+    public void epochEnds(int epochs) {
+        model.getTrainingConfig().setEpochCount(epochs);
+    }
+}

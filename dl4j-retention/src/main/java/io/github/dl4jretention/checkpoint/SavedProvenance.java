@@ -1,0 +1,111 @@
+package io.github.dl4jretention.checkpoint;
+
+import io.github.dl4jretention.loss.GraphLoss;
+import io.github.dl4jretention.loss.GraphText;
+import io.github.dl4jretention.loss.RetentionLayers;
+import io.github.dl4jretention.loss.RetentionOutputLayer;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.util.ModelSerializer;
+import org.nd4j.graph.FlatGraph;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+
+/** Finds a provenance in the files of all kinds of models, without making a model of them. */
+final class SavedProvenance {
+
+    private static final byte[] ZIP = {'P', 'K'};
+
+    private SavedProvenance() {}
+
+    static Provenance read(Path file) throws IOException {
+        if (!Files.isRegularFile(file) || !Files.isReadable(file)) {
+            throw new IOException("file: expected a readable file, got " + file);
+        }
+        try {
+            return isZip(file) ? ofNetwork(file) : ofGraph(file);
+        } catch (RuntimeException e) {
+            throw new IOException("file " + file + ": expected a student of DL4J or SameDiff, got: " + e, e);
+        }
+    }
+
+    private static boolean isZip(Path file) throws IOException {
+        try (InputStream in = Files.newInputStream(file)) {
+            return Arrays.equals(in.readNBytes(ZIP.length), ZIP);
+        }
+    }
+
+    private static Provenance ofNetwork(Path file) throws IOException {
+        Optional<byte[]> own = ZipEntries.find(file, Provenance.ENTRY);
+        if (own.isPresent()) {
+            return Json.read(own.get(), Provenance.class, file);
+        }
+        JsonNode network = new ObjectMapper().readTree(ZipEntries.read(file, ModelSerializer.CONFIGURATION_JSON));
+        Map<String, RetentionOutputLayer> heads = heads(network);
+        if (heads.isEmpty()) {
+            throw new IOException(
+                    "file " + file + ": expected a model with a provenance, it has none and is no student");
+        }
+        RetentionOutputLayer first = heads.values().iterator().next();
+        if (first.getProvenance() != null) {
+            return Json.read(first.getProvenance().getBytes(StandardCharsets.UTF_8), Provenance.class, file);
+        }
+        int iteration = network.path("iterationCount").asInt();
+        int epoch = network.path("epochCount").asInt();
+        Map<String, Provenance.Loss> losses = new LinkedHashMap<>();
+        heads.forEach((name, head) ->
+                losses.put(name, new Provenance.Loss(head.getRetention(), head.coefficientAt(iteration, epoch))));
+        JsonNode seed = network.findValue("seed");
+        return new Provenance(
+                first.getTeacher(),
+                losses,
+                null,
+                "",
+                seed == null ? 0 : seed.asLong(),
+                iteration,
+                epoch,
+                Versions.unknown());
+    }
+
+    private static Map<String, RetentionOutputLayer> heads(JsonNode network) throws IOException {
+        Map<String, RetentionOutputLayer> heads = new LinkedHashMap<>();
+        for (JsonNode node : network.findParents("@class")) {
+            if (node.get("@class").asText().equals(RetentionOutputLayer.class.getName())) {
+                Layer layer = NeuralNetConfiguration.mapper().treeToValue(node, Layer.class);
+                String name = network.has("vertices") ? layer.getLayerName() : RetentionLayers.OUTPUT;
+                heads.put(name, (RetentionOutputLayer) layer);
+            }
+        }
+        return heads;
+    }
+
+    private static Provenance ofGraph(Path file) throws IOException {
+        FlatGraph graph = FlatGraph.getRootAsFlatGraph(ByteBuffer.wrap(Files.readAllBytes(file)));
+        Optional<String> own = GraphText.read(graph, Provenance.GRAPH_TEXT);
+        if (own.isPresent()) {
+            return Json.read(own.get().getBytes(StandardCharsets.UTF_8), Provenance.class, file);
+        }
+        GraphLoss loss = GraphLoss.of(graph);
+        JsonNode training = new ObjectMapper().readTree(Objects.requireNonNullElse(graph.trainingConfig(), "{}"));
+        return new Provenance(
+                loss.teacher(),
+                Map.of(loss.logits(), new Provenance.Loss(loss.configuration(), loss.coefficient())),
+                null,
+                "",
+                0,
+                training.path("iterationCount").asInt(),
+                training.path("epochCount").asInt(),
+                Versions.unknown());
+    }
+}

@@ -1,0 +1,83 @@
+package io.github.dl4jretention.checkpoint;
+
+import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherOutput;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
+
+/**
+ * What a run needs to do with a model that it trains, whatever kind it is of.
+ *
+ * @param <M> the kind
+ */
+sealed interface Student<M> permits MultiLayerStudent, GraphStudent, SameDiffStudent {
+
+    M model();
+
+    /** Everything of it that is in a checkpoint, by names of entries. */
+    Map<String, AtomicFile.Content> entries();
+
+    /** Another student of what {@link #entries()} wrote. */
+    Student<M> restore(Map<String, byte[]> entries) throws IOException;
+
+    /** The teacher's SHA-256; null if it has met none. */
+    String teacher();
+
+    /** The losses by the names of outputs. */
+    Map<String, Provenance.Loss> losses();
+
+    /** Keeps a provenance in the model, which saves it with itself. */
+    void note(Provenance provenance);
+
+    /** Whether an output of a teacher is one of the student's retention outputs. */
+    boolean has(TeacherOutput output);
+
+    int iterationCount();
+
+    int epochCount();
+
+    /** Sets who listens from now on, beside the teacher's moving averages. */
+    void listen(RunListeners listeners, Teacher teacher);
+
+    /** Trains on one minibatch, which carries the teacher, with random numbers from a seed. */
+    void train(MultiDataSet batch, long seed);
+
+    void epochStarts();
+
+    /** @param epochs finished so far */
+    void epochEnds(int epochs);
+
+    /** A copy that shares nothing with it: what a checkpoint of it would give. */
+    default Student<M> copy() throws IOException {
+        Map<String, byte[]> copies = new LinkedHashMap<>();
+        for (Map.Entry<String, AtomicFile.Content> entry : entries().entrySet()) {
+            ByteArrayOutputStream out = new ByteArrayOutputStream();
+            entry.getValue().writeTo(out);
+            copies.put(entry.getKey(), out.toByteArray());
+        }
+        return restore(copies);
+    }
+
+    /** @throws IllegalArgumentException if the teacher does not teach exactly the retention outputs */
+    default void requireTaughtBy(Teacher teacher) {
+        List<TeacherOutput> outputs = teacher.outputs();
+        if (outputs.size() != losses().size() || !outputs.stream().allMatch(this::has)) {
+            throw new IllegalArgumentException("teacher: expected one of the outputs " + losses().keySet()
+                    + " of the student, a " + model().getClass().getSimpleName() + ", got one of " + outputs);
+        }
+    }
+
+    /** @throws IllegalStateException if it is not the student's own */
+    default void requireSame(Teacher teacher) {
+        String expected = teacher();
+        if (expected != null && !Objects.equals(expected, teacher.sha256())) {
+            throw new IllegalStateException("teacher: this student belongs to teacher " + expected
+                    + " (SHA-256), got teacher " + teacher.sha256());
+        }
+    }
+}

@@ -1,0 +1,50 @@
+package io.github.dl4jretention.listener;
+
+import io.github.dl4jretention.loss.TokenLoss;
+import java.util.List;
+
+/** What both listeners do with a loss: they stop where it is not finite, and report it every so many iterations. */
+record Reports(int every, boolean agreement, List<ReportSink> sinks) implements AutoCloseable {
+
+    boolean due(int iteration) {
+        return iteration % every == 0;
+    }
+
+    /** Whether agreement is to be measured in an iteration. */
+    boolean measureAgreement(int iteration) {
+        return agreement && due(iteration);
+    }
+
+    void send(String name, TokenLoss loss, double temperature, int iteration, int epoch, double gradientNorm) {
+        if (due(iteration)) {
+            RetentionReport report = new RetentionReport(
+                    iteration,
+                    epoch,
+                    name,
+                    loss.tokens(),
+                    loss.crossEntropy(),
+                    loss.divergence(),
+                    loss.factor() / (temperature * temperature),
+                    loss.total(),
+                    loss.agreement(),
+                    gradientNorm);
+            sinks.forEach(sink -> sink.accept(report));
+        }
+    }
+
+    static boolean finite(TokenLoss loss, double gradientNorm) {
+        return Double.isFinite(gradientNorm) && Double.isFinite(loss.sum());
+    }
+
+    static ArithmeticException notFinite(String name, TokenLoss loss, double gradientNorm) {
+        return new ArithmeticException("loss of \"" + name + "\": expected finite numbers, got cross-entropy "
+                + loss.crossEntropy() + ", divergence " + loss.divergence() + ", coefficient times T^2 " + loss.factor()
+                + ", gradient norm " + gradientNorm
+                + "; the parameters were not updated, a lower learning rate may help");
+    }
+
+    @Override
+    public void close() {
+        sinks.forEach(ReportSink::close);
+    }
+}

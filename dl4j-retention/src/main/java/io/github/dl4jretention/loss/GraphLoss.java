@@ -1,0 +1,54 @@
+package io.github.dl4jretention.loss;
+
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.autodiff.samediff.TrainingConfig;
+import org.nd4j.graph.FlatGraph;
+
+/**
+ * What a SameDiff graph with a {@link RetentionLoss} knows of it.
+ *
+ * @param teacher       SHA-256 of the only teacher that the graph accepts; null if it has met none
+ * @param configuration the loss
+ * @param logits        name of the variable of the logits
+ * @param coefficient   lambda as the next minibatch is trained with; of a saved graph with a schedule, that of the last
+ */
+public record GraphLoss(String teacher, RetentionConfiguration configuration, String logits, double coefficient) {
+
+    /** @throws IllegalStateException if the graph has no such loss */
+    public static GraphLoss of(SameDiff sd) {
+        LossDescription description = LossDescription.of(sd);
+        RetentionConfiguration configuration = description.configuration();
+        TrainingConfig training = sd.getTrainingConfig();
+        double saved = sd.getVariable(RetentionLoss.FACTOR).getArr().getDouble(0) / squaredTemperature(configuration);
+        return new GraphLoss(
+                GraphText.read(sd, RetentionLoss.TEACHER_SHA256).orElse(null),
+                configuration,
+                description.logits(),
+                training == null
+                        ? saved
+                        : configuration.coefficientAt(training.getIterationCount(), training.getEpochCount(), saved));
+    }
+
+    /**
+     * Of a graph as it was saved, without making arrays of it.
+     *
+     * @throws RuntimeException of some kind, if the bytes are no graph
+     */
+    public static GraphLoss of(FlatGraph saved) {
+        LossDescription description = GraphText.read(saved, LossDescription.DESCRIPTION)
+                .map(LossDescription::fromJson)
+                .orElseThrow(() -> new IllegalArgumentException("expected a graph with a loss from RetentionLoss.add"));
+        double factor = GraphText.bytes(saved, RetentionLoss.FACTOR)
+                .map(bytes -> bytes.remaining() == Double.BYTES ? bytes.getDouble() : bytes.getFloat())
+                .orElse(Double.NaN);
+        return new GraphLoss(
+                GraphText.read(saved, RetentionLoss.TEACHER_SHA256).orElse(null),
+                description.configuration(),
+                description.logits(),
+                factor / squaredTemperature(description.configuration()));
+    }
+
+    private static double squaredTemperature(RetentionConfiguration configuration) {
+        return configuration.getTemperature() * configuration.getTemperature();
+    }
+}
