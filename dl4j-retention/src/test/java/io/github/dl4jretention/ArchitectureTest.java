@@ -19,6 +19,10 @@ class ArchitectureTest {
                 .consideringOnlyDependenciesInLayers()
                 .layer("front")
                 .definedBy("io.github.dl4jretention")
+                .layer("baseline")
+                .definedBy("..baseline..")
+                .layer("merge")
+                .definedBy("..merge..")
                 .layer("eval")
                 .definedBy("..eval..")
                 .layer("checkpoint")
@@ -31,6 +35,10 @@ class ArchitectureTest {
                 .definedBy("..loss..")
                 .whereLayer("front")
                 .mayNotBeAccessedByAnyLayer()
+                .whereLayer("baseline")
+                .mayOnlyBeAccessedByLayers("front")
+                .whereLayer("merge")
+                .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("eval")
                 .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("checkpoint")
@@ -38,9 +46,9 @@ class ArchitectureTest {
                 .whereLayer("listener")
                 .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("teacher")
-                .mayOnlyBeAccessedByLayers("front", "eval", "checkpoint")
+                .mayOnlyBeAccessedByLayers("front", "baseline", "eval", "checkpoint")
                 .whereLayer("loss")
-                .mayOnlyBeAccessedByLayers("front", "eval", "checkpoint", "listener", "teacher")
+                .mayOnlyBeAccessedByLayers("front", "baseline", "merge", "eval", "checkpoint", "listener", "teacher")
                 .check(classes);
     }
 }
