@@ -19,7 +19,8 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
  */
 public abstract class Teacher {
 
-    Teacher() {}
+    /** For teachers of one's own. */
+    protected Teacher() {}
 
     /**
      * A frozen copy of a network.
