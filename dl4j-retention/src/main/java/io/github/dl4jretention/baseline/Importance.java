@@ -25,7 +25,7 @@ public final class Importance {
         this.arrays = Map.copyOf(arrays);
     }
 
-    /** By name, in the order of the model: "params" of a network, the variables of a SameDiff graph. Not to be changed. */
+    /** By name: "params" of a network, the variables of a SameDiff graph. Not to be changed. */
     Map<String, INDArray> arrays() {
         return arrays;
     }

@@ -9,9 +9,9 @@ import java.util.List;
  * w = sin((1 - t) theta) / sin(theta) base + sin(t theta) / sin(theta) model
  * </pre>
  *
- * of the vectors as they are, not of their directions. Where the cosine of the angle is beyond +-0.9995, which it is
- * between most models and their start, it is the linear interpolation {@code (1 - t) base + t model}; where one vector is
- * shorter than 1e-8, the angle is a right one or that of the vector as it is.
+ * of the vectors as they are, not of their directions. Where the cosine of the angle is beyond +-0.9995, as it is between
+ * most models and their start, it is the linear interpolation {@code (1 - t) base + t model}. A vector shorter than 1e-8
+ * counts as perpendicular to the other.
  *
  * @param t 0 gives the base, 1 the model; in [0, 1]
  */
@@ -50,7 +50,7 @@ public record SlerpMerge(double t) implements MergeMethod {
                 base, model, Math.sin(angle - angle * t) / sine, Math.sin(angle * t) / sine);
     }
 
-    /** Of the direction's divisor: 1 for a vector that is too short to have a direction. */
+    /** 1 for a vector that is too short to have a direction. */
     private static double length(double[] vector) {
         double length = Math.sqrt(dot(vector, vector));
         return length > SHORTEST ? length : 1;

@@ -18,7 +18,7 @@ import org.nd4j.shade.jackson.databind.ObjectMapper;
  * @param models            base models
  * @param pairs             of a target and its sources
  * @param methods           with their strengths
- * @param learningRates     Adam's
+ * @param learningRates     Adam's, where a method has none of its own
  * @param seeds             of batches, adapters and draws
  * @param steps             minibatches of a trial
  * @param batch             sequences of a minibatch
@@ -83,8 +83,14 @@ public record Plan(
      * @param strengths what they are depends on the {@link Method}; none for a method without
      * @param merges    what is tried on every tuned model afterwards, without training
      * @param stops     steps after which the model is measured too, as if training had ended there
+     * @param learningRates in place of the plan's; empty for those
      */
-    public record MethodPlan(Method method, List<Double> strengths, List<MergePlan> merges, List<Integer> stops) {
+    public record MethodPlan(
+            Method method,
+            List<Double> strengths,
+            List<MergePlan> merges,
+            List<Integer> stops,
+            List<Double> learningRates) {
 
         /** For JSON. */
         @JsonCreator
@@ -92,11 +98,13 @@ public record Plan(
                 @JsonProperty("method") Method method,
                 @JsonProperty("strengths") List<Double> strengths,
                 @JsonProperty("merges") List<MergePlan> merges,
-                @JsonProperty("stops") List<Integer> stops) {
+                @JsonProperty("stops") List<Integer> stops,
+                @JsonProperty("learningRates") List<Double> learningRates) {
             this.method = method;
             this.strengths = strengths == null ? List.of(Double.NaN) : List.copyOf(strengths);
             this.merges = merges == null ? List.of() : List.copyOf(merges);
             this.stops = stops == null ? List.of() : List.copyOf(stops);
+            this.learningRates = learningRates == null ? List.of() : List.copyOf(learningRates);
             if (method == null || method.hasStrength() != (strengths != null)) {
                 throw new IllegalArgumentException("methods: expected a method, and strengths if it has any, got "
                         + method + " with " + strengths);
@@ -136,8 +144,9 @@ public record Plan(
             for (ModelKind model : models) {
                 for (Pair pair : pairs) {
                     for (MethodPlan method : methods) {
+                        List<Double> rates = method.learningRates().isEmpty() ? learningRates : method.learningRates();
                         for (double strength : method.strengths()) {
-                            for (double learningRate : learningRates) {
+                            for (double learningRate : rates) {
                                 trials.add(new Trial(model, pair, method, strength, learningRate, seed));
                             }
                         }

@@ -14,11 +14,14 @@ import java.util.Map;
 import org.bytedeco.javacpp.Pointer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.factory.Nd4j;
 
 /** Runs trials of one base model: trains, measures the tuned model, its earlier stops and its merges. */
 final class TrialRunner {
 
     private static final double MEGABYTE = 1 << 20;
+    private static final int COLLECTIONS = 3;
+    private static final long PAUSE = 50;
     private static final long IMPORTANCE_SEED = 20240601;
 
     private final Plan plan;
@@ -26,7 +29,6 @@ final class TrialRunner {
     private final ModelKind model;
     private final MultiLayerNetwork base;
     private final Teacher remembered;
-    private final Map<Plan.Pair, Importance> importances = new HashMap<>();
 
     TrialRunner(Plan plan, Corpus corpus, ModelKind model, MultiLayerNetwork base) {
         this.plan = plan;
@@ -44,6 +46,7 @@ final class TrialRunner {
     /** Trains and measures. A training whose loss does not stay finite gives one row without scores. */
     List<Result> run(Trial trial) {
         TrialSetup setup = new TrialSetup(base, trial, plan, corpus, () -> importance(trial));
+        Nd4j.getWorkspaceManager().destroyAllWorkspacesForCurrentThread();
         long before = held();
         Method.Training training = trial.method().method().prepare(setup);
         List<Result> results = new ArrayList<>();
@@ -51,7 +54,6 @@ final class TrialRunner {
         DataSetIterator batches = training.batches();
         MultiLayerNetwork network = training.network();
         Map<Integer, MultiLayerNetwork> stopped = new HashMap<>();
-        double held = 0;
         try (Progress progress = new Progress(trial.key(), plan.steps())) {
             for (int step = 1; step <= plan.steps(); step++) {
                 long started = System.nanoTime();
@@ -60,15 +62,13 @@ final class TrialRunner {
                 if (!Double.isFinite(network.score())) {
                     return List.of(withoutScores(trial));
                 }
-                if (step == 1) {
-                    held = (held() - before) / MEGABYTE;
-                }
                 if (trial.method().stops().contains(step)) {
                     stopped.put(step, training.finish().apply(network).clone());
                 }
                 progress.step(() -> "loss %.3f nats per byte".formatted(network.score() / ModelKind.CONTEXT));
             }
         }
+        double held = (held() - before) / MEGABYTE;
         Arrays.sort(millis);
         double median = millis[millis.length / 2];
         MultiLayerNetwork tuned = training.finish().apply(network);
@@ -107,11 +107,9 @@ final class TrialRunner {
     }
 
     private Importance importance(Trial trial) {
-        return importances.computeIfAbsent(trial.pair(), pair -> ImportanceEstimator.of(base)
-                .fisher(
-                        new TrialSetup(base, trial, plan, corpus, () -> null)
-                                .sourceBatches(1, plan.importanceExamples(), IMPORTANCE_SEED),
-                        IMPORTANCE_SEED));
+        DataSetIterator source = new TrialSetup(base, trial, plan, corpus, () -> null)
+                .sourceBatches(1, plan.importanceExamples(), IMPORTANCE_SEED);
+        return ImportanceEstimator.of(base).fisher(source, IMPORTANCE_SEED);
     }
 
     private Result result(
@@ -166,9 +164,16 @@ final class TrialRunner {
         return Scores.of(network, remembered, pair, corpus, part, plan.evaluationBatches());
     }
 
-    /** Off-heap memory in use, after what is garbage is gone. */
+    /** Off-heap memory in use, once the deallocators have had time for what is garbage. */
     private static long held() {
-        System.gc();
+        for (int i = 0; i < COLLECTIONS; i++) {
+            System.gc();
+            try {
+                Thread.sleep(PAUSE);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }
         return Pointer.totalBytes();
     }
 }

@@ -15,7 +15,7 @@ import org.nd4j.linalg.learning.config.IUpdater;
  * What a method makes a training of.
  *
  * @param base       the pretrained model
- * @param importance of its parameters for the source text, estimated when it is first asked for
+ * @param importance of its parameters for the source text, estimated anew each time that it is asked for
  */
 record TrialSetup(
         MultiLayerNetwork base, Trial trial, Plan plan, Corpus corpus, Supplier<Importance> importance) {
