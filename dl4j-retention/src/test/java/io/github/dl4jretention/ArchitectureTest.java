@@ -19,6 +19,10 @@ class ArchitectureTest {
                 .consideringOnlyDependenciesInLayers()
                 .layer("front")
                 .definedBy("io.github.dl4jretention")
+                .layer("baseline")
+                .definedBy("..baseline..")
+                .layer("merge")
+                .definedBy("..merge..")
                 .layer("eval")
                 .definedBy("..eval..")
                 .layer("checkpoint")
@@ -33,6 +37,10 @@ class ArchitectureTest {
                 .definedBy("..loss..")
                 .whereLayer("front")
                 .mayNotBeAccessedByAnyLayer()
+                .whereLayer("baseline")
+                .mayOnlyBeAccessedByLayers("front")
+                .whereLayer("merge")
+                .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("eval")
                 .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("checkpoint")
@@ -42,9 +50,10 @@ class ArchitectureTest {
                 .whereLayer("cache")
                 .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("teacher")
-                .mayOnlyBeAccessedByLayers("front", "eval", "checkpoint", "cache")
+                .mayOnlyBeAccessedByLayers("front", "baseline", "eval", "checkpoint", "cache")
                 .whereLayer("loss")
-                .mayOnlyBeAccessedByLayers("front", "eval", "checkpoint", "listener", "cache", "teacher")
+                .mayOnlyBeAccessedByLayers(
+                        "front", "baseline", "merge", "eval", "checkpoint", "listener", "cache", "teacher")
                 .check(classes);
     }
 }

@@ -14,7 +14,7 @@ import org.nd4j.autodiff.samediff.internal.Variable;
 import org.nd4j.linalg.api.ops.random.BaseRandomOp;
 
 /** Turns dropout off in a SameDiff graph: M2.1's operations drop values in {@code output()} as they do in training. */
-final class InferenceMode {
+public final class InferenceMode {
 
     private static final Set<String> DROPOUT = Set.of("dropout", "dropout_inverted", "alpha_dropout");
 
@@ -26,7 +26,7 @@ final class InferenceMode {
      * @param logits what the graph is asked for
      * @throws IllegalArgumentException if the logits themselves are dropped out, or depend on another random operation
      */
-    static void enter(SameDiff graph, String logits) {
+    public static void enter(SameDiff graph, String logits) {
         for (SameDiffOp op : operationsOf(graph, logits)) {
             if (DROPOUT.contains(op.getOp().opName())) {
                 String output = op.getOutputsOfOp().get(0);

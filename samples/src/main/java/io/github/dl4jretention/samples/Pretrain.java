@@ -9,7 +9,6 @@ import io.github.dl4jretention.samples.text.ByteWindowIterator;
 import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.samples.text.Domain;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.Callable;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -58,7 +57,7 @@ public final class Pretrain implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
         Corpus corpus = Corpus.read(corpusDirectory);
-        byte[][] texts = Arrays.stream(Domain.values())
+        byte[][] texts = Domain.PRETRAINED.stream()
                 .map(domain -> corpus.text(domain, Corpus.Part.PRETRAIN))
                 .toArray(byte[][]::new);
         Adam updater = new Adam(new PolySchedule(ScheduleType.ITERATION, learningRate, 1.0, steps + 1));
@@ -70,7 +69,7 @@ public final class Pretrain implements Callable<Integer> {
                 progress.step(() -> "%.3f nats per byte".formatted(network.score() / ModelKind.CONTEXT));
             }
         }
-        List<String> jars = Arrays.stream(Domain.values())
+        List<String> jars = Domain.PRETRAINED.stream()
                 .flatMap(domain -> domain.jars().stream())
                 .toList();
         String command = "pretrain --kind %s --steps %d --batch %d --learning-rate %s --seed %d"

@@ -15,7 +15,7 @@ import org.nd4j.linalg.factory.Nd4j;
  * {@code x + feedForward(norm(x))}, the feed-forward part with one ReLU layer four times as wide. Input and output are
  * {@code [batch, size, time]}.
  */
-public final class CausalSelfAttentionBlock extends SequenceSameDiffLayer {
+public class CausalSelfAttentionBlock extends SequenceSameDiffLayer {
 
     private static final float MASKED = -1e9f;
     private static final int WIDENING = 4;
@@ -83,18 +83,23 @@ public final class CausalSelfAttentionBlock extends SequenceSameDiffLayer {
     @Override
     protected SDVariable defineRows(SameDiff sd, SDVariable rows, long time, Map<String, SDVariable> params) {
         SDVariable normal = norm(sd, rows, params.get("attentionGain"), params.get("attentionBias"));
-        SDVariable query = splitHeads(normal.mmul(params.get("query")), time);
-        SDVariable key = splitHeads(normal.mmul(params.get("key")), time);
-        SDVariable value = splitHeads(normal.mmul(params.get("value")), time);
+        SDVariable query = splitHeads(project("query", normal, params), time);
+        SDVariable key = splitHeads(project("key", normal, params), time);
+        SDVariable value = splitHeads(project("value", normal, params), time);
         double scale = 1.0 / Math.sqrt((double) getSize() / heads);
         SDVariable scores = sd.mmul(query, key, false, true, false).mul(scale).add(causalMask(sd, rows, time));
         SDVariable mixed =
                 sd.mmul(sd.nn.softmax(scores, -1), value).permute(0, 2, 1, 3).reshape(-1, getSize());
-        SDVariable attended = rows.add(mixed.mmul(params.get("projection")));
+        SDVariable attended = rows.add(project("projection", mixed, params));
 
         SDVariable second = norm(sd, attended, params.get("feedForwardGain"), params.get("feedForwardBias"));
         SDVariable wide = sd.nn.relu(second.mmul(params.get("widen")).add(params.get("widenBias")), 0);
         return attended.add(wide.mmul(params.get("narrow")).add(params.get("narrowBias")));
+    }
+
+    /** Rows times a weight matrix of the attention: "query", "key", "value" or "projection". */
+    SDVariable project(String name, SDVariable rows, Map<String, SDVariable> params) {
+        return rows.mmul(params.get(name));
     }
 
     private SDVariable splitHeads(SDVariable rows, long time) {

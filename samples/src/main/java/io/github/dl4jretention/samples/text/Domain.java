@@ -6,8 +6,9 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The three kinds of text that the sample models are made of, each taken from source jars that Maven resolves: English
- * prose (the sentences of Javadoc comments), Java code and Scala code (both without their comments).
+ * The kinds of text of the samples, each taken from source jars that Maven resolves: English prose (the sentences of
+ * Javadoc comments), Java code and Scala code (both without their comments), of which the sample models are made; and
+ * Kotlin code, which they have never seen.
  */
 public enum Domain {
     /** English prose: the Javadoc of Apache Lucene and Apache Commons Math, without tags and markup. */
@@ -15,7 +16,15 @@ public enum Domain {
     /** Java code: Guava, without comments. */
     JAVA(List.of("guava-33.3.1-jre-sources.jar"), ".java", Domain::withoutComments),
     /** Scala code: the Scala standard library, without comments. */
-    SCALA(List.of("scala-library-2.13.15-sources.jar"), ".scala", Domain::withoutComments);
+    SCALA(List.of("scala-library-2.13.15-sources.jar"), ".scala", Domain::withoutComments),
+    /** Kotlin code: kotlinx.coroutines and OkHttp, without comments; in no sample model's pretraining. */
+    KOTLIN(
+            List.of("kotlinx-coroutines-core-jvm-1.8.1-sources.jar", "okhttp-4.12.0-sources.jar"),
+            ".kt",
+            Domain::withoutComments);
+
+    /** What the sample models are pretrained on. */
+    public static final List<Domain> PRETRAINED = List.of(PROSE, JAVA, SCALA);
 
     private static final Pattern BLOCK_COMMENT = Pattern.compile("/\\*.*?\\*/", Pattern.DOTALL);
     private static final Pattern LINE_COMMENT = Pattern.compile("(?m)^[ \\t]*//.*\\R");

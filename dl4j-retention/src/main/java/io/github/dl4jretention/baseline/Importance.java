@@ -1,0 +1,93 @@
+package io.github.dl4jretention.baseline;
+
+import java.io.BufferedInputStream;
+import java.io.BufferedOutputStream;
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.Map;
+import java.util.TreeMap;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+/**
+ * How much each parameter of a model matters to what it has learned, at least 0; estimated by an
+ * {@link ImportanceEstimator}. It can be written beside a model, so that the source text is needed once only. Immutable.
+ */
+public final class Importance {
+
+    private final Map<String, INDArray> arrays;
+
+    Importance(Map<String, INDArray> arrays) {
+        this.arrays = Map.copyOf(arrays);
+    }
+
+    /** By name: "params" of a network, the variables of a SameDiff graph. Not to be changed. */
+    Map<String, INDArray> arrays() {
+        return arrays;
+    }
+
+    /**
+     * A copy of the values: one vector in the order of a network's {@code params()}, or a variable's array.
+     *
+     * @param name "params" for a network, or the name of a SameDiff graph's variable
+     * @throws IllegalArgumentException if there is none of the name
+     */
+    public INDArray values(String name) {
+        INDArray found = arrays.get(name);
+        if (found == null) {
+            throw new IllegalArgumentException("name: expected one of " + arrays.keySet() + ", got \"" + name + "\"");
+        }
+        return found.dup();
+    }
+
+    /**
+     * {@code decay F + G}: the running importance of online EWC (Schwarz et al., Progress and Compress, arXiv 1805.06370), this
+     * being F of the tasks before and {@code latest} G of the latest.
+     *
+     * @param decay gamma, in [0, 1]
+     * @throws IllegalArgumentException if it is of another architecture
+     */
+    public Importance decayedPlus(double decay, Importance latest) {
+        if (!(decay >= 0 && decay <= 1)) {
+            throw new IllegalArgumentException("decay: expected a number in [0, 1], got " + decay);
+        }
+        ParameterArrays.requireSame(arrays, latest.arrays, "latest");
+        Map<String, INDArray> sum = new TreeMap<>();
+        arrays.forEach((name, array) -> sum.put(name, array.mul(decay).addi(latest.arrays.get(name))));
+        return new Importance(sum);
+    }
+
+    /** Writes a file, complete and at once. */
+    public void save(Path file) throws IOException {
+        Path part = file.resolveSibling(file.getFileName() + ".part");
+        try (DataOutputStream out = new DataOutputStream(new BufferedOutputStream(Files.newOutputStream(part)))) {
+            out.writeInt(arrays.size());
+            for (Map.Entry<String, INDArray> entry : new TreeMap<>(arrays).entrySet()) {
+                out.writeUTF(entry.getKey());
+                Nd4j.write(entry.getValue(), out);
+            }
+        }
+        Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    }
+
+    /**
+     * Reads a file that {@link #save} wrote.
+     *
+     * @throws IOException if it cannot be read as one
+     */
+    public static Importance load(Path file) throws IOException {
+        Map<String, INDArray> arrays = new TreeMap<>();
+        try (DataInputStream in = new DataInputStream(new BufferedInputStream(Files.newInputStream(file)))) {
+            for (int left = in.readInt(); left > 0; left--) {
+                arrays.put(in.readUTF(), Nd4j.read(in));
+            }
+        } catch (IOException | RuntimeException e) {
+            throw new IOException("file: expected a saved Importance, got " + file, e);
+        }
+        return new Importance(arrays);
+    }
+}

@@ -1,0 +1,62 @@
+package io.github.dl4jretention.baseline;
+
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Updater;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.updater.BaseMultiLayerUpdater;
+import org.deeplearning4j.nn.updater.UpdaterBlock;
+import org.deeplearning4j.optimize.api.BaseTrainingListener;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+
+/** Trains networks with a {@link QuadraticPenalty}. */
+final class PenaltyListener extends BaseTrainingListener {
+
+    private final QuadraticPenalty penalty;
+    private Model seen;
+    private INDArray mask;
+
+    PenaltyListener(QuadraticPenalty penalty) {
+        this.penalty = penalty;
+    }
+
+    /** Called with the sum of the examples' gradients, which DL4J divides by the minibatch's size afterwards. */
+    @Override
+    public void onGradientCalculation(Model model) {
+        if (model != seen) {
+            mask = mask(model);
+            seen = model;
+        }
+        double factor = model.conf().isMiniBatch() ? model.batchSize() : 1;
+        double value = penalty.addTo(model.getGradientsViewArray(), model.params(), factor, mask);
+        if (model instanceof MultiLayerNetwork network) {
+            network.setScore(network.score() + value);
+        } else if (model instanceof ComputationGraph graph) {
+            graph.setScore(graph.score() + value);
+        }
+    }
+
+    /** Leaves out what is no gradient: DL4J moves running statistics through the gradient's array. */
+    private static INDArray mask(Model model) {
+        Updater updater = model instanceof MultiLayerNetwork network
+                ? network.getUpdater()
+                : ((ComputationGraph) model).getUpdater();
+        INDArray mask = null;
+        for (UpdaterBlock block : ((BaseMultiLayerUpdater<?>) updater).getUpdaterBlocks()) {
+            for (UpdaterBlock.ParamState state : block.getLayersAndVariablesInBlock()) {
+                if (!state.getLayer().updaterDivideByMinibatch(state.getParamName())) {
+                    mask = mask == null
+                            ? Nd4j.ones(
+                                    ParameterArrays.wide(model.params().dataType()),
+                                    model.params().length())
+                            : mask;
+                    mask.get(NDArrayIndex.interval(state.getParamOffsetStart(), state.getParamOffsetEnd()))
+                            .assign(0);
+                }
+            }
+        }
+        return mask;
+    }
+}

@@ -1,0 +1,193 @@
+package io.github.dl4jretention.baseline;
+
+import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.optimize.api.TrainingListener;
+import org.nd4j.autodiff.samediff.SDVariable;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+/**
+ * A pull of a model's parameters w back to where they started, w0:
+ *
+ * <pre>
+ * strength / 2 sum_i F_i (w_i - w0_i)^2
+ * </pre>
+ *
+ * added to the loss of DL4J, which is a mean over the minibatch's examples; its gradient is {@code strength F (w - w0)}
+ * whatever the size of the minibatch. With F = 1 it is L2-SP (Li, Grandvalet, Davoine, arXiv 1802.01483), with
+ * the diagonal of the Fisher information elastic weight consolidation (Kirkpatrick et al., arXiv 1612.00796, equation 3),
+ * with that of memory aware synapses MAS (arXiv 1711.09601, whose lambda is strength / 2).
+ *
+ * <pre>{@code
+ * QuadraticPenalty penalty = QuadraticPenalty.toStart(pretrained, 0.01);
+ * network.addListeners(penalty.listener());                          // plain network or student with retention
+ * network.fit(iterator, epochs);
+ * }</pre>
+ *
+ * <p>Several penalties add up: separate EWC is one for each task, online EWC a single one around the latest weights, see
+ * {@link Importance#decayedPlus}. Safe for use with one model at a time.
+ */
+public final class QuadraticPenalty {
+
+    private static final String PREFIX = "quadraticPenalty";
+
+    private final Map<String, INDArray> start;
+    private final Map<String, INDArray> importance;
+    private final double strength;
+
+    private QuadraticPenalty(Map<String, INDArray> start, Importance importance, double strength) {
+        if (!(strength >= 0) || Double.isInfinite(strength)) {
+            throw new IllegalArgumentException(
+                    "strength: expected a finite number of at least 0, got " + strength);
+        }
+        this.start = ParameterArrays.map(start, array -> widened(array).dup('c'));
+        this.strength = strength;
+        if (importance != null) {
+            ParameterArrays.requireSame(start, importance.arrays(), "importance");
+        }
+        this.importance = importance == null
+                ? Map.of()
+                : ParameterArrays.map(importance.arrays(), QuadraticPenalty::widened);
+    }
+
+    /** L2-SP: all parameters matter alike. */
+    public static QuadraticPenalty toStart(Model start, double strength) {
+        return new QuadraticPenalty(ParameterArrays.of(start), null, strength);
+    }
+
+    /** L2-SP of a SameDiff graph's variables. */
+    public static QuadraticPenalty toStart(SameDiff start, double strength) {
+        return new QuadraticPenalty(ParameterArrays.of(start), null, strength);
+    }
+
+    /**
+     * EWC or MAS.
+     *
+     * @param start      a MultiLayerNetwork or ComputationGraph; its parameters are copied
+     * @param importance F, of the same architecture
+     * @param strength   finite and at least 0
+     */
+    public static QuadraticPenalty weighted(Model start, Importance importance, double strength) {
+        return new QuadraticPenalty(
+                ParameterArrays.of(start), Objects.requireNonNull(importance, "importance"), strength);
+    }
+
+    /** EWC or MAS of a SameDiff graph's variables. */
+    public static QuadraticPenalty weighted(SameDiff start, Importance importance, double strength) {
+        return new QuadraticPenalty(
+                ParameterArrays.of(start), Objects.requireNonNull(importance, "importance"), strength);
+    }
+
+    private static INDArray widened(INDArray array) {
+        DataType type = ParameterArrays.wide(array.dataType());
+        return array.dataType() == type ? array : array.castTo(type);
+    }
+
+    /**
+     * What makes a MultiLayerNetwork or ComputationGraph train with the penalty: it adds the gradient before gradient
+     * normalisation and the updater, and the value to the score of the training step. {@code score(DataSet)}, which early
+     * stopping asks, is that of the data alone. Running statistics of batch normalisation are left alone. The model's file
+     * knows nothing of it: add it again after loading. ParallelWrapper does not call it on all workers.
+     */
+    public TrainingListener listener() {
+        return new PenaltyListener(this);
+    }
+
+    /** The penalty of a MultiLayerNetwork or ComputationGraph as it is now. */
+    public double value(Model network) {
+        return value(ParameterArrays.of(network));
+    }
+
+    /** The penalty of a SameDiff graph as it is now. */
+    public double value(SameDiff graph) {
+        return value(ParameterArrays.of(graph));
+    }
+
+    private double value(Map<String, INDArray> parameters) {
+        ParameterArrays.requireSame(start, parameters, "model");
+        double sum = 0;
+        for (Map.Entry<String, INDArray> entry : start.entrySet()) {
+            INDArray way = widened(parameters.get(entry.getKey())).sub(entry.getValue());
+            sum += halfSquare(way, weightedBy(entry.getKey(), way));
+        }
+        return sum;
+    }
+
+    private double halfSquare(INDArray way, INDArray weighted) {
+        return strength / 2 * way.mul(weighted).sumNumber().doubleValue();
+    }
+
+    private INDArray weightedBy(String name, INDArray way) {
+        INDArray weights = importance.get(name);
+        return weights == null ? way.dup() : way.mul(weights);
+    }
+
+    /**
+     * Adds the penalty's gradient to a network's.
+     *
+     * @param gradient the vector to add to
+     * @param factor   1, or the minibatch's size where the gradient is yet to be divided by it
+     * @param mask     0 where there is no penalty, else 1; null for everywhere
+     * @return the penalty
+     */
+    double addTo(INDArray gradient, INDArray parameters, double factor, INDArray mask) {
+        Map<String, INDArray> now = Map.of(ParameterArrays.PARAMS, parameters.reshape(parameters.length()));
+        ParameterArrays.requireSame(start, now, "model");
+        INDArray way = widened(now.get(ParameterArrays.PARAMS)).sub(start.get(ParameterArrays.PARAMS));
+        INDArray weighted = weightedBy(ParameterArrays.PARAMS, way);
+        if (mask != null) {
+            weighted.muli(mask);
+        }
+        double value = halfSquare(way, weighted);
+        INDArray flat = gradient.reshape(gradient.length());
+        flat.addi(weighted.muli(strength * factor).castTo(flat.dataType()));
+        return value;
+    }
+
+    /**
+     * Adds the penalty to a SameDiff graph as one more loss variable, whose gradient M2.1 adds to that of the others. Start
+     * and importance become constants of the graph and are saved with it; the graph computes its logits as before. M2.1's
+     * {@code fit} does not compute the variable and reports it as 0: {@link #value(SameDiff)} tells it.
+     *
+     * @param graph has its loss already, from {@link io.github.dl4jretention.loss.RetentionLoss} or its own
+     * @return the penalty, a scalar
+     * @throws IllegalArgumentException if the graph has no loss variable, or other variables
+     */
+    public SDVariable addTo(SameDiff graph) {
+        if (graph.getLossVariables().isEmpty()) {
+            throw new IllegalArgumentException(
+                    "graph: expected one with a loss variable that the penalty is added to, got none");
+        }
+        Map<String, INDArray> variables = new TreeMap<>(ParameterArrays.of(graph));
+        ParameterArrays.requireSame(start, variables, "graph");
+        int number = 0;
+        while (graph.hasVariable(PREFIX + number)) {
+            number++;
+        }
+        String name = PREFIX + number;
+        SDVariable sum = null;
+        for (String variable : start.keySet()) {
+            DataType type = start.get(variable).dataType();
+            SDVariable now = graph.getVariable(variable);
+            SDVariable way = (now.dataType() == type ? now : now.castTo(type))
+                    .sub(graph.constant(name + "_start_" + variable, start.get(variable).dup()));
+            SDVariable square = graph.math().square(way);
+            if (importance.containsKey(variable)) {
+                square = square.mul(
+                        graph.constant(name + "_importance_" + variable, importance.get(variable).dup()));
+            }
+            SDVariable term = square.sum();
+            sum = sum == null ? term : sum.add(term.castTo(sum.dataType()));
+        }
+        SDVariable penalty = sum.mul(
+                        graph.constant(name + "_factor", Nd4j.scalar(sum.dataType(), strength / 2)))
+                .rename(name);
+        graph.addLossVariable(penalty);
+        return penalty;
+    }
+}

@@ -1,0 +1,134 @@
+package io.github.dl4jretention.baseline;
+
+import io.github.dl4jretention.teacher.DivergenceMask;
+import java.util.List;
+import java.util.Objects;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
+import org.nd4j.linalg.dataset.api.DataSetPreProcessor;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+
+/**
+ * Mixes source text into target text, as {@link ReplayMultiDataSetIterator} does, for networks of one input and one output:
+ *
+ * <pre>{@code
+ * ReplayIterator replay = new ReplayIterator(scala, prose, 0.25, ReplayUnit.EXAMPLES, 1);
+ * network.fit(replay, epochs);                                              // replay alone
+ * student.fit(new TeacherIterator(replay, teacher), epochs);                // with retention on both parts
+ * student.fit(new TeacherIterator(replay, teacher, replay.divergenceOn(ReplayPart.TARGET)), epochs);
+ * }</pre>
+ *
+ * <p>Meta data of examples is not passed on.
+ */
+public final class ReplayIterator implements DataSetIterator {
+
+    private static final long serialVersionUID = 1L;
+
+    private final DataSetIterator target;
+    private final DataSetIterator source;
+    private final ReplayMultiDataSetIterator mixed;
+
+    /**
+     * @param target what is to be learned
+     * @param source what is replayed; must be resettable
+     * @param share  of source among all examples, in [0, 1)
+     * @param unit   the pieces
+     * @param seed   of the rounding or of the order
+     * @throws IllegalArgumentException if the source cannot be reset or the share is outside of its range
+     */
+    public ReplayIterator(DataSetIterator target, DataSetIterator source, double share, ReplayUnit unit, long seed) {
+        this.target = Objects.requireNonNull(target, "target");
+        this.source = Objects.requireNonNull(source, "source");
+        mixed = new ReplayMultiDataSetIterator(
+                new MultiDataSetIteratorAdapter(target), new MultiDataSetIteratorAdapter(source), share, unit, seed);
+    }
+
+    /** See {@link ReplayMultiDataSetIterator#divergenceOn(ReplayPart)}. */
+    public DivergenceMask divergenceOn(ReplayPart part) {
+        return mixed.divergenceOn(part);
+    }
+
+    /** See {@link ReplayMultiDataSetIterator#divergenceOn(ReplayPart, DivergenceMask)}. */
+    public DivergenceMask divergenceOn(ReplayPart part, DivergenceMask mask) {
+        return mixed.divergenceOn(part, mask);
+    }
+
+    @Override
+    public DataSet next() {
+        return dataSet(mixed.next());
+    }
+
+    /** @param num examples of the target's batch */
+    @Override
+    public DataSet next(int num) {
+        return dataSet(mixed.next(num));
+    }
+
+    private static DataSet dataSet(MultiDataSet batch) {
+        return new DataSet(
+                batch.getFeatures(0),
+                batch.getLabels(0),
+                first(batch.getFeaturesMaskArrays()),
+                first(batch.getLabelsMaskArrays()));
+    }
+
+    private static INDArray first(INDArray[] masks) {
+        return masks == null ? null : masks[0];
+    }
+
+    @Override
+    public boolean hasNext() {
+        return mixed.hasNext();
+    }
+
+    @Override
+    public void reset() {
+        mixed.reset();
+    }
+
+    @Override
+    public boolean resetSupported() {
+        return target.resetSupported();
+    }
+
+    @Override
+    public boolean asyncSupported() {
+        return false;
+    }
+
+    /** The target's. */
+    @Override
+    public int batch() {
+        return target.batch();
+    }
+
+    @Override
+    public int inputColumns() {
+        return target.inputColumns();
+    }
+
+    @Override
+    public int totalOutcomes() {
+        return target.totalOutcomes();
+    }
+
+    @Override
+    public List<String> getLabels() {
+        return target.getLabels();
+    }
+
+    /** Set on both iterators. */
+    @Override
+    public void setPreProcessor(DataSetPreProcessor preProcessor) {
+        target.setPreProcessor(preProcessor);
+        source.setPreProcessor(preProcessor);
+    }
+
+    /** The target's. */
+    @Override
+    public DataSetPreProcessor getPreProcessor() {
+        return target.getPreProcessor();
+    }
+}

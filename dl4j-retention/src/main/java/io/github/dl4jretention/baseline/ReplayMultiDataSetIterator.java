@@ -1,0 +1,205 @@
+package io.github.dl4jretention.baseline;
+
+import io.github.dl4jretention.teacher.DivergenceMask;
+import io.github.dl4jretention.teacher.TeacherOutput;
+import java.util.Map;
+import java.util.Objects;
+import java.util.SplittableRandom;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.dataset.api.MultiDataSetPreProcessor;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+import org.nd4j.shade.guava.collect.MapMaker;
+
+/**
+ * Mixes source text into target text: experience replay, a share of all examples being of the source. An epoch has all
+ * target batches; the source starts again where it ends. After {@code reset()} the same batches come in the same order.
+ *
+ * <p>With retention on both parts it is wrapped in a {@code TeacherMultiDataSetIterator} as any iterator; with retention on
+ * one part alone, that takes {@link #divergenceOn} too:
+ *
+ * <pre>{@code
+ * new TeacherMultiDataSetIterator(replay, teacher, replay.divergenceOn(ReplayPart.TARGET))
+ * }</pre>
+ *
+ * <p>Asynchronous prefetching is declined, so that the mask meets the batch that it is made for.
+ */
+public final class ReplayMultiDataSetIterator implements MultiDataSetIterator {
+
+    private static final long serialVersionUID = 1L;
+
+    private final MultiDataSetIterator target;
+    private final MultiDataSetIterator source;
+    private final ReplayUnit unit;
+    private final double share;
+    private final long seed;
+    /** How many of a batch's examples, the first ones, are target; weak keys compare by identity. */
+    private final transient Map<INDArray, Long> targetExamples =
+            new MapMaker().weakKeys().makeMap();
+
+    private transient SplittableRandom random;
+    private transient MultiDataSet sourceBatch;
+    private transient long sourceUsed;
+
+    /**
+     * @param target what is to be learned
+     * @param source what is replayed; must be resettable
+     * @param share  of source among all examples, in [0, 1)
+     * @param unit   the pieces
+     * @param seed   of the rounding or of the order
+     * @throws IllegalArgumentException if the source cannot be reset or the share is outside of its range
+     */
+    public ReplayMultiDataSetIterator(
+            MultiDataSetIterator target, MultiDataSetIterator source, double share, ReplayUnit unit, long seed) {
+        this.target = Objects.requireNonNull(target, "target");
+        this.source = Objects.requireNonNull(source, "source");
+        this.unit = Objects.requireNonNull(unit, "unit");
+        this.share = share;
+        this.seed = seed;
+        if (!(share >= 0 && share < 1)) {
+            throw new IllegalArgumentException("share: expected a number of at least 0 and below 1, got " + share);
+        }
+        if (!source.resetSupported()) {
+            throw new IllegalArgumentException("source: expected an iterator that can be reset");
+        }
+        restart();
+    }
+
+    private void restart() {
+        random = new SplittableRandom(seed);
+        source.reset();
+        sourceBatch = null;
+        sourceUsed = 0;
+    }
+
+    @Override
+    public boolean hasNext() {
+        return target.hasNext();
+    }
+
+    @Override
+    public MultiDataSet next() {
+        return mixed(-1);
+    }
+
+    /** @param num examples of the target's batch */
+    @Override
+    public MultiDataSet next(int num) {
+        return mixed(num);
+    }
+
+    private MultiDataSet mixed(int num) {
+        if (unit == ReplayUnit.BATCHES && random.nextDouble() < share) {
+            MultiDataSet replayed = nextSource();
+            targetExamples.put(replayed.getFeatures(0), 0L);
+            return replayed;
+        }
+        MultiDataSet batch = num < 0 ? target.next() : target.next(num);
+        long examples = batch.getFeatures(0).size(0);
+        if (unit == ReplayUnit.EXAMPLES) {
+            double wanted = examples * share / (1 - share);
+            long count = (long) wanted + (random.nextDouble() < wanted - (long) wanted ? 1 : 0);
+            while (count > 0) {
+                long available = available();
+                long taken = Math.min(count, available);
+                batch = ExampleRows.concat(batch, ExampleRows.of(sourceBatch, sourceUsed, sourceUsed + taken));
+                sourceUsed += taken;
+                count -= taken;
+            }
+        }
+        targetExamples.put(batch.getFeatures(0), examples);
+        return batch;
+    }
+
+    /** Examples that are left of the present source batch, or of the next if none is. */
+    private long available() {
+        if (sourceBatch == null || sourceUsed == sourceBatch.getFeatures(0).size(0)) {
+            sourceBatch = nextSource();
+            sourceUsed = 0;
+        }
+        return sourceBatch.getFeatures(0).size(0) - sourceUsed;
+    }
+
+    private MultiDataSet nextSource() {
+        if (!source.hasNext()) {
+            source.reset();
+            if (!source.hasNext()) {
+                throw new IllegalStateException("source: expected at least one batch, got none");
+            }
+        }
+        return source.next();
+    }
+
+    /** The divergence on one part only, weighed there by the label mask. */
+    public DivergenceMask divergenceOn(ReplayPart part) {
+        return divergenceOn(part, DivergenceMask.LABEL_MASK);
+    }
+
+    /**
+     * The divergence on one part only.
+     *
+     * @param part the examples that are held near the teacher
+     * @param mask which of their tokens are
+     * @return a mask for batches of this iterator and no others
+     */
+    public DivergenceMask divergenceOn(ReplayPart part, DivergenceMask mask) {
+        Objects.requireNonNull(part, "part");
+        Objects.requireNonNull(mask, "mask");
+        return (batch, output, batchSize, time) -> {
+            Long count = targetExamples.get(batch.getFeatures(0));
+            if (count == null) {
+                throw new IllegalArgumentException("batch: expected one of this ReplayIterator with its own features "
+                        + "array, got another; nothing that copies batches may stand between it and the teacher's "
+                        + "iterator");
+            }
+            INDArray weights = weights(mask.of(batch, output, batchSize, time), batch, output, batchSize, time);
+            long from = part == ReplayPart.TARGET ? count : 0;
+            long to = part == ReplayPart.TARGET ? batchSize : count;
+            if (from < to) {
+                weights.get(NDArrayIndex.interval(from, to), NDArrayIndex.all()).assign(0);
+            }
+            return weights;
+        };
+    }
+
+    private static INDArray weights(
+            INDArray given, MultiDataSet batch, TeacherOutput output, long batchSize, long time) {
+        INDArray labelMask = batch.getLabelsMaskArrays() == null ? null : batch.getLabelsMaskArray(output.index());
+        INDArray weights = given != null ? given : labelMask;
+        return weights == null
+                ? Nd4j.ones(DataType.FLOAT, batchSize, time)
+                : weights.dup('c').reshape('c', batchSize, time);
+    }
+
+    @Override
+    public void reset() {
+        target.reset();
+        restart();
+    }
+
+    @Override
+    public boolean resetSupported() {
+        return target.resetSupported();
+    }
+
+    @Override
+    public boolean asyncSupported() {
+        return false;
+    }
+
+    /** Set on both iterators. */
+    @Override
+    public void setPreProcessor(MultiDataSetPreProcessor preProcessor) {
+        target.setPreProcessor(preProcessor);
+        source.setPreProcessor(preProcessor);
+    }
+
+    /** The target's. */
+    @Override
+    public MultiDataSetPreProcessor getPreProcessor() {
+        return target.getPreProcessor();
+    }
+}

@@ -1,0 +1,129 @@
+package io.github.dl4jretention.baseline;
+
+import io.github.dl4jretention.teacher.InferenceMode;
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.nd4j.autodiff.samediff.SDVariable;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.ops.transforms.Transforms;
+
+/** Of a copy of a SameDiff graph, with a cross-entropy of its own on the logits. Features masks play no part. */
+final class SameDiffGradients implements ExampleGradients {
+
+    private static final String LABELS = "importance_labels";
+    private static final String LOSS = "importance_loss";
+
+    private final SameDiff graph;
+    private final String logits;
+    private final List<String> placeholders;
+    private final DataType type;
+
+    SameDiffGradients(SameDiff original, String logits, List<String> placeholders) {
+        if (!original.hasVariable(logits)) {
+            throw new IllegalArgumentException("logits: expected a variable of the model, got \"" + logits + "\"");
+        }
+        for (String placeholder : placeholders) {
+            if (!original.hasVariable(placeholder)) {
+                throw new IllegalArgumentException(
+                        "placeholders: expected variables of the model, got \"" + placeholder + "\"");
+            }
+        }
+        try {
+            graph = SameDiff.fromFlatBuffers(original.asFlatBuffers(false));
+        } catch (IOException e) {
+            throw new IllegalStateException("the model cannot be copied", e);
+        }
+        InferenceMode.enter(graph, logits);
+        this.logits = logits;
+        this.placeholders = List.copyOf(placeholders);
+        SDVariable output = graph.getVariable(logits);
+        type = ParameterArrays.wide(output.dataType());
+        SDVariable rows = graph.reshape(
+                output.dataType() == type ? output : output.castTo(type),
+                graph.stack(0, graph.constant(Nd4j.scalar(DataType.INT64, -1)), graph.sizeAt(output, -1)));
+        SDVariable labels = graph.placeHolder(LABELS, type, -1, -1);
+        graph.nn().logSoftmax(rows).mul(labels).sum().neg().rename(LOSS);
+        graph.setLossVariables(LOSS);
+    }
+
+    @Override
+    public Map<String, INDArray> parameters() {
+        return ParameterArrays.of(graph);
+    }
+
+    @Override
+    public INDArray[] probabilities(MultiDataSet example) {
+        INDArray output = graph.output(features(example), logits).get(logits).castTo(type);
+        INDArray rows = output.dup('c').reshape('c', output.length() / output.size(-1), output.size(-1));
+        return new INDArray[] {Transforms.softmax(rows, true).reshape('c', output.shape())};
+    }
+
+    @Override
+    public int classAxis(int output, int rank) {
+        return rank - 1;
+    }
+
+    @Override
+    public Map<String, INDArray> gradients(MultiDataSet example, List<INDArray> labels) {
+        Map<String, INDArray> values = features(example);
+        INDArray distributions = labels == null ? distributions(example) : labels.get(0);
+        long classes = distributions.size(-1);
+        INDArray rows = distributions.dup('c').reshape('c', distributions.length() / classes, classes);
+        INDArray mask = example.getLabelsMaskArray(0);
+        if (mask != null) {
+            rows = rows.mulColumnVector(mask.dup('c').reshape('c', mask.length(), 1).castTo(rows.dataType()));
+        }
+        values.put(LABELS, rows.castTo(type));
+        Map<String, INDArray> found = graph.calculateGradients(values, parameters().keySet());
+        // A variable that the logits do not depend on has no gradient.
+        Map<String, INDArray> gradients = new HashMap<>();
+        parameters().forEach((name, array) -> {
+            INDArray gradient = found.get(name);
+            gradients.put(name, gradient == null ? array.like() : gradient);
+        });
+        return gradients;
+    }
+
+    private Map<String, INDArray> features(MultiDataSet example) {
+        if (example.getFeatures().length != placeholders.size()) {
+            throw new IllegalArgumentException("features: expected one array for each of the placeholders "
+                    + placeholders + ", got " + example.getFeatures().length);
+        }
+        Map<String, INDArray> values = new HashMap<>();
+        for (int i = 0; i < placeholders.size(); i++) {
+            values.put(placeholders.get(i), example.getFeatures(i));
+        }
+        return values;
+    }
+
+    /** Class ids {@code [...]} or {@code [..., 1]} as one-hot labels; others as they are. */
+    private INDArray distributions(MultiDataSet example) {
+        INDArray labels = example.getLabels(0);
+        long[] shape = probabilities(example)[0].shape();
+        if (Arrays.equals(labels.shape(), shape)) {
+            return labels.castTo(type);
+        }
+        long vocabulary = shape[shape.length - 1];
+        INDArray oneHot = Nd4j.zeros(type, shape).reshape('c', -1, vocabulary);
+        double[] ids = labels.dup('c').reshape(labels.length()).toDoubleVector();
+        if (ids.length != oneHot.size(0)) {
+            throw new IllegalArgumentException("labels: expected class ids or one-hot labels for logits of shape "
+                    + Arrays.toString(shape) + ", got " + Arrays.toString(labels.shape()));
+        }
+        for (int row = 0; row < ids.length; row++) {
+            if (!(ids[row] >= 0 && ids[row] < vocabulary)) {
+                throw new IllegalArgumentException(
+                        "labels: expected class ids from 0 to " + (vocabulary - 1) + ", got " + ids[row]);
+            }
+            oneHot.putScalar(row, (long) ids[row], 1);
+        }
+        return oneHot.reshape('c', shape);
+    }
+}

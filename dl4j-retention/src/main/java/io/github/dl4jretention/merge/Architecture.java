@@ -1,0 +1,52 @@
+package io.github.dl4jretention.merge;
+
+import java.util.Arrays;
+import java.util.List;
+import org.nd4j.linalg.api.buffer.DataType;
+
+/**
+ * What models must have in common to be merged.
+ *
+ * @param layers     descriptions of all layers or vertices, in order
+ * @param parameters in the order in which they lie in the model
+ * @param dataType   of the parameters; of a SameDiff graph that of the first
+ */
+record Architecture(List<String> layers, List<Parameter> parameters, DataType dataType) {
+
+    /** A parameter's name and shape. */
+    record Parameter(String name, List<Long> shape) {
+
+        Parameter(String name, long... shape) {
+            this(name, Arrays.stream(shape).boxed().toList());
+        }
+
+        int length() {
+            return Math.toIntExact(shape.stream().mapToLong(Long::longValue).reduce(1, Math::multiplyExact));
+        }
+    }
+
+    long length() {
+        return parameters.stream().mapToLong(Parameter::length).sum();
+    }
+
+    /**
+     * @param first what the other is called in the message, as is {@code second}
+     * @throws IllegalArgumentException if the other model is of another architecture; the message says where
+     */
+    void requireSame(Architecture other, String first, String second) {
+        requireSame("data type", List.of(dataType), List.of(other.dataType), first, second);
+        requireSame("parameter", parameters, other.parameters, first, second);
+        requireSame("layer", layers, other.layers, first, second);
+    }
+
+    private static void requireSame(String what, List<?> mine, List<?> others, String first, String second) {
+        for (int i = 0; i < Math.max(mine.size(), others.size()); i++) {
+            Object expected = i < mine.size() ? mine.get(i) : "none";
+            Object found = i < others.size() ? others.get(i) : "none";
+            if (!expected.equals(found)) {
+                throw new IllegalArgumentException("models: expected one architecture, got " + what + " " + i + " "
+                        + expected + " in " + first + " and " + found + " in " + second);
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+package io.github.dl4jretention.merge;
+
+import io.github.dl4jretention.loss.RetentionOutputLayer;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.FrozenVertex;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.graph.LayerVertex;
+import org.deeplearning4j.nn.conf.layers.BaseLayer;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
+import org.deeplearning4j.nn.conf.layers.samediff.SDVertexParams;
+import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.graph.util.GraphIndices;
+import org.nd4j.autodiff.samediff.SDVariable;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.autodiff.samediff.VariableType;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+/** Reads architectures from configurations, with memory for one layer's parameters at most. */
+final class Architectures {
+
+    private final List<String> layers = new ArrayList<>();
+    private final List<Architecture.Parameter> parameters = new ArrayList<>();
+
+    private Architectures() {}
+
+    static Architecture of(MultiLayerConfiguration conf) {
+        Architectures found = new Architectures();
+        for (int i = 0; i < conf.getConfs().size(); i++) {
+            found.add(String.valueOf(i), conf.getConf(i), conf.getDataType());
+        }
+        return new Architecture(found.layers, found.parameters, conf.getDataType());
+    }
+
+    static Architecture of(ComputationGraphConfiguration conf) {
+        Architectures found = new Architectures();
+        GraphIndices indices = new ComputationGraph(conf).calculateIndices();
+        for (int index : indices.getTopologicalSortOrder()) {
+            String name = indices.getIdxToName().get(index);
+            GraphVertex vertex = conf.getVertices().get(name);
+            if (vertex != null) {
+                found.add(name, vertex, conf.getVertexInputs().get(name), conf.getDataType());
+            }
+        }
+        return new Architecture(found.layers, found.parameters, conf.getDataType());
+    }
+
+    static Architecture of(SameDiff graph) {
+        List<SDVariable> variables = variables(graph);
+        if (variables.isEmpty()) {
+            throw new IllegalArgumentException(
+                    "model: expected a graph with variables, got one with none; imported weights are constants until "
+                            + "they are made variables");
+        }
+        return new Architecture(
+                List.of(),
+                variables.stream()
+                        .map(variable -> new Architecture.Parameter(
+                                variable.name() + " " + variable.dataType(),
+                                variable.getArr().shape()))
+                        .toList(),
+                variables.get(0).dataType());
+    }
+
+    /** Floating-point variables, in the order of names. */
+    static List<SDVariable> variables(SameDiff graph) {
+        return graph.variables().stream()
+                .filter(variable -> variable.getVariableType() == VariableType.VARIABLE
+                        && variable.dataType().isFPType())
+                .sorted(Comparator.comparing(SDVariable::name))
+                .toList();
+    }
+
+    private void add(String name, GraphVertex vertex, List<String> inputs, DataType type) {
+        if (vertex instanceof FrozenVertex frozen) {
+            add(name, frozen.getUnderlying(), inputs, type);
+        } else if (vertex instanceof LayerVertex layer) {
+            add(name + " of " + inputs, layer.getLayerConf(), type);
+        } else {
+            layers.add(name + " of " + inputs + ": " + vertex.getClass().getSimpleName());
+            if (vertex instanceof SameDiffVertex sameDiff) {
+                SDVertexParams params = sameDiff.getVertexParams();
+                params.getParameterKeys()
+                        .forEach(key -> parameters.add(new Architecture.Parameter(
+                                name + "_" + key, params.getParamShapes().get(key))));
+            } else if (vertex.numParams(false) > 0) {
+                parameters.add(new Architecture.Parameter(name, vertex.numParams(false)));
+            }
+        }
+    }
+
+    private void add(String name, NeuralNetConfiguration conf, DataType type) {
+        layers.add(name + ": " + describe(conf.getLayer()));
+        long length = conf.getLayer().initializer().numParams(conf);
+        if (length == 0) {
+            return;
+        }
+        INDArray all = Nd4j.create(type, 1, length);
+        List<Map.Entry<String, INDArray>> views =
+                conf.getLayer().initializer().init(conf, all, false).entrySet().stream()
+                        .sorted(Comparator.comparingLong(entry -> entry.getValue().offset()))
+                        .toList();
+        long next = 0;
+        boolean oneAfterAnother = true;
+        for (Map.Entry<String, INDArray> view : views) {
+            oneAfterAnother &= view.getValue().offset() == next;
+            next += view.getValue().length();
+        }
+        if (oneAfterAnother && next == length) {
+            views.forEach(view -> parameters.add(new Architecture.Parameter(
+                    name + "_" + view.getKey(), view.getValue().shape())));
+        } else {
+            parameters.add(new Architecture.Parameter(name, length));
+        }
+    }
+
+    /** A retention layer counts as the layer that it stands in for, a frozen layer as what is frozen. */
+    private static String describe(Layer layer) {
+        Layer plain = layer instanceof FrozenLayer frozen ? frozen.getLayer() : layer;
+        if (plain instanceof RetentionOutputLayer retention) {
+            plain = retention.toStockLayer();
+        }
+        String kind = plain.getClass().getSimpleName();
+        return plain instanceof BaseLayer base ? kind + " " + base.getActivationFn() : kind;
+    }
+}

@@ -1,0 +1,153 @@
+package io.github.dl4jretention.merge;
+
+import java.io.BufferedInputStream;
+import java.io.BufferedOutputStream;
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
+import java.util.zip.ZipOutputStream;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.util.ModelSerializer;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+
+/**
+ * Model files of {@code ModelSerializer}: {@code configuration.json} and {@code coefficients.bin} in a zip. Parameters are
+ * streamed; the file that is written appears at once, complete, or not at all.
+ *
+ * @param out the file to write
+ */
+record FileAccess(Path out) implements ModelAccess<Path> {
+
+    @Override
+    public String describe(Path model, String role) {
+        return role + " " + model;
+    }
+
+    @Override
+    public ParameterSource open(Path model) throws IOException {
+        if (!Files.isReadable(model)) {
+            throw new IOException("model: expected a readable file, got " + model);
+        }
+        ZipFile zip = new ZipFile(model.toFile());
+        try {
+            Architecture architecture =
+                    architecture(new String(read(zip, ModelSerializer.CONFIGURATION_JSON), StandardCharsets.UTF_8));
+            DataInputStream in = coefficients(zip);
+            CoefficientsStream coefficients = CoefficientsStream.readHead(in);
+            if (coefficients.length() != architecture.length() || coefficients.type() != architecture.dataType()) {
+                throw new IOException("expected " + architecture.length() + " parameters of type "
+                        + architecture.dataType() + " by its configuration, got " + coefficients.length() + " of type "
+                        + coefficients.type());
+            }
+            return new Source(zip, architecture, in, coefficients);
+        } catch (IOException | RuntimeException e) {
+            zip.close();
+            throw new IOException("model " + model + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static final class Source implements ParameterSource {
+
+        private final ZipFile zip;
+        private final Architecture architecture;
+        private final DataInputStream in;
+        private final CoefficientsStream coefficients;
+        private int parameter;
+
+        Source(ZipFile zip, Architecture architecture, DataInputStream in, CoefficientsStream coefficients) {
+            this.zip = zip;
+            this.architecture = architecture;
+            this.in = in;
+            this.coefficients = coefficients;
+        }
+
+        @Override
+        public Architecture architecture() {
+            return architecture;
+        }
+
+        @Override
+        public double[] next() throws IOException {
+            return coefficients.read(
+                    in, architecture.parameters().get(parameter++).length());
+        }
+
+        @Override
+        public void close() throws IOException {
+            zip.close();
+        }
+    }
+
+    @Override
+    public ParameterSink<Path> create(Path like) throws IOException {
+        Path part = out.resolveSibling(out.getFileName() + ".part");
+        byte[] configuration;
+        CoefficientsStream coefficients;
+        try (ZipFile zip = new ZipFile(like.toFile());
+                DataInputStream in = coefficients(zip)) {
+            configuration = read(zip, ModelSerializer.CONFIGURATION_JSON);
+            coefficients = CoefficientsStream.readHead(in);
+        }
+        ZipOutputStream zip = new ZipOutputStream(new BufferedOutputStream(Files.newOutputStream(part)));
+        zip.putNextEntry(new ZipEntry(ModelSerializer.CONFIGURATION_JSON));
+        zip.write(configuration);
+        zip.closeEntry();
+        zip.putNextEntry(new ZipEntry(ModelSerializer.COEFFICIENTS_BIN));
+        DataOutputStream data = new DataOutputStream(zip);
+        coefficients.writeHead(data);
+        return new ParameterSink<>() {
+            @Override
+            public void write(double[] values) throws IOException {
+                coefficients.write(data, values);
+            }
+
+            @Override
+            public Path finish() throws IOException {
+                zip.closeEntry();
+                zip.close();
+                return Files.move(part, out, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            }
+
+            @Override
+            public void close() throws IOException {
+                zip.close();
+                Files.deleteIfExists(part);
+            }
+        };
+    }
+
+    private static DataInputStream coefficients(ZipFile zip) throws IOException {
+        return new DataInputStream(
+                new BufferedInputStream(zip.getInputStream(entry(zip, ModelSerializer.COEFFICIENTS_BIN))));
+    }
+
+    private static byte[] read(ZipFile zip, String name) throws IOException {
+        try (InputStream in = zip.getInputStream(entry(zip, name))) {
+            return in.readAllBytes();
+        }
+    }
+
+    private static ZipEntry entry(ZipFile zip, String name) throws IOException {
+        ZipEntry entry = zip.getEntry(name);
+        if (entry == null) {
+            throw new IOException("expected a model file of DL4J's ModelSerializer, got one without " + name);
+        }
+        return entry;
+    }
+
+    private static Architecture architecture(String json) throws IOException {
+        JsonNode tree = new ObjectMapper().readTree(json);
+        return tree.has("confs")
+                ? Architectures.of(MultiLayerConfiguration.fromJson(json))
+                : Architectures.of(ComputationGraphConfiguration.fromJson(json));
+    }
+}

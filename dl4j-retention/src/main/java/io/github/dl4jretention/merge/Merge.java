@@ -1,0 +1,186 @@
+package io.github.dl4jretention.merge;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.autodiff.samediff.SameDiff;
+
+/**
+ * Merges models of one architecture into a new one:
+ *
+ * <pre>{@code
+ * MultiLayerNetwork merged = Merge.networks(MergeMethod.wiseFt(0.5)).base(start).model(tuned).merge();
+ *
+ * Merge.files(MergeMethod.ties(), Path.of("merged.zip"))
+ *         .base(Path.of("start.zip"))
+ *         .model(Path.of("java.zip"), 1.0, 0.2)
+ *         .model(Path.of("scala.zip"), 1.0, 0.2)
+ *         .merge();
+ * }</pre>
+ *
+ * <p>The merged model has the configuration of the base, or of the first model where there is no base, and no updater
+ * state. Nothing of the given models is changed. All parameters are merged, running statistics of batch normalisation too.
+ * Models are of one architecture if their layers and activations, the shapes of their parameters and their data types are
+ * the same; a student's retention layer counts as the output layer that it stands in for. Of SameDiff graphs the variables
+ * are compared, by name, shape and type.
+ *
+ * @param <N> MultiLayerNetwork, ComputationGraph, SameDiff, or Path of a model file
+ */
+public final class Merge<N> {
+
+    private final MergeMethod method;
+    private final ModelAccess<N> access;
+    private final List<Ingredient<N>> models = new ArrayList<>();
+    private N base;
+
+    private record Ingredient<N>(N model, double weight, double density) {}
+
+    private Merge(MergeMethod method, ModelAccess<N> access) {
+        this.method = Objects.requireNonNull(method, "method");
+        this.access = access;
+    }
+
+    /** Of networks in memory. */
+    public static Merge<MultiLayerNetwork> networks(MergeMethod method) {
+        return new Merge<>(method, NetworkAccess.NETWORKS);
+    }
+
+    /** Of graphs in memory. */
+    public static Merge<ComputationGraph> graphs(MergeMethod method) {
+        return new Merge<>(method, NetworkAccess.GRAPHS);
+    }
+
+    /** Of the variables of SameDiff graphs in memory; constants and all else come from the base or the first model. */
+    public static Merge<SameDiff> sameDiffs(MergeMethod method) {
+        return new Merge<>(method, new SameDiffAccess());
+    }
+
+    /**
+     * Of files written by DL4J's {@code ModelSerializer}, parameter by parameter: in memory is one parameter of each model,
+     * in double.
+     *
+     * @param out the file to write, complete and at once; replaced if it is there
+     */
+    public static Merge<Path> files(MergeMethod method, Path out) {
+        return new Merge<>(method, new FileAccess(Objects.requireNonNull(out, "out")));
+    }
+
+    /** @param base the model from which the others are seen, for methods that have one */
+    public Merge<N> base(N base) {
+        this.base = Objects.requireNonNull(base, "base");
+        return this;
+    }
+
+    /** A model of weight 1 and density 1. */
+    public Merge<N> model(N model) {
+        return model(model, 1, 1);
+    }
+
+    /** A model of density 1. */
+    public Merge<N> model(N model, double weight) {
+        return model(model, weight, 1);
+    }
+
+    /**
+     * @param model   a model beside the base
+     * @param weight  its share, as the method takes it; any finite number; interpolations have none and want 1
+     * @param density share of its task vector's values that sparsifying methods keep, in (0, 1]
+     */
+    public Merge<N> model(N model, double weight, double density) {
+        if (!Double.isFinite(weight)) {
+            throw new IllegalArgumentException("weight: expected a finite number, got " + weight);
+        }
+        if (!(density > 0 && density <= 1)) {
+            throw new IllegalArgumentException("density: expected a number in (0, 1], got " + density);
+        }
+        models.add(new Ingredient<>(Objects.requireNonNull(model, "model"), weight, density));
+        return this;
+    }
+
+    /** @param all models of weight 1 and density 1 */
+    public Merge<N> models(Iterable<? extends N> all) {
+        all.forEach(this::model);
+        return this;
+    }
+
+    /**
+     * Merges.
+     *
+     * @return a new model; for files the path of what was written
+     * @throws IllegalArgumentException if the models are not of one architecture, or the method takes more or fewer; the
+     *     message says which
+     * @throws UncheckedIOException if a file cannot be read or written
+     */
+    public N merge() {
+        requireCounts();
+        List<N> all = new ArrayList<>(base == null ? List.of() : List.of(base));
+        models.forEach(model -> all.add(model.model()));
+        List<ParameterSource> sources = new ArrayList<>();
+        try {
+            for (N model : all) {
+                sources.add(access.open(model));
+            }
+            requireSameArchitecture(all, sources);
+            try (ParameterSink<N> sink = access.create(all.get(0))) {
+                int count = sources.get(0).architecture().parameters().size();
+                for (int parameter = 0; parameter < count; parameter++) {
+                    sink.write(merge(sources, parameter));
+                }
+                return sink.finish();
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e.getMessage(), e);
+        } finally {
+            sources.forEach(Merge::close);
+        }
+    }
+
+    private double[] merge(List<ParameterSource> sources, int parameter) throws IOException {
+        int first = base == null ? 0 : 1;
+        double[] baseValues = base == null ? null : sources.get(0).next();
+        List<MergeMethod.Weighted> weighted = new ArrayList<>();
+        for (int i = 0; i < models.size(); i++) {
+            Ingredient<N> model = models.get(i);
+            weighted.add(new MergeMethod.Weighted(sources.get(first + i).next(), model.weight(), model.density()));
+        }
+        return method.merge(baseValues, weighted, parameter);
+    }
+
+    private void requireCounts() {
+        if (method.hasBase() != (base != null)) {
+            throw new IllegalArgumentException("base: expected " + (method.hasBase() ? "one" : "none") + " for "
+                    + method + ", got " + (base == null ? "none" : "one"));
+        }
+        if (models.isEmpty() || models.size() > method.mostModels()) {
+            throw new IllegalArgumentException("models: expected "
+                    + (method.mostModels() == 1 ? "one beside the base" : "at least one") + " for " + method + ", got "
+                    + models.size());
+        }
+        if (method.mostModels() == 1
+                && (models.get(0).weight() != 1 || models.get(0).density() != 1)) {
+            throw new IllegalArgumentException("weight and density: expected 1 for " + method + ", got "
+                    + models.get(0).weight() + " and " + models.get(0).density());
+        }
+    }
+
+    private void requireSameArchitecture(List<N> all, List<ParameterSource> sources) {
+        String first = access.describe(all.get(0), base == null ? "model 0" : "base");
+        for (int i = 1; i < all.size(); i++) {
+            String other = access.describe(all.get(i), "model " + (base == null ? i : i - 1));
+            sources.get(0).architecture().requireSame(sources.get(i).architecture(), first, other);
+        }
+    }
+
+    private static void close(ParameterSource source) {
+        try {
+            source.close();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e.getMessage(), e);
+        }
+    }
+}

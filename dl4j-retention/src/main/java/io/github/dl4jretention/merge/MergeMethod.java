@@ -1,0 +1,109 @@
+package io.github.dl4jretention.merge;
+
+import java.util.List;
+
+/**
+ * What becomes of one parameter (a weight matrix, a bias) of several models. Sums are in double whatever the models' type.
+ *
+ * <p>Definitions and option names are those of mergekit (github.com/arcee-ai/mergekit), where it has the method: models
+ * carry a {@code weight} and a {@code density}, methods {@code normalize}, {@code lambda}, {@code rescale} and {@code t}.
+ * Every parameter is merged on its own.
+ */
+public sealed interface MergeMethod permits LinearMerge, InterpolationMerge, SlerpMerge, TaskVectorMerge {
+
+    /** One model's parameter with the model's options. */
+    record Weighted(double[] values, double weight, double density) {}
+
+    /**
+     * Merges one parameter.
+     *
+     * @param base      the base model's; null for a method without one
+     * @param models    the other models', of the same length
+     * @param parameter its index, for methods that draw random numbers
+     * @return the merged values, a new array
+     */
+    double[] merge(double[] base, List<Weighted> models, int parameter);
+
+    /** Whether there is a base model, from which the others are seen. */
+    boolean hasBase();
+
+    /** How many models, the base excluded, are merged at most. */
+    default int mostModels() {
+        return Integer.MAX_VALUE;
+    }
+
+    /**
+     * {@code sum_i weight_i w_i / sum_i weight_i}; with equal weights the uniform soup of Model soups (arXiv 2203.05482).
+     * No base model. For the division see {@link LinearMerge#withNormalize}.
+     */
+    static LinearMerge linear() {
+        return new LinearMerge(true);
+    }
+
+    /**
+     * {@code (1 - alpha) base + alpha model}: the average of a finetuned model with its start, WiSE-FT (arXiv 2109.01903).
+     *
+     * @param alpha 0 gives the base, 1 the model; in [0, 1]
+     */
+    static InterpolationMerge wiseFt(double alpha) {
+        if (!(alpha >= 0 && alpha <= 1)) {
+            throw new IllegalArgumentException("alpha: expected a number in [0, 1], got " + alpha);
+        }
+        return new InterpolationMerge(alpha);
+    }
+
+    /**
+     * {@code model + alpha (model - base)}: from the start through the tuned model and beyond, ExPO (arXiv 2404.16792,
+     * equation 1).
+     *
+     * @param alpha 0 gives the model; finite and at least 0
+     */
+    static InterpolationMerge expo(double alpha) {
+        if (!(alpha >= 0) || Double.isInfinite(alpha)) {
+            throw new IllegalArgumentException("alpha: expected a finite number of at least 0, got " + alpha);
+        }
+        return new InterpolationMerge(1 + alpha);
+    }
+
+    /**
+     * Spherical interpolation of the base and one model.
+     *
+     * @param t 0 gives the base, 1 the model; in [0, 1]
+     */
+    static SlerpMerge slerp(double t) {
+        return new SlerpMerge(t);
+    }
+
+    /**
+     * {@code base + lambda sum_i weight_i (w_i - base)}: task arithmetic (arXiv 2212.04089). A negative weight takes a task
+     * away.
+     */
+    static TaskVectorMerge taskArithmetic() {
+        return new TaskVectorMerge(TaskVectorMerge.Sparsification.NONE, false, false, false, 1, 0);
+    }
+
+    /**
+     * TIES (arXiv 2306.01708): each task vector keeps its share {@code density} of largest values; where signs differ, the
+     * sign of the weighted sum is elected and values of the other are left out. Divided by the sum of the weights of the
+     * values that remain ({@code normalize}), as in mergekit.
+     */
+    static TaskVectorMerge ties() {
+        return new TaskVectorMerge(TaskVectorMerge.Sparsification.MAGNITUDE, true, true, false, 1, 0);
+    }
+
+    /**
+     * DARE (arXiv 2311.03099): each value of a task vector is kept with probability {@code density} and then divided by it
+     * ({@code rescale}), so that its expectation stays; then task arithmetic. mergekit's {@code dare_linear}, whose newest
+     * versions rescale to the task vector's L1 norm instead.
+     *
+     * @param seed same seed, same merged model
+     */
+    static TaskVectorMerge dareLinear(long seed) {
+        return new TaskVectorMerge(TaskVectorMerge.Sparsification.RANDOM, false, false, true, 1, seed);
+    }
+
+    /** As {@link #dareLinear}, then with the sign election of TIES; mergekit's {@code dare_ties}. */
+    static TaskVectorMerge dareTies(long seed) {
+        return new TaskVectorMerge(TaskVectorMerge.Sparsification.RANDOM, true, false, true, 1, seed);
+    }
+}

@@ -1,0 +1,86 @@
+package io.github.dl4jretention.merge;
+
+import java.util.function.BiFunction;
+import java.util.function.Function;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+
+/**
+ * DL4J's networks in memory, which have all parameters in one vector.
+ *
+ * @param architecture of a network
+ * @param copy         a network like the given one with the given parameters, without updater
+ */
+record NetworkAccess<N extends Model>(Function<N, Architecture> architecture, BiFunction<N, INDArray, N> copy)
+        implements ModelAccess<N> {
+
+    static final NetworkAccess<MultiLayerNetwork> NETWORKS = new NetworkAccess<>(
+            network -> Architectures.of(network.getLayerWiseConfigurations()), (network, params) -> {
+                MultiLayerNetwork copy = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(
+                        network.getLayerWiseConfigurations().toJson()));
+                copy.init(params, false);
+                return copy;
+            });
+
+    static final NetworkAccess<ComputationGraph> GRAPHS =
+            new NetworkAccess<>(graph -> Architectures.of(graph.getConfiguration()), (graph, params) -> {
+                ComputationGraph copy = new ComputationGraph(ComputationGraphConfiguration.fromJson(
+                        graph.getConfiguration().toJson()));
+                copy.init(params, false);
+                return copy;
+            });
+
+    @Override
+    public ParameterSource open(N network) {
+        Architecture found = architecture.apply(network);
+        INDArray params = network.params();
+        if (params == null || params.length() != found.length()) {
+            throw new IllegalArgumentException("model: expected an initialised network of " + found.length()
+                    + " parameters, got one of " + (params == null ? 0 : params.length()));
+        }
+        INDArray flat = params.reshape(params.length());
+        return new ParameterSource() {
+            private int parameter;
+            private long offset;
+
+            @Override
+            public Architecture architecture() {
+                return found;
+            }
+
+            @Override
+            public double[] next() {
+                long from = offset;
+                offset += found.parameters().get(parameter++).length();
+                return flat.get(NDArrayIndex.interval(from, offset)).toDoubleVector();
+            }
+        };
+    }
+
+    @Override
+    public ParameterSink<N> create(N like) {
+        INDArray params = Nd4j.create(like.params().dataType(), 1, like.params().length());
+        INDArray flat = params.reshape(params.length());
+        return new ParameterSink<>() {
+            private long offset;
+
+            @Override
+            public void write(double[] values) {
+                flat.get(NDArrayIndex.interval(offset, offset + values.length))
+                        .assign(Nd4j.createFromArray(values).castTo(flat.dataType()));
+                offset += values.length;
+            }
+
+            @Override
+            public N finish() {
+                return copy.apply(like, params);
+            }
+        };
+    }
+}

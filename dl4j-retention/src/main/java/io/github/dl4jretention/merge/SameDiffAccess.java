@@ -1,0 +1,50 @@
+package io.github.dl4jretention.merge;
+
+import java.io.IOException;
+import java.util.Iterator;
+import org.nd4j.autodiff.samediff.SDVariable;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+/** SameDiff graphs in memory, by their variables. */
+final class SameDiffAccess implements ModelAccess<SameDiff> {
+
+    @Override
+    public ParameterSource open(SameDiff graph) {
+        Architecture found = Architectures.of(graph);
+        Iterator<SDVariable> variables = Architectures.variables(graph).iterator();
+        return new ParameterSource() {
+            @Override
+            public Architecture architecture() {
+                return found;
+            }
+
+            @Override
+            public double[] next() {
+                INDArray values = variables.next().getArr();
+                return values.dup('c').reshape(values.length()).toDoubleVector();
+            }
+        };
+    }
+
+    @Override
+    public ParameterSink<SameDiff> create(SameDiff like) throws IOException {
+        SameDiff copy = SameDiff.fromFlatBuffers(like.asFlatBuffers(false));
+        Iterator<SDVariable> variables = Architectures.variables(copy).iterator();
+        return new ParameterSink<>() {
+            @Override
+            public void write(double[] values) {
+                INDArray array = variables.next().getArr();
+                array.assign(Nd4j.createFromArray(values)
+                        .castTo(array.dataType())
+                        .reshape('c', array.shape()));
+            }
+
+            @Override
+            public SameDiff finish() {
+                return copy;
+            }
+        };
+    }
+}

@@ -1,0 +1,94 @@
+package io.github.dl4jretention.samples.comparison;
+
+import io.github.dl4jretention.samples.model.Checkpoint;
+import io.github.dl4jretention.samples.model.ModelKind;
+import io.github.dl4jretention.samples.text.Corpus;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Runs a {@link Plan}, or one of several parts of it side by side. Every trial's results are in the file before the next
+ * begins; started again, it goes on with the first trial that is missing.
+ */
+public final class ComparisonRun {
+
+    private final Plan plan;
+    private final Corpus corpus;
+    private final Path checkpoints;
+    private final Path folder;
+    private final int part;
+    private final int parts;
+    private final Map<ModelKind, TrialRunner> runners = new EnumMap<>(ModelKind.class);
+
+    /**
+     * @param checkpoints folder of the base models
+     * @param folder      of the results
+     * @param part        which part, from 1
+     * @param parts       how many parts there are
+     */
+    public ComparisonRun(Plan plan, Corpus corpus, Path checkpoints, Path folder, int part, int parts) {
+        this.plan = plan;
+        this.corpus = corpus;
+        this.checkpoints = checkpoints;
+        this.folder = folder;
+        this.part = part;
+        this.parts = parts;
+    }
+
+    /**
+     * Runs the trials that are missing.
+     *
+     * @throws IOException if a model or the results cannot be read or written
+     * @throws IllegalStateException if the results there are of another number of steps or another batch size
+     */
+    public void run() throws IOException {
+        Files.createDirectories(folder);
+        ResultsFile file = new ResultsFile(
+                folder.resolve(parts == 1 ? "results.csv" : "results-%d-of-%d.csv".formatted(part, parts)));
+        requireSamePlan(file.results());
+        for (ModelKind model : plan.models()) {
+            for (Plan.Pair pair : plan.pairs()) {
+                Result base = file.results().stream()
+                        .filter(result -> result.isBase()
+                                && result.model().equals(model.label())
+                                && result.target().equals(pair.target().name()))
+                        .findFirst()
+                        .orElse(null);
+                if (base == null) {
+                    file.add(List.of(runner(model).base(pair)));
+                }
+            }
+        }
+        List<Trial> trials = plan.trials();
+        for (int i = part - 1; i < trials.size(); i += parts) {
+            Trial trial = trials.get(i);
+            if (!file.holds(trial.key())) {
+                file.add(runner(trial.model()).run(trial));
+                System.err.printf("%d of %d trials%n", i + 1, trials.size());
+            }
+        }
+    }
+
+    private void requireSamePlan(List<Result> results) {
+        for (Result result : results) {
+            if (result.steps() != plan.steps() || result.batch() != plan.batch()) {
+                throw new IllegalStateException("plan: expected " + result.steps() + " steps of batches of "
+                        + result.batch() + " as in the results there, got " + plan.steps() + " and " + plan.batch());
+            }
+        }
+    }
+
+    private TrialRunner runner(ModelKind model) throws IOException {
+        TrialRunner runner = runners.get(model);
+        if (runner == null) {
+            Checkpoint checkpoint = Checkpoint.load(checkpoints.resolve(model.label() + ".zip"));
+            runner = new TrialRunner(plan, corpus, model, checkpoint.network());
+            runners.put(model, runner);
+        }
+        return runner;
+    }
+}

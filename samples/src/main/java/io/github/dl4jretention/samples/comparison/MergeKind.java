@@ -1,0 +1,50 @@
+package io.github.dl4jretention.samples.comparison;
+
+import io.github.dl4jretention.merge.Merge;
+import io.github.dl4jretention.merge.MergeMethod;
+import java.util.Locale;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+
+/** A merge of a tuned model with its start, at one strength. */
+public enum MergeKind {
+    /** The average with the start; strength: the tuned model's share. */
+    WISE_FT {
+        @Override
+        MultiLayerNetwork merge(MultiLayerNetwork start, MultiLayerNetwork tuned, double strength, long seed) {
+            return withStart(MergeMethod.wiseFt(strength), start, tuned, 1);
+        }
+    },
+    /** Beyond the tuned model; strength: alpha. */
+    EXPO {
+        @Override
+        MultiLayerNetwork merge(MultiLayerNetwork start, MultiLayerNetwork tuned, double strength, long seed) {
+            return withStart(MergeMethod.expo(strength), start, tuned, 1);
+        }
+    },
+    /** The largest changes alone; strength: the density. */
+    TIES {
+        @Override
+        MultiLayerNetwork merge(MultiLayerNetwork start, MultiLayerNetwork tuned, double strength, long seed) {
+            return withStart(MergeMethod.ties(), start, tuned, strength);
+        }
+    },
+    /** Changes dropped at random; strength: the density. */
+    DARE {
+        @Override
+        MultiLayerNetwork merge(MultiLayerNetwork start, MultiLayerNetwork tuned, double strength, long seed) {
+            return withStart(MergeMethod.dareLinear(seed), start, tuned, strength);
+        }
+    };
+
+    abstract MultiLayerNetwork merge(MultiLayerNetwork start, MultiLayerNetwork tuned, double strength, long seed);
+
+    /** The name in results. */
+    String label() {
+        return name().toLowerCase(Locale.ROOT);
+    }
+
+    private static MultiLayerNetwork withStart(
+            MergeMethod method, MultiLayerNetwork start, MultiLayerNetwork tuned, double density) {
+        return Merge.networks(method).base(start).model(tuned, 1, density).merge();
+    }
+}

@@ -1,0 +1,177 @@
+package io.github.dl4jretention.samples.comparison;
+
+import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.baseline.QuadraticPenalty;
+import io.github.dl4jretention.baseline.ReplayIterator;
+import io.github.dl4jretention.baseline.ReplayUnit;
+import io.github.dl4jretention.loss.Divergence;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.samples.model.LowRankAdapters;
+import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherIterator;
+import java.util.Locale;
+import java.util.function.UnaryOperator;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+
+/** A way to finetune. */
+public enum Method {
+    /** Cross-entropy alone; no strength. Its learning rate and when it stops are baselines too. */
+    PLAIN(false, false) {
+        @Override
+        Training prepare(TrialSetup setup) {
+            return new Training(setup.fresh(), setup.targetBatches(), UnaryOperator.identity());
+        }
+    },
+    /** Forward KL to the start; strength: lambda. */
+    RETENTION(true, false) {
+        @Override
+        Training prepare(TrialSetup setup) {
+            return retained(setup, forward(setup.strength()), setup.targetBatches());
+        }
+    },
+    /** Reverse KL to the start; strength: lambda. */
+    RETENTION_REVERSE(true, false) {
+        @Override
+        Training prepare(TrialSetup setup) {
+            return retained(
+                    setup,
+                    RetentionConfiguration.builder()
+                            .divergence(Divergence.REVERSE_KL)
+                            .coefficient(setup.strength())
+                            .build(),
+                    setup.targetBatches());
+        }
+    },
+    /** Cross-entropy with smoothed labels; strength: epsilon. */
+    LABEL_SMOOTHING(true, false) {
+        @Override
+        Training prepare(TrialSetup setup) {
+            RetentionConfiguration conf = RetentionConfiguration.builder()
+                    .coefficient(0)
+                    .labelSmoothing(setup.strength())
+                    .build();
+            return new Training(
+                    Retention.attach(setup.fresh(), conf), setup.targetBatches(), Retention::detach);
+        }
+    },
+    /** L2 to the start; strength: of the penalty. */
+    L2_SP(true, false) {
+        @Override
+        Training prepare(TrialSetup setup) {
+            return penalised(setup, QuadraticPenalty.toStart(setup.base(), setup.strength()));
+        }
+    },
+    /** Elastic weight consolidation with the Fisher of source text; strength: of the penalty. */
+    EWC(true, true) {
+        @Override
+        Training prepare(TrialSetup setup) {
+            return penalised(
+                    setup, QuadraticPenalty.weighted(setup.base(), setup.importance().get(), setup.strength()));
+        }
+    },
+    /** Source text in every batch, in place of target text; strength: its share. */
+    REPLAY(true, true) {
+        @Override
+        Training prepare(TrialSetup setup) {
+            return new Training(setup.fresh(), replayed(setup, setup.strength()), UnaryOperator.identity());
+        }
+    },
+    /** A quarter of source text, and retention on all; strength: lambda. */
+    REPLAY_RETENTION(true, true) {
+        @Override
+        Training prepare(TrialSetup setup) {
+            return retained(setup, forward(setup.strength()), replayed(setup, SHARE));
+        }
+    },
+    /** Low-rank adapters; strength: their rank. */
+    LORA(true, false) {
+        @Override
+        Training prepare(TrialSetup setup) {
+            return new Training(
+                    adapted(setup, (int) setup.strength()), setup.targetBatches(), LowRankAdapters::merge);
+        }
+    },
+    /** Low-rank adapters of rank 8 and retention; strength: lambda. */
+    LORA_RETENTION(true, false) {
+        @Override
+        Training prepare(TrialSetup setup) {
+            MultiLayerNetwork adapted = adapted(setup, RANK);
+            MultiLayerNetwork student =
+                    Retention.attach(adapted, forward(setup.strength()), LowRankAdapters.teacher(adapted));
+            Teacher teacher = LowRankAdapters.teacher(student);
+            return new Training(
+                    student, new TeacherIterator(setup.targetBatches(), teacher), LowRankAdapters::merge);
+        }
+    };
+
+    private static final double SHARE = 0.25;
+    private static final int RANK = 8;
+
+    private final boolean strength;
+    private final boolean source;
+
+    Method(boolean strength, boolean source) {
+        this.strength = strength;
+        this.source = source;
+    }
+
+    /**
+     * What is trained.
+     *
+     * @param network to fit
+     * @param batches on these
+     * @param finish  makes a stock network of it
+     */
+    record Training(MultiLayerNetwork network, DataSetIterator batches, UnaryOperator<MultiLayerNetwork> finish) {}
+
+    abstract Training prepare(TrialSetup setup);
+
+    /** Whether it has a strength. */
+    public boolean hasStrength() {
+        return strength;
+    }
+
+    /** Whether it sees source text. */
+    public boolean seesSource() {
+        return source;
+    }
+
+    /** The name in results. */
+    public String label() {
+        return name().toLowerCase(Locale.ROOT);
+    }
+
+    private static RetentionConfiguration forward(double coefficient) {
+        return RetentionConfiguration.builder().coefficient(coefficient).build();
+    }
+
+    private static Training retained(TrialSetup setup, RetentionConfiguration conf, DataSetIterator batches) {
+        Teacher teacher = Teacher.of(setup.base());
+        return new Training(
+                Retention.attach(setup.fresh(), conf, teacher),
+                new TeacherIterator(batches, teacher),
+                Retention::detach);
+    }
+
+    private static Training penalised(TrialSetup setup, QuadraticPenalty penalty) {
+        MultiLayerNetwork network = setup.fresh();
+        network.addListeners(penalty.listener());
+        return new Training(network, setup.targetBatches(), UnaryOperator.identity());
+    }
+
+    private static MultiLayerNetwork adapted(TrialSetup setup, int rank) {
+        return LowRankAdapters.attach(setup.base(), rank, 2.0 * rank, setup.updater(), setup.seed());
+    }
+
+    /** As many examples in all as without replay. */
+    private static DataSetIterator replayed(TrialSetup setup, double share) {
+        int examples = (int) Math.round(setup.batch() * share);
+        return new ReplayIterator(
+                setup.targetBatches(setup.batch() - examples),
+                setup.sourceBatches(examples),
+                (double) examples / setup.batch(),
+                ReplayUnit.EXAMPLES,
+                setup.seed());
+    }
+}

@@ -1,0 +1,53 @@
+package io.github.dl4jretention.samples.comparison;
+
+/**
+ * One measured model: a row of the results.
+ *
+ * @param model         kind of the base
+ * @param target        domain
+ * @param method        label; "base" for the base itself
+ * @param strength      of the method; NaN for none
+ * @param merge         label of the merge with the start, "stop" for an earlier end of training, empty for none
+ * @param mergeStrength of the merge; the step of a stop; NaN for none
+ * @param learningRate  NaN for the base
+ * @param seed          0 for the base
+ * @param steps         of the plan
+ * @param batch         of the plan
+ * @param validation    for choices
+ * @param test          for reports
+ * @param stepMillis    median time of a training step
+ * @param heldMegabytes off-heap memory that training holds beside the base at its end: network, updater, workspaces, teacher, penalties
+ */
+record Result(
+        String model,
+        String target,
+        String method,
+        double strength,
+        String merge,
+        double mergeStrength,
+        double learningRate,
+        long seed,
+        int steps,
+        int batch,
+        Scores validation,
+        Scores test,
+        double stepMillis,
+        double heldMegabytes) {
+
+    static final String BASE = "base";
+    static final String STOP = "stop";
+
+    boolean isBase() {
+        return method.equals(BASE);
+    }
+
+    String key() {
+        return Trial.key(
+                model,
+                target,
+                method,
+                Double.isNaN(strength) ? "" : String.valueOf(strength),
+                learningRate,
+                seed);
+    }
+}

@@ -1,0 +1,183 @@
+package io.github.dl4jretention.samples.comparison;
+
+import io.github.dl4jretention.samples.text.Domain;
+import java.io.IOException;
+import java.io.Writer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import org.apache.commons.csv.CSVFormat;
+import org.apache.commons.csv.CSVParser;
+import org.apache.commons.csv.CSVPrinter;
+import org.apache.commons.csv.CSVRecord;
+
+/**
+ * Results in a CSV file that is replaced at once, complete, after every trial: a comparison that is killed goes on behind
+ * the last trial that it holds.
+ */
+final class ResultsFile {
+
+    private static final List<String> COLUMNS = columns();
+
+    private final Path file;
+    private final List<Result> results;
+    private final Set<String> keys = new HashSet<>();
+
+    /** @throws IOException if the file is there and holds something else */
+    ResultsFile(Path file) throws IOException {
+        this.file = file;
+        this.results = Files.exists(file) ? read(file) : new ArrayList<>();
+        results.forEach(result -> keys.add(result.key()));
+    }
+
+    private static List<String> columns() {
+        List<String> columns = new ArrayList<>(List.of(
+                "model",
+                "target",
+                "method",
+                "strength",
+                "merge",
+                "merge_strength",
+                "learning_rate",
+                "seed",
+                "steps",
+                "batch",
+                "validation_target",
+                "validation_source",
+                "validation_kl_target",
+                "validation_kl_source",
+                "test_target",
+                "test_source",
+                "test_kl_target",
+                "test_kl_source",
+                "step_ms",
+                "held_mb"));
+        for (Domain domain : Domain.values()) {
+            columns.add(column(domain));
+        }
+        return List.copyOf(columns);
+    }
+
+    private static String column(Domain domain) {
+        return "test_" + domain.name().toLowerCase(Locale.ROOT);
+    }
+
+    List<Result> results() {
+        return List.copyOf(results);
+    }
+
+    boolean holds(String key) {
+        return keys.contains(key);
+    }
+
+    /** Adds the rows of one trial. */
+    void add(List<Result> rows) throws IOException {
+        results.addAll(rows);
+        rows.forEach(row -> keys.add(row.key()));
+        Path part = file.resolveSibling(file.getFileName() + ".part");
+        try (Writer writer = Files.newBufferedWriter(part, StandardCharsets.UTF_8);
+                CSVPrinter csv = new CSVPrinter(
+                        writer,
+                        CSVFormat.RFC4180
+                                .builder()
+                                .setHeader(COLUMNS.toArray(String[]::new))
+                                .build())) {
+            for (Result result : results) {
+                csv.printRecord(values(result));
+            }
+        }
+        Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    }
+
+    private static List<Object> values(Result result) {
+        List<Object> values = new ArrayList<>(List.of(
+                result.model(),
+                result.target(),
+                result.method(),
+                orEmpty(result.strength()),
+                result.merge(),
+                orEmpty(result.mergeStrength()),
+                orEmpty(result.learningRate()),
+                result.seed(),
+                result.steps(),
+                result.batch()));
+        for (Scores scores : List.of(result.validation(), result.test())) {
+            values.addAll(List.of(
+                    orEmpty(scores.target()),
+                    orEmpty(scores.source()),
+                    orEmpty(scores.targetDivergence()),
+                    orEmpty(scores.sourceDivergence())));
+        }
+        values.add(orEmpty(result.stepMillis()));
+        values.add(orEmpty(result.heldMegabytes()));
+        for (Domain domain : Domain.values()) {
+            values.add(orEmpty(result.test().domains().getOrDefault(domain, Double.NaN)));
+        }
+        return values;
+    }
+
+    private static Object orEmpty(double value) {
+        return Double.isNaN(value) ? "" : value;
+    }
+
+    /** Reads the results of a file. */
+    static List<Result> read(Path file) throws IOException {
+        CSVFormat format = CSVFormat.RFC4180.builder().setHeader().setSkipHeaderRecord(true).build();
+        try (CSVParser parser = CSVParser.parse(file, StandardCharsets.UTF_8, format)) {
+            if (!parser.getHeaderNames().equals(COLUMNS)) {
+                throw new IOException("results: expected a file with the columns " + COLUMNS + ", got " + file
+                        + " with " + parser.getHeaderNames());
+            }
+            List<Result> results = new ArrayList<>();
+            for (CSVRecord row : parser) {
+                results.add(result(row));
+            }
+            return results;
+        }
+    }
+
+    private static Result result(CSVRecord row) {
+        Map<Domain, Double> domains = new EnumMap<>(Domain.class);
+        for (Domain domain : Domain.values()) {
+            if (!row.get(column(domain)).isEmpty()) {
+                domains.put(domain, number(row, column(domain)));
+            }
+        }
+        return new Result(
+                row.get("model"),
+                row.get("target"),
+                row.get("method"),
+                number(row, "strength"),
+                row.get("merge"),
+                number(row, "merge_strength"),
+                number(row, "learning_rate"),
+                Long.parseLong(row.get("seed")),
+                Integer.parseInt(row.get("steps")),
+                Integer.parseInt(row.get("batch")),
+                scores(row, "validation", Map.of()),
+                scores(row, "test", domains),
+                number(row, "step_ms"),
+                number(row, "held_mb"));
+    }
+
+    private static Scores scores(CSVRecord row, String part, Map<Domain, Double> domains) {
+        return new Scores(
+                number(row, part + "_target"),
+                number(row, part + "_source"),
+                number(row, part + "_kl_target"),
+                number(row, part + "_kl_source"),
+                domains);
+    }
+
+    private static double number(CSVRecord row, String column) {
+        return row.get(column).isEmpty() ? Double.NaN : Double.parseDouble(row.get(column));
+    }
+}

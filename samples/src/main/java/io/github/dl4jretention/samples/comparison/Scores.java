@@ -1,0 +1,59 @@
+package io.github.dl4jretention.samples.comparison;
+
+import io.github.dl4jretention.eval.TokenEvaluation;
+import io.github.dl4jretention.samples.model.ModelKind;
+import io.github.dl4jretention.samples.text.ByteWindowIterator;
+import io.github.dl4jretention.samples.text.Corpus;
+import io.github.dl4jretention.samples.text.Domain;
+import io.github.dl4jretention.teacher.Teacher;
+import java.util.EnumMap;
+import java.util.Map;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+
+/**
+ * A model on held-out text of one part, in nats per byte.
+ *
+ * @param target           cross-entropy on target text
+ * @param source           mean of the cross-entropies on the source texts
+ * @param targetDivergence forward KL from the base on target text
+ * @param sourceDivergence mean of the forward KL from the base on the source texts
+ * @param domains          cross-entropy by domain; empty where it was not kept
+ */
+record Scores(
+        double target,
+        double source,
+        double targetDivergence,
+        double sourceDivergence,
+        Map<Domain, Double> domains) {
+
+    private static final int BATCH = 16;
+
+    static Scores of(
+            MultiLayerNetwork network, Teacher base, Plan.Pair pair, Corpus corpus, Corpus.Part part, int batches) {
+        Map<Domain, Double> domains = new EnumMap<>(Domain.class);
+        TokenEvaluation target = evaluate(network, base, corpus.text(pair.target(), part), batches);
+        domains.put(pair.target(), target.crossEntropy());
+        double crossEntropy = 0;
+        double divergence = 0;
+        for (Domain source : pair.sources()) {
+            TokenEvaluation evaluation = evaluate(network, base, corpus.text(source, part), batches);
+            domains.put(source, evaluation.crossEntropy());
+            crossEntropy += evaluation.crossEntropy() / pair.sources().size();
+            divergence += evaluation.divergence() / pair.sources().size();
+        }
+        return new Scores(target.crossEntropy(), crossEntropy, target.divergence(), divergence, domains);
+    }
+
+    private static TokenEvaluation evaluate(MultiLayerNetwork network, Teacher base, byte[] text, int batches) {
+        return TokenEvaluation.of(
+                network, base, ByteWindowIterator.evaluation(BATCH, ModelKind.CONTEXT, batches, text));
+    }
+
+    double gain(Scores base) {
+        return base.target - target;
+    }
+
+    double forgetting(Scores base) {
+        return source - base.source;
+    }
+}

@@ -1,0 +1,179 @@
+package io.github.dl4jretention.samples.comparison;
+
+import io.github.dl4jretention.baseline.Importance;
+import io.github.dl4jretention.baseline.ImportanceEstimator;
+import io.github.dl4jretention.samples.console.Progress;
+import io.github.dl4jretention.samples.model.ModelKind;
+import io.github.dl4jretention.samples.text.Corpus;
+import io.github.dl4jretention.teacher.Teacher;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.bytedeco.javacpp.Pointer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.factory.Nd4j;
+
+/** Runs trials of one base model: trains, measures the tuned model, its earlier stops and its merges. */
+final class TrialRunner {
+
+    private static final double MEGABYTE = 1 << 20;
+    private static final int COLLECTIONS = 3;
+    private static final long PAUSE = 50;
+    private static final long IMPORTANCE_SEED = 20240601;
+
+    private final Plan plan;
+    private final Corpus corpus;
+    private final ModelKind model;
+    private final MultiLayerNetwork base;
+    private final Teacher remembered;
+
+    TrialRunner(Plan plan, Corpus corpus, ModelKind model, MultiLayerNetwork base) {
+        this.plan = plan;
+        this.corpus = corpus;
+        this.model = model;
+        this.base = base;
+        this.remembered = new MemorisedTeacher(Teacher.of(base));
+    }
+
+    /** The base itself. */
+    Result base(Plan.Pair pair) {
+        return result(base, pair, Result.BASE, Double.NaN, "", Double.NaN, Double.NaN, 0, Double.NaN, Double.NaN);
+    }
+
+    /** Trains and measures. A training whose loss does not stay finite gives one row without scores. */
+    List<Result> run(Trial trial) {
+        TrialSetup setup = new TrialSetup(base, trial, plan, corpus, () -> importance(trial));
+        Nd4j.getWorkspaceManager().destroyAllWorkspacesForCurrentThread();
+        long before = held();
+        Method.Training training = trial.method().method().prepare(setup);
+        List<Result> results = new ArrayList<>();
+        double[] millis = new double[plan.steps()];
+        DataSetIterator batches = training.batches();
+        MultiLayerNetwork network = training.network();
+        Map<Integer, MultiLayerNetwork> stopped = new HashMap<>();
+        try (Progress progress = new Progress(trial.key(), plan.steps())) {
+            for (int step = 1; step <= plan.steps(); step++) {
+                long started = System.nanoTime();
+                network.fit(batches.next());
+                millis[step - 1] = (System.nanoTime() - started) / 1e6;
+                if (!Double.isFinite(network.score())) {
+                    return List.of(withoutScores(trial));
+                }
+                if (trial.method().stops().contains(step)) {
+                    stopped.put(step, training.finish().apply(network).clone());
+                }
+                progress.step(() -> "loss %.3f nats per byte".formatted(network.score() / ModelKind.CONTEXT));
+            }
+        }
+        double held = (held() - before) / MEGABYTE;
+        Arrays.sort(millis);
+        double median = millis[millis.length / 2];
+        MultiLayerNetwork tuned = training.finish().apply(network);
+        results.add(result(trial, tuned, "", Double.NaN, median, held));
+        for (int step : trial.method().stops()) {
+            if (stopped.containsKey(step)) {
+                results.add(result(trial, stopped.get(step), Result.STOP, step, median, held));
+            }
+        }
+        for (Plan.MergePlan merge : trial.method().merges()) {
+            for (double strength : merge.strengths()) {
+                MultiLayerNetwork merged = merge.merge().merge(base, tuned, strength, trial.seed());
+                results.add(result(trial, merged, merge.merge().label(), strength, median, held));
+            }
+        }
+        return results;
+    }
+
+    private Result withoutScores(Trial trial) {
+        Scores none = new Scores(Double.NaN, Double.NaN, Double.NaN, Double.NaN, Map.of());
+        return new Result(
+                model.label(),
+                trial.pair().target().name(),
+                trial.method().method().label(),
+                trial.strength(),
+                "",
+                Double.NaN,
+                trial.learningRate(),
+                trial.seed(),
+                plan.steps(),
+                plan.batch(),
+                none,
+                none,
+                Double.NaN,
+                Double.NaN);
+    }
+
+    private Importance importance(Trial trial) {
+        DataSetIterator source = new TrialSetup(base, trial, plan, corpus, () -> null)
+                .sourceBatches(1, plan.importanceExamples(), IMPORTANCE_SEED);
+        return ImportanceEstimator.of(base).fisher(source, IMPORTANCE_SEED);
+    }
+
+    private Result result(
+            Trial trial,
+            MultiLayerNetwork network,
+            String merge,
+            double mergeStrength,
+            double stepMillis,
+            double heldMegabytes) {
+        return result(
+                network,
+                trial.pair(),
+                trial.method().method().label(),
+                trial.strength(),
+                merge,
+                mergeStrength,
+                trial.learningRate(),
+                trial.seed(),
+                stepMillis,
+                heldMegabytes);
+    }
+
+    private Result result(
+            MultiLayerNetwork network,
+            Plan.Pair pair,
+            String method,
+            double strength,
+            String merge,
+            double mergeStrength,
+            double learningRate,
+            long seed,
+            double stepMillis,
+            double heldMegabytes) {
+        return new Result(
+                model.label(),
+                pair.target().name(),
+                method,
+                strength,
+                merge,
+                mergeStrength,
+                learningRate,
+                seed,
+                plan.steps(),
+                plan.batch(),
+                scores(network, pair, Corpus.Part.VALIDATION),
+                scores(network, pair, Corpus.Part.TEST),
+                stepMillis,
+                heldMegabytes);
+    }
+
+    private Scores scores(MultiLayerNetwork network, Plan.Pair pair, Corpus.Part part) {
+        return Scores.of(network, remembered, pair, corpus, part, plan.evaluationBatches());
+    }
+
+    /** Off-heap memory in use, once the deallocators have had time for what is garbage. */
+    private static long held() {
+        for (int i = 0; i < COLLECTIONS; i++) {
+            System.gc();
+            try {
+                Thread.sleep(PAUSE);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }
+        return Pointer.totalBytes();
+    }
+}

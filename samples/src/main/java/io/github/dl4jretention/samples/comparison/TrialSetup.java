@@ -1,0 +1,71 @@
+package io.github.dl4jretention.samples.comparison;
+
+import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.baseline.Importance;
+import io.github.dl4jretention.samples.model.ModelKind;
+import io.github.dl4jretention.samples.text.ByteWindowIterator;
+import io.github.dl4jretention.samples.text.Corpus;
+import java.util.function.Supplier;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.IUpdater;
+
+/**
+ * What a method makes a training of.
+ *
+ * @param base       the pretrained model
+ * @param importance of its parameters for the source text, estimated anew each time that it is asked for
+ */
+record TrialSetup(
+        MultiLayerNetwork base, Trial trial, Plan plan, Corpus corpus, Supplier<Importance> importance) {
+
+    /** Of replayed text, so that its windows are not those of the target. */
+    private static final long SOURCE_SEED = 1_000_003;
+
+    double strength() {
+        return trial.strength();
+    }
+
+    long seed() {
+        return trial.seed();
+    }
+
+    int batch() {
+        return plan.batch();
+    }
+
+    IUpdater updater() {
+        return new Adam(trial.learningRate());
+    }
+
+    /** The base with a fresh updater. */
+    MultiLayerNetwork fresh() {
+        return Retention.withUpdater(base, updater());
+    }
+
+    DataSetIterator targetBatches() {
+        return targetBatches(plan.batch());
+    }
+
+    DataSetIterator targetBatches(int examples) {
+        return ByteWindowIterator.training(
+                examples,
+                ModelKind.CONTEXT,
+                plan.steps(),
+                trial.seed(),
+                corpus.text(trial.pair().target(), Corpus.Part.FINETUNE));
+    }
+
+    DataSetIterator sourceBatches(int examples) {
+        return sourceBatches(examples, plan.steps(), trial.seed() + SOURCE_SEED);
+    }
+
+    /** Text of the sources that the base was pretrained on. */
+    DataSetIterator sourceBatches(int examples, int batches, long seed) {
+        byte[][] texts = trial.pair().sources().stream()
+                .map(domain -> corpus.text(domain, Corpus.Part.PRETRAIN))
+                .toArray(byte[][]::new);
+        return ByteWindowIterator.training(examples, ModelKind.CONTEXT, batches, seed, texts);
+    }
+}

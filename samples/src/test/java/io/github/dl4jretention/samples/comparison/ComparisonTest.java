@@ -1,0 +1,200 @@
+package io.github.dl4jretention.samples.comparison;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.dl4jretention.samples.text.Corpus;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ComparisonTest {
+
+    private static final String PLAN =
+            """
+            {"models": ["TRANSFORMER"],
+             "pairs": [{"target": "KOTLIN", "sources": ["PROSE"]}],
+             "learningRates": [0.001], "seeds": [1],
+             "steps": 2, "batch": 4, "evaluationBatches": 1, "importanceExamples": 2,
+             "methods": [%s]}""";
+    private static final String METHODS =
+            """
+            {"method": "PLAIN", "stops": [1], "merges": [{"merge": "WISE_FT", "strengths": [0.5]},
+              {"merge": "EXPO", "strengths": [0.5]}, {"merge": "TIES", "strengths": [0.2]},
+              {"merge": "DARE", "strengths": [0.5]}]},
+            {"method": "RETENTION", "strengths": [1]}, {"method": "RETENTION_REVERSE", "strengths": [1]},
+            {"method": "LABEL_SMOOTHING", "strengths": [0.1]}, {"method": "L2_SP", "strengths": [1]},
+            {"method": "EWC", "strengths": [1]}, {"method": "REPLAY", "strengths": [0.25]},
+            {"method": "REPLAY_RETENTION", "strengths": [1]}, {"method": "LORA", "strengths": [2]},
+            {"method": "LORA_RETENTION", "strengths": [1]}""";
+
+    @TempDir
+    private Path folder;
+
+    private Plan plan(String methods) throws IOException {
+        return Plan.read(Files.writeString(folder.resolve("plan.json"), PLAN.formatted(methods)));
+    }
+
+    private void run(Plan plan, Path out, int part, int parts) throws IOException {
+        Corpus corpus = Corpus.read(Path.of("target", "corpus"));
+        new ComparisonRun(plan, corpus, Path.of("checkpoints"), out, part, parts).run();
+    }
+
+    /** Without what is measured anew on each run. */
+    private static Result untimed(Result result) {
+        return new Result(
+                result.model(),
+                result.target(),
+                result.method(),
+                result.strength(),
+                result.merge(),
+                result.mergeStrength(),
+                result.learningRate(),
+                result.seed(),
+                result.steps(),
+                result.batch(),
+                result.validation(),
+                result.test(),
+                0,
+                0);
+    }
+
+    private static Set<String> untimed(List<Result> results) {
+        Set<String> texts = new HashSet<>();
+        results.forEach(result -> texts.add(untimed(result).toString().replaceAll("Scores\\[(.*?), domains=[^\\]]*]", "$1")));
+        return texts;
+    }
+
+    @Test
+    void every_method_runs_and_a_comparison_that_was_killed_ends_like_one_that_was_not() throws IOException {
+        Plan plan = plan(METHODS);
+        Path whole = folder.resolve("whole");
+        run(plan, whole, 1, 1);
+        List<Result> all = ResultsFile.read(whole.resolve("results.csv"));
+        // The base, ten methods, one stop and four merges.
+        assertEquals(16, all.size());
+        for (Result result : all) {
+            assertTrue(result.validation().target() > 0.5 && result.test().source() < 8, result.toString());
+            assertEquals(2, result.test().domains().size());
+            if (!result.isBase()) {
+                assertTrue(result.test().targetDivergence() > 0, result.toString());
+            }
+        }
+        Summary.of(whole).write(whole);
+        String summary = Files.readString(whole.resolve("summary.md"));
+        for (Method method : Method.values()) {
+            assertTrue(summary.contains("| " + method.label() + " |"), summary);
+        }
+        assertTrue(summary.contains("| plain + wise_ft |") && summary.contains("Spearman"), summary);
+        assertTrue(Files.size(whole.resolve("transformer-kotlin.png")) > 5000);
+
+        // Killed after its second trial, while it was writing the third.
+        Path killed = Files.createDirectories(folder.resolve("killed"));
+        List<String> lines = Files.readAllLines(whole.resolve("results.csv"));
+        Files.write(killed.resolve("results.csv"), lines.subList(0, 9));
+        Files.writeString(killed.resolve("results.csv.part"), "torn");
+        run(plan, killed, 1, 1);
+        assertEquals(untimed(all), untimed(ResultsFile.read(killed.resolve("results.csv"))));
+        assertEquals(
+                lines.subList(0, 9),
+                Files.readAllLines(killed.resolve("results.csv")).subList(0, 9));
+        assertFalse(Files.exists(killed.resolve("results.csv.part")));
+    }
+
+    @Test
+    void parts_are_put_together() throws IOException {
+        Plan plan = plan("{\"method\": \"PLAIN\"}, {\"method\": \"RETENTION\", \"strengths\": [1]}");
+        run(plan, folder, 2, 2);
+        run(plan, folder, 1, 2);
+        Summary.of(folder).write(folder);
+        String summary = Files.readString(folder.resolve("summary.md"));
+        assertTrue(summary.contains("| plain |") && summary.contains("| retention |"), summary);
+        Plan other = Plan.read(Files.writeString(
+                folder.resolve("other.json"),
+                PLAN.formatted("{\"method\": \"PLAIN\"}").replace("\"steps\": 2", "\"steps\": 3")));
+        assertThrows(IllegalStateException.class, () -> run(other, folder, 1, 2));
+    }
+
+    @Test
+    void plans_that_make_no_sense_are_refused() throws IOException {
+        String plain = "{\"method\": \"PLAIN\"}";
+        assertEquals(1, plan(plain).trials().size());
+        assertEquals(
+                List.of(0.001, 0.1, 0.2),
+                plan(plain + ", {\"method\": \"LORA\", \"strengths\": [2], \"learningRates\": [0.1, 0.2]}").trials().stream()
+                        .map(Trial::learningRate)
+                        .toList());
+        List<String> bad = new ArrayList<>(List.of(
+                "{\"method\": \"RETENTION\", \"strengths\": [1]}",
+                plain + ", {\"method\": \"RETENTION\"}",
+                plain + ", {\"method\": \"OTHER\"}",
+                "{\"method\": \"PLAIN\", \"strengths\": [1]}",
+                "{\"method\": \"PLAIN\", \"merges\": [{\"merge\": \"TIES\"}]}"));
+        for (String methods : bad) {
+            String message =
+                    assertThrows(IOException.class, () -> plan(methods), methods).getMessage();
+            assertTrue(message.contains("plan.json"), message);
+        }
+        Path same = Files.writeString(
+                folder.resolve("same.json"), PLAN.formatted(plain).replace("[\"PROSE\"]", "[\"KOTLIN\"]"));
+        assertThrows(IOException.class, () -> Plan.read(same));
+        for (String shipped : List.of("reduced.json", "evidence.json")) {
+            assertFalse(Plan.read(Path.of("comparisons", shipped)).trials().isEmpty());
+        }
+    }
+
+    private static Result result(String merge, double rate, long seed, double[] validation, double[] test) {
+        return new Result(
+                "transformer",
+                "SCALA",
+                "plain",
+                Double.NaN,
+                merge,
+                Double.NaN,
+                rate,
+                seed,
+                1,
+                1,
+                new Scores(validation[0], validation[1], 0, 0, Map.of()),
+                new Scores(test[0], test[1], 0, 0, Map.of()),
+                1,
+                1);
+    }
+
+    @Test
+    void families_are_chosen_on_validation_and_reported_on_test() {
+        Result base = result("", 0, 0, new double[] {10, 10}, new double[] {20, 20});
+        // At rate 1: gain 4 and forgetting 0.5 on validation; at rate 2: gain 6, forgetting 0.9; references 1 and 2.
+        Result first = result("", 1, 1, new double[] {6, 10.5}, new double[] {14, 21});
+        Result fast = result("", 2, 1, new double[] {4, 10.9}, new double[] {10, 20});
+        // The merge betters neither on validation, though it does on test.
+        Result merged = result("wise_ft", 1, 1, new double[] {7, 10.6}, new double[] {1, 20});
+        List<Family> families = Family.of(base, List.of(first, fast, merged));
+        assertEquals(List.of("plain", "plain + wise_ft"), families.stream().map(Family::name).toList());
+        Family plain = families.get(0);
+        assertEquals(1, plain.rate(), "4 * 0.5 is more than 6 * 0.1");
+        assertEquals(6 * 1, plain.hypervolume(Result::test).mean(), 1e-12);
+        assertEquals(6 * 1, families.get(1).hypervolume(Result::test).mean(), 1e-12);
+        assertEquals(List.of(first), plain.chosen(0.05));
+        assertEquals(List.of(base), plain.chosen(0.01), "nothing forgets so little");
+        assertEquals(List.of(first), families.get(1).balanced());
+    }
+
+    @Test
+    void correlations_are_those_worked_by_hand() {
+        double[] x = {1, 2, 3, 4};
+        assertEquals(1, Correlation.pearson(x, new double[] {3, 5, 7, 9}), 1e-15);
+        assertEquals(1, Correlation.spearman(x, new double[] {1, 10, 100, 1000}), 1e-15);
+        // Ranks 1, 2.5, 2.5, 4: covariance 4.5, variances 5 and 4.5.
+        assertEquals(4.5 / Math.sqrt(22.5), Correlation.spearman(x, new double[] {0, 1, 1, 2}), 1e-15);
+    }
+}
