@@ -20,7 +20,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import org.deeplearning4j.arbiter.optimize.config.OptimizationConfiguration;
-import org.deeplearning4j.arbiter.optimize.runner.LocalOptimizationRunner;
 import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
 import org.deeplearning4j.arbiter.optimize.serde.jackson.JsonMapper;
 import org.nd4j.linalg.learning.config.Adam;
@@ -157,8 +156,7 @@ public final class Sweep {
                     .scoreFunction(score)
                     .terminationConditions(new GeneratorExhausted())
                     .build();
-            LocalOptimizationRunner runner =
-                    new LocalOptimizationRunner(parallelism, arbiter, new FinetuneTaskCreator(problem, journal));
+            SweepRunner runner = new SweepRunner(parallelism, arbiter, new FinetuneTaskCreator(problem, journal));
             runner.addListeners(statusListeners.toArray(StatusListener[]::new));
             runner.execute();
             return journal.finish(problem);

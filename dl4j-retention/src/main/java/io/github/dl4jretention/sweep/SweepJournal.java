@@ -156,11 +156,10 @@ final class SweepJournal implements FinetuneObserver {
             throw failure;
         }
         Losses baseTest = now.baseTest() == null ? problem.baseTestLosses() : now.baseTest();
-        for (CandidateOutcome candidate : now.front()) {
-            if (candidate.test() == null) {
-                Object plain = model.load(folder.resolve(SweepFolder.model(candidate.index())));
-                outcomes.put(candidate.index(), candidate.withTest(problem.test(plain)));
-            }
+        List<CandidateOutcome> front = now.front();
+        for (CandidateOutcome candidate : now.candidates()) {
+            outcomes.put(
+                    candidate.index(), candidate.withTest(front.contains(candidate) ? test(candidate, problem) : null));
         }
         now = with(baseTest, true);
         folder.write("tradeoff.png", file -> Files.write(file, Pictures.tradeOff(now)));
@@ -169,6 +168,12 @@ final class SweepJournal implements FinetuneObserver {
         write(now);
         listeners.forEach(listener -> listener.onFinish(now));
         return now;
+    }
+
+    private Losses test(CandidateOutcome candidate, FinetuneProblem problem) throws IOException {
+        return candidate.test() != null
+                ? candidate.test()
+                : problem.test(model.load(folder.resolve(SweepFolder.model(candidate.index()))));
     }
 
     private SweepOutcome with(Losses baseTest, boolean finished) {

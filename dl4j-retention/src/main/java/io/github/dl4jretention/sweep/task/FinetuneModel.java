@@ -88,6 +88,9 @@ public abstract class FinetuneModel {
 
     abstract Teacher predictor(Object plain);
 
+    /** Sum of all parameters: not finite if one of them is not, which clipped logits may hide. */
+    abstract double parameterSum(Object plain);
+
     /** Whether plain finetuning can do without the teacher's values. */
     boolean plainWithoutTeacher() {
         return true;

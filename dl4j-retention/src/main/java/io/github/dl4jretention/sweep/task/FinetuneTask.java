@@ -174,6 +174,7 @@ final class FinetuneTask implements Callable<OptimizationResult> {
     }
 
     private Losses validation(Object plain) {
+        requireFinite(problem.model().parameterSum(plain), "sum of the parameters");
         long started = System.nanoTime();
         Losses losses = problem.validation(plain);
         evaluationSeconds += (System.nanoTime() - started) / 1e9;

@@ -8,9 +8,16 @@ import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
+import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.graph.LayerVertex;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.learning.config.IUpdater;
 
@@ -33,14 +40,31 @@ final class GraphModel extends FinetuneModel {
             start = Retention.withUpdater(pretrained, updater);
         }
         if (configuration.frozenUpTo() >= 0) {
-            String last =
-                    start.getLayer(configuration.frozenUpTo()).conf().getLayer().getLayerName();
-            start = new TransferLearning.GraphBuilder(start)
-                    .setFeatureExtractor(last)
-                    .build();
+            start = frozen(start, start.getLayer(configuration.frozenUpTo()));
         }
         return new GraphStudent(
                 Retention.attach(start, RetentionOf.candidate(configuration), teacher, outputs), List.of(outputs));
+    }
+
+    /** A copy with a layer and all before it frozen; M2.1's TransferLearning makes FLOAT graphs of DOUBLE ones. */
+    private static ComputationGraph frozen(ComputationGraph graph, Layer last) {
+        ComputationGraphConfiguration conf =
+                ComputationGraphConfiguration.fromJson(graph.getConfiguration().toJson());
+        Deque<String> open = new ArrayDeque<>(List.of(last.conf().getLayer().getLayerName()));
+        Set<String> met = new HashSet<>();
+        while (!open.isEmpty()) {
+            String name = open.remove();
+            if (met.add(name) && conf.getVertices().get(name) instanceof LayerVertex vertex) {
+                var layer = vertex.getLayerConf().getLayer();
+                FrozenLayer frozen = new FrozenLayer(layer);
+                frozen.setLayerName(layer.getLayerName());
+                vertex.getLayerConf().setLayer(frozen);
+            }
+            open.addAll(conf.getVertexInputs().getOrDefault(name, List.of()));
+        }
+        ComputationGraph copy = new ComputationGraph(conf);
+        copy.init(graph.params().dup(), false);
+        return copy;
     }
 
     private record GraphStudent(ComputationGraph network, List<String> outputs) implements Student {
@@ -75,6 +99,11 @@ final class GraphModel extends FinetuneModel {
     @Override
     Teacher predictor(Object plain) {
         return Teacher.of((ComputationGraph) plain, outputs);
+    }
+
+    @Override
+    double parameterSum(Object plain) {
+        return ((ComputationGraph) plain).params().sumNumber().doubleValue();
     }
 
     @Override

@@ -62,6 +62,11 @@ final class MultiLayerModel extends FinetuneModel {
     }
 
     @Override
+    double parameterSum(Object plain) {
+        return ((MultiLayerNetwork) plain).params().sumNumber().doubleValue();
+    }
+
+    @Override
     int freezable() {
         return pretrained.getnLayers() - 1;
     }

@@ -1,6 +1,7 @@
 package io.github.dl4jretention.sweep.task;
 
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.loss.RetentionOutputLayer;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -13,6 +14,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
+import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
@@ -27,6 +29,10 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  *
  * all in nats per token.
  */
+@JsonAutoDetect(
+        fieldVisibility = JsonAutoDetect.Visibility.ANY,
+        getterVisibility = JsonAutoDetect.Visibility.NONE,
+        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
 public final class RetentionScore implements ScoreFunction {
 
     private static final long serialVersionUID = 1L;
@@ -125,7 +131,7 @@ public final class RetentionScore implements ScoreFunction {
     }
 
     private static boolean isRetention(Layer layer) {
-        return layer instanceof io.github.dl4jretention.loss.RetentionOutputLayer;
+        return layer instanceof RetentionOutputLayer;
     }
 
     @Override

@@ -101,6 +101,15 @@ final class SameDiffModel extends FinetuneModel {
         return Teacher.of((SameDiff) plain, logits, features.toArray(String[]::new));
     }
 
+    @Override
+    double parameterSum(Object plain) {
+        return ((SameDiff) plain)
+                .variables().stream()
+                        .filter(variable -> variable.getVariableType() == VariableType.VARIABLE)
+                        .mapToDouble(variable -> variable.getArr().sumNumber().doubleValue())
+                        .sum();
+    }
+
     /** Layers have no order in a SameDiff graph; variables that are not to be trained are made constants there. */
     @Override
     int freezable() {
