@@ -92,6 +92,7 @@ final class SweepJournal implements FinetuneObserver {
     /** Writes what there is, in case an earlier start was killed in the midst of it. */
     synchronized void open() throws IOException {
         write(now);
+        listeners.forEach(listener -> listener.onStart(now));
     }
 
     @Override

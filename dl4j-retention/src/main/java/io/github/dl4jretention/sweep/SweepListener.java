@@ -7,6 +7,9 @@ import io.github.dl4jretention.sweep.outcome.SweepOutcome;
 /** Is told how a sweep goes, by the threads that train; of those one at a time. */
 public interface SweepListener {
 
+    /** The sweep begins, or goes on with what an earlier start has found. */
+    default void onStart(SweepOutcome sweep) {}
+
     /**
      * A step was trained.
      *

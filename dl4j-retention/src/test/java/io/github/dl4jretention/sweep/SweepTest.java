@@ -318,9 +318,6 @@ class SweepTest {
             assertFalse(outcome.front().contains(candidate));
         }
         assertEquals(0.05, outcome.recommended().orElseThrow().configuration().learningRate());
-        SweepOutcome again =
-                pruned.apply(sweep(folder.resolve("again"))).build().run();
-        assertEquals(essence(outcome), essence(again));
         SweepOutcome two = pruned.apply(sweep(folder.resolve("two")))
                 .parallelism(2)
                 .build()

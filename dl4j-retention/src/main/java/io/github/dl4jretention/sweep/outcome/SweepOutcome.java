@@ -1,5 +1,6 @@
 package io.github.dl4jretention.sweep.outcome;
 
+import io.github.dl4jretention.eval.ParetoFront;
 import io.github.dl4jretention.sweep.task.Losses;
 import io.github.dl4jretention.sweep.task.RetentionScore;
 import java.util.Comparator;
@@ -56,11 +57,18 @@ public record SweepOutcome(
     }
 
     /**
-     * The complete candidates of which no other has both less target and less source loss on validation text, by falling
-     * target loss.
+     * The complete candidates that no other betters in gain and forgetting on validation text, from the least forgetting
+     * and gain to the most; see {@link ParetoFront}.
      */
     public List<CandidateOutcome> front() {
-        return TradeOff.front(complete());
+        return paretoFront().points();
+    }
+
+    private ParetoFront<CandidateOutcome> paretoFront() {
+        return ParetoFront.of(
+                complete(),
+                candidate -> candidate.validation().gain(base),
+                candidate -> candidate.validation().forgetting(base));
     }
 
     /**
@@ -77,7 +85,7 @@ public record SweepOutcome(
 
     /** Area of gain and forgetting between the front and the {@link #reference()}, in squared nats per token. */
     public double hypervolume() {
-        return TradeOff.hypervolume(front(), base, reference());
+        return paretoFront().hypervolume(reference()[0], reference()[1]);
     }
 
     /**

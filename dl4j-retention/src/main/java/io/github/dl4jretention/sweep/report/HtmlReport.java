@@ -168,11 +168,15 @@ public final class HtmlReport {
                     Candidates.name(candidate) + ", gain " + Html.fixed(gain(candidate)) + ", forgetting "
                             + Html.fixed(forgetting(candidate)));
         }
+        front.forEach(candidate -> plot.label(
+                gain(candidate),
+                forgetting(candidate),
+                Double.isNaN(candidate.coefficient()) ? "plain" : Html.compact(candidate.coefficient())));
         return "<figure id=\"tradeoff\">\n<figcaption>Trade-off on validation text</figcaption>\n" + plot.toSvg()
                 + String.format(
                         Locale.ROOT,
                         "<p class=\"note\">Line: Pareto front, %d of %d candidates. Ring: recommended. Blue to red: rising "
-                                + "coefficient. Hypervolume %s against the reference point (gain %s, forgetting %s), the cross.</p>%n",
+                                + "coefficient, given at points of the front. Hypervolume %s against the reference point (gain %s, forgetting %s), the hollow circle.</p>%n",
                         front.size(),
                         complete.size(),
                         Html.compact(sweep.hypervolume()),
@@ -254,7 +258,8 @@ public final class HtmlReport {
         cell(html, losses == null ? "" : Html.fixed(losses.source()));
         cell(html, losses == null ? "" : Html.fixed(losses.gain(sweep.base())));
         cell(html, losses == null ? "" : Html.fixed(losses.forgetting(sweep.base())));
-        cell(html, candidate.score() == null ? "" : Html.compact(candidate.score()));
+        boolean feasible = losses != null && sweep.score().isFeasible(sweep.base(), losses);
+        cell(html, feasible ? Html.compact(candidate.score()) : losses == null ? "" : "forgets too much");
         cell(html, front.contains(candidate) ? "yes" : "");
         boolean tested = candidate.test() != null && sweep.baseTest() != null;
         cell(html, tested ? Html.fixed(candidate.test().gain(sweep.baseTest())) : "");

@@ -103,6 +103,7 @@ public final class Pictures {
                 .theme(Styler.ChartTheme.Matlab)
                 .build();
         chart.getStyler().setLegendPosition(Styler.LegendPosition.InsideNW);
+        chart.getStyler().setDecimalPattern("0.0###");
         return chart;
     }
 }
