@@ -19,6 +19,18 @@ class ArchitectureTest {
                 .consideringOnlyDependenciesInLayers()
                 .layer("front")
                 .definedBy("io.github.dl4jretention")
+                .layer("sweep")
+                .definedBy("io.github.dl4jretention.sweep")
+                .layer("sweep.ui")
+                .definedBy("..sweep.ui..")
+                .layer("sweep.report")
+                .definedBy("..sweep.report..")
+                .layer("sweep.outcome")
+                .definedBy("..sweep.outcome..")
+                .layer("sweep.task")
+                .definedBy("..sweep.task..")
+                .layer("sweep.space")
+                .definedBy("..sweep.space..")
                 .layer("eval")
                 .definedBy("..eval..")
                 .layer("checkpoint")
@@ -29,18 +41,40 @@ class ArchitectureTest {
                 .definedBy("..teacher..")
                 .layer("loss")
                 .definedBy("..loss..")
-                .whereLayer("front")
+                .whereLayer("sweep.ui")
                 .mayNotBeAccessedByAnyLayer()
+                .whereLayer("sweep")
+                .mayOnlyBeAccessedByLayers("sweep.ui")
+                .whereLayer("sweep.report")
+                .mayOnlyBeAccessedByLayers("sweep", "sweep.ui")
+                .whereLayer("sweep.outcome")
+                .mayOnlyBeAccessedByLayers("sweep", "sweep.ui", "sweep.report")
+                .whereLayer("sweep.task")
+                .mayOnlyBeAccessedByLayers("sweep", "sweep.report", "sweep.outcome")
+                .whereLayer("sweep.space")
+                .mayOnlyBeAccessedByLayers("sweep", "sweep.report", "sweep.outcome", "sweep.task")
+                .whereLayer("front")
+                .mayOnlyBeAccessedByLayers("sweep.task")
                 .whereLayer("eval")
-                .mayOnlyBeAccessedByLayers("front")
+                .mayOnlyBeAccessedByLayers("front", "sweep.outcome")
                 .whereLayer("checkpoint")
                 .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("listener")
                 .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("teacher")
-                .mayOnlyBeAccessedByLayers("front", "eval", "checkpoint")
+                .mayOnlyBeAccessedByLayers("front", "eval", "checkpoint", "sweep", "sweep.task")
                 .whereLayer("loss")
-                .mayOnlyBeAccessedByLayers("front", "eval", "checkpoint", "listener", "teacher")
+                .mayOnlyBeAccessedByLayers(
+                        "front",
+                        "eval",
+                        "checkpoint",
+                        "listener",
+                        "teacher",
+                        "sweep",
+                        "sweep.report",
+                        "sweep.outcome",
+                        "sweep.task",
+                        "sweep.space")
                 .check(classes);
     }
 }

@@ -10,6 +10,7 @@ import io.github.dl4jretention.sweep.space.RetentionSpace;
 import io.github.dl4jretention.sweep.space.Search;
 import io.github.dl4jretention.sweep.task.FinetuneSpace;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -134,7 +135,7 @@ class KillTest {
                                         StandardOpenOption.CREATE,
                                         StandardOpenOption.APPEND);
                             } catch (IOException e) {
-                                throw new java.io.UncheckedIOException(e);
+                                throw new UncheckedIOException(e);
                             }
                         }
                     })

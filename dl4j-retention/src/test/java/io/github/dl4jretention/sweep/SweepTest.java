@@ -30,6 +30,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
+import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
@@ -280,7 +281,7 @@ class SweepTest {
     }
 
     /** A fixed value for as many reads as its check takes, then it and -1 by turns. */
-    private static final class Switching extends org.deeplearning4j.arbiter.optimize.parameter.FixedValue<Double> {
+    private static final class Switching extends FixedValue<Double> {
         private int reads;
 
         Switching(double value, int checks) {

@@ -78,6 +78,9 @@ final class SvgPlot {
                 points.append(String.format(Locale.ROOT, "%.1f,%.1f ", x(xs[i]), y(ys[i])));
             }
         }
+        if (points.isEmpty()) {
+            return this;
+        }
         marks.append("<polyline points=\"%s\" fill=\"none\" %s><title>%s</title></polyline>%n"
                 .formatted(points.toString().strip(), style, Html.escape(title)));
         return this;

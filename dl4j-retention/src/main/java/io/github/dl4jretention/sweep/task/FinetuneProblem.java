@@ -3,6 +3,9 @@ package io.github.dl4jretention.sweep.task;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.teacher.Teacher;
 import java.util.Objects;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.IUpdater;
 
@@ -13,12 +16,16 @@ import org.nd4j.linalg.learning.config.IUpdater;
  */
 public final class FinetuneProblem {
 
+    private static final double DIVERGED = 2;
+
     private final FinetuneModel model;
     private final Teacher teacher;
     private final SweepData data;
     private final IUpdater updater;
     private final long seed;
     private Losses baseLosses;
+    private double largestLoss = Double.NaN;
+    private int trainingBatches = -1;
 
     /**
      * @param model   where every candidate starts
@@ -43,22 +50,27 @@ public final class FinetuneProblem {
         this(model, model.teacher(), data, new Adam(), 0);
     }
 
+    /** Where every candidate starts. */
     public FinetuneModel model() {
         return model;
     }
 
+    /** What candidates are held near. */
     public Teacher teacher() {
         return teacher;
     }
 
+    /** The texts. */
     public SweepData data() {
         return data;
     }
 
+    /** A copy of the updater, with the learning rate it was given with. */
     public IUpdater updater() {
         return updater.clone();
     }
 
+    /** Seed of the random numbers of training. */
     public long seed() {
         return seed;
     }
@@ -96,11 +108,29 @@ public final class FinetuneProblem {
         return model.student(configuration, own, teacher);
     }
 
-    /** Size of the vocabulary, from the model's output for the first batch of validation text. */
-    long vocabulary() {
-        var batch = data.validationTarget().iterator().next();
-        var output = model.teacher().outputs().get(0);
-        var predicted = model.teacher().logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays())[0];
-        return predicted.size(output.classAxis(predicted.rank()));
+    /** The largest cross-entropy of a minibatch that is no divergence. */
+    synchronized double largestLoss() {
+        if (Double.isNaN(largestLoss)) {
+            largestLoss = DIVERGED * Math.max(Math.log(vocabulary()), baseLosses().target());
+        }
+        return largestLoss;
+    }
+
+    private long vocabulary() {
+        MultiDataSet batch = data.validationTarget().iterator().next();
+        INDArray predicted =
+                model.teacher().logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays())[0];
+        return predicted.size(model.teacher().outputs().get(0).classAxis(predicted.rank()));
+    }
+
+    /** Number of batches of the training text. */
+    synchronized int trainingBatches() {
+        if (trainingBatches < 0) {
+            trainingBatches = 0;
+            for (MultiDataSetIterator text = data.training().iterator(); text.hasNext(); text.next()) {
+                trainingBatches++;
+            }
+        }
+        return trainingBatches;
     }
 }

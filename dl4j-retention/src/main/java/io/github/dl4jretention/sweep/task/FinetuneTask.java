@@ -25,7 +25,7 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Trains and scores one candidate. It fails if a loss is no finite number, or if it diverges: if the cross-entropy of a
- * minibatch rises above {@value #DIVERGED} times the larger of the logarithm of the vocabulary's size, a uniform guess, and
+ * minibatch rises above twice the larger of the logarithm of the vocabulary's size, a uniform guess, and
  * the base's validation loss.
  */
 @SuppressWarnings({"rawtypes", "unchecked"})
@@ -33,7 +33,6 @@ final class FinetuneTask implements Callable<OptimizationResult> {
 
     private static final Logger LOG = LoggerFactory.getLogger(FinetuneTask.class);
     private static final long SEED_STEP = 0x9E3779B97F4A7C15L;
-    private static final double DIVERGED = 2;
 
     private final Candidate candidate;
     private final FinetuneProblem problem;
@@ -92,7 +91,7 @@ final class FinetuneTask implements Callable<OptimizationResult> {
 
     private OptimizationResult run(FinetuneConfiguration configuration) throws IOException {
         Student student = problem.student(configuration);
-        int planned = configuration.steps() > 0 ? configuration.steps() : configuration.epochs() * batches();
+        int planned = configuration.steps() > 0 ? configuration.steps() : configuration.epochs() * problem.trainingBatches();
         int trained = train(student, configuration, planned);
         if (trained < planned) {
             FinetuneResult pruned = new FinetuneResult(
@@ -111,22 +110,13 @@ final class FinetuneTask implements Callable<OptimizationResult> {
         return end(CandidateStatus.Complete, score, result, saved);
     }
 
-    private int batches() {
-        int count = 0;
-        for (MultiDataSetIterator text = problem.data().training().iterator(); text.hasNext(); text.next()) {
-            count++;
-        }
-        return count;
-    }
-
     /** The steps trained, fewer than planned if the candidate is hopeless. */
     private int train(Student student, FinetuneConfiguration configuration, int planned) {
         MultiDataSetIterator text = problem.data().training().iterator();
         boolean taught = configuration.method() != FinetuneMethod.PLAIN
                 || !problem.model().plainWithoutTeacher();
         MultiDataSetIterator batches = taught ? new TeacherMultiDataSetIterator(text, problem.teacher()) : text;
-        double limit = DIVERGED
-                * Math.max(Math.log(problem.vocabulary()), problem.baseLosses().target());
+        double limit = problem.largestLoss();
         int epoch = 0;
         for (int step = 1; step <= planned; step++) {
             long started = System.nanoTime();

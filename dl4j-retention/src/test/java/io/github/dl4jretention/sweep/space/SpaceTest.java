@@ -13,6 +13,7 @@ import io.github.dl4jretention.sweep.task.FinetuneSpace;
 import io.github.dl4jretention.sweep.task.GeneratorExhausted;
 import io.github.dl4jretention.sweep.task.RetentionScore;
 import java.io.IOException;
+import java.io.ObjectInputStream;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -24,6 +25,7 @@ import org.deeplearning4j.arbiter.MultiLayerSpace;
 import org.deeplearning4j.arbiter.layers.LSTMLayerSpace;
 import org.deeplearning4j.arbiter.optimize.api.Candidate;
 import org.deeplearning4j.arbiter.optimize.api.CandidateGenerator;
+import org.deeplearning4j.arbiter.optimize.api.OptimizationResult;
 import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
 import org.deeplearning4j.arbiter.optimize.config.OptimizationConfiguration;
 import org.deeplearning4j.arbiter.optimize.generator.GridSearchCandidateGenerator;
@@ -37,6 +39,7 @@ import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.nd4j.linalg.api.buffer.DataType;
 
 @SuppressWarnings({"rawtypes", "unchecked"})
@@ -168,7 +171,7 @@ class SpaceTest {
             Candidate candidate = generator.getCandidate();
             FinetuneConfiguration value = (FinetuneConfiguration) candidate.getValue();
             drawn.add(value);
-            generator.reportResults(new org.deeplearning4j.arbiter.optimize.api.OptimizationResult(
+            generator.reportResults(new OptimizationResult(
                     candidate, distance(value), i, null, null, null));
         }
         return drawn;
@@ -293,7 +296,7 @@ class SpaceTest {
         assertRefused("largestForgetting", () -> RetentionScore.constrained(Double.NaN));
     }
 
-    private static void assertRefused(String argument, org.junit.jupiter.api.function.Executable call) {
+    private static void assertRefused(String argument, Executable call) {
         IllegalArgumentException e = assertThrows(IllegalArgumentException.class, call);
         assertTrue(e.getMessage().startsWith(argument + ": expected"), e.getMessage());
     }
@@ -303,7 +306,7 @@ class SpaceTest {
         private static final long serialVersionUID = 1L;
         private static boolean ran;
 
-        private void readObject(java.io.ObjectInputStream in) {
+        private void readObject(ObjectInputStream in) {
             ran = true;
         }
     }

@@ -32,8 +32,10 @@ import org.deeplearning4j.arbiter.optimize.runner.CandidateStatus;
 import org.deeplearning4j.arbiter.optimize.runner.LocalOptimizationRunner;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.datasets.iterator.IteratorMultiDataSetIterator;
+import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
@@ -50,6 +52,7 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+import org.nd4j.linalg.ops.transforms.Transforms;
 
 class FinetuneTaskTest {
 
@@ -136,7 +139,7 @@ class FinetuneTaskTest {
         for (MultiDataSetIterator held = problem.data().validationTarget().iterator(); held.hasNext(); ) {
             org.nd4j.linalg.dataset.api.MultiDataSet batch = held.next();
             INDArray p = tuned.output(batch.getFeatures(0));
-            sum -= org.nd4j.linalg.ops.transforms.Transforms.log(p)
+            sum -= Transforms.log(p)
                     .mul(batch.getLabels(0))
                     .sumNumber()
                     .doubleValue();
@@ -396,11 +399,11 @@ class FinetuneTaskTest {
                 TYPE,
                 1,
                 new LSTM.Builder().nIn(Networks.INPUTS).nOut(4).build(),
-                new org.deeplearning4j.nn.conf.layers.RnnOutputLayer.Builder(LossFunction.MCXENT)
+                new RnnOutputLayer.Builder(LossFunction.MCXENT)
                         .nIn(4)
                         .nOut(Networks.VOCABULARY)
                         .activation(Activation.SOFTMAX)
-                        .dataFormat(org.deeplearning4j.nn.conf.RNNFormat.NCW)
+                        .dataFormat(RNNFormat.NCW)
                         .build());
         DataSet oneHot = Networks.sequences(TYPE, 3, 1);
         INDArray mask = Nd4j.ones(TYPE, 3, Networks.TIME);
