@@ -299,9 +299,7 @@ class SweepTest {
     @Test
     void hopeless_candidates_are_ended_and_the_time_that_it_saves_is_told() throws IOException {
         UnaryOperator<Sweep.Builder> pruned = builder -> builder.space(FinetuneSpace.builder()
-                        .retention(RetentionSpace.builder()
-                                .coefficients(1, 2)
-                                .build())
+                        .retention(RetentionSpace.builder().coefficients(1, 2).build())
                         .learningRates(0.05, 1e-6)
                         .steps(8)
                         .build())

@@ -152,7 +152,8 @@ public final class SweepBenchmark {
         SweepOutcome outcome = sweep.run();
         double all = seconds(started);
         if (outcome.complete().size() != CANDIDATES) {
-            throw new IllegalStateException("candidates: expected " + CANDIDATES + " complete, got " + outcome.candidates());
+            throw new IllegalStateException(
+                    "candidates: expected " + CANDIDATES + " complete, got " + outcome.candidates());
         }
         double inSteps = outcome.candidates().stream()
                 .mapToDouble(candidate -> candidate.trainingSeconds())

@@ -28,8 +28,14 @@ class CoefficientSweepTest {
         StringBuilder code = new StringBuilder();
         StringBuilder prose = new StringBuilder();
         for (int i = 0; i < 120; i++) {
-            code.append("val x").append(i).append(" = List(1, 2, ").append(i * i).append(").map(_ + 1)\n");
-            prose.append("The quick brown fox jumps over dog number ").append(i * 7).append(". ");
+            code.append("val x")
+                    .append(i)
+                    .append(" = List(1, 2, ")
+                    .append(i * i)
+                    .append(").map(_ + 1)\n");
+            prose.append("The quick brown fox jumps over dog number ")
+                    .append(i * 7)
+                    .append(". ");
         }
         Files.writeString(target, code);
         Files.writeString(source, prose);

@@ -65,10 +65,9 @@ public record SweepOutcome(
     }
 
     private ParetoFront<CandidateOutcome> paretoFront() {
-        return ParetoFront.of(
-                complete(),
-                candidate -> candidate.validation().gain(base),
-                candidate -> candidate.validation().forgetting(base));
+        return ParetoFront.of(complete(), candidate -> candidate.validation().gain(base), candidate -> candidate
+                .validation()
+                .forgetting(base));
     }
 
     /**

@@ -111,15 +111,15 @@ public final class FinetuneProblem {
     /** The largest cross-entropy of a minibatch that is no divergence. */
     synchronized double largestLoss() {
         if (Double.isNaN(largestLoss)) {
-            largestLoss = DIVERGED * Math.max(Math.log(vocabulary()), baseLosses().target());
+            largestLoss =
+                    DIVERGED * Math.max(Math.log(vocabulary()), baseLosses().target());
         }
         return largestLoss;
     }
 
     private long vocabulary() {
         MultiDataSet batch = data.validationTarget().iterator().next();
-        INDArray predicted =
-                model.teacher().logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays())[0];
+        INDArray predicted = model.teacher().logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays())[0];
         return predicted.size(model.teacher().outputs().get(0).classAxis(predicted.rank()));
     }
 

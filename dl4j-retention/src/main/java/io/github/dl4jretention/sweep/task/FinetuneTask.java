@@ -91,7 +91,8 @@ final class FinetuneTask implements Callable<OptimizationResult> {
 
     private OptimizationResult run(FinetuneConfiguration configuration) throws IOException {
         Student student = problem.student(configuration);
-        int planned = configuration.steps() > 0 ? configuration.steps() : configuration.epochs() * problem.trainingBatches();
+        int planned =
+                configuration.steps() > 0 ? configuration.steps() : configuration.epochs() * problem.trainingBatches();
         int trained = train(student, configuration, planned);
         if (trained < planned) {
             FinetuneResult pruned = new FinetuneResult(

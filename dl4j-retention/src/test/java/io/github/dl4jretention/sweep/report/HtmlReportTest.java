@@ -38,7 +38,9 @@ class HtmlReportTest {
                 Status.COMPLETE,
                 new FinetuneConfiguration(
                         FinetuneMethod.RETENTION,
-                        RetentionConfiguration.builder().coefficient(coefficient).build(),
+                        RetentionConfiguration.builder()
+                                .coefficient(coefficient)
+                                .build(),
                         0.001,
                         1,
                         2,
@@ -91,7 +93,8 @@ class HtmlReportTest {
     private static Document parse(String html) throws Exception {
         assertTrue(html.startsWith("<!DOCTYPE html>\n"));
         DocumentBuilderFactory factory = DocumentBuilderFactory.newInstance();
-        return factory.newDocumentBuilder().parse(new InputSource(new StringReader(html.replaceFirst("<!DOCTYPE html>", ""))));
+        return factory.newDocumentBuilder()
+                .parse(new InputSource(new StringReader(html.replaceFirst("<!DOCTYPE html>", ""))));
     }
 
     private static List<Element> all(Document page, String tag) {
@@ -111,7 +114,9 @@ class HtmlReportTest {
     @Test
     void by_hand() {
         SweepOutcome sweep = sweep();
-        assertEquals(List.of(1, 0), sweep.front().stream().map(CandidateOutcome::index).toList());
+        assertEquals(
+                List.of(1, 0),
+                sweep.front().stream().map(CandidateOutcome::index).toList());
         // Reference (0, 0.3): 0.4 wide and 0.1 high below candidate 1; candidate 0 adds nothing.
         assertEquals(0.04, sweep.hypervolume(), 1e-12);
         assertEquals(1, sweep.recommended().orElseThrow().index());
@@ -136,7 +141,8 @@ class HtmlReportTest {
         NodeList circles = plots.get(0).getElementsByTagName("circle");
         // Three candidates, the base, the reference point, the ring.
         assertEquals(6, circles.getLength());
-        Element frontLine = (Element) plots.get(0).getElementsByTagName("polyline").item(0);
+        Element frontLine =
+                (Element) plots.get(0).getElementsByTagName("polyline").item(0);
         assertEquals(2, frontLine.getAttribute("points").split(" ").length);
         assertEquals(4, plots.get(1).getElementsByTagName("polyline").getLength());
 
@@ -145,7 +151,9 @@ class HtmlReportTest {
         assertEquals(1 + 5, rows.getLength());
         int columns = table.getElementsByTagName("th").getLength();
         for (int row = 1; row < rows.getLength(); row++) {
-            assertEquals(columns, ((Element) rows.item(row)).getElementsByTagName("td").getLength());
+            assertEquals(
+                    columns,
+                    ((Element) rows.item(row)).getElementsByTagName("td").getLength());
         }
         assertTrue(rows.item(1).getTextContent().contains("forgets too much"));
         assertEquals("best", ((Element) rows.item(2)).getAttribute("class"));
@@ -176,20 +184,21 @@ class HtmlReportTest {
     @Test
     void a_sweep_without_candidates_and_one_in_work() throws Exception {
         SweepOutcome done = sweep();
-        SweepOutcome none = new SweepOutcome(
-                done.configuration(), done.score(), "Adam", BASE, null, 7, 0, false, List.of());
+        SweepOutcome none =
+                new SweepOutcome(done.configuration(), done.score(), "Adam", BASE, null, 7, 0, false, List.of());
         Document page = parse(HtmlReport.live(none, 5));
         assertTrue(byId(page, "summary").getTextContent().startsWith("In work: 0 of 7 candidates"));
         assertTrue(byId(page, "recommended").getTextContent().contains("No candidate has ended yet"));
-        assertTrue(all(page, "meta").stream().anyMatch(meta -> meta.getAttribute("http-equiv").equals("refresh")));
+        assertTrue(all(page, "meta").stream()
+                .anyMatch(meta -> meta.getAttribute("http-equiv").equals("refresh")));
         assertFalse(HtmlReport.live(done, 5).contains("http-equiv"));
         assertFalse(HtmlReport.of(none).contains("http-equiv"));
     }
 
     @Test
     void pictures_are_png_files() throws Exception {
-        for (byte[] picture : List.of(
-                Pictures.tradeOff(sweep()), Pictures.crossEntropy(sweep()), Pictures.divergence(sweep()))) {
+        for (byte[] picture :
+                List.of(Pictures.tradeOff(sweep()), Pictures.crossEntropy(sweep()), Pictures.divergence(sweep()))) {
             var image = ImageIO.read(new ByteArrayInputStream(picture));
             assertEquals(900, image.getWidth());
         }

@@ -171,8 +171,7 @@ class SpaceTest {
             Candidate candidate = generator.getCandidate();
             FinetuneConfiguration value = (FinetuneConfiguration) candidate.getValue();
             drawn.add(value);
-            generator.reportResults(new OptimizationResult(
-                    candidate, distance(value), i, null, null, null));
+            generator.reportResults(new OptimizationResult(candidate, distance(value), i, null, null, null));
         }
         return drawn;
     }

@@ -139,10 +139,7 @@ class FinetuneTaskTest {
         for (MultiDataSetIterator held = problem.data().validationTarget().iterator(); held.hasNext(); ) {
             org.nd4j.linalg.dataset.api.MultiDataSet batch = held.next();
             INDArray p = tuned.output(batch.getFeatures(0));
-            sum -= Transforms.log(p)
-                    .mul(batch.getLabels(0))
-                    .sumNumber()
-                    .doubleValue();
+            sum -= Transforms.log(p).mul(batch.getLabels(0)).sumNumber().doubleValue();
         }
         assertEquals(sum / (2 * 3 * Networks.TIME), seen.result.validation().target(), 1e-9);
         Losses losses = seen.result.validation();
@@ -299,8 +296,7 @@ class FinetuneTaskTest {
                 new FinetuneProblem(model, data),
                 new FinetuneConfiguration(FinetuneMethod.RETENTION, loss(1), 100, 1, 20, -1));
         assertNull(diverged.score);
-        assertTrue(
-                diverged.failure.getMessage().startsWith("loss at step 2: diverged"), diverged.failure.getMessage());
+        assertTrue(diverged.failure.getMessage().startsWith("loss at step 2: diverged"), diverged.failure.getMessage());
 
         DataSet broken = Networks.sequences(TYPE, 3, 1);
         broken.getFeatures().putScalar(0, 0, 0, Double.NaN);
@@ -314,8 +310,7 @@ class FinetuneTaskTest {
                 new FinetuneProblem(model, withNan),
                 new FinetuneConfiguration(FinetuneMethod.PLAIN, null, RATE, 1, 3, -1));
         assertNull(notFinite.score);
-        assertEquals(
-                "loss at step 1: expected a finite number, got NaN", notFinite.failure.getMessage());
+        assertEquals("loss at step 1: expected a finite number, got NaN", notFinite.failure.getMessage());
     }
 
     @Test

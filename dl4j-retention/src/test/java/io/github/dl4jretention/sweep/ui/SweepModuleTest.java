@@ -37,7 +37,10 @@ class SweepModuleTest {
                 new Class<?>[] {StatsStorage.class},
                 (proxy, method, args) -> switch (method.getName()) {
                     case "putUpdate" -> updates.add((Persistable) args[0]);
-                    case "listSessionIDs" -> updates.stream().map(Persistable::getSessionID).distinct().toList();
+                    case "listSessionIDs" -> updates.stream()
+                            .map(Persistable::getSessionID)
+                            .distinct()
+                            .toList();
                     case "getLatestUpdateAllWorkers" -> updates.isEmpty()
                             ? List.of()
                             : List.of(updates.get(updates.size() - 1));
