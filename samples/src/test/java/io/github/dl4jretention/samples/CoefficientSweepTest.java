@@ -20,7 +20,15 @@ class CoefficientSweepTest {
     @TempDir
     private Path folder;
 
-    private record Ended(int code, String out, String error) {}
+    private record Ended(int code, String out, String error) {
+
+        /** What the program prints, without what SameDiff does, which a main method keeps off the screen. */
+        List<String> lines() {
+            return out.lines()
+                    .filter(line -> !line.startsWith("Added differentiated op"))
+                    .toList();
+        }
+    }
 
     private Ended run(String... more) throws IOException {
         Path target = folder.resolve("target.txt");
@@ -76,7 +84,7 @@ class CoefficientSweepTest {
         assertEquals(3, Files.readAllLines(folder.resolve("out/candidates.csv")).size());
         assertTrue(Files.size(folder.resolve("out/report.html")) > 5000);
         Ended again = run();
-        assertEquals(ended.out(), again.out());
+        assertEquals(ended.lines(), again.lines());
         assertFalse(again.error().contains("4 of 4"), again.error());
     }
 
