@@ -23,6 +23,18 @@ class ArchitectureTest {
                 .definedBy("..baseline..")
                 .layer("merge")
                 .definedBy("..merge..")
+                .layer("sweep")
+                .definedBy("io.github.dl4jretention.sweep")
+                .layer("sweep.ui")
+                .definedBy("..sweep.ui..")
+                .layer("sweep.report")
+                .definedBy("..sweep.report..")
+                .layer("sweep.outcome")
+                .definedBy("..sweep.outcome..")
+                .layer("sweep.task")
+                .definedBy("..sweep.task..")
+                .layer("sweep.space")
+                .definedBy("..sweep.space..")
                 .layer("eval")
                 .definedBy("..eval..")
                 .layer("checkpoint")
@@ -35,14 +47,26 @@ class ArchitectureTest {
                 .definedBy("..teacher..")
                 .layer("loss")
                 .definedBy("..loss..")
-                .whereLayer("front")
+                .whereLayer("sweep.ui")
                 .mayNotBeAccessedByAnyLayer()
+                .whereLayer("sweep")
+                .mayOnlyBeAccessedByLayers("sweep.ui")
+                .whereLayer("sweep.report")
+                .mayOnlyBeAccessedByLayers("sweep", "sweep.ui")
+                .whereLayer("sweep.outcome")
+                .mayOnlyBeAccessedByLayers("sweep", "sweep.ui", "sweep.report")
+                .whereLayer("sweep.task")
+                .mayOnlyBeAccessedByLayers("sweep", "sweep.report", "sweep.outcome")
+                .whereLayer("sweep.space")
+                .mayOnlyBeAccessedByLayers("sweep", "sweep.report", "sweep.outcome", "sweep.task")
                 .whereLayer("baseline")
                 .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("merge")
                 .mayOnlyBeAccessedByLayers("front")
+                .whereLayer("front")
+                .mayOnlyBeAccessedByLayers("sweep.task")
                 .whereLayer("eval")
-                .mayOnlyBeAccessedByLayers("front")
+                .mayOnlyBeAccessedByLayers("front", "sweep.outcome")
                 .whereLayer("checkpoint")
                 .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("listener")
@@ -50,10 +74,23 @@ class ArchitectureTest {
                 .whereLayer("cache")
                 .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("teacher")
-                .mayOnlyBeAccessedByLayers("front", "baseline", "eval", "checkpoint", "cache")
+                .mayOnlyBeAccessedByLayers(
+                        "front", "baseline", "eval", "checkpoint", "cache", "sweep", "sweep.task")
                 .whereLayer("loss")
                 .mayOnlyBeAccessedByLayers(
-                        "front", "baseline", "merge", "eval", "checkpoint", "listener", "cache", "teacher")
+                        "front",
+                        "baseline",
+                        "merge",
+                        "eval",
+                        "checkpoint",
+                        "listener",
+                        "cache",
+                        "teacher",
+                        "sweep",
+                        "sweep.report",
+                        "sweep.outcome",
+                        "sweep.task",
+                        "sweep.space")
                 .check(classes);
     }
 }

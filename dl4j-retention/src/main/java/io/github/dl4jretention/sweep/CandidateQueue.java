@@ -1,0 +1,176 @@
+package io.github.dl4jretention.sweep;
+
+import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
+import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
+import io.github.dl4jretention.sweep.space.Search;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.function.BooleanSupplier;
+import org.deeplearning4j.arbiter.optimize.api.Candidate;
+import org.deeplearning4j.arbiter.optimize.api.CandidateGenerator;
+import org.deeplearning4j.arbiter.optimize.api.OptimizationResult;
+import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
+import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
+import org.nd4j.shade.jackson.annotation.JsonProperty;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One of Arbiter's generators, made fit for a sweep. It hands out so many candidates and no more, passes over those that
+ * have ended in an earlier start of the sweep, hands out equal ones once, and turns what fails while it is generated into a
+ * candidate that fails when it is run, so that it is counted and shown.
+ *
+ * <p>Where later candidates depend on earlier ones, candidate k is drawn when candidates 0 to k - window have ended, and the
+ * generator has been told of those and no others, in their order: which candidates are drawn does not depend on time.
+ */
+@SuppressWarnings({"rawtypes", "unchecked"})
+@JsonAutoDetect(
+        fieldVisibility = JsonAutoDetect.Visibility.NONE,
+        getterVisibility = JsonAutoDetect.Visibility.NONE,
+        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+final class CandidateQueue implements CandidateGenerator {
+
+    private static final Logger LOG = LoggerFactory.getLogger(CandidateQueue.class);
+    private static final int MOST_REPEATS = 1000;
+
+    @JsonProperty
+    private final ParameterSpace<?> parameterSpace;
+
+    private final CandidateGenerator generator;
+    private final SweepJournal journal;
+    private final int budget;
+    private final int window;
+    private final BooleanSupplier isOver;
+    private final List<Candidate> drawn = new ArrayList<>();
+    private final Set<FinetuneConfiguration> configurations = new HashSet<>();
+    private int told;
+    private Candidate next;
+    private boolean exhausted;
+
+    /** For JSON as Arbiter's user interface reads it: the space, and nothing to draw. */
+    private CandidateQueue(@JsonProperty("parameterSpace") ParameterSpace<?> parameterSpace) {
+        this(parameterSpace, null, null, 0, 0, () -> true);
+        exhausted = true;
+    }
+
+    /**
+     * @param budget candidates at most
+     * @param window see above; {@link Integer#MAX_VALUE} where candidates do not depend on one another
+     * @param isOver whether no further candidate is to be started
+     */
+    CandidateQueue(
+            ParameterSpace<?> parameterSpace,
+            CandidateGenerator generator,
+            SweepJournal journal,
+            int budget,
+            int window,
+            BooleanSupplier isOver) {
+        this.parameterSpace = parameterSpace;
+        this.generator = generator;
+        this.journal = journal;
+        this.budget = budget;
+        this.window = window;
+        this.isOver = isOver;
+    }
+
+    /** How many candidates may be in work at once where their draws depend on one another. */
+    static int window(Search search, SuccessiveHalving pruning, int parallelism) {
+        return search.learns() || pruning != null ? parallelism : Integer.MAX_VALUE;
+    }
+
+    /** Whether a candidate can be had now; there may be more when one in work has ended. */
+    @Override
+    public boolean hasMoreCandidates() {
+        while (next == null && !exhausted && !isOver.getAsBoolean()) {
+            int index = drawn.size();
+            if (index >= budget || !generator.hasMoreCandidates()) {
+                exhausted = true;
+            } else if (index >= window && !journal.haveEnded(index - window)) {
+                return false;
+            } else {
+                draw(index);
+            }
+        }
+        return next != null;
+    }
+
+    private void draw(int index) {
+        tell(window == Integer.MAX_VALUE ? 0 : index - window + 1);
+        for (int repeats = 0; repeats < MOST_REPEATS; repeats++) {
+            if (!generator.hasMoreCandidates()) {
+                exhausted = true;
+                return;
+            }
+            Candidate candidate = generator.getCandidate();
+            if (candidate.getException() != null || configurations.add((FinetuneConfiguration) candidate.getValue())) {
+                drawn.add(candidate);
+                next = journal.hasEnded(index) ? null : numbered(candidate, index);
+                return;
+            }
+        }
+        LOG.info(
+                "the search has given {} candidates in a row that were there before; it is taken as exhausted",
+                MOST_REPEATS);
+        exhausted = true;
+    }
+
+    /** Tells the generator of candidates that have ended, up to an index, in their order. */
+    private void tell(int end) {
+        for (; told < end; told++) {
+            CandidateOutcome outcome = journal.outcome(told);
+            if (outcome.score() != null) {
+                generator.reportResults(
+                        new OptimizationResult(drawn.get(told), outcome.score(), told, null, null, null));
+            }
+        }
+    }
+
+    private static Candidate numbered(Candidate candidate, int index) {
+        return candidate.getException() == null
+                ? new Candidate(
+                        candidate.getValue(), index, candidate.getFlatParameters(), candidate.getDataParameters(), null)
+                : new Candidate(
+                        () -> {
+                            throw new IllegalStateException(
+                                    "generation: " + candidate.getException().getMessage(), candidate.getException());
+                        },
+                        index,
+                        candidate.getFlatParameters());
+    }
+
+    @Override
+    public Candidate getCandidate() {
+        if (!hasMoreCandidates()) {
+            throw new IllegalStateException("candidates: expected one, there is none now");
+        }
+        Candidate candidate = next;
+        next = null;
+        return candidate;
+    }
+
+    /** Nothing: results reach the generator from the journal, in their order. */
+    @Override
+    public void reportResults(OptimizationResult result) {}
+
+    @Override
+    public ParameterSpace<?> getParameterSpace() {
+        return parameterSpace;
+    }
+
+    @Override
+    public void setRngSeed(long rngSeed) {
+        generator.setRngSeed(rngSeed);
+    }
+
+    @Override
+    public Class<?> getCandidateType() {
+        return FinetuneConfiguration.class;
+    }
+
+    @Override
+    public String toString() {
+        return "CandidateQueue(" + generator + ")";
+    }
+}

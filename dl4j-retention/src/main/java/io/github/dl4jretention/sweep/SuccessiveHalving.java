@@ -1,0 +1,46 @@
+package io.github.dl4jretention.sweep;
+
+/**
+ * Ends hopeless candidates early. A candidate is scored on validation text after {@code minSteps eta^k} of its steps, k = 0,
+ * 1, ..., and goes on only if it is among the best {@code 1 / eta} of all that were scored after so many; the first eta - 1 there always go
+ * on. This is the stopping form of asynchronous successive halving. Source: Li et al., A System for Massively Parallel
+ * Hyperparameter Tuning, arXiv 1810.05934.
+ *
+ * @param minSteps steps before the first score, at least 1
+ * @param eta      share that goes on is 1 / eta, at least 2
+ */
+public record SuccessiveHalving(int minSteps, int eta) {
+
+    /** @throws IllegalArgumentException if a number is outside of its range */
+    public SuccessiveHalving {
+        if (minSteps < 1) {
+            throw new IllegalArgumentException("minSteps: expected at least 1, got " + minSteps);
+        }
+        if (eta < 2) {
+            throw new IllegalArgumentException("eta: expected at least 2, got " + eta);
+        }
+    }
+
+    /** Whether candidates are scored after a step. */
+    boolean isRung(int step) {
+        long rung = minSteps;
+        while (rung < step) {
+            rung *= eta;
+        }
+        return rung == step;
+    }
+
+    /**
+     * Whether a score lets a candidate go on.
+     *
+     * @param others scores of the others at the same rung
+     */
+    boolean goesOn(double score, double[] others) {
+        int better = 0;
+        for (double other : others) {
+            better += other < score ? 1 : 0;
+        }
+        int kept = (others.length + 1) / eta;
+        return others.length + 1 < eta || better < Math.max(1, kept);
+    }
+}

@@ -1,0 +1,357 @@
+package io.github.dl4jretention.sweep;
+
+import io.github.dl4jretention.sweep.outcome.SweepOutcome;
+import io.github.dl4jretention.sweep.space.RetentionSpace;
+import io.github.dl4jretention.sweep.space.Search;
+import io.github.dl4jretention.sweep.task.FinetuneModel;
+import io.github.dl4jretention.sweep.task.FinetuneProblem;
+import io.github.dl4jretention.sweep.task.FinetuneSpace;
+import io.github.dl4jretention.sweep.task.FinetuneTaskCreator;
+import io.github.dl4jretention.sweep.task.GeneratorExhausted;
+import io.github.dl4jretention.sweep.task.RetentionScore;
+import io.github.dl4jretention.sweep.task.SweepData;
+import io.github.dl4jretention.teacher.Teacher;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import org.deeplearning4j.arbiter.optimize.config.OptimizationConfiguration;
+import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
+import org.deeplearning4j.arbiter.optimize.serde.jackson.JsonMapper;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.shade.jackson.core.JsonProcessingException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * From a pretrained model to an operating point: finetunes it many times, shows what each candidate learned and forgot, and
+ * recommends one.
+ *
+ * <pre>{@code
+ * SweepOutcome outcome = Sweep.builder()
+ *         .model(FinetuneModel.of(pretrained))
+ *         .data(new SweepData(training, validationTarget, validationSource, testTarget, testSource))
+ *         .space(RetentionSpace.builder().coefficient(0.1, 10).build())
+ *         .search(Search.grid(12))
+ *         .score(RetentionScore.constrained(0.02))
+ *         .folder(Path.of("sweep"))
+ *         .build()
+ *         .run();
+ * }</pre>
+ *
+ * <p>After every candidate the folder holds {@code sweep.json}, {@code candidates.csv}, {@code report.html} and the stock
+ * networks on the Pareto front in {@code models}; at the end pictures of the plots, too. A sweep that was killed at any
+ * moment and is started again with the same folder runs what is missing and ends with the same candidates, front and
+ * recommendation. One process at a time works in a folder.
+ *
+ * <p>Candidates are drawn by one of Arbiter's generators and run by Arbiter's runner with {@link FinetuneTaskCreator}.
+ */
+public final class Sweep {
+
+    private static final Logger LOG = LoggerFactory.getLogger(Sweep.class);
+
+    private final FinetuneProblem problem;
+    private final FinetuneSpace space;
+    private final Search search;
+    private final RetentionScore score;
+    private final int candidates;
+    private final double minutes;
+    private final int parallelism;
+    private final long seed;
+    private final Path folder;
+    private final SuccessiveHalving pruning;
+    private final List<SweepListener> listeners;
+    private final List<StatusListener> statusListeners;
+    private final Map<String, String> configuration;
+
+    private Sweep(Builder builder) {
+        FinetuneModel model = Objects.requireNonNull(builder.model, "model");
+        space = builder.space;
+        search = builder.search;
+        score = builder.score;
+        candidates = builder.candidates;
+        minutes = builder.minutes;
+        parallelism = builder.parallelism;
+        seed = builder.seed;
+        folder = Objects.requireNonNull(builder.folder, "folder");
+        pruning = builder.pruning;
+        listeners = List.copyOf(builder.listeners);
+        statusListeners = List.copyOf(builder.statusListeners);
+        if (space.numParameters() == 0) {
+            throw new IllegalArgumentException("space: expected something to search, got fixed values only: " + space);
+        }
+        space.requireFits(model);
+        if (candidates == Integer.MAX_VALUE && minutes == Double.POSITIVE_INFINITY && !search.ends()) {
+            throw new IllegalArgumentException(
+                    "candidates: expected a number of candidates or minutes, or a grid, or the sweep would not end; got none of them");
+        }
+        problem = new FinetuneProblem(
+                model,
+                builder.teacher == null ? model.teacher() : builder.teacher,
+                Objects.requireNonNull(builder.data, "data"),
+                builder.updater,
+                seed);
+        configuration = configuration();
+    }
+
+    /** A builder with the defaults: random search, target loss + source loss, one candidate at a time, Adam, seed 0. */
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    /** What makes another sweep if it changes. How many candidates there are, and how many at once, may change. */
+    private Map<String, String> configuration() {
+        Map<String, String> map = new LinkedHashMap<>();
+        map.put("model", problem.model().sha256());
+        map.put("teacher", problem.teacher().sha256());
+        map.put("space", json(space));
+        map.put("search", search.toString());
+        map.put("score", score.toString());
+        map.put("updater", json(problem.updater()));
+        map.put("seed", String.valueOf(seed));
+        map.put("pruning", pruning == null ? "none" : pruning.toString());
+        if (search.learns() || pruning != null) {
+            map.put("parallelism", String.valueOf(parallelism));
+        }
+        map.putAll(problem.data().identities());
+        return map;
+    }
+
+    private static String json(Object value) {
+        try {
+            return JsonMapper.getMapper()
+                    .readTree(JsonMapper.getMapper().writeValueAsString(value))
+                    .toString();
+        } catch (JsonProcessingException e) {
+            throw new IllegalArgumentException("cannot be written as JSON: " + value, e);
+        }
+    }
+
+    /**
+     * Runs what is missing.
+     *
+     * @throws IOException if the folder cannot be written to, or another sweep works in it
+     * @throws IllegalStateException if the folder holds another sweep; the message says what differs
+     */
+    public SweepOutcome run() throws IOException {
+        try (SweepFolder files = new SweepFolder(folder)) {
+            SweepOutcome start = start(files);
+            int window = CandidateQueue.window(search, pruning, parallelism);
+            SweepJournal journal = new SweepJournal(files, problem.model(), start, pruning, window, listeners);
+            journal.open();
+            CandidateQueue queue = new CandidateQueue(
+                    space,
+                    search.over(space, score, seed),
+                    journal,
+                    candidates,
+                    window,
+                    () -> journal.hasFailed() || journal.seconds() >= 60 * minutes);
+            OptimizationConfiguration arbiter = new OptimizationConfiguration.Builder()
+                    .candidateGenerator(queue)
+                    .scoreFunction(score)
+                    .terminationConditions(new GeneratorExhausted())
+                    .build();
+            SweepRunner runner = new SweepRunner(parallelism, arbiter, new FinetuneTaskCreator(problem, journal));
+            runner.addListeners(statusListeners.toArray(StatusListener[]::new));
+            runner.execute();
+            return journal.finish(problem);
+        }
+    }
+
+    private SweepOutcome start(SweepFolder files) throws IOException {
+        Integer budget = candidates == Integer.MAX_VALUE ? null : candidates;
+        SweepOutcome found = files.read().orElse(null);
+        if (found == null) {
+            return new SweepOutcome(
+                    configuration,
+                    score,
+                    problem.updater().getClass().getSimpleName(),
+                    problem.baseLosses(),
+                    null,
+                    budget,
+                    0,
+                    false,
+                    List.of());
+        }
+        requireSame(found.configuration());
+        LOG.info(
+                "goes on in {}, where {} candidates have ended",
+                folder,
+                found.candidates().size());
+        return new SweepOutcome(
+                configuration,
+                score,
+                found.updater(),
+                found.base(),
+                found.baseTest(),
+                budget,
+                found.seconds(),
+                false,
+                found.candidates());
+    }
+
+    private void requireSame(Map<String, String> found) {
+        List<String> differences = new ArrayList<>();
+        configuration.forEach((name, value) -> {
+            if (!value.equals(found.get(name))) {
+                differences.add(name + ": " + found.get(name) + " there, " + value + " here");
+            }
+        });
+        if (!differences.isEmpty()) {
+            throw new IllegalStateException("folder: expected a new one or one of this sweep, got " + folder
+                    + " of another: " + String.join("; ", differences));
+        }
+    }
+
+    /** Builds a {@link Sweep}. */
+    public static final class Builder {
+
+        private final List<SweepListener> listeners = new ArrayList<>();
+        private final List<StatusListener> statusListeners = new ArrayList<>();
+        private FinetuneModel model;
+        private Teacher teacher;
+        private SweepData data;
+        private FinetuneSpace space = FinetuneSpace.builder().build();
+        private Search search = Search.random();
+        private RetentionScore score = RetentionScore.weighted(1);
+        private IUpdater updater = new Adam();
+        private SuccessiveHalving pruning;
+        private Path folder;
+        private int candidates = Integer.MAX_VALUE;
+        private double minutes = Double.POSITIVE_INFINITY;
+        private int parallelism = 1;
+        private long seed;
+
+        private Builder() {}
+
+        /** @param model where every candidate starts */
+        public Builder model(FinetuneModel model) {
+            this.model = model;
+            return this;
+        }
+
+        /** @param teacher of all candidates, or a cache of it; default: the model as it is */
+        public Builder teacher(Teacher teacher) {
+            this.teacher = teacher;
+            return this;
+        }
+
+        /** @param data texts to train on, to choose by, to report on */
+        public Builder data(SweepData data) {
+            this.data = data;
+            return this;
+        }
+
+        /** @param space of candidates; default: {@link FinetuneSpace} with its defaults */
+        public Builder space(FinetuneSpace space) {
+            this.space = Objects.requireNonNull(space, "space");
+            return this;
+        }
+
+        /** @param space of losses, with the rest as {@link FinetuneSpace} has it by default */
+        public Builder space(RetentionSpace space) {
+            return space(FinetuneSpace.builder().retention(space).build());
+        }
+
+        /** @param search how candidates are drawn; default: at random */
+        public Builder search(Search search) {
+            this.search = Objects.requireNonNull(search, "search");
+            return this;
+        }
+
+        /** @param score what candidates are chosen by; default: target loss + source loss */
+        public Builder score(RetentionScore score) {
+            this.score = Objects.requireNonNull(score, "score");
+            return this;
+        }
+
+        /** @param updater of all candidates; its learning rate is the candidate's. Default: Adam */
+        public Builder updater(IUpdater updater) {
+            this.updater = Objects.requireNonNull(updater, "updater");
+            return this;
+        }
+
+        /** @param pruning how hopeless candidates are ended early; default: not at all */
+        public Builder pruning(SuccessiveHalving pruning) {
+            this.pruning = Objects.requireNonNull(pruning, "pruning");
+            return this;
+        }
+
+        /** @param folder of the results, made if need be */
+        public Builder folder(Path folder) {
+            this.folder = folder;
+            return this;
+        }
+
+        /** @param candidates at most, over all starts, at least 1; default: as many as the search gives */
+        public Builder candidates(int candidates) {
+            if (candidates < 1) {
+                throw new IllegalArgumentException("candidates: expected at least 1, got " + candidates);
+            }
+            this.candidates = candidates;
+            return this;
+        }
+
+        /** @param minutes after which no candidate is started, over all starts, above 0; default: no limit */
+        public Builder minutes(double minutes) {
+            if (!(minutes > 0)) {
+                throw new IllegalArgumentException("minutes: expected a number above 0, got " + minutes);
+            }
+            this.minutes = minutes;
+            return this;
+        }
+
+        /** @param parallelism candidates at once, each on a thread, at least 1; default 1 */
+        public Builder parallelism(int parallelism) {
+            if (parallelism < 1) {
+                throw new IllegalArgumentException("parallelism: expected at least 1, got " + parallelism);
+            }
+            this.parallelism = parallelism;
+            return this;
+        }
+
+        /** @param seed of the search and of training; default 0 */
+        public Builder seed(long seed) {
+            this.seed = seed;
+            return this;
+        }
+
+        /** @param listener is told how the sweep goes; one more each time */
+        public Builder listener(SweepListener listener) {
+            listeners.add(Objects.requireNonNull(listener, "listener"));
+            return this;
+        }
+
+        /** @param listener of Arbiter's, as the one of its user interface; one more each time */
+        public Builder statusListener(StatusListener listener) {
+            statusListeners.add(Objects.requireNonNull(listener, "listener"));
+            return this;
+        }
+
+        /**
+         * Checks all that can be checked before anything is trained.
+         *
+         * @throws IllegalArgumentException if something does not fit; the message names it
+         * @throws IOException if the folder cannot be written to
+         */
+        public Sweep build() throws IOException {
+            Sweep sweep = new Sweep(this);
+            requireWritable(folder);
+            return sweep;
+        }
+
+        private static void requireWritable(Path folder) throws IOException {
+            try {
+                Files.createDirectories(folder);
+                Files.delete(Files.createTempFile(folder, "writable", ".part"));
+            } catch (IOException e) {
+                throw new IOException("folder: expected one that can be written to, got " + folder + " (" + e + ")", e);
+            }
+        }
+    }
+}

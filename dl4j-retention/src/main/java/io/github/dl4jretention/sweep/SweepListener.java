@@ -1,0 +1,27 @@
+package io.github.dl4jretention.sweep;
+
+import io.github.dl4jretention.loss.TokenLoss;
+import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
+import io.github.dl4jretention.sweep.outcome.SweepOutcome;
+
+/** Is told how a sweep goes, by the threads that train; of those one at a time. */
+public interface SweepListener {
+
+    /** The sweep begins, or goes on with what an earlier start has found. */
+    default void onStart(SweepOutcome sweep) {}
+
+    /**
+     * A step was trained.
+     *
+     * @param candidate its index
+     * @param step      from 1
+     * @param steps     of the candidate
+     */
+    default void onStep(int candidate, int step, int steps, TokenLoss loss) {}
+
+    /** A candidate has ended and is on the disk. */
+    default void onCandidate(SweepOutcome sweep, CandidateOutcome candidate) {}
+
+    /** Nothing is left to run; losses on test text are there. */
+    default void onFinish(SweepOutcome sweep) {}
+}

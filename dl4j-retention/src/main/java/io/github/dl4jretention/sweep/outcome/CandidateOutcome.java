@@ -1,0 +1,116 @@
+package io.github.dl4jretention.sweep.outcome;
+
+import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
+import io.github.dl4jretention.sweep.task.CurvePoint;
+import io.github.dl4jretention.sweep.task.FinetuneResult;
+import io.github.dl4jretention.sweep.task.Losses;
+import io.github.dl4jretention.sweep.task.RungScore;
+import java.util.List;
+import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
+import org.nd4j.shade.jackson.annotation.JsonCreator;
+import org.nd4j.shade.jackson.annotation.JsonProperty;
+
+/**
+ * One candidate of a sweep after it has ended.
+ *
+ * @param index             from 0, in the order in which candidates were drawn
+ * @param status            how it ended
+ * @param configuration     how it was finetuned; null if it failed while it was generated
+ * @param reason            why it failed; null if it did not
+ * @param score             on validation text, the less the better; null unless it is complete
+ * @param validation        losses on validation text; null unless it is complete
+ * @param test              losses on test text; null unless it is on the Pareto front of a finished sweep
+ * @param steps             minibatches trained
+ * @param plannedSteps      minibatches of the whole candidate
+ * @param trainingSeconds   time in training steps
+ * @param evaluationSeconds time in losses on validation text
+ * @param curve             of training
+ * @param rungs             scores on the way, where there is a pruning rule
+ */
+@JsonAutoDetect(
+        fieldVisibility = JsonAutoDetect.Visibility.ANY,
+        getterVisibility = JsonAutoDetect.Visibility.NONE,
+        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+public record CandidateOutcome(
+        @JsonProperty("index") int index,
+        @JsonProperty("status") Status status,
+        @JsonProperty("configuration") FinetuneConfiguration configuration,
+        @JsonProperty("reason") String reason,
+        @JsonProperty("score") Double score,
+        @JsonProperty("validation") Losses validation,
+        @JsonProperty("test") Losses test,
+        @JsonProperty("steps") int steps,
+        @JsonProperty("plannedSteps") int plannedSteps,
+        @JsonProperty("trainingSeconds") double trainingSeconds,
+        @JsonProperty("evaluationSeconds") double evaluationSeconds,
+        @JsonProperty("curve") List<CurvePoint> curve,
+        @JsonProperty("rungs") List<RungScore> rungs) {
+
+    /** How a candidate ended. */
+    public enum Status {
+        /** Trained and measured. */
+        COMPLETE,
+        /** Ended before its time as hopeless. */
+        PRUNED,
+        /** Not generated, or its loss was not finite, or it diverged. */
+        FAILED
+    }
+
+    @JsonCreator
+    public CandidateOutcome {}
+
+    /** Of a task's result. */
+    public static CandidateOutcome of(
+            int index, FinetuneConfiguration configuration, FinetuneResult result, Double score) {
+        return new CandidateOutcome(
+                index,
+                result.pruned() ? Status.PRUNED : Status.COMPLETE,
+                configuration,
+                null,
+                score,
+                result.validation(),
+                null,
+                result.steps(),
+                result.plannedSteps(),
+                result.trainingSeconds(),
+                result.evaluationSeconds(),
+                result.curve(),
+                result.rungs());
+    }
+
+    /** Of one that failed. */
+    public static CandidateOutcome failed(int index, FinetuneConfiguration configuration, String reason) {
+        return new CandidateOutcome(
+                index, Status.FAILED, configuration, reason, null, null, null, 0, 0, 0, 0, List.of(), List.of());
+    }
+
+    /** This one with losses on test text. */
+    public CandidateOutcome withTest(Losses measured) {
+        return new CandidateOutcome(
+                index,
+                status,
+                configuration,
+                reason,
+                score,
+                validation,
+                measured,
+                steps,
+                plannedSteps,
+                trainingSeconds,
+                evaluationSeconds,
+                curve,
+                rungs);
+    }
+
+    /** Whether it was trained to its end and measured. */
+    public boolean isComplete() {
+        return status == Status.COMPLETE;
+    }
+
+    /** Lambda; NaN for plain finetuning, or where there is no configuration. */
+    public double coefficient() {
+        return configuration == null || configuration.retention() == null
+                ? Double.NaN
+                : configuration.retention().getCoefficient();
+    }
+}

@@ -1,0 +1,142 @@
+package io.github.dl4jretention.sweep.outcome;
+
+import io.github.dl4jretention.eval.ParetoFront;
+import io.github.dl4jretention.sweep.task.Losses;
+import io.github.dl4jretention.sweep.task.RetentionScore;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
+import org.nd4j.shade.jackson.annotation.JsonCreator;
+import org.nd4j.shade.jackson.annotation.JsonProperty;
+import org.nd4j.shade.jackson.core.JsonProcessingException;
+
+/**
+ * A sweep so far: what {@code sweep.json} holds.
+ *
+ * @param configuration what was asked for, by name: another value is another sweep
+ * @param score         what candidates are chosen by
+ * @param updater       simple name of the updater's class
+ * @param base          losses of the pretrained model on validation text
+ * @param baseTest      losses of the pretrained model on test text; null before the end
+ * @param budget        candidates that were asked for; null if their number is not known
+ * @param seconds       time that the sweep has taken, over all its starts
+ * @param finished      whether there is nothing left to run
+ * @param candidates    those that have ended, by index
+ */
+@JsonAutoDetect(
+        fieldVisibility = JsonAutoDetect.Visibility.ANY,
+        getterVisibility = JsonAutoDetect.Visibility.NONE,
+        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+public record SweepOutcome(
+        @JsonProperty("configuration") Map<String, String> configuration,
+        @JsonProperty("score") RetentionScore score,
+        @JsonProperty("updater") String updater,
+        @JsonProperty("base") Losses base,
+        @JsonProperty("baseTest") Losses baseTest,
+        @JsonProperty("budget") Integer budget,
+        @JsonProperty("seconds") double seconds,
+        @JsonProperty("finished") boolean finished,
+        @JsonProperty("candidates") List<CandidateOutcome> candidates) {
+
+    @JsonCreator
+    public SweepOutcome {}
+
+    /** Candidates that were trained to their end. */
+    public List<CandidateOutcome> complete() {
+        return candidates.stream().filter(CandidateOutcome::isComplete).toList();
+    }
+
+    /** Candidates that have failed. */
+    public List<CandidateOutcome> failed() {
+        return candidates.stream()
+                .filter(candidate -> candidate.status() == CandidateOutcome.Status.FAILED)
+                .toList();
+    }
+
+    /**
+     * The complete candidates that no other betters in gain and forgetting on validation text, from the least forgetting
+     * and gain to the most; see {@link ParetoFront}.
+     */
+    public List<CandidateOutcome> front() {
+        return paretoFront().points();
+    }
+
+    private ParetoFront<CandidateOutcome> paretoFront() {
+        return ParetoFront.of(complete(), candidate -> candidate.validation().gain(base), candidate -> candidate
+                .validation()
+                .forgetting(base));
+    }
+
+    /**
+     * Gain and forgetting against which the hypervolume is measured: none of the gain, and the largest forgetting of all
+     * complete candidates.
+     */
+    public double[] reference() {
+        double most = complete().stream()
+                .mapToDouble(candidate -> candidate.validation().forgetting(base))
+                .max()
+                .orElse(0);
+        return new double[] {0, Math.max(0, most)};
+    }
+
+    /** Area of gain and forgetting between the front and the {@link #reference()}, in squared nats per token. */
+    public double hypervolume() {
+        return paretoFront().hypervolume(reference()[0], reference()[1]);
+    }
+
+    /**
+     * The candidate of the best score among those that keep to the score's constraint; empty if there is none, or if the
+     * pretrained model itself scores better.
+     */
+    public Optional<CandidateOutcome> recommended() {
+        return complete().stream()
+                .filter(candidate -> score.isFeasible(base, candidate.validation()))
+                .min(Comparator.comparing(CandidateOutcome::score).thenComparing(CandidateOutcome::index))
+                .filter(candidate -> candidate.score() < score.score(base, base));
+    }
+
+    /** One line of Java that makes a candidate's student from the pretrained network. */
+    public String javaLine(CandidateOutcome candidate) {
+        return JavaLine.of(candidate.configuration(), updater);
+    }
+
+    /**
+     * Training time in seconds that pruning has saved: the steps that were not trained, at the pace of those that were, less
+     * the time that scores on the way have taken.
+     */
+    public double secondsSaved() {
+        double saved = 0;
+        for (CandidateOutcome candidate : candidates) {
+            int rungs = candidate.rungs().size();
+            if (candidate.status() == CandidateOutcome.Status.PRUNED) {
+                int left = candidate.plannedSteps() - candidate.steps();
+                saved += left * candidate.trainingSeconds() / candidate.steps();
+                saved -= candidate.evaluationSeconds() * (rungs - 1) / rungs;
+            } else if (rungs > 0) {
+                saved -= candidate.evaluationSeconds() * rungs / (rungs + 1);
+            }
+        }
+        return saved;
+    }
+
+    /** As indented JSON. */
+    public String toJson() {
+        try {
+            return NeuralNetConfiguration.mapper().writeValueAsString(this);
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException("the sweep cannot be written as JSON", e);
+        }
+    }
+
+    /** @throws IllegalArgumentException if it is no sweep's JSON */
+    public static SweepOutcome fromJson(String json) {
+        try {
+            return NeuralNetConfiguration.mapper().readValue(json, SweepOutcome.class);
+        } catch (JsonProcessingException e) {
+            throw new IllegalArgumentException("json: expected a sweep's, got: " + e.getOriginalMessage(), e);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+package io.github.dl4jretention.sweep.report;
+
+import java.util.Locale;
+
+/** A plot as an SVG element that needs nothing from elsewhere: axes with even ticks, lines and points. */
+final class SvgPlot {
+
+    private static final int WIDTH = 480;
+    private static final int HEIGHT = 340;
+    private static final int LEFT = 58;
+    private static final int RIGHT = 14;
+    private static final int TOP = 12;
+    private static final int BOTTOM = 46;
+    private static final int TICKS = 5;
+
+    private final StringBuilder marks = new StringBuilder();
+    private final String name;
+    private final String xTitle;
+    private final String yTitle;
+    private double left = Double.POSITIVE_INFINITY;
+    private double right = Double.NEGATIVE_INFINITY;
+    private double low = Double.POSITIVE_INFINITY;
+    private double high = Double.NEGATIVE_INFINITY;
+    private boolean fixed;
+
+    /** @param name for those who cannot see it */
+    SvgPlot(String name, String xTitle, String yTitle) {
+        this.name = name;
+        this.xTitle = xTitle;
+        this.yTitle = yTitle;
+    }
+
+    /** Widens the axes to a point; all points come before the first mark. */
+    SvgPlot include(double x, double y) {
+        if (fixed) {
+            throw new IllegalStateException("axes: expected all points before the first mark");
+        }
+        if (Double.isFinite(x) && Double.isFinite(y)) {
+            left = Math.min(left, x);
+            right = Math.max(right, x);
+            low = Math.min(low, y);
+            high = Math.max(high, y);
+        }
+        return this;
+    }
+
+    /** Whether there is nothing to draw. */
+    boolean isEmpty() {
+        return left > right;
+    }
+
+    private void fix() {
+        if (!fixed) {
+            double xMargin = right > left ? 0.05 * (right - left) : Math.max(1e-3, Math.abs(right) / 10);
+            double yMargin = high > low ? 0.06 * (high - low) : Math.max(1e-3, Math.abs(high) / 10);
+            left -= xMargin;
+            right += xMargin;
+            low -= yMargin;
+            high += yMargin;
+            fixed = true;
+        }
+    }
+
+    private double x(double value) {
+        return LEFT + (value - left) / (right - left) * (WIDTH - LEFT - RIGHT);
+    }
+
+    private double y(double value) {
+        return HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM);
+    }
+
+    /** A line through points; those that are not finite are passed over. */
+    SvgPlot line(double[] xs, double[] ys, String style, String title) {
+        fix();
+        StringBuilder points = new StringBuilder();
+        for (int i = 0; i < xs.length; i++) {
+            if (Double.isFinite(xs[i]) && Double.isFinite(ys[i])) {
+                points.append(String.format(Locale.ROOT, "%.1f,%.1f ", x(xs[i]), y(ys[i])));
+            }
+        }
+        if (points.isEmpty()) {
+            return this;
+        }
+        marks.append("<polyline points=\"%s\" fill=\"none\" %s><title>%s</title></polyline>%n"
+                .formatted(points.toString().strip(), style, Html.escape(title)));
+        return this;
+    }
+
+    /** A circle. */
+    SvgPlot point(double x, double y, double radius, String style, String title) {
+        fix();
+        marks.append(String.format(
+                Locale.ROOT,
+                "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" %s><title>%s</title></circle>%n",
+                x(x),
+                y(y),
+                radius,
+                style,
+                Html.escape(title)));
+        return this;
+    }
+
+    /** A text above a point. */
+    SvgPlot label(double x, double y, String text) {
+        fix();
+        String anchor = x(x) > WIDTH - 70 ? "end" : x(x) < LEFT + 20 ? "start" : "middle";
+        marks.append(String.format(
+                Locale.ROOT,
+                "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" class=\"mark\">%s</text>%n",
+                x(x),
+                Math.max(TOP + 8, y(y) - 9),
+                anchor,
+                Html.escape(text)));
+        return this;
+    }
+
+    /** The element. */
+    String toSvg() {
+        if (isEmpty()) {
+            return "<p class=\"note\">Nothing to draw yet.</p>";
+        }
+        fix();
+        StringBuilder svg = new StringBuilder(
+                "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\" xmlns=\"http://www.w3.org/2000/svg\">%n"
+                        .formatted(WIDTH, HEIGHT, Html.escape(name)));
+        ticks(svg);
+        svg.append("<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" class=\"frame\"/>%n"
+                .formatted(LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM));
+        svg.append(marks);
+        svg.append("<text x=\"%d\" y=\"%d\" text-anchor=\"middle\" class=\"axis\">%s</text>%n"
+                .formatted((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, Html.escape(xTitle)));
+        int middle = (TOP + HEIGHT - BOTTOM) / 2;
+        svg.append(
+                "<text x=\"13\" y=\"%d\" text-anchor=\"middle\" class=\"axis\" transform=\"rotate(-90 13 %d)\">%s</text>%n"
+                        .formatted(middle, middle, Html.escape(yTitle)));
+        return svg.append("</svg>\n").toString();
+    }
+
+    private void ticks(StringBuilder svg) {
+        double xStep = step(right - left);
+        for (double tick = Math.ceil(left / xStep) * xStep; tick <= right; tick += xStep) {
+            svg.append(String.format(
+                    Locale.ROOT,
+                    "<line x1=\"%1$.1f\" x2=\"%1$.1f\" y1=\"%2$d\" y2=\"%3$d\" class=\"grid\"/>"
+                            + "<text x=\"%1$.1f\" y=\"%4$d\" text-anchor=\"middle\" class=\"tick\">%5$s</text>%n",
+                    x(tick),
+                    TOP,
+                    HEIGHT - BOTTOM,
+                    HEIGHT - BOTTOM + 15,
+                    number(tick, xStep)));
+        }
+        double yStep = step(high - low);
+        for (double tick = Math.ceil(low / yStep) * yStep; tick <= high; tick += yStep) {
+            svg.append(String.format(
+                    Locale.ROOT,
+                    "<line x1=\"%2$d\" x2=\"%3$d\" y1=\"%1$.1f\" y2=\"%1$.1f\" class=\"grid\"/>"
+                            + "<text x=\"%4$d\" y=\"%5$.1f\" text-anchor=\"end\" class=\"tick\">%6$s</text>%n",
+                    y(tick),
+                    LEFT,
+                    WIDTH - RIGHT,
+                    LEFT - 5,
+                    y(tick) + 4,
+                    number(tick, yStep)));
+        }
+    }
+
+    /** 1, 2 or 5 times a power of ten. */
+    private static double step(double range) {
+        double power = Math.pow(10, Math.floor(Math.log10(range / TICKS)));
+        double rest = range / TICKS / power;
+        return power * (rest > 5 ? 10 : rest > 2 ? 5 : rest > 1 ? 2 : 1);
+    }
+
+    private static String number(double tick, double step) {
+        int places = Math.max(0, (int) -Math.floor(Math.log10(step) + 1e-9));
+        double rounded = Math.abs(tick) < step / 1e6 ? 0 : tick;
+        return places > 6
+                ? String.format(Locale.ROOT, "%.1e", rounded)
+                : String.format(Locale.ROOT, "%." + places + "f", rounded);
+    }
+}

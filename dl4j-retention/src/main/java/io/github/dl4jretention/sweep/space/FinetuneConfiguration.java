@@ -1,0 +1,55 @@
+package io.github.dl4jretention.sweep.space;
+
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import java.io.Serializable;
+import java.util.Objects;
+import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
+import org.nd4j.shade.jackson.annotation.JsonCreator;
+import org.nd4j.shade.jackson.annotation.JsonProperty;
+
+/**
+ * One candidate: how a pretrained model is finetuned.
+ *
+ * @param method       plain or near the teacher
+ * @param retention    the loss; of plain finetuning null
+ * @param learningRate finite and above 0
+ * @param epochs       passes over the training data, at least 1; as many as the steps need where there are steps
+ * @param steps        minibatches, at least 1; 0 for all of every epoch
+ * @param frozenUpTo   index of the last layer that is not trained, counted from the input; -1 for none. In graphs the
+ *     index in topological order, and everything before that layer is frozen too
+ */
+@JsonAutoDetect(
+        fieldVisibility = JsonAutoDetect.Visibility.ANY,
+        getterVisibility = JsonAutoDetect.Visibility.NONE,
+        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+public record FinetuneConfiguration(
+        @JsonProperty("method") FinetuneMethod method,
+        @JsonProperty("retention") RetentionConfiguration retention,
+        @JsonProperty("learningRate") double learningRate,
+        @JsonProperty("epochs") int epochs,
+        @JsonProperty("steps") int steps,
+        @JsonProperty("frozenUpTo") int frozenUpTo)
+        implements Serializable {
+
+    /** @throws IllegalArgumentException if a number is outside of its range; the message names it */
+    @JsonCreator
+    public FinetuneConfiguration {
+        Objects.requireNonNull(method, "method");
+        if ((method == FinetuneMethod.PLAIN) != (retention == null)) {
+            throw new IllegalArgumentException("retention: expected a configuration for " + FinetuneMethod.RETENTION
+                    + " only, got " + retention + " for " + method);
+        }
+        require(
+                learningRate > 0 && Double.isFinite(learningRate),
+                "learningRate: expected a finite number above 0, got " + learningRate);
+        require(epochs >= 1, "epochs: expected at least 1, got " + epochs);
+        require(steps >= 0, "steps: expected at least 0, got " + steps);
+        require(frozenUpTo >= -1, "frozenUpTo: expected at least -1, got " + frozenUpTo);
+    }
+
+    private static void require(boolean condition, String message) {
+        if (!condition) {
+            throw new IllegalArgumentException(message);
+        }
+    }
+}

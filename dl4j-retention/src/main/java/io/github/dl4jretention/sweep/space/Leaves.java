@@ -1,0 +1,96 @@
+package io.github.dl4jretention.sweep.space;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.DoublePredicate;
+import java.util.stream.IntStream;
+import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
+import org.deeplearning4j.arbiter.optimize.distribution.LogUniformDistribution;
+import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
+import org.deeplearning4j.arbiter.optimize.parameter.continuous.ContinuousParameterSpace;
+import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterSpace;
+import org.deeplearning4j.arbiter.optimize.parameter.integer.IntegerParameterSpace;
+import org.deeplearning4j.arbiter.util.LeafUtils;
+
+/** Checks of parameter spaces before they are searched, and Arbiter's raw types at one place. */
+@SuppressWarnings({"rawtypes", "unchecked"})
+public final class Leaves {
+
+    private Leaves() {}
+
+    /** The leaves of some spaces, each once, in their order. */
+    public static List<ParameterSpace> of(Iterable<? extends ParameterSpace> spaces) {
+        List<ParameterSpace> leaves = new ArrayList<>();
+        spaces.forEach(space -> leaves.addAll(space.collectLeaves()));
+        return LeafUtils.getUniqueObjects(leaves);
+    }
+
+    /** Number of parameters of some spaces, shared ones counted once. */
+    public static int count(Iterable<? extends ParameterSpace> spaces) {
+        return of(spaces).stream().mapToInt(ParameterSpace::numParameters).sum();
+    }
+
+    /** A space's value; spaces that were read from JSON may hold whole numbers where others were written. */
+    public static double number(ParameterSpace<? extends Number> space, double[] values) {
+        return ((Number) ((ParameterSpace) space).getValue(values)).doubleValue();
+    }
+
+    /** A fixed value in place of a space of a single one, which Arbiter's grid search counts wrongly. */
+    public static <T> ParameterSpace<T> collapsed(ParameterSpace<T> space) {
+        boolean single = space instanceof DiscreteParameterSpace discrete && discrete.numValues() == 1
+                || space instanceof IntegerParameterSpace range && range.getMin() == range.getMax();
+        if (!single) {
+            return space;
+        }
+        space.setIndices(0);
+        return new FixedValue<>(space.getValue(new double[1]));
+    }
+
+    /**
+     * Refuses a space of numbers that reaches outside of a range: all values of a discrete one, both ends of any other.
+     *
+     * @param argument its name in the message
+     * @param expected the range in words
+     */
+    public static void require(
+            String argument, ParameterSpace<? extends Number> space, DoublePredicate range, String expected) {
+        int parameters = 0;
+        for (ParameterSpace leaf : of(List.of(space))) {
+            if (leaf.numParameters() > 0) {
+                leaf.setIndices(parameters++);
+            }
+        }
+        double[] points = points(space);
+        if (points.length == 0) {
+            throw new IllegalArgumentException(argument + ": expected at least one value, got none");
+        }
+        for (double point : points) {
+            double[] values = new double[parameters];
+            Arrays.fill(values, point);
+            double value = number(space, values);
+            if (!range.test(value)) {
+                throw new IllegalArgumentException(
+                        argument + ": expected " + expected + ", got a space that reaches to " + value + ": " + space);
+            }
+        }
+    }
+
+    private static double[] points(ParameterSpace space) {
+        return space instanceof DiscreteParameterSpace discrete
+                ? IntStream.range(0, discrete.numValues())
+                        .mapToDouble(i -> (i + 0.5) / discrete.numValues())
+                        .toArray()
+                : new double[] {0, 1};
+    }
+
+    /** A log-uniform space. */
+    public static ParameterSpace<Double> logUniform(String argument, double lowest, double highest) {
+        if (!(lowest > 0 && highest > lowest && Double.isFinite(highest))) {
+            throw new IllegalArgumentException(
+                    argument + ": expected bounds 0 < lowest < highest for a log-uniform search, got " + lowest
+                            + " and " + highest);
+        }
+        return new ContinuousParameterSpace(new LogUniformDistribution(lowest, highest));
+    }
+}

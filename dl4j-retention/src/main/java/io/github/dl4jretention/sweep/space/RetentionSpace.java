@@ -1,0 +1,199 @@
+package io.github.dl4jretention.sweep.space;
+
+import io.github.dl4jretention.loss.Divergence;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import java.util.stream.Collectors;
+import org.deeplearning4j.arbiter.optimize.api.AbstractParameterSpace;
+import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
+import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
+import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterSpace;
+
+/**
+ * A space of {@link RetentionConfiguration}s for Arbiter's generators: coefficient, temperature, divergence, beta and label
+ * smoothing, each fixed or searched. By default the coefficient is searched log-uniformly in [0.03, 30] and the rest is as
+ * in {@link RetentionConfiguration#builder()}.
+ *
+ * <pre>{@code
+ * RetentionSpace space = RetentionSpace.builder()
+ *         .coefficient(0.1, 10)
+ *         .divergences(Divergence.FORWARD_KL, Divergence.REVERSE_KL)
+ *         .build();
+ * }</pre>
+ */
+@SuppressWarnings("rawtypes")
+public final class RetentionSpace extends AbstractParameterSpace<RetentionConfiguration> {
+
+    private static final double LOWEST = 0.03;
+    private static final double HIGHEST = 30;
+
+    private ParameterSpace<Double> coefficient;
+    private ParameterSpace<Double> temperature;
+    private ParameterSpace<String> divergence;
+    private ParameterSpace<Double> beta;
+    private ParameterSpace<Double> labelSmoothing;
+
+    /** For JSON. */
+    private RetentionSpace() {}
+
+    private RetentionSpace(Builder builder) {
+        coefficient = builder.coefficient;
+        temperature = builder.temperature;
+        divergence = builder.divergence;
+        beta = builder.beta;
+        labelSmoothing = builder.labelSmoothing;
+    }
+
+    /** A builder with the defaults. */
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    @Override
+    public RetentionConfiguration getValue(double[] values) {
+        return RetentionConfiguration.builder()
+                .coefficient(Leaves.number(coefficient, values))
+                .temperature(Leaves.number(temperature, values))
+                .divergence(Divergence.valueOf(divergence.getValue(values)))
+                .beta(Leaves.number(beta, values))
+                .labelSmoothing(Leaves.number(labelSmoothing, values))
+                .build();
+    }
+
+    @Override
+    public int numParameters() {
+        return Leaves.count(getNestedSpaces().values());
+    }
+
+    @Override
+    public List<ParameterSpace> collectLeaves() {
+        return Leaves.of(getNestedSpaces().values());
+    }
+
+    @Override
+    public boolean isLeaf() {
+        return false;
+    }
+
+    @Override
+    public void setIndices(int... indices) {
+        throw new UnsupportedOperationException("indices: expected those of the leaves, this space is none");
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof RetentionSpace that && getNestedSpaces().equals(that.getNestedSpaces());
+    }
+
+    @Override
+    public int hashCode() {
+        return getNestedSpaces().hashCode();
+    }
+
+    @Override
+    public String toString() {
+        return "RetentionSpace" + getNestedSpaces();
+    }
+
+    /** Builds a {@link RetentionSpace}. */
+    public static final class Builder {
+
+        private ParameterSpace<Double> coefficient = Leaves.logUniform("coefficient", LOWEST, HIGHEST);
+        private ParameterSpace<Double> temperature = new FixedValue<>(1.0);
+        private ParameterSpace<String> divergence = new FixedValue<>(Divergence.FORWARD_KL.name());
+        private ParameterSpace<Double> beta = new FixedValue<>(0.5);
+        private ParameterSpace<Double> labelSmoothing = new FixedValue<>(0.0);
+
+        private Builder() {}
+
+        /**
+         * Searches lambda log-uniformly.
+         *
+         * @param lowest  above 0
+         * @param highest above the lowest, finite
+         * @throws IllegalArgumentException if a bound is outside of its range
+         */
+        public Builder coefficient(double lowest, double highest) {
+            return coefficient(Leaves.logUniform("coefficient", lowest, highest));
+        }
+
+        /** @param values of lambda, each at least 0; one fixes it */
+        public Builder coefficients(double... values) {
+            return coefficient(discrete(values));
+        }
+
+        /** @param space of lambda, at least 0 and finite everywhere */
+        public Builder coefficient(ParameterSpace<Double> space) {
+            this.coefficient = Objects.requireNonNull(space, "coefficient");
+            return this;
+        }
+
+        /** @param values of T, each above 0; one fixes it */
+        public Builder temperatures(double... values) {
+            return temperature(discrete(values));
+        }
+
+        /** @param space of T, above 0 and finite everywhere */
+        public Builder temperature(ParameterSpace<Double> space) {
+            this.temperature = Objects.requireNonNull(space, "temperature");
+            return this;
+        }
+
+        /** @param values one or more; one fixes it */
+        public Builder divergences(Divergence... values) {
+            this.divergence = new DiscreteParameterSpace<>(
+                    Arrays.stream(values).map(Divergence::name).collect(Collectors.toList()));
+            return this;
+        }
+
+        /** @param values of the beta of Jensen-Shannon, each in (0, 1); one fixes it */
+        public Builder betas(double... values) {
+            return beta(discrete(values));
+        }
+
+        /** @param space of the beta of Jensen-Shannon, within (0, 1) */
+        public Builder beta(ParameterSpace<Double> space) {
+            this.beta = Objects.requireNonNull(space, "beta");
+            return this;
+        }
+
+        /** @param values of the label smoothing, each in [0, 1); one fixes it */
+        public Builder labelSmoothings(double... values) {
+            return labelSmoothing(discrete(values));
+        }
+
+        /** @param space of the label smoothing, within [0, 1) */
+        public Builder labelSmoothing(ParameterSpace<Double> space) {
+            this.labelSmoothing = Objects.requireNonNull(space, "labelSmoothing");
+            return this;
+        }
+
+        /** @throws IllegalArgumentException if a space is empty or reaches outside of its range; the message names it */
+        public RetentionSpace build() {
+            Leaves.require(
+                    "coefficient",
+                    coefficient,
+                    v -> v >= 0 && v < Double.POSITIVE_INFINITY,
+                    "finite numbers of at least 0");
+            Leaves.require(
+                    "temperature", temperature, v -> v > 0 && v < Double.POSITIVE_INFINITY, "finite numbers above 0");
+            Leaves.require("beta", beta, v -> v > 0 && v < 1, "numbers between 0 and 1, both excluded");
+            Leaves.require("labelSmoothing", labelSmoothing, v -> v >= 0 && v < 1, "numbers of at least 0 and below 1");
+            if (divergence instanceof DiscreteParameterSpace<?> discrete && discrete.numValues() == 0) {
+                throw new IllegalArgumentException("divergence: expected at least one value, got none");
+            }
+            coefficient = Leaves.collapsed(coefficient);
+            temperature = Leaves.collapsed(temperature);
+            divergence = Leaves.collapsed(divergence);
+            beta = Leaves.collapsed(beta);
+            labelSmoothing = Leaves.collapsed(labelSmoothing);
+            return new RetentionSpace(this);
+        }
+
+        private static ParameterSpace<Double> discrete(double... values) {
+            return new DiscreteParameterSpace<>(Arrays.stream(values).boxed().collect(Collectors.toList()));
+        }
+    }
+}

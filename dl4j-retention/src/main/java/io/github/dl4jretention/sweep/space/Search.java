@@ -1,0 +1,147 @@
+package io.github.dl4jretention.sweep.space;
+
+import org.apache.commons.math3.random.JDKRandomGenerator;
+import org.apache.commons.math3.random.RandomGenerator;
+import org.apache.commons.math3.random.SynchronizedRandomGenerator;
+import org.deeplearning4j.arbiter.optimize.api.CandidateGenerator;
+import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
+import org.deeplearning4j.arbiter.optimize.api.score.ScoreFunction;
+import org.deeplearning4j.arbiter.optimize.generator.GeneticSearchCandidateGenerator;
+import org.deeplearning4j.arbiter.optimize.generator.GridSearchCandidateGenerator;
+import org.deeplearning4j.arbiter.optimize.generator.RandomSearchGenerator;
+import org.deeplearning4j.arbiter.optimize.generator.genetic.crossover.ArithmeticCrossover;
+import org.deeplearning4j.arbiter.optimize.generator.genetic.crossover.parentselection.RandomTwoParentSelection;
+import org.deeplearning4j.arbiter.optimize.generator.genetic.mutation.RandomMutationOperator;
+import org.deeplearning4j.arbiter.optimize.generator.genetic.population.PopulationModel;
+import org.deeplearning4j.arbiter.optimize.generator.genetic.selection.GeneticSelectionOperator;
+
+/**
+ * How a sweep draws its candidates: which of Arbiter's generators, with every one of its random numbers seeded, so that the
+ * same seed and the same results give the same candidates.
+ */
+public sealed interface Search {
+
+    /** A new generator over a space. */
+    CandidateGenerator over(ParameterSpace<?> space, ScoreFunction score, long seed);
+
+    /** Whether later candidates depend on the results of earlier ones. */
+    boolean learns();
+
+    /** Whether it ends by itself. */
+    boolean ends();
+
+    /**
+     * All combinations: every value of a discrete parameter, so many of any other, evenly spaced in its distribution.
+     *
+     * @param points values of a continuous parameter, at least 2
+     */
+    static Search grid(int points) {
+        return new Grid(points);
+    }
+
+    /** Independent draws from the space's distributions. */
+    static Search random() {
+        return new Random();
+    }
+
+    /**
+     * Arbiter's genetic search: at first random draws, then mixtures of good candidates with some mutation.
+     *
+     * @param population candidates to breed from, at least 3
+     */
+    static Search genetic(int population) {
+        return new Genetic(population);
+    }
+
+    /** See {@link Search#grid}. */
+    record Grid(int points) implements Search {
+
+        /** @throws IllegalArgumentException if there are fewer than 2 points */
+        public Grid {
+            if (points < 2) {
+                throw new IllegalArgumentException("points: expected at least 2, got " + points);
+            }
+        }
+
+        @Override
+        public CandidateGenerator over(ParameterSpace<?> space, ScoreFunction score, long seed) {
+            return new GridSearchCandidateGenerator(space, points, GridSearchCandidateGenerator.Mode.Sequential, null);
+        }
+
+        @Override
+        public boolean learns() {
+            return false;
+        }
+
+        @Override
+        public boolean ends() {
+            return true;
+        }
+    }
+
+    /** See {@link Search#random}. */
+    record Random() implements Search {
+
+        @Override
+        public CandidateGenerator over(ParameterSpace<?> space, ScoreFunction score, long seed) {
+            CandidateGenerator generator = new RandomSearchGenerator(space);
+            generator.setRngSeed(seed);
+            return generator;
+        }
+
+        @Override
+        public boolean learns() {
+            return false;
+        }
+
+        @Override
+        public boolean ends() {
+            return false;
+        }
+    }
+
+    /** See {@link Search#genetic}. */
+    record Genetic(int population) implements Search {
+
+        /** @throws IllegalArgumentException if the population is smaller than 3 */
+        public Genetic {
+            if (population < 3) {
+                throw new IllegalArgumentException("population: expected at least 3, got " + population);
+            }
+        }
+
+        @Override
+        public CandidateGenerator over(ParameterSpace<?> space, ScoreFunction score, long seed) {
+            RandomGenerator random = new SynchronizedRandomGenerator(new JDKRandomGenerator());
+            random.setSeed(seed);
+            // At a lower rate Arbiter hands out a parent's own genes, and mutates them in place.
+            ArithmeticCrossover crossover = new ArithmeticCrossover.Builder()
+                    .crossoverRate(1)
+                    .randomGenerator(random)
+                    .parentSelection(new RandomTwoParentSelection(random))
+                    .build();
+            return new GeneticSearchCandidateGenerator.Builder(space, score)
+                    .populationModel(new PopulationModel.Builder()
+                            .populationSize(population)
+                            .build())
+                    .selectionOperator(new GeneticSelectionOperator.Builder()
+                            .randomGenerator(random)
+                            .crossoverOperator(crossover)
+                            .mutationOperator(new RandomMutationOperator.Builder()
+                                    .randomGenerator(random)
+                                    .build())
+                            .build())
+                    .build();
+        }
+
+        @Override
+        public boolean learns() {
+            return true;
+        }
+
+        @Override
+        public boolean ends() {
+            return false;
+        }
+    }
+}

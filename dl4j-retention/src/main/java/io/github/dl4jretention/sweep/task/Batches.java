@@ -1,0 +1,42 @@
+package io.github.dl4jretention.sweep.task;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import java.util.function.Supplier;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
+
+/**
+ * A text as batches that several threads can read, each by an iterator of its own. Labels are one-hot, distributions, or
+ * class ids; all iterators give the same batches in the same order.
+ */
+@FunctionalInterface
+public interface Batches {
+
+    /** A new iterator at the first batch, which can be reset. */
+    MultiDataSetIterator iterator();
+
+    /** @param iterators a new iterator at each call */
+    static Batches of(Supplier<? extends DataSetIterator> iterators) {
+        Objects.requireNonNull(iterators, "iterators");
+        return () -> new MultiDataSetIteratorAdapter(iterators.get());
+    }
+
+    /** @param iterators a new iterator at each call */
+    static Batches ofMultiDataSets(Supplier<? extends MultiDataSetIterator> iterators) {
+        Objects.requireNonNull(iterators, "iterators");
+        return iterators::get;
+    }
+
+    /** @param iterator is reset and read into memory, all of it, at once */
+    static Batches of(DataSetIterator iterator) {
+        List<DataSet> batches = new ArrayList<>();
+        iterator.reset();
+        iterator.forEachRemaining(batches::add);
+        return of(() -> new ExistingDataSetIterator(batches));
+    }
+}

@@ -1,0 +1,48 @@
+package io.github.dl4jretention.sweep.task;
+
+import java.util.Properties;
+import org.deeplearning4j.arbiter.optimize.api.data.DataSource;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
+
+/**
+ * A {@link FinetuneProblem} for Arbiter's OptimizationConfiguration, where data is named by a class. Arbiter makes a new
+ * instance for every candidate: an implementation keeps its problem in a static field.
+ */
+public interface FinetuneDataSource extends DataSource {
+
+    /** The problem, the same object at each call, of all instances with the same properties. */
+    FinetuneProblem problem();
+
+    @Override
+    default void configure(Properties properties) {}
+
+    @Override
+    default Object trainData() {
+        return problem().data().training().iterator();
+    }
+
+    @Override
+    default Object testData() {
+        return problem().data().validationTarget().iterator();
+    }
+
+    @Override
+    default Class<?> getDataType() {
+        return MultiDataSetIterator.class;
+    }
+
+    /** Makes an instance as Arbiter does. */
+    static FinetuneProblem problem(Class<? extends DataSource> dataSource, Properties properties) {
+        if (dataSource == null || !FinetuneDataSource.class.isAssignableFrom(dataSource)) {
+            throw new IllegalArgumentException("dataSource: expected a FinetuneDataSource, got " + dataSource);
+        }
+        try {
+            DataSource instance = dataSource.getConstructor().newInstance();
+            instance.configure(properties == null ? new Properties() : properties);
+            return ((FinetuneDataSource) instance).problem();
+        } catch (ReflectiveOperationException e) {
+            throw new IllegalArgumentException(
+                    "dataSource: expected a public constructor without arguments in " + dataSource, e);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+package io.github.dl4jretention.sweep.task;
+
+import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
+import io.github.dl4jretention.teacher.Teacher;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Objects;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.linalg.learning.config.IUpdater;
+
+/**
+ * A pretrained model from which every candidate of a sweep starts. It is never changed: candidates are copies. Safe for
+ * several threads.
+ */
+public abstract class FinetuneModel {
+
+    private final Teacher teacher;
+
+    FinetuneModel(Teacher teacher) {
+        this.teacher = teacher;
+    }
+
+    /**
+     * @param pretrained ends in softmax cross-entropy, see {@link io.github.dl4jretention.teacher.SoftmaxOutput}
+     * @throws IllegalArgumentException if its last layer is another one
+     */
+    public static FinetuneModel of(MultiLayerNetwork pretrained) {
+        return new MultiLayerModel(Objects.requireNonNull(pretrained, "pretrained"));
+    }
+
+    /**
+     * @param outputs names of the outputs to finetune; default: all
+     * @throws IllegalArgumentException if an output computes no softmax cross-entropy
+     */
+    public static FinetuneModel of(ComputationGraph pretrained, String... outputs) {
+        return new GraphModel(Objects.requireNonNull(pretrained, "pretrained"), outputs);
+    }
+
+    /**
+     * @param pretrained a graph without a loss; its variables are trained
+     * @param logits     name of the variable of the logits {@code [..., V]}
+     * @param labels     name of the placeholder of the labels, see {@link io.github.dl4jretention.loss.RetentionLoss}
+     * @param features   names of the placeholders of a batch's features, in their order
+     * @throws IllegalArgumentException if a variable does not exist
+     */
+    public static FinetuneModel of(SameDiff pretrained, String logits, String labels, String... features) {
+        return new SameDiffModel(Objects.requireNonNull(pretrained, "pretrained"), logits, labels, List.of(features));
+    }
+
+    /** The frozen copy of the model, one for all candidates. */
+    public final Teacher teacher() {
+        return teacher;
+    }
+
+    /** SHA-256 of the model, see {@link io.github.dl4jretention.teacher.NetworkIdentity}. */
+    public final String sha256() {
+        return teacher.sha256();
+    }
+
+    /** Mean cross-entropies on two held-out texts of this model as it is. */
+    public final Losses losses(Batches target, Batches source) {
+        return lossesOf(teacher, target, source);
+    }
+
+    /** Mean cross-entropies of a network that {@link #load} or a task has made from this model. */
+    public final Losses losses(Object plain, Batches target, Batches source) {
+        return lossesOf(predictor(plain), target, source);
+    }
+
+    private static Losses lossesOf(Teacher predictor, Batches target, Batches source) {
+        return new Losses(CrossEntropy.of(predictor, target), CrossEntropy.of(predictor, source));
+    }
+
+    /** Reads what {@link #save} has written. */
+    public abstract Object load(Path file) throws IOException;
+
+    /** Writes a candidate's network, without its updater. */
+    public abstract void save(Object plain, Path file) throws IOException;
+
+    /** How many layers can be frozen at most: all but the outputs; 0 if none can. */
+    abstract int freezable();
+
+    /** A new candidate. */
+    abstract Student student(FinetuneConfiguration configuration, IUpdater updater, Teacher teacher);
+
+    abstract Teacher predictor(Object plain);
+
+    /** Sum of all parameters: not finite if one of them is not, which clipped logits may hide. */
+    abstract double parameterSum(Object plain);
+
+    /** Whether plain finetuning can do without the teacher's values. */
+    boolean plainWithoutTeacher() {
+        return true;
+    }
+}

@@ -1,0 +1,136 @@
+package io.github.dl4jretention.sweep.task;
+
+import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
+import io.github.dl4jretention.teacher.Teacher;
+import java.util.Objects;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.IUpdater;
+
+/**
+ * What all candidates share: the pretrained model, the teacher, the texts, the updater and the seed.
+ *
+ * <p>The losses of the pretrained model on validation text are computed once, when they are first asked for.
+ */
+public final class FinetuneProblem {
+
+    private static final double DIVERGED = 2;
+
+    private final FinetuneModel model;
+    private final Teacher teacher;
+    private final SweepData data;
+    private final IUpdater updater;
+    private final long seed;
+    private Losses baseLosses;
+    private double largestLoss = Double.NaN;
+    private int trainingBatches = -1;
+
+    /**
+     * @param model   where every candidate starts
+     * @param teacher what candidates are held near; may be a cache of one. Safe for several threads
+     * @param data    texts
+     * @param updater of all candidates, each with a learning rate and a state of its own
+     * @param seed    of the random numbers of training (dropout), the same for all candidates
+     */
+    public FinetuneProblem(FinetuneModel model, Teacher teacher, SweepData data, IUpdater updater, long seed) {
+        this.model = Objects.requireNonNull(model, "model");
+        this.teacher = Objects.requireNonNull(teacher, "teacher");
+        this.data = Objects.requireNonNull(data, "data");
+        this.updater = Objects.requireNonNull(updater, "updater");
+        this.seed = seed;
+        if (!updater.hasLearningRate()) {
+            throw new IllegalArgumentException("updater: expected one with a learning rate, got " + updater);
+        }
+    }
+
+    /** With the model as its own teacher, Adam, and seed 0. */
+    public FinetuneProblem(FinetuneModel model, SweepData data) {
+        this(model, model.teacher(), data, new Adam(), 0);
+    }
+
+    /** Where every candidate starts. */
+    public FinetuneModel model() {
+        return model;
+    }
+
+    /** What candidates are held near. */
+    public Teacher teacher() {
+        return teacher;
+    }
+
+    /** The texts. */
+    public SweepData data() {
+        return data;
+    }
+
+    /** A copy of the updater, with the learning rate it was given with. */
+    public IUpdater updater() {
+        return updater.clone();
+    }
+
+    /** Seed of the random numbers of training. */
+    public long seed() {
+        return seed;
+    }
+
+    /** Losses of the pretrained model on validation text. */
+    public synchronized Losses baseLosses() {
+        if (baseLosses == null) {
+            baseLosses = model.losses(data.validationTarget(), data.validationSource());
+        }
+        return baseLosses;
+    }
+
+    /** Losses of a tuned network on validation text. */
+    public Losses validation(Object plain) {
+        return model.losses(plain, data.validationTarget(), data.validationSource());
+    }
+
+    /** Losses of the pretrained model on test text. */
+    public Losses baseTestLosses() {
+        return model.losses(data.testTarget(), data.testSource());
+    }
+
+    /** Losses of a tuned network on test text. */
+    public Losses test(Object plain) {
+        return model.losses(plain, data.testTarget(), data.testSource());
+    }
+
+    Student student(FinetuneConfiguration configuration) {
+        if (configuration.frozenUpTo() >= model.freezable()) {
+            throw new IllegalArgumentException("frozenUpTo: expected at most " + (model.freezable() - 1)
+                    + ", the last layer of this model that can be frozen, got " + configuration.frozenUpTo());
+        }
+        IUpdater own = updater.clone();
+        own.setLrAndSchedule(configuration.learningRate(), null);
+        return model.student(configuration, own, teacher);
+    }
+
+    /** The largest cross-entropy of a minibatch that is no divergence. */
+    synchronized double largestLoss() {
+        if (Double.isNaN(largestLoss)) {
+            largestLoss =
+                    DIVERGED * Math.max(Math.log(vocabulary()), baseLosses().target());
+        }
+        return largestLoss;
+    }
+
+    private long vocabulary() {
+        MultiDataSet batch = data.validationTarget().iterator().next();
+        INDArray predicted = model.teacher().logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays())[0];
+        return predicted.size(model.teacher().outputs().get(0).classAxis(predicted.rank()));
+    }
+
+    /** Number of batches of the training text. */
+    synchronized int trainingBatches() {
+        if (trainingBatches < 0) {
+            trainingBatches = 0;
+            for (MultiDataSetIterator text = data.training().iterator(); text.hasNext(); text.next()) {
+                trainingBatches++;
+            }
+        }
+        return trainingBatches;
+    }
+}

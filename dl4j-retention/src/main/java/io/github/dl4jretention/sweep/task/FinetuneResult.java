@@ -1,0 +1,37 @@
+package io.github.dl4jretention.sweep.task;
+
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * What a candidate's task found out; the model-specific results of Arbiter's OptimizationResult.
+ *
+ * @param validation        losses on validation text at the end; null if the candidate was pruned
+ * @param steps             minibatches trained
+ * @param plannedSteps      minibatches of the whole candidate
+ * @param trainingSeconds   time in training steps
+ * @param evaluationSeconds time in losses on validation text
+ * @param curve             of training
+ * @param rungs             scores on the way, if there is a pruning rule
+ */
+public record FinetuneResult(
+        Losses validation,
+        int steps,
+        int plannedSteps,
+        double trainingSeconds,
+        double evaluationSeconds,
+        List<CurvePoint> curve,
+        List<RungScore> rungs)
+        implements Serializable {
+
+    public FinetuneResult {
+        curve = new ArrayList<>(curve);
+        rungs = new ArrayList<>(rungs);
+    }
+
+    /** Whether a pruning rule ended it before its time. */
+    public boolean pruned() {
+        return validation == null;
+    }
+}

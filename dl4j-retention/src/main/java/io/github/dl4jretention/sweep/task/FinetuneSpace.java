@@ -1,0 +1,222 @@
+package io.github.dl4jretention.sweep.task;
+
+import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
+import io.github.dl4jretention.sweep.space.FinetuneMethod;
+import io.github.dl4jretention.sweep.space.Leaves;
+import io.github.dl4jretention.sweep.space.RetentionSpace;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import java.util.stream.Collectors;
+import org.deeplearning4j.arbiter.optimize.api.AbstractParameterSpace;
+import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
+import org.deeplearning4j.arbiter.optimize.api.TaskCreatorProvider;
+import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
+import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterSpace;
+
+/**
+ * A space of {@link FinetuneConfiguration}s for Arbiter's generators: the loss and, each fixed or searched, the learning
+ * rate, the length of training, how many layers are frozen, and the method. By default retention with the default
+ * {@link RetentionSpace}, learning rate 3e-4, one epoch, no frozen layer.
+ *
+ * <p>Plain finetuning has no loss to search: generators that combine it with several losses give the same candidate several
+ * times, which a {@link io.github.dl4jretention.sweep.Sweep} runs once.
+ */
+@SuppressWarnings("rawtypes")
+public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfiguration> {
+
+    private static final double LEARNING_RATE = 3e-4;
+
+    static {
+        TaskCreatorProvider.registerDefaultTaskCreatorClass(FinetuneSpace.class, FinetuneTaskCreator.class);
+    }
+
+    private ParameterSpace<String> method;
+    private RetentionSpace retention;
+    private ParameterSpace<Double> learningRate;
+    private ParameterSpace<Integer> epochs;
+    private ParameterSpace<Integer> steps;
+    private ParameterSpace<Integer> frozenUpTo;
+
+    /** For JSON. */
+    private FinetuneSpace() {}
+
+    private FinetuneSpace(Builder builder) {
+        method = builder.method;
+        retention = builder.retention;
+        learningRate = builder.learningRate;
+        epochs = builder.epochs;
+        steps = builder.steps;
+        frozenUpTo = builder.frozenUpTo;
+    }
+
+    /** A builder with the defaults. */
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    @Override
+    public FinetuneConfiguration getValue(double[] values) {
+        FinetuneMethod chosen = FinetuneMethod.valueOf(method.getValue(values));
+        return new FinetuneConfiguration(
+                chosen,
+                chosen == FinetuneMethod.PLAIN ? null : retention.getValue(values),
+                Leaves.number(learningRate, values),
+                (int) Leaves.number(epochs, values),
+                (int) Leaves.number(steps, values),
+                (int) Leaves.number(frozenUpTo, values));
+    }
+
+    /**
+     * Refuses a model that has not so many layers to freeze.
+     *
+     * @throws IllegalArgumentException if the space freezes more layers than all but the last
+     */
+    public void requireFits(FinetuneModel model) {
+        Leaves.require(
+                "frozenUpTo",
+                frozenUpTo,
+                v -> v < model.freezable(),
+                "indices of at most " + (model.freezable() - 1) + ", the last layer of this model that can be frozen");
+    }
+
+    @Override
+    public int numParameters() {
+        return Leaves.count(getNestedSpaces().values());
+    }
+
+    @Override
+    public List<ParameterSpace> collectLeaves() {
+        return Leaves.of(getNestedSpaces().values());
+    }
+
+    @Override
+    public boolean isLeaf() {
+        return false;
+    }
+
+    @Override
+    public void setIndices(int... indices) {
+        throw new UnsupportedOperationException("indices: expected those of the leaves, this space is none");
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof FinetuneSpace that && getNestedSpaces().equals(that.getNestedSpaces());
+    }
+
+    @Override
+    public int hashCode() {
+        return getNestedSpaces().hashCode();
+    }
+
+    @Override
+    public String toString() {
+        return "FinetuneSpace" + getNestedSpaces();
+    }
+
+    /** Builds a {@link FinetuneSpace}. */
+    public static final class Builder {
+
+        private ParameterSpace<String> method = new FixedValue<>(FinetuneMethod.RETENTION.name());
+        private RetentionSpace retention;
+        private ParameterSpace<Double> learningRate = new FixedValue<>(LEARNING_RATE);
+        private ParameterSpace<Integer> epochs = new FixedValue<>(1);
+        private ParameterSpace<Integer> steps = new FixedValue<>(0);
+        private ParameterSpace<Integer> frozenUpTo = new FixedValue<>(-1);
+
+        private Builder() {}
+
+        /** @param values one or more; one fixes it */
+        public Builder methods(FinetuneMethod... values) {
+            this.method = new DiscreteParameterSpace<>(
+                    Arrays.stream(values).map(FinetuneMethod::name).collect(Collectors.toList()));
+            return this;
+        }
+
+        /** @param space of the loss */
+        public Builder retention(RetentionSpace space) {
+            this.retention = Objects.requireNonNull(space, "retention");
+            return this;
+        }
+
+        /**
+         * Searches the learning rate log-uniformly.
+         *
+         * @param lowest  above 0
+         * @param highest above the lowest, finite
+         * @throws IllegalArgumentException if a bound is outside of its range
+         */
+        public Builder learningRate(double lowest, double highest) {
+            return learningRate(Leaves.logUniform("learningRate", lowest, highest));
+        }
+
+        /** @param values each above 0; one fixes it */
+        public Builder learningRates(double... values) {
+            return learningRate(
+                    new DiscreteParameterSpace<>(Arrays.stream(values).boxed().collect(Collectors.toList())));
+        }
+
+        /** @param space of the learning rate, above 0 and finite everywhere */
+        public Builder learningRate(ParameterSpace<Double> space) {
+            this.learningRate = Objects.requireNonNull(space, "learningRate");
+            return this;
+        }
+
+        /** @param values passes over the training text, each at least 1; one fixes it */
+        public Builder epochs(int... values) {
+            return epochs(discrete(values));
+        }
+
+        /** @param space of the passes over the training text, at least 1 */
+        public Builder epochs(ParameterSpace<Integer> space) {
+            this.epochs = Objects.requireNonNull(space, "epochs");
+            return this;
+        }
+
+        /** @param values minibatches, each at least 1; one fixes it. They stand in place of epochs */
+        public Builder steps(int... values) {
+            return steps(discrete(values));
+        }
+
+        /** @param space of the minibatches, at least 1; they stand in place of epochs */
+        public Builder steps(ParameterSpace<Integer> space) {
+            Leaves.require("steps", space, v -> v >= 1, "at least 1");
+            this.steps = space;
+            return this;
+        }
+
+        /** @param values indices of the last layer that is not trained, -1 for none; one fixes it */
+        public Builder frozenUpTo(int... values) {
+            return frozenUpTo(discrete(values));
+        }
+
+        /** @param space of indices of the last layer that is not trained, at least -1 */
+        public Builder frozenUpTo(ParameterSpace<Integer> space) {
+            this.frozenUpTo = Objects.requireNonNull(space, "frozenUpTo");
+            return this;
+        }
+
+        /** @throws IllegalArgumentException if a space is empty or reaches outside of its range; the message names it */
+        public FinetuneSpace build() {
+            Leaves.require(
+                    "learningRate", learningRate, v -> v > 0 && v < Double.POSITIVE_INFINITY, "finite numbers above 0");
+            Leaves.require("epochs", epochs, v -> v >= 1, "at least 1");
+            Leaves.require("frozenUpTo", frozenUpTo, v -> v >= -1, "at least -1");
+            if (method instanceof DiscreteParameterSpace<?> discrete && discrete.numValues() == 0) {
+                throw new IllegalArgumentException("methods: expected at least one value, got none");
+            }
+            method = Leaves.collapsed(method);
+            retention = retention == null ? RetentionSpace.builder().build() : retention;
+            learningRate = Leaves.collapsed(learningRate);
+            epochs = Leaves.collapsed(epochs);
+            steps = Leaves.collapsed(steps);
+            frozenUpTo = Leaves.collapsed(frozenUpTo);
+            return new FinetuneSpace(this);
+        }
+
+        private static ParameterSpace<Integer> discrete(int... values) {
+            return new DiscreteParameterSpace<>(Arrays.stream(values).boxed().collect(Collectors.toList()));
+        }
+    }
+}

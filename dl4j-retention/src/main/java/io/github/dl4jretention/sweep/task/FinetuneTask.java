@@ -1,0 +1,195 @@
+package io.github.dl4jretention.sweep.task;
+
+import io.github.dl4jretention.loss.TokenLoss;
+import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
+import io.github.dl4jretention.sweep.space.FinetuneMethod;
+import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.deeplearning4j.arbiter.optimize.api.Candidate;
+import org.deeplearning4j.arbiter.optimize.api.OptimizationResult;
+import org.deeplearning4j.arbiter.optimize.api.saving.ResultReference;
+import org.deeplearning4j.arbiter.optimize.api.saving.ResultSaver;
+import org.deeplearning4j.arbiter.optimize.runner.CandidateInfo;
+import org.deeplearning4j.arbiter.optimize.runner.CandidateStatus;
+import org.deeplearning4j.arbiter.optimize.runner.IOptimizationRunner;
+import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
+import org.nd4j.linalg.factory.Nd4j;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Trains and scores one candidate. It fails if a loss is no finite number, or if it diverges: if the cross-entropy of a
+ * minibatch rises above twice the larger of the logarithm of the vocabulary's size, a uniform guess, and
+ * the base's validation loss.
+ */
+@SuppressWarnings({"rawtypes", "unchecked"})
+final class FinetuneTask implements Callable<OptimizationResult> {
+
+    private static final Logger LOG = LoggerFactory.getLogger(FinetuneTask.class);
+    private static final long SEED_STEP = 0x9E3779B97F4A7C15L;
+
+    private final Candidate candidate;
+    private final FinetuneProblem problem;
+    private final FinetuneTaskCreator.CandidateScore scoreFunction;
+    private final FinetuneObserver observer;
+    private final List<StatusListener> listeners;
+    private final IOptimizationRunner runner;
+    private final CandidateInfo info;
+    private final LossCurve curve = new LossCurve();
+    private final List<RungScore> rungs = new ArrayList<>();
+    private double trainingSeconds;
+    private double evaluationSeconds;
+
+    FinetuneTask(
+            Candidate candidate,
+            FinetuneProblem problem,
+            FinetuneTaskCreator.CandidateScore scoreFunction,
+            FinetuneObserver observer,
+            List<StatusListener> listeners,
+            IOptimizationRunner runner) {
+        this.candidate = candidate;
+        this.problem = problem;
+        this.scoreFunction = scoreFunction;
+        this.observer = observer;
+        this.listeners = listeners;
+        this.runner = runner;
+        this.info = new CandidateInfo(
+                candidate.getIndex(),
+                CandidateStatus.Running,
+                null,
+                System.currentTimeMillis(),
+                null,
+                null,
+                candidate.getFlatParameters(),
+                null);
+    }
+
+    @Override
+    public OptimizationResult call() {
+        info.setStartTime(System.currentTimeMillis());
+        FinetuneConfiguration configuration = null;
+        try {
+            configuration = (FinetuneConfiguration) candidate.getValue();
+            return run(configuration);
+        } catch (Throwable e) {
+            LOG.debug("candidate {} failed", candidate.getIndex(), e);
+            observer.onFailure(candidate.getIndex(), configuration, e);
+            StringWriter trace = new StringWriter();
+            e.printStackTrace(new PrintWriter(trace));
+            info.setExceptionStackTrace(trace.toString());
+            return end(CandidateStatus.Failed, null, null, null);
+        } finally {
+            Nd4j.getWorkspaceManager().destroyAllWorkspacesForCurrentThread();
+        }
+    }
+
+    private OptimizationResult run(FinetuneConfiguration configuration) throws IOException {
+        Student student = problem.student(configuration);
+        int planned =
+                configuration.steps() > 0 ? configuration.steps() : configuration.epochs() * problem.trainingBatches();
+        int trained = train(student, configuration, planned);
+        if (trained < planned) {
+            FinetuneResult pruned = new FinetuneResult(
+                    null, trained, planned, trainingSeconds, evaluationSeconds, curve.points(), rungs);
+            observer.onResult(candidate.getIndex(), configuration, pruned, null, null);
+            return end(CandidateStatus.Complete, null, pruned, null);
+        }
+        Object plain = student.plain();
+        Losses validation = validation(plain);
+        double score = scoreFunction.of(validation, plain);
+        requireFinite(score, "score");
+        FinetuneResult result = new FinetuneResult(
+                validation, trained, planned, trainingSeconds, evaluationSeconds, curve.points(), rungs);
+        ResultReference saved = save(score, result, plain);
+        observer.onResult(candidate.getIndex(), configuration, result, score, plain);
+        return end(CandidateStatus.Complete, score, result, saved);
+    }
+
+    /** The steps trained, fewer than planned if the candidate is hopeless. */
+    private int train(Student student, FinetuneConfiguration configuration, int planned) {
+        MultiDataSetIterator text = problem.data().training().iterator();
+        boolean taught = configuration.method() != FinetuneMethod.PLAIN
+                || !problem.model().plainWithoutTeacher();
+        MultiDataSetIterator batches = taught ? new TeacherMultiDataSetIterator(text, problem.teacher()) : text;
+        double limit = problem.largestLoss();
+        int epoch = 0;
+        for (int step = 1; step <= planned; step++) {
+            long started = System.nanoTime();
+            if (!batches.hasNext()) {
+                batches.reset();
+                epoch++;
+            }
+            Nd4j.getRandom().setSeed(problem.seed() + SEED_STEP * step);
+            TokenLoss loss = student.fit(batches.next(), epoch);
+            trainingSeconds += (System.nanoTime() - started) / 1e9;
+            requireSound(loss, step, limit);
+            curve.add(loss.crossEntropy(), loss.divergence());
+            observer.onStep(candidate.getIndex(), step, planned, loss);
+            for (StatusListener listener : listeners) {
+                listener.onCandidateIteration(info, student.network(), step);
+            }
+            if (step < planned && observer.isRung(step, planned)) {
+                RungScore rung = rung(student, step);
+                rungs.add(rung);
+                if (observer.isHopeless(candidate.getIndex(), rung)) {
+                    return step;
+                }
+            }
+        }
+        return planned;
+    }
+
+    private static void requireSound(TokenLoss loss, int step, double limit) {
+        requireFinite(loss.sum(), "loss at step " + step);
+        if (loss.crossEntropy() > limit) {
+            throw new ArithmeticException("loss at step " + step + ": diverged, expected a cross-entropy of at most "
+                    + limit + " nats per token, got " + loss.crossEntropy());
+        }
+    }
+
+    private static void requireFinite(double value, String name) {
+        if (!Double.isFinite(value)) {
+            throw new ArithmeticException(name + ": expected a finite number, got " + value);
+        }
+    }
+
+    private RungScore rung(Student student, int step) {
+        Object plain = student.plain();
+        return new RungScore(step, scoreFunction.of(validation(plain), plain));
+    }
+
+    private Losses validation(Object plain) {
+        requireFinite(problem.model().parameterSum(plain), "sum of the parameters");
+        long started = System.nanoTime();
+        Losses losses = problem.validation(plain);
+        evaluationSeconds += (System.nanoTime() - started) / 1e9;
+        requireFinite(losses.target(), "validation loss on target text");
+        requireFinite(losses.source(), "validation loss on source text");
+        return losses;
+    }
+
+    private ResultReference save(double score, FinetuneResult result, Object plain) throws IOException {
+        ResultSaver saver = runner == null ? null : runner.getConfiguration().getResultSaver();
+        return saver == null
+                ? null
+                : saver.saveModel(
+                        new OptimizationResult(candidate, score, candidate.getIndex(), result, info, null), plain);
+    }
+
+    private OptimizationResult end(CandidateStatus status, Double score, FinetuneResult result, ResultReference saved) {
+        info.setCandidateStatus(status);
+        info.setScore(score);
+        info.setEndTime(System.currentTimeMillis());
+        OptimizationResult ended = new OptimizationResult(candidate, score, candidate.getIndex(), result, info, saved);
+        for (StatusListener listener : listeners) {
+            listener.onCandidateStatusChange(info, runner, ended);
+        }
+        return ended;
+    }
+}

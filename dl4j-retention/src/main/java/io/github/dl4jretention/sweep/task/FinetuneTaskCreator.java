@@ -1,0 +1,74 @@
+package io.github.dl4jretention.sweep.task;
+
+import java.util.List;
+import java.util.Properties;
+import java.util.concurrent.Callable;
+import org.deeplearning4j.arbiter.optimize.api.Candidate;
+import org.deeplearning4j.arbiter.optimize.api.OptimizationResult;
+import org.deeplearning4j.arbiter.optimize.api.TaskCreator;
+import org.deeplearning4j.arbiter.optimize.api.data.DataProvider;
+import org.deeplearning4j.arbiter.optimize.api.data.DataSource;
+import org.deeplearning4j.arbiter.optimize.api.score.ScoreFunction;
+import org.deeplearning4j.arbiter.optimize.runner.IOptimizationRunner;
+import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
+
+/**
+ * Makes Arbiter's tasks of finetuning: every candidate starts from the same pretrained weights, near the same teacher, on the
+ * same batches. Arbiter's own task creators start from random weights, and sleep for two seconds after every candidate.
+ *
+ * <p>It is registered for {@link FinetuneSpace}: {@code new LocalOptimizationRunner(configuration)} finds it, and it finds its
+ * {@link FinetuneProblem} in the configuration's {@link FinetuneDataSource}. Any score function of Arbiter's will do that can
+ * score a stock network by a DataSource; {@link RetentionScore} is the one for learning and forgetting.
+ *
+ * <p>A candidate whose loss is no finite number, or that has diverged (see {@link FinetuneTask}), fails with that reason and has
+ * no score, so that it cannot be the best.
+ */
+@SuppressWarnings("rawtypes")
+public final class FinetuneTaskCreator implements TaskCreator {
+
+    private final FinetuneProblem problem;
+    private final FinetuneObserver observer;
+
+    /** For Arbiter, which looks for task creators by the class of the space. */
+    public FinetuneTaskCreator() {
+        this(null, new FinetuneObserver() {});
+    }
+
+    /** @param problem what all candidates share; null to take it from the data source */
+    public FinetuneTaskCreator(FinetuneProblem problem, FinetuneObserver observer) {
+        this.problem = problem;
+        this.observer = observer;
+    }
+
+    @Override
+    public Callable<OptimizationResult> create(
+            Candidate candidate,
+            Class<? extends DataSource> dataSource,
+            Properties dataSourceProperties,
+            ScoreFunction scoreFunction,
+            List<StatusListener> statusListeners,
+            IOptimizationRunner runner) {
+        FinetuneProblem shared =
+                problem == null ? FinetuneDataSource.problem(dataSource, dataSourceProperties) : problem;
+        CandidateScore score = (validation, plain) -> scoreFunction instanceof RetentionScore retention
+                ? retention.score(shared.baseLosses(), validation)
+                : scoreFunction.score(plain, dataSource, dataSourceProperties);
+        return new FinetuneTask(candidate, shared, score, observer, List.copyOf(statusListeners), runner);
+    }
+
+    @Override
+    @SuppressWarnings("deprecation")
+    public Callable<OptimizationResult> create(
+            Candidate candidate,
+            DataProvider dataProvider,
+            ScoreFunction scoreFunction,
+            List<StatusListener> statusListeners,
+            IOptimizationRunner runner) {
+        return create(candidate, null, null, scoreFunction, statusListeners, runner);
+    }
+
+    /** A score function with what it needs. */
+    interface CandidateScore {
+        double of(Losses validation, Object plain);
+    }
+}

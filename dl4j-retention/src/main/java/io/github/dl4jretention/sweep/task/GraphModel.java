@@ -1,0 +1,123 @@
+package io.github.dl4jretention.sweep.task;
+
+import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
+import io.github.dl4jretention.loss.TokenLoss;
+import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
+import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherOutput;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
+import org.deeplearning4j.nn.conf.graph.LayerVertex;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.learning.config.IUpdater;
+
+/** A {@link FinetuneModel} of a ComputationGraph. */
+final class GraphModel extends FinetuneModel {
+
+    private final ComputationGraph pretrained;
+    private final String[] outputs;
+
+    GraphModel(ComputationGraph pretrained, String... outputs) {
+        super(Teacher.of(pretrained, outputs));
+        this.pretrained = pretrained.clone();
+        this.outputs = teacher().outputs().stream().map(TeacherOutput::name).toArray(String[]::new);
+    }
+
+    @Override
+    Student student(FinetuneConfiguration configuration, IUpdater updater, Teacher teacher) {
+        ComputationGraph start;
+        synchronized (pretrained) {
+            start = Retention.withUpdater(pretrained, updater);
+        }
+        if (configuration.frozenUpTo() >= 0) {
+            start = frozen(start, start.getLayer(configuration.frozenUpTo()));
+        }
+        return new GraphStudent(
+                Retention.attach(start, RetentionOf.candidate(configuration), teacher, outputs), List.of(outputs));
+    }
+
+    /** A copy with a layer and all before it frozen; M2.1's TransferLearning makes FLOAT graphs of DOUBLE ones. */
+    private static ComputationGraph frozen(ComputationGraph graph, Layer last) {
+        ComputationGraphConfiguration conf =
+                ComputationGraphConfiguration.fromJson(graph.getConfiguration().toJson());
+        Deque<String> open = new ArrayDeque<>(List.of(last.conf().getLayer().getLayerName()));
+        Set<String> met = new HashSet<>();
+        while (!open.isEmpty()) {
+            String name = open.remove();
+            if (met.add(name) && conf.getVertices().get(name) instanceof LayerVertex vertex) {
+                var layer = vertex.getLayerConf().getLayer();
+                FrozenLayer frozen = new FrozenLayer(layer);
+                frozen.setLayerName(layer.getLayerName());
+                vertex.getLayerConf().setLayer(frozen);
+            }
+            open.addAll(conf.getVertexInputs().getOrDefault(name, List.of()));
+        }
+        ComputationGraph copy = new ComputationGraph(conf);
+        copy.init(graph.params().dup(), false);
+        return copy;
+    }
+
+    private record GraphStudent(ComputationGraph network, List<String> outputs) implements Student {
+
+        @Override
+        public TokenLoss fit(MultiDataSet batch, int epoch) {
+            network.getConfiguration().setEpochCount(epoch);
+            network.fit(batch);
+            return outputs.stream()
+                    .map(output -> ((RetentionOutputLayerRuntime) network.getLayer(output)).lastTokenLoss())
+                    .reduce(GraphStudent::sum)
+                    .orElseThrow();
+        }
+
+        /** Of two outputs with the same configuration. */
+        private static TokenLoss sum(TokenLoss one, TokenLoss other) {
+            return new TokenLoss(
+                    one.crossEntropySum() + other.crossEntropySum(),
+                    one.divergenceSum() + other.divergenceSum(),
+                    one.factor(),
+                    one.tokens() + other.tokens(),
+                    one.divergenceTokens() + other.divergenceTokens(),
+                    Double.NaN);
+        }
+
+        @Override
+        public Object plain() {
+            return Retention.detach(network);
+        }
+    }
+
+    @Override
+    Teacher predictor(Object plain) {
+        return Teacher.of((ComputationGraph) plain, outputs);
+    }
+
+    @Override
+    double parameterSum(Object plain) {
+        return ((ComputationGraph) plain).params().sumNumber().doubleValue();
+    }
+
+    @Override
+    int freezable() {
+        return pretrained.getNumLayers() - pretrained.getNumOutputArrays();
+    }
+
+    @Override
+    public void save(Object plain, Path file) throws IOException {
+        ((ComputationGraph) plain).save(file.toFile(), false);
+    }
+
+    @Override
+    public Object load(Path file) throws IOException {
+        return ComputationGraph.load(file.toFile(), false);
+    }
+}

@@ -1,0 +1,168 @@
+package io.github.dl4jretention.sweep.task;
+
+import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.loss.RetentionOutputLayer;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Properties;
+import org.deeplearning4j.arbiter.optimize.api.data.DataProvider;
+import org.deeplearning4j.arbiter.optimize.api.data.DataSource;
+import org.deeplearning4j.arbiter.optimize.api.score.ScoreFunction;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
+import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
+import org.nd4j.shade.jackson.annotation.JsonCreator;
+import org.nd4j.shade.jackson.annotation.JsonProperty;
+
+/**
+ * One number for learning and forgetting, the less the better, from the losses on validation text:
+ *
+ * <pre>
+ * weighted(w)       target + w source
+ * constrained(x)    target                               where source is at most x above the base's
+ *                   1e6 + source - base source - x       elsewhere: worse than all that keep to it
+ * </pre>
+ *
+ * all in nats per token.
+ */
+@JsonAutoDetect(
+        fieldVisibility = JsonAutoDetect.Visibility.ANY,
+        getterVisibility = JsonAutoDetect.Visibility.NONE,
+        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+public final class RetentionScore implements ScoreFunction {
+
+    private static final long serialVersionUID = 1L;
+    private static final double INFEASIBLE = 1e6;
+
+    private final double sourceWeight;
+    private final Double largestForgetting;
+
+    @JsonCreator
+    private RetentionScore(
+            @JsonProperty("sourceWeight") double sourceWeight,
+            @JsonProperty("largestForgetting") Double largestForgetting) {
+        this.sourceWeight = sourceWeight;
+        this.largestForgetting = largestForgetting;
+    }
+
+    /**
+     * Target loss plus weighted source loss.
+     *
+     * @param sourceWeight w, finite and at least 0
+     */
+    public static RetentionScore weighted(double sourceWeight) {
+        if (!(sourceWeight >= 0 && Double.isFinite(sourceWeight))) {
+            throw new IllegalArgumentException(
+                    "sourceWeight: expected a finite number of at least 0, got " + sourceWeight);
+        }
+        return new RetentionScore(sourceWeight, null);
+    }
+
+    /**
+     * The best target loss of those that forget little.
+     *
+     * @param largestForgetting x, how far the source loss may be above the base's, in nats per token; finite
+     */
+    public static RetentionScore constrained(double largestForgetting) {
+        if (!Double.isFinite(largestForgetting)) {
+            throw new IllegalArgumentException(
+                    "largestForgetting: expected a finite number of nats per token, got " + largestForgetting);
+        }
+        return new RetentionScore(0, largestForgetting);
+    }
+
+    /** The score of a candidate, from its losses and those of the pretrained model. */
+    public double score(Losses base, Losses candidate) {
+        if (largestForgetting == null) {
+            return candidate.target() + sourceWeight * candidate.source();
+        }
+        double excess = candidate.forgetting(base) - largestForgetting;
+        return excess <= 0 ? candidate.target() : INFEASIBLE + excess;
+    }
+
+    /** Whether a candidate keeps to the constraint; true if there is none. */
+    public boolean isFeasible(Losses base, Losses candidate) {
+        return largestForgetting == null || candidate.forgetting(base) <= largestForgetting;
+    }
+
+    /** In words. */
+    public String description() {
+        return largestForgetting == null
+                ? "least target loss + " + sourceWeight + " x source loss"
+                : "least target loss with source loss at most " + largestForgetting + " nats per token above the base";
+    }
+
+    /**
+     * For Arbiter's own task creators.
+     *
+     * @param dataSource a {@link FinetuneDataSource}
+     * @throws IllegalArgumentException if it is another
+     */
+    @Override
+    public double score(Object model, Class<? extends DataSource> dataSource, Properties dataSourceProperties) {
+        FinetuneProblem problem = FinetuneDataSource.problem(dataSource, dataSourceProperties);
+        return score(problem.baseLosses(), problem.validation(withoutRetention(model)));
+    }
+
+    /** Not supported: Arbiter has given up DataProvider for DataSource. */
+    @Override
+    @SuppressWarnings("deprecation")
+    public double score(Object model, DataProvider dataProvider, Map<String, Object> dataParameters) {
+        throw new UnsupportedOperationException(
+                "dataProvider: expected a FinetuneDataSource in the OptimizationConfiguration, got " + dataProvider);
+    }
+
+    private static Object withoutRetention(Object model) {
+        if (model instanceof MultiLayerNetwork network
+                && isRetention(network.getOutputLayer().conf().getLayer())) {
+            return Retention.detach(network);
+        }
+        if (model instanceof ComputationGraph graph
+                && graph.getConfiguration().getNetworkOutputs().stream()
+                        .anyMatch(
+                                name -> isRetention(graph.getLayer(name).conf().getLayer()))) {
+            return Retention.detach(graph);
+        }
+        return model;
+    }
+
+    private static boolean isRetention(Layer layer) {
+        return layer instanceof RetentionOutputLayer;
+    }
+
+    @Override
+    public boolean minimize() {
+        return true;
+    }
+
+    @Override
+    public List<Class<?>> getSupportedModelTypes() {
+        return List.of(MultiLayerNetwork.class, ComputationGraph.class, SameDiff.class);
+    }
+
+    @Override
+    public List<Class<?>> getSupportedDataTypes() {
+        return List.of(MultiDataSetIterator.class);
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof RetentionScore that
+                && Double.compare(sourceWeight, that.sourceWeight) == 0
+                && Objects.equals(largestForgetting, that.largestForgetting);
+    }
+
+    @Override
+    public int hashCode() {
+        return Objects.hash(sourceWeight, largestForgetting);
+    }
+
+    @Override
+    public String toString() {
+        return largestForgetting == null ? "weighted(" + sourceWeight + ")" : "constrained(" + largestForgetting + ")";
+    }
+}

@@ -1,0 +1,134 @@
+package io.github.dl4jretention.sweep.task;
+
+import io.github.dl4jretention.loss.RetentionListener;
+import io.github.dl4jretention.loss.RetentionLoss;
+import io.github.dl4jretention.loss.TokenLoss;
+import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
+import io.github.dl4jretention.teacher.Teacher;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.util.List;
+import org.nd4j.autodiff.samediff.SDVariable;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.autodiff.samediff.TrainingConfig;
+import org.nd4j.autodiff.samediff.VariableType;
+import org.nd4j.linalg.dataset.adapter.SingletonMultiDataSetIterator;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.learning.config.IUpdater;
+
+/** A {@link FinetuneModel} of a SameDiff graph, kept as the bytes of its file. */
+final class SameDiffModel extends FinetuneModel {
+
+    private final byte[] bytes;
+    private final String logits;
+    private final String labels;
+    private final List<String> features;
+
+    SameDiffModel(SameDiff pretrained, String logits, String labels, List<String> features) {
+        super(Teacher.of(pretrained, logits, features.toArray(String[]::new)));
+        if (!pretrained.hasVariable(labels)) {
+            throw new IllegalArgumentException("labels: expected a variable of the model, got \"" + labels
+                    + "\"; it has " + pretrained.variableMap().keySet());
+        }
+        if (pretrained.hasVariable(RetentionLoss.LOSS)) {
+            throw new IllegalArgumentException(
+                    "model: expected a graph without \"" + RetentionLoss.LOSS + "\", got a student");
+        }
+        ByteBuffer buffer = flatBuffers(pretrained);
+        this.bytes = new byte[buffer.remaining()];
+        buffer.get(bytes);
+        this.logits = logits;
+        this.labels = labels;
+        this.features = features;
+    }
+
+    private static ByteBuffer flatBuffers(SameDiff graph) {
+        try {
+            return graph.asFlatBuffers(false);
+        } catch (RuntimeException e) {
+            throw new IllegalStateException("the model cannot be copied", e);
+        }
+    }
+
+    private SameDiff copy() {
+        try {
+            return SameDiff.fromFlatBuffers(ByteBuffer.wrap(bytes));
+        } catch (IOException e) {
+            throw new IllegalStateException("the model cannot be copied", e);
+        }
+    }
+
+    @Override
+    Student student(FinetuneConfiguration configuration, IUpdater updater, Teacher teacher) {
+        SameDiff graph = copy();
+        RetentionLoss.add(graph, logits, labels, RetentionOf.candidate(configuration));
+        RetentionLoss.bind(graph, teacher.sha256());
+        graph.setTrainingConfig(TrainingConfig.builder()
+                .updater(updater.clone())
+                .dataSetFeatureMapping(features)
+                .dataSetLabelMapping(labels, RetentionLoss.TEACHER_LOGITS)
+                .build());
+        RetentionListener listener = new RetentionListener();
+        graph.setListeners(listener);
+        return new SameDiffStudent(this, graph, listener);
+    }
+
+    private record SameDiffStudent(SameDiffModel model, SameDiff network, RetentionListener listener)
+            implements Student {
+
+        @Override
+        public TokenLoss fit(MultiDataSet batch, int epoch) {
+            network.getTrainingConfig().setEpochCount(epoch);
+            network.fit(new SingletonMultiDataSetIterator(batch), 1);
+            return listener.lastTokenLoss();
+        }
+
+        @Override
+        public Object plain() {
+            SameDiff plain = model.copy();
+            for (SDVariable variable : plain.variables()) {
+                if (variable.getVariableType() == VariableType.VARIABLE) {
+                    plain.getArrForVarName(variable.name()).assign(network.getArrForVarName(variable.name()));
+                }
+            }
+            return plain;
+        }
+    }
+
+    @Override
+    Teacher predictor(Object plain) {
+        return Teacher.of((SameDiff) plain, logits, features.toArray(String[]::new));
+    }
+
+    @Override
+    double parameterSum(Object plain) {
+        return ((SameDiff) plain)
+                .variables().stream()
+                        .filter(variable -> variable.getVariableType() == VariableType.VARIABLE)
+                        .mapToDouble(variable -> variable.getArr().sumNumber().doubleValue())
+                        .sum();
+    }
+
+    /** Layers have no order in a SameDiff graph; variables that are not to be trained are made constants there. */
+    @Override
+    int freezable() {
+        return 0;
+    }
+
+    /** The loss in the graph takes the teacher's values at any coefficient. */
+    @Override
+    boolean plainWithoutTeacher() {
+        return false;
+    }
+
+    @Override
+    public void save(Object plain, Path file) {
+        ((SameDiff) plain).save(file.toFile(), false);
+    }
+
+    @Override
+    public Object load(Path file) {
+        return SameDiff.load(file.toFile(), false);
+    }
+}

@@ -1,0 +1,58 @@
+package io.github.dl4jretention.sweep.task;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Objects;
+
+/**
+ * The texts of a sweep. Candidates are trained on target text, chosen by their losses on validation text, and reported on
+ * test text, which plays no part in the choice. "Target" is what is to be learned, "source" what must not be forgotten.
+ *
+ * @param training         target text to train on; every candidate gets the same batches
+ * @param validationTarget held-out target text
+ * @param validationSource held-out source text
+ * @param testTarget       more of it, for the report
+ * @param testSource       more of it, for the report
+ */
+public record SweepData(
+        Batches training, Batches validationTarget, Batches validationSource, Batches testTarget, Batches testSource) {
+
+    private static final int TRAINING_BATCHES = 16;
+
+    /** @throws NullPointerException if a text is missing; the message names it */
+    public SweepData {
+        Objects.requireNonNull(training, "training");
+        Objects.requireNonNull(validationTarget, "validationTarget");
+        Objects.requireNonNull(validationSource, "validationSource");
+        Objects.requireNonNull(testTarget, "testTarget");
+        Objects.requireNonNull(testSource, "testSource");
+    }
+
+    /**
+     * SHA-256 of each text by its name: of all held-out batches, and of the first {@value #TRAINING_BATCHES} of training.
+     *
+     * @throws IllegalArgumentException if a text is empty, source is equal to target, test equal to validation, or a
+     *     held-out text equal to the training text
+     */
+    public Map<String, String> identities() {
+        Map<String, String> identities = new LinkedHashMap<>();
+        identities.put("training", BatchesDigest.sha256("training", training, TRAINING_BATCHES));
+        identities.put("validationTarget", identity("validationTarget", validationTarget));
+        identities.put("validationSource", identity("validationSource", validationSource));
+        identities.put("testTarget", identity("testTarget", testTarget));
+        identities.put("testSource", identity("testSource", testSource));
+        Map<String, String> byIdentity = new LinkedHashMap<>();
+        identities.forEach((name, identity) -> {
+            String same = byIdentity.putIfAbsent(identity, name);
+            if (same != null) {
+                throw new IllegalArgumentException(
+                        name + ": expected another text than " + same + ", got the same batches");
+            }
+        });
+        return identities;
+    }
+
+    private static String identity(String name, Batches text) {
+        return BatchesDigest.sha256(name, text, Integer.MAX_VALUE);
+    }
+}

@@ -1,0 +1,344 @@
+package io.github.dl4jretention.sweep.space;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.loss.Divergence;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionOutputLayer;
+import io.github.dl4jretention.sweep.task.FinetuneSpace;
+import io.github.dl4jretention.sweep.task.GeneratorExhausted;
+import io.github.dl4jretention.sweep.task.RetentionScore;
+import java.io.IOException;
+import java.io.ObjectInputStream;
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.deeplearning4j.arbiter.ComputationGraphSpace;
+import org.deeplearning4j.arbiter.DL4JConfiguration;
+import org.deeplearning4j.arbiter.GraphConfiguration;
+import org.deeplearning4j.arbiter.MultiLayerSpace;
+import org.deeplearning4j.arbiter.layers.LSTMLayerSpace;
+import org.deeplearning4j.arbiter.optimize.api.Candidate;
+import org.deeplearning4j.arbiter.optimize.api.CandidateGenerator;
+import org.deeplearning4j.arbiter.optimize.api.OptimizationResult;
+import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
+import org.deeplearning4j.arbiter.optimize.config.OptimizationConfiguration;
+import org.deeplearning4j.arbiter.optimize.generator.GridSearchCandidateGenerator;
+import org.deeplearning4j.arbiter.optimize.generator.RandomSearchGenerator;
+import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
+import org.deeplearning4j.arbiter.optimize.parameter.continuous.ContinuousParameterSpace;
+import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterSpace;
+import org.deeplearning4j.arbiter.optimize.parameter.integer.IntegerParameterSpace;
+import org.deeplearning4j.arbiter.optimize.serde.jackson.JsonMapper;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+import org.nd4j.linalg.api.buffer.DataType;
+
+@SuppressWarnings({"rawtypes", "unchecked"})
+class SpaceTest {
+
+    private static RetentionSpace wide() {
+        return RetentionSpace.builder()
+                .coefficient(0.1, 10)
+                .temperatures(1, 2)
+                .divergences(Divergence.FORWARD_KL, Divergence.JENSEN_SHANNON)
+                .beta(new ContinuousParameterSpace(0.1, 0.9))
+                .labelSmoothings(0.1)
+                .build();
+    }
+
+    private static FinetuneSpace everything() {
+        return FinetuneSpace.builder()
+                .retention(wide())
+                .methods(FinetuneMethod.PLAIN, FinetuneMethod.RETENTION)
+                .learningRate(1e-4, 1e-2)
+                .steps(new IntegerParameterSpace(5, 9))
+                .frozenUpTo(-1, 0)
+                .build();
+    }
+
+    private static OptimizationConfiguration configuration(CandidateGenerator generator) {
+        return new OptimizationConfiguration.Builder()
+                .candidateGenerator(generator)
+                .scoreFunction(RetentionScore.constrained(0.25))
+                .terminationConditions(new GeneratorExhausted())
+                .build();
+    }
+
+    /** The first candidates of a generator. */
+    private static <T> List<T> draw(CandidateGenerator generator, int count) {
+        List<T> values = new ArrayList<>();
+        for (int i = 0; i < count && generator.hasMoreCandidates(); i++) {
+            values.add((T) generator.getCandidate().getValue());
+        }
+        return values;
+    }
+
+    @Test
+    void a_coefficient_is_log_uniform_and_other_settings_keep_their_defaults() {
+        RetentionSpace space = RetentionSpace.builder().coefficient(0.1, 10).build();
+        assertEquals(1, space.numParameters());
+        List<RetentionConfiguration> drawn = draw(Search.grid(3).over(space, null, 0), 10);
+        assertEquals(
+                List.of(0.1, 1.0, 10.0),
+                drawn.stream()
+                        .map(c -> Math.round(1e9 * c.getCoefficient()) / 1e9)
+                        .toList());
+        for (RetentionConfiguration configuration : drawn) {
+            assertEquals(
+                    RetentionConfiguration.builder()
+                            .coefficient(configuration.getCoefficient())
+                            .build(),
+                    configuration);
+        }
+    }
+
+    @Test
+    void a_grid_has_every_combination_once() {
+        // 2 methods x (2 coefficients x 2 temperatures x 2 divergences x 2 betas) x 2 learning rates x 2 steps x 2
+        // layers.
+        List<FinetuneConfiguration> drawn = draw(Search.grid(2).over(everything(), null, 0), 1000);
+        assertEquals(256, drawn.size());
+        assertEquals(128 + 8, drawn.stream().distinct().count());
+        assertTrue(drawn.stream().allMatch(c -> c.steps() == 5 || c.steps() == 9));
+        assertTrue(drawn.stream()
+                .filter(c -> c.retention() != null)
+                .allMatch(c -> c.retention().getLabelSmoothing() == 0.1));
+    }
+
+    @Test
+    void spaces_survive_json_in_arbiters_configuration() throws IOException {
+        for (CandidateGenerator generator : List.of(
+                new GridSearchCandidateGenerator(everything(), 2, GridSearchCandidateGenerator.Mode.Sequential, null),
+                new RandomSearchGenerator(everything()))) {
+            OptimizationConfiguration configuration = configuration(generator);
+            configuration.getCandidateGenerator().setRngSeed(7);
+            String json = configuration.toJson();
+            for (OptimizationConfiguration read : List.of(
+                    OptimizationConfiguration.fromJson(json),
+                    OptimizationConfiguration.fromYaml(configuration.toYaml()),
+                    UntrustedJson.read(json, OptimizationConfiguration.class))) {
+                CandidateGenerator same = read.getCandidateGenerator();
+                assertEquals(generator.getParameterSpace(), same.getParameterSpace());
+                assertEquals(configuration.getScoreFunction(), read.getScoreFunction());
+                assertEquals(configuration.getTerminationConditions(), read.getTerminationConditions());
+                same.setRngSeed(7);
+                generator.setRngSeed(7);
+                assertEquals(
+                        generator
+                                .getParameterSpace()
+                                .getValue(new double[everything().numParameters()]),
+                        same.getParameterSpace()
+                                .getValue(new double[everything().numParameters()]));
+            }
+        }
+        String json = configuration(new RandomSearchGenerator(everything())).toJson();
+        CandidateGenerator one = OptimizationConfiguration.fromJson(json).getCandidateGenerator();
+        CandidateGenerator other = OptimizationConfiguration.fromJson(json).getCandidateGenerator();
+        one.setRngSeed(3);
+        other.setRngSeed(3);
+        assertEquals(draw(one, 20), draw(other, 20));
+    }
+
+    @Test
+    void random_and_genetic_searches_are_those_of_their_seed() {
+        for (Search search : List.of(Search.random(), Search.genetic(4))) {
+            List<FinetuneConfiguration> drawn = drawAndScore(search, 5);
+            assertEquals(drawn, drawAndScore(search, 5));
+            assertFalse(drawn.equals(drawAndScore(search, 6)));
+        }
+    }
+
+    /** Scores are the distances of the coefficient's logarithm from that of 2: a genetic search comes nearer. */
+    private static List<FinetuneConfiguration> drawAndScore(Search search, long seed) {
+        CandidateGenerator generator = search.over(
+                FinetuneSpace.builder()
+                        .retention(
+                                RetentionSpace.builder().coefficient(0.01, 100).build())
+                        .build(),
+                RetentionScore.weighted(1),
+                seed);
+        List<FinetuneConfiguration> drawn = new ArrayList<>();
+        for (int i = 0; i < 40; i++) {
+            Candidate candidate = generator.getCandidate();
+            FinetuneConfiguration value = (FinetuneConfiguration) candidate.getValue();
+            drawn.add(value);
+            generator.reportResults(new OptimizationResult(candidate, distance(value), i, null, null, null));
+        }
+        return drawn;
+    }
+
+    private static double distance(FinetuneConfiguration candidate) {
+        return Math.abs(Math.log(candidate.retention().getCoefficient() / 2));
+    }
+
+    @Test
+    void a_genetic_search_comes_nearer_to_the_best() {
+        List<FinetuneConfiguration> drawn = drawAndScore(Search.genetic(6), 1);
+        double first = drawn.subList(0, 10).stream()
+                .mapToDouble(SpaceTest::distance)
+                .average()
+                .orElseThrow();
+        double last = drawn.subList(30, 40).stream()
+                .mapToDouble(SpaceTest::distance)
+                .average()
+                .orElseThrow();
+        assertTrue(last < first / 2, first + " to " + last);
+    }
+
+    @Test
+    void a_retention_layer_in_arbiters_multi_layer_space() throws IOException {
+        MultiLayerSpace space = new MultiLayerSpace.Builder()
+                .seed(1)
+                .addLayer(new LSTMLayerSpace.Builder()
+                        .nIn(Networks.INPUTS)
+                        .nOut(7)
+                        .build())
+                .addLayer(layer())
+                .build();
+        String json = JsonMapper.getMapper().writeValueAsString(space);
+        for (ParameterSpace<?> each : List.of(space, MultiLayerSpace.fromJson(json))) {
+            List<DL4JConfiguration> drawn = draw(Search.grid(3).over(each, null, 0), 10);
+            assertEquals(3, drawn.size());
+            List<Double> coefficients = new ArrayList<>();
+            for (DL4JConfiguration configuration : drawn) {
+                MultiLayerNetwork network = new MultiLayerNetwork(configuration.getMultiLayerConfiguration());
+                network.init();
+                double before = network.score(Networks.sequences(DataType.FLOAT, 3, 1));
+                network.fit(Networks.sequences(DataType.FLOAT, 3, 1));
+                assertTrue(network.score(Networks.sequences(DataType.FLOAT, 3, 1)) < before);
+                coefficients.add(coefficient(
+                        (RetentionOutputLayer) network.getOutputLayer().conf().getLayer()));
+            }
+            assertEquals(List.of(0.1, 1.0, 10.0), coefficients);
+        }
+    }
+
+    private static double coefficient(RetentionOutputLayer layer) {
+        return Math.round(1e9 * layer.getRetention().getCoefficient()) / 1e9;
+    }
+
+    private static RetentionOutputLayerSpace layer() {
+        return new RetentionOutputLayerSpace.Builder(
+                        RetentionSpace.builder().coefficient(0.1, 10).build())
+                .nIn(7)
+                .nOut(Networks.VOCABULARY)
+                .dataFormat(RNNFormat.NCW)
+                .build();
+    }
+
+    @Test
+    void a_retention_layer_in_arbiters_graph_space() throws IOException {
+        ComputationGraphSpace space = new ComputationGraphSpace.Builder()
+                .seed(1)
+                .addInputs("in")
+                .addLayer(
+                        "lstm",
+                        new LSTMLayerSpace.Builder()
+                                .nIn(Networks.INPUTS)
+                                .nOut(7)
+                                .build(),
+                        "in")
+                .addLayer("out", layer(), "lstm")
+                .setOutputs("out")
+                .build();
+        String json = JsonMapper.getMapper().writeValueAsString(space);
+        for (ParameterSpace<?> each : List.of(space, ComputationGraphSpace.fromJson(json))) {
+            List<GraphConfiguration> drawn = draw(Search.grid(3).over(each, null, 0), 10);
+            assertEquals(3, drawn.size());
+            ComputationGraph graph = new ComputationGraph(drawn.get(2).getConfiguration());
+            graph.init();
+            graph.fit(Networks.sequences(DataType.FLOAT, 3, 1));
+            assertEquals(10, coefficient((RetentionOutputLayer)
+                    graph.getLayer("out").conf().getLayer()));
+        }
+    }
+
+    @Test
+    void bad_bounds_and_empty_spaces_are_refused_by_name() {
+        assertRefused("coefficient", () -> RetentionSpace.builder().coefficient(-1, 2));
+        assertRefused("coefficient", () -> RetentionSpace.builder().coefficient(0, 2));
+        assertRefused("coefficient", () -> RetentionSpace.builder().coefficient(3, 2));
+        assertRefused(
+                "coefficient",
+                () -> RetentionSpace.builder().coefficients(1, -0.5).build());
+        assertRefused(
+                "coefficient", () -> RetentionSpace.builder().coefficients().build());
+        assertRefused("coefficient", () -> RetentionSpace.builder()
+                .coefficient(new ContinuousParameterSpace(-0.1, 1))
+                .build());
+        assertRefused(
+                "temperature", () -> RetentionSpace.builder().temperatures(0, 1).build());
+        assertRefused("divergence", () -> RetentionSpace.builder().divergences().build());
+        assertRefused("beta", () -> RetentionSpace.builder().betas(0.5, 1).build());
+        assertRefused(
+                "labelSmoothing",
+                () -> RetentionSpace.builder().labelSmoothings(1).build());
+        assertRefused("learningRate", () -> FinetuneSpace.builder().learningRate(0, 1));
+        assertRefused(
+                "learningRate", () -> FinetuneSpace.builder().learningRates(-1).build());
+        assertRefused("steps", () -> FinetuneSpace.builder().steps(0));
+        assertRefused("epochs", () -> FinetuneSpace.builder().epochs(0, 2).build());
+        assertRefused("frozenUpTo", () -> FinetuneSpace.builder().frozenUpTo(-2).build());
+        assertRefused("methods", () -> FinetuneSpace.builder().methods().build());
+        assertRefused("points", () -> Search.grid(1));
+        assertRefused("population", () -> Search.genetic(2));
+        assertRefused("sourceWeight", () -> RetentionScore.weighted(-1));
+        assertRefused("largestForgetting", () -> RetentionScore.constrained(Double.NaN));
+    }
+
+    private static void assertRefused(String argument, Executable call) {
+        IllegalArgumentException e = assertThrows(IllegalArgumentException.class, call);
+        assertTrue(e.getMessage().startsWith(argument + ": expected"), e.getMessage());
+    }
+
+    /** Deserialising it is running its author's code. */
+    private static final class Payload implements Serializable {
+        private static final long serialVersionUID = 1L;
+        private static boolean ran;
+
+        private void readObject(ObjectInputStream in) {
+            ran = true;
+        }
+    }
+
+    @Test
+    void json_from_elsewhere_runs_no_code_of_its_author() throws IOException {
+        String json = JsonMapper.getMapper().writeValueAsString(new FixedValue<>(new Payload()));
+        Payload.ran = false;
+        JsonMapper.getMapper().readValue(json, FixedValue.class);
+        assertTrue(Payload.ran, "Arbiter's own mapper runs it");
+        Payload.ran = false;
+        IOException e = assertThrows(IOException.class, () -> UntrustedJson.read(json, FixedValue.class));
+        assertTrue(e.getMessage().contains("Java-serialised"), e.getMessage());
+        assertFalse(Payload.ran);
+        assertEquals(
+                new FixedValue<>(2.5),
+                UntrustedJson.read(JsonMapper.getMapper().writeValueAsString(new FixedValue<>(2.5)), FixedValue.class));
+        assertEquals(
+                new FixedValue<>(RNNFormat.NWC),
+                UntrustedJson.read(
+                        JsonMapper.getMapper().writeValueAsString(new FixedValue<>(RNNFormat.NWC)), FixedValue.class));
+    }
+
+    @Test
+    void json_from_elsewhere_makes_no_classes_from_elsewhere() throws IOException {
+        String good = JsonMapper.getMapper().writeValueAsString(new DiscreteParameterSpace<>(Arrays.asList(1.0, 2.0)));
+        assertEquals(new DiscreteParameterSpace<>(1.0, 2.0), UntrustedJson.read(good, ParameterSpace.class));
+        for (String name : List.of("java.io.File", "javax.swing.JEditorPane", "java.util.concurrent.Executor")) {
+            String bad = good.replace(DiscreteParameterSpace.class.getName(), name);
+            assertThrows(IOException.class, () -> UntrustedJson.read(bad, ParameterSpace.class));
+            String fixed = "{\"@class\":\"" + FixedValue.class.getName() + "\",\"@valueclass\":\"" + name
+                    + "\",\"value\":\"x\"}";
+            assertThrows(IOException.class, () -> UntrustedJson.read(fixed, ParameterSpace.class));
+        }
+    }
+}

@@ -1,0 +1,239 @@
+package io.github.dl4jretention.samples;
+
+import io.github.dl4jretention.loss.TokenLoss;
+import io.github.dl4jretention.samples.console.Console;
+import io.github.dl4jretention.samples.console.Progress;
+import io.github.dl4jretention.samples.model.ModelKind;
+import io.github.dl4jretention.samples.text.ByteWindowIterator;
+import io.github.dl4jretention.samples.text.Corpus;
+import io.github.dl4jretention.samples.text.Domain;
+import io.github.dl4jretention.sweep.SuccessiveHalving;
+import io.github.dl4jretention.sweep.Sweep;
+import io.github.dl4jretention.sweep.SweepListener;
+import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
+import io.github.dl4jretention.sweep.outcome.SweepOutcome;
+import io.github.dl4jretention.sweep.space.RetentionSpace;
+import io.github.dl4jretention.sweep.space.Search;
+import io.github.dl4jretention.sweep.task.Batches;
+import io.github.dl4jretention.sweep.task.FinetuneModel;
+import io.github.dl4jretention.sweep.task.FinetuneSpace;
+import io.github.dl4jretention.sweep.task.RetentionScore;
+import io.github.dl4jretention.sweep.task.SweepData;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.nd4j.linalg.dataset.DataSet;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Sweeps the coefficient and recommends an operating point. */
+@Command(
+        name = "sweep",
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
+        sortOptions = false,
+        description = "Finetunes a byte-level language model at several coefficients and recommends one.")
+public final class CoefficientSweep implements Callable<Integer> {
+
+    @Mixin
+    private ModelAndTexts given = new ModelAndTexts();
+
+    @Option(names = "--candidates", description = "Coefficients, evenly spaced in their logarithm.")
+    private int candidates = 12;
+
+    @Option(names = "--lowest", description = "Least coefficient.")
+    private double lowest = 0.03;
+
+    @Option(names = "--highest", description = "Largest coefficient.")
+    private double highest = 30;
+
+    @Option(names = "--forgetting", description = "Largest rise of the source loss, in nats per byte.")
+    private double forgetting = 0.02;
+
+    @Option(names = "--steps", description = "Minibatches of each finetuning.")
+    private int steps = 100;
+
+    @Option(names = "--batch", description = "Sequences of 64 bytes in a minibatch.")
+    private int batch = 16;
+
+    @Option(names = "--learning-rate", description = "Adam's learning rate.")
+    private double learningRate = 1e-3;
+
+    @Option(names = "--held-out", description = "Minibatches of each held-out text.")
+    private int heldOut = 8;
+
+    @Option(names = "--parallelism", description = "Candidates at once, each on one thread.")
+    private int parallelism = 1;
+
+    @Option(names = "--prune", description = "End hopeless candidates early, after a quarter and a half of the steps.")
+    private boolean prune;
+
+    @Option(names = "--seed", description = "Seed of the batches.")
+    private long seed = 1;
+
+    @Option(
+            names = "--out",
+            paramLabel = "FOLDER",
+            description = "Where the results go; a sweep that was killed goes on there.")
+    private Path out = Path.of("out", "sweep");
+
+    /** @param args see {@code --help} */
+    public static void main(String[] args) {
+        Console.prepare(1);
+        System.exit(commandLine().execute(args));
+    }
+
+    /** The command line, with errors as one line. */
+    static CommandLine commandLine() {
+        return Errors.asLines(new CommandLine(new CoefficientSweep()));
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        given.validate();
+        FinetuneModel model = FinetuneModel.of(given.base());
+        Sweep.Builder builder = Sweep.builder()
+                .model(model)
+                .data(data())
+                .space(FinetuneSpace.builder()
+                        .retention(RetentionSpace.builder()
+                                .coefficient(lowest, highest)
+                                .build())
+                        .learningRates(learningRate)
+                        .steps(steps)
+                        .build())
+                .search(Search.grid(candidates))
+                .score(RetentionScore.constrained(forgetting))
+                .parallelism(parallelism)
+                .seed(seed)
+                .folder(out)
+                .listener(new Bar());
+        if (prune) {
+            builder.pruning(new SuccessiveHalving(Math.max(1, steps / 4), 2));
+        }
+        show(builder.build().run());
+        return CommandLine.ExitCode.OK;
+    }
+
+    private SweepData data() throws IOException {
+        if (given.isSample()) {
+            Corpus corpus = given.corpus();
+            return data(
+                    corpus.text(Domain.SCALA, Corpus.Part.FINETUNE),
+                    corpus.text(Domain.SCALA, Corpus.Part.VALIDATION),
+                    corpus.text(Domain.SCALA, Corpus.Part.TEST),
+                    sources(corpus, Corpus.Part.VALIDATION),
+                    sources(corpus, Corpus.Part.TEST));
+        }
+        byte[] text = given.target(10);
+        List<byte[]> sources = given.sources(2);
+        int tenth = text.length / 10;
+        return data(
+                Arrays.copyOf(text, 8 * tenth),
+                Arrays.copyOfRange(text, 8 * tenth, 9 * tenth),
+                Arrays.copyOfRange(text, 9 * tenth, text.length),
+                sources.stream().map(s -> Arrays.copyOf(s, s.length / 2)).toList(),
+                sources.stream()
+                        .map(s -> Arrays.copyOfRange(s, s.length / 2, s.length))
+                        .toList());
+    }
+
+    private static List<byte[]> sources(Corpus corpus, Corpus.Part part) {
+        return List.of(corpus.text(Domain.PROSE, part), corpus.text(Domain.JAVA, part));
+    }
+
+    private SweepData data(
+            byte[] training,
+            byte[] validationTarget,
+            byte[] testTarget,
+            List<byte[]> validationSources,
+            List<byte[]> testSources) {
+        return new SweepData(
+                Batches.of(() -> ByteWindowIterator.training(batch, ModelKind.CONTEXT, steps, seed, training)),
+                held(List.of(validationTarget)),
+                held(validationSources),
+                held(List.of(testTarget)),
+                held(testSources));
+    }
+
+    private Batches held(List<byte[]> texts) {
+        List<DataSet> batches = new ArrayList<>();
+        for (byte[] text : texts) {
+            ByteWindowIterator.evaluation(16, ModelKind.CONTEXT, heldOut, text).forEachRemaining(batches::add);
+        }
+        return Batches.of(new ExistingDataSetIterator(batches));
+    }
+
+    private void show(SweepOutcome sweep) {
+        System.out.printf("%-4s %12s %10s %10s%n", "#", "coefficient", "gain", "forgetting");
+        for (CandidateOutcome candidate : sweep.candidates()) {
+            System.out.println(line(sweep, candidate));
+        }
+        System.out.println("losses in nats per byte on validation text; * on the Pareto front");
+        Optional<CandidateOutcome> recommended = sweep.recommended();
+        if (recommended.isEmpty()) {
+            System.out.println("no coefficient keeps forgetting below " + forgetting + ": keep the model as it is");
+        } else {
+            CandidateOutcome best = recommended.get();
+            System.out.printf(
+                    Locale.ROOT,
+                    "recommended: #%d; on test text gain %.4f, forgetting %.4f%n  %s%n",
+                    best.index(),
+                    best.test().gain(sweep.baseTest()),
+                    best.test().forgetting(sweep.baseTest()),
+                    sweep.javaLine(best));
+        }
+        if (prune) {
+            System.out.printf(Locale.ROOT, "pruning saved %.1f s%n", sweep.secondsSaved());
+        }
+        System.out.println("report: " + out.resolve("report.html").toAbsolutePath());
+    }
+
+    private static String line(SweepOutcome sweep, CandidateOutcome candidate) {
+        if (!candidate.isComplete()) {
+            return "%-4d %12.4f  %s %s"
+                    .formatted(
+                            candidate.index(),
+                            candidate.coefficient(),
+                            candidate.status().name().toLowerCase(Locale.ROOT),
+                            candidate.reason() == null ? "" : candidate.reason());
+        }
+        return "%-4d %12.4f %10.4f %10.4f  %s"
+                .formatted(
+                        candidate.index(),
+                        candidate.coefficient(),
+                        candidate.validation().gain(sweep.base()),
+                        candidate.validation().forgetting(sweep.base()),
+                        sweep.front().contains(candidate) ? "*" : "");
+    }
+
+    /** Progress over all steps that are left. */
+    private final class Bar implements SweepListener {
+
+        private Progress progress;
+
+        @Override
+        public void onStart(SweepOutcome sweep) {
+            int left = candidates - sweep.candidates().size();
+            progress = new Progress("sweep", Math.max(1, (long) left * steps));
+        }
+
+        @Override
+        public void onStep(int candidate, int step, int of, TokenLoss loss) {
+            progress.step(() -> "candidate %d, loss %.3f nats per byte".formatted(candidate, loss.crossEntropy()));
+        }
+
+        @Override
+        public void onFinish(SweepOutcome sweep) {
+            progress.close();
+        }
+    }
+}

@@ -1,0 +1,22 @@
+package io.github.dl4jretention.samples;
+
+import picocli.CommandLine;
+
+/** Errors of a program as one line: exit code 2 for wrong arguments, 1 for what fails later. */
+final class Errors {
+
+    private Errors() {}
+
+    static CommandLine asLines(CommandLine line) {
+        return line.setParameterExceptionHandler((e, args) -> fail(e, CommandLine.ExitCode.USAGE))
+                .setExecutionExceptionHandler((e, command, result) -> fail(e, CommandLine.ExitCode.SOFTWARE));
+    }
+
+    private static int fail(Exception e, int code) {
+        System.err.println("error: "
+                + (e.getMessage() == null
+                        ? e
+                        : e.getMessage().lines().findFirst().orElse("")));
+        return code;
+    }
+}
