@@ -99,6 +99,11 @@ public final class TeacherCache extends Teacher {
     }
 
     @Override
+    public boolean isFrozen() {
+        return true;
+    }
+
+    @Override
     public List<TeacherOutput> outputs() {
         return layout.outputs().stream().map(CacheLayout.Output::output).toList();
     }

@@ -27,6 +27,11 @@ class NetworkTeacher extends Teacher {
     }
 
     @Override
+    public boolean isFrozen() {
+        return true;
+    }
+
+    @Override
     public List<TeacherOutput> outputs() {
         return network.outputs();
     }

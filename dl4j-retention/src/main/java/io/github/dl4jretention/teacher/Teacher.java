@@ -146,9 +146,12 @@ public abstract class Teacher {
     /** Its identity, 64 hexadecimal digits; see {@link NetworkIdentity}. */
     public abstract String sha256();
 
-    /** Whether its network stays as it is while a student trains; only then may it be asked ahead of time. */
+    /**
+     * Whether its network stays as it is while a student trains, and is its own: only then may it be asked ahead of time, on
+     * another thread. Default false.
+     */
     public boolean isFrozen() {
-        return true;
+        return false;
     }
 
     /** The outputs that it teaches. */

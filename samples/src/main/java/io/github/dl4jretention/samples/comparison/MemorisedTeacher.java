@@ -36,6 +36,11 @@ final class MemorisedTeacher extends Teacher {
     }
 
     @Override
+    public boolean isFrozen() {
+        return true;
+    }
+
+    @Override
     public List<TeacherOutput> outputs() {
         return teacher.outputs();
     }
