@@ -74,8 +74,7 @@ class ArchitectureTest {
                 .whereLayer("cache")
                 .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("teacher")
-                .mayOnlyBeAccessedByLayers(
-                        "front", "baseline", "eval", "checkpoint", "cache", "sweep", "sweep.task")
+                .mayOnlyBeAccessedByLayers("front", "baseline", "eval", "checkpoint", "cache", "sweep", "sweep.task")
                 .whereLayer("loss")
                 .mayOnlyBeAccessedByLayers(
                         "front",

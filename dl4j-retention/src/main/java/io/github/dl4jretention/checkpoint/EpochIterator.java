@@ -70,7 +70,8 @@ final class EpochIterator implements MultiDataSetIterator {
         }
         if (had.position > 0 && !mark.checksum.equals(had.checksum)) {
             throw new IllegalStateException("iterator: expected the " + had.position
-                    + " minibatches that the unfinished epoch has had (CRC-32 " + had.checksum + "), got others (CRC-32 "
+                    + " minibatches that the unfinished epoch has had (CRC-32 " + had.checksum
+                    + "), got others (CRC-32 "
                     + mark.checksum + ")");
         }
     }

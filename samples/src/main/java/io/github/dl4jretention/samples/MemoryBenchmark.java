@@ -145,7 +145,8 @@ public final class MemoryBenchmark implements Callable<Integer> {
         sd.placeHolder("labels", DataType.FLOAT, -1, LENGTH, vocabulary);
         SDVariable in = sd.var("in", Nd4j.randn(DataType.FLOAT, vocabulary, 16));
         SDVariable out = sd.var("out", Nd4j.randn(DataType.FLOAT, 16, vocabulary));
-        sd.math.tanh(sd.oneHot(features.reshape(-1), vocabulary).mmul(in))
+        sd.math
+                .tanh(sd.oneHot(features.reshape(-1), vocabulary).mmul(in))
                 .mmul(out)
                 .reshape(-1, LENGTH, vocabulary)
                 .rename("logits");

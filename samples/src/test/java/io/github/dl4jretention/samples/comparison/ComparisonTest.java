@@ -70,7 +70,8 @@ class ComparisonTest {
 
     private static Set<String> untimed(List<Result> results) {
         Set<String> texts = new HashSet<>();
-        results.forEach(result -> texts.add(untimed(result).toString().replaceAll("Scores\\[(.*?), domains=[^\\]]*]", "$1")));
+        results.forEach(
+                result -> texts.add(untimed(result).toString().replaceAll("Scores\\[(.*?), domains=[^\\]]*]", "$1")));
         return texts;
     }
 
@@ -130,7 +131,9 @@ class ComparisonTest {
         assertEquals(1, plan(plain).trials().size());
         assertEquals(
                 List.of(0.001, 0.1, 0.2),
-                plan(plain + ", {\"method\": \"LORA\", \"strengths\": [2], \"learningRates\": [0.1, 0.2]}").trials().stream()
+                plan(plain + ", {\"method\": \"LORA\", \"strengths\": [2], \"learningRates\": [0.1, 0.2]}")
+                        .trials()
+                        .stream()
                         .map(Trial::learningRate)
                         .toList());
         List<String> bad = new ArrayList<>(List.of(
@@ -140,8 +143,8 @@ class ComparisonTest {
                 "{\"method\": \"PLAIN\", \"strengths\": [1]}",
                 "{\"method\": \"PLAIN\", \"merges\": [{\"merge\": \"TIES\"}]}"));
         for (String methods : bad) {
-            String message =
-                    assertThrows(IOException.class, () -> plan(methods), methods).getMessage();
+            String message = assertThrows(IOException.class, () -> plan(methods), methods)
+                    .getMessage();
             assertTrue(message.contains("plan.json"), message);
         }
         Path same = Files.writeString(
@@ -179,7 +182,9 @@ class ComparisonTest {
         // The merge betters neither on validation, though it does on test.
         Result merged = result("wise_ft", 1, 1, new double[] {7, 10.6}, new double[] {1, 20});
         List<Family> families = Family.of(base, List.of(first, fast, merged));
-        assertEquals(List.of("plain", "plain + wise_ft"), families.stream().map(Family::name).toList());
+        assertEquals(
+                List.of("plain", "plain + wise_ft"),
+                families.stream().map(Family::name).toList());
         Family plain = families.get(0);
         assertEquals(1, plain.rate(), "4 * 0.5 is more than 6 * 0.1");
         assertEquals(6 * 1, plain.hypervolume(Result::test).mean(), 1e-12);
