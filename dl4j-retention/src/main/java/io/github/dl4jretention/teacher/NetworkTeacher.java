@@ -66,7 +66,7 @@ class NetworkTeacher extends Teacher {
         synchronized (network) {
             try {
                 return network.logProbabilities(features, featuresMasks);
-            } catch (IllegalArgumentException e) {
+            } catch (IllegalArgumentException | ChangedParametersException e) {
                 throw e;
             } catch (RuntimeException e) {
                 throw new IllegalArgumentException(

@@ -73,7 +73,7 @@ final class SharedParameters implements LayerParameters {
 
     private static void requireUnchanged(String layer, INDArray view, long checksum) {
         if (checksum(view) != checksum) {
-            throw new IllegalStateException("student: expected the parameters of frozen layer \"" + layer
+            throw new ChangedParametersException("student: expected the parameters of frozen layer \"" + layer
                     + "\", which the teacher shares, to stay as they were, they have changed");
         }
     }
