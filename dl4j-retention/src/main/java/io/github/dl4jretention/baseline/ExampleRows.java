@@ -35,7 +35,8 @@ final class ExampleRows {
         return new org.nd4j.linalg.dataset.MultiDataSet(
                 both(first.getFeatures(), second.getFeatures(), "features"),
                 both(first.getLabels(), second.getLabels(), "labels"),
-                bothMasks(first.getFeaturesMaskArrays(), second.getFeaturesMaskArrays(), first, second, "features mask"),
+                bothMasks(
+                        first.getFeaturesMaskArrays(), second.getFeaturesMaskArrays(), first, second, "features mask"),
                 bothMasks(first.getLabelsMaskArrays(), second.getLabelsMaskArrays(), first, second, "labels mask"));
     }
 

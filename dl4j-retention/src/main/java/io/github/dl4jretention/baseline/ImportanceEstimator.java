@@ -102,10 +102,7 @@ public final class ImportanceEstimator {
     public Importance fisher(MultiDataSetIterator iterator, long seed) {
         Random random = new Random(seed);
         return mean(
-                gradients.apply(true),
-                iterator,
-                (pass, example) -> labels(pass, example, p -> draw(p, random)),
-                true);
+                gradients.apply(true), iterator, (pass, example) -> labels(pass, example, p -> draw(p, random)), true);
     }
 
     /**

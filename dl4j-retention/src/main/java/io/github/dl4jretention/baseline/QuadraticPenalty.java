@@ -42,17 +42,15 @@ public final class QuadraticPenalty {
 
     private QuadraticPenalty(Map<String, INDArray> start, Importance importance, double strength) {
         if (!(strength >= 0) || Double.isInfinite(strength)) {
-            throw new IllegalArgumentException(
-                    "strength: expected a finite number of at least 0, got " + strength);
+            throw new IllegalArgumentException("strength: expected a finite number of at least 0, got " + strength);
         }
         this.start = ParameterArrays.map(start, array -> widened(array).dup('c'));
         this.strength = strength;
         if (importance != null) {
             ParameterArrays.requireSame(start, importance.arrays(), "importance");
         }
-        this.importance = importance == null
-                ? Map.of()
-                : ParameterArrays.map(importance.arrays(), QuadraticPenalty::widened);
+        this.importance =
+                importance == null ? Map.of() : ParameterArrays.map(importance.arrays(), QuadraticPenalty::widened);
     }
 
     /** L2-SP: all parameters matter alike. */
@@ -175,17 +173,18 @@ public final class QuadraticPenalty {
             DataType type = start.get(variable).dataType();
             SDVariable now = graph.getVariable(variable);
             SDVariable way = (now.dataType() == type ? now : now.castTo(type))
-                    .sub(graph.constant(name + "_start_" + variable, start.get(variable).dup()));
+                    .sub(graph.constant(
+                            name + "_start_" + variable, start.get(variable).dup()));
             SDVariable square = graph.math().square(way);
             if (importance.containsKey(variable)) {
-                square = square.mul(
-                        graph.constant(name + "_importance_" + variable, importance.get(variable).dup()));
+                square = square.mul(graph.constant(
+                        name + "_importance_" + variable,
+                        importance.get(variable).dup()));
             }
             SDVariable term = square.sum();
             sum = sum == null ? term : sum.add(term.castTo(sum.dataType()));
         }
-        SDVariable penalty = sum.mul(
-                        graph.constant(name + "_factor", Nd4j.scalar(sum.dataType(), strength / 2)))
+        SDVariable penalty = sum.mul(graph.constant(name + "_factor", Nd4j.scalar(sum.dataType(), strength / 2)))
                 .rename(name);
         graph.addLossVariable(penalty);
         return penalty;

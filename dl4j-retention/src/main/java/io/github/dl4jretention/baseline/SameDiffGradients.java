@@ -78,10 +78,12 @@ final class SameDiffGradients implements ExampleGradients {
         INDArray rows = distributions.dup('c').reshape('c', distributions.length() / classes, classes);
         INDArray mask = example.getLabelsMaskArray(0);
         if (mask != null) {
-            rows = rows.mulColumnVector(mask.dup('c').reshape('c', mask.length(), 1).castTo(rows.dataType()));
+            rows = rows.mulColumnVector(
+                    mask.dup('c').reshape('c', mask.length(), 1).castTo(rows.dataType()));
         }
         values.put(LABELS, rows.castTo(type));
-        Map<String, INDArray> found = graph.calculateGradients(values, parameters().keySet());
+        Map<String, INDArray> found =
+                graph.calculateGradients(values, parameters().keySet());
         // A variable that the logits do not depend on has no gradient.
         Map<String, INDArray> gradients = new HashMap<>();
         parameters().forEach((name, array) -> {

@@ -20,8 +20,7 @@ public final class ParetoFront<T> {
     private final ToDoubleFunction<? super T> gain;
     private final ToDoubleFunction<? super T> forgetting;
 
-    private ParetoFront(
-            List<T> points, ToDoubleFunction<? super T> gain, ToDoubleFunction<? super T> forgetting) {
+    private ParetoFront(List<T> points, ToDoubleFunction<? super T> gain, ToDoubleFunction<? super T> forgetting) {
         this.points = points;
         this.gain = gain;
         this.forgetting = forgetting;
@@ -44,7 +43,8 @@ public final class ParetoFront<T> {
             }
         }
         sorted.sort(Comparator.<T>comparingDouble(forgetting::applyAsDouble)
-                .thenComparing(Comparator.<T>comparingDouble(gain::applyAsDouble).reversed()));
+                .thenComparing(
+                        Comparator.<T>comparingDouble(gain::applyAsDouble).reversed()));
         List<T> front = new ArrayList<>();
         double best = Double.NEGATIVE_INFINITY;
         for (T candidate : sorted) {

@@ -107,7 +107,8 @@ final class Architectures {
         INDArray all = Nd4j.create(type, 1, length);
         List<Map.Entry<String, INDArray>> views =
                 conf.getLayer().initializer().init(conf, all, false).entrySet().stream()
-                        .sorted(Comparator.comparingLong(entry -> entry.getValue().offset()))
+                        .sorted(Comparator.comparingLong(
+                                entry -> entry.getValue().offset()))
                         .toList();
         long next = 0;
         boolean oneAfterAnother = true;

@@ -36,9 +36,8 @@ final class SameDiffAccess implements ModelAccess<SameDiff> {
             @Override
             public void write(double[] values) {
                 INDArray array = variables.next().getArr();
-                array.assign(Nd4j.createFromArray(values)
-                        .castTo(array.dataType())
-                        .reshape('c', array.shape()));
+                array.assign(
+                        Nd4j.createFromArray(values).castTo(array.dataType()).reshape('c', array.shape()));
             }
 
             @Override

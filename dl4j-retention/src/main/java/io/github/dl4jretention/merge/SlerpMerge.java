@@ -46,8 +46,7 @@ public record SlerpMerge(double t) implements MergeMethod {
         }
         double angle = Math.acos(cosine);
         double sine = Math.sin(angle);
-        return InterpolationMerge.between(
-                base, model, Math.sin(angle - angle * t) / sine, Math.sin(angle * t) / sine);
+        return InterpolationMerge.between(base, model, Math.sin(angle - angle * t) / sine, Math.sin(angle * t) / sine);
     }
 
     /** 1 for a vector that is too short to have a direction. */

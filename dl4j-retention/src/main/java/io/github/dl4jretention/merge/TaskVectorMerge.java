@@ -118,7 +118,9 @@ public record TaskVectorMerge(
                         "density: expected 1 for a method without sparsification, got " + density);
                 case MAGNITUDE -> keepLargest(delta, Math.max(1, (int) (density * delta.length)));
                 case RANDOM -> drop(
-                        delta, density, new SplittableRandom(seed + MODEL_STEP * (index + 1) + PARAMETER_STEP * (parameter + 1)));
+                        delta,
+                        density,
+                        new SplittableRandom(seed + MODEL_STEP * (index + 1) + PARAMETER_STEP * (parameter + 1)));
             }
         }
         for (int i = 0; i < delta.length; i++) {

@@ -106,17 +106,18 @@ class ImportanceEstimatorTest {
     @Test
     void the_Fisher_draws_labels_from_the_model() {
         // Expected: 3/4 (1/4)^2 + 1/4 (3/4)^2 = 3/16.
-        int n = 2000;
+        int n = 600;
         DataSet data = new DataSet(Nd4j.ones(DataType.DOUBLE, n, 1), Nd4j.zeros(DataType.DOUBLE, n, 2));
         double deviation = Math.sqrt(3 / 16.0) / 2 / Math.sqrt(n);
-        for (INDArray found :
-                all(estimator -> estimator.fisher(new ExistingDataSetIterator(List.of(data)), 3))) {
+        for (INDArray found : all(estimator -> estimator.fisher(new ExistingDataSetIterator(List.of(data)), 3))) {
             assertEquals(3 / 16.0, found.getDouble(0), 5 * deviation);
             assertEquals(found.getDouble(0), found.getDouble(1), 1e-12);
         }
         ImportanceEstimator estimator = ImportanceEstimator.of(twoClasses()).examples(40);
-        INDArray first = estimator.fisher(new ExistingDataSetIterator(List.of(data)), 3).values("params");
-        INDArray again = estimator.fisher(new ExistingDataSetIterator(List.of(data)), 3).values("params");
+        INDArray first =
+                estimator.fisher(new ExistingDataSetIterator(List.of(data)), 3).values("params");
+        INDArray again =
+                estimator.fisher(new ExistingDataSetIterator(List.of(data)), 3).values("params");
         assertClose(first, again, 0);
     }
 
@@ -180,8 +181,7 @@ class ImportanceEstimatorTest {
 
     private static DataSet one(DataSet batch, int index) {
         var example = ExampleRows.of(batch.toMultiDataSet(), index, index + 1);
-        return new DataSet(
-                example.getFeatures(0), example.getLabels(0), null, example.getLabelsMaskArray(0));
+        return new DataSet(example.getFeatures(0), example.getLabels(0), null, example.getLabelsMaskArray(0));
     }
 
     @Test
@@ -195,7 +195,9 @@ class ImportanceEstimatorTest {
         String json = network.getLayerWiseConfigurations().toJson();
         double score = network.score();
         ImportanceEstimator estimator = ImportanceEstimator.of(network);
-        INDArray first = estimator.empiricalFisher(new ExistingDataSetIterator(List.of(batch))).values("params");
+        INDArray first = estimator
+                .empiricalFisher(new ExistingDataSetIterator(List.of(batch)))
+                .values("params");
         estimator.fisher(new ExistingDataSetIterator(List.of(batch)), 1);
         estimator.memoryAwareSynapses(new ExistingDataSetIterator(List.of(batch)));
         assertClose(params, network.params(), 0);
@@ -217,18 +219,24 @@ class ImportanceEstimatorTest {
         ImportanceEstimator.of(sd, "logits", "x").fisher(labelled(), 1);
         assertFalse(sd.hasVariable("importance_loss"));
         assertTrue(sd.getLossVariables().isEmpty());
-        assertClose(Nd4j.createFromArray(WEIGHTS).reshape(1, 2), sd.getVariable("w").getArr(), 0);
+        assertClose(
+                Nd4j.createFromArray(WEIGHTS).reshape(1, 2), sd.getVariable("w").getArr(), 0);
         assertClose(
                 Nd4j.zeros(DataType.DOUBLE, 3),
-                ImportanceEstimator.of(sd, "logits", "x").empiricalFisher(labelled()).values("unused"),
+                ImportanceEstimator.of(sd, "logits", "x")
+                        .empiricalFisher(labelled())
+                        .values("unused"),
                 0);
     }
 
     @Test
     void class_ids_and_masks_count_in_SameDiff_too() {
         SameDiff sd = twoClassesSameDiff();
-        DataSet masked = new DataSet(Nd4j.ones(DataType.DOUBLE, 3, 1), Nd4j.createFromArray(0, 0, 1).reshape(3, 1));
-        INDArray expected = ImportanceEstimator.of(sd, "logits", "x").empiricalFisher(labelled()).values("w");
+        DataSet masked = new DataSet(
+                Nd4j.ones(DataType.DOUBLE, 3, 1), Nd4j.createFromArray(0, 0, 1).reshape(3, 1));
+        INDArray expected = ImportanceEstimator.of(sd, "logits", "x")
+                .empiricalFisher(labelled())
+                .values("w");
         assertClose(
                 expected,
                 ImportanceEstimator.of(sd, "logits", "x")
@@ -255,8 +263,7 @@ class ImportanceEstimatorTest {
                 ImportanceEstimator.of(sparse).fisher(oneHot, 4).values("params"),
                 1e-15);
         ComputationGraph graph = Networks.graph(DataType.DOUBLE, 1);
-        var batches = new SingletonMultiDataSetIterator(
-                Networks.graphBatch(DataType.DOUBLE, 2, 1));
+        var batches = new SingletonMultiDataSetIterator(Networks.graphBatch(DataType.DOUBLE, 2, 1));
         assertTrue(ImportanceEstimator.of(graph)
                         .empiricalFisher(batches)
                         .values("params")
@@ -271,7 +278,8 @@ class ImportanceEstimatorTest {
 
     @Test
     void importance_is_saved_and_loaded(@TempDir Path folder) throws IOException {
-        Importance fisher = ImportanceEstimator.of(twoClassesSameDiff(), "logits", "x").empiricalFisher(labelled());
+        Importance fisher =
+                ImportanceEstimator.of(twoClassesSameDiff(), "logits", "x").empiricalFisher(labelled());
         Path file = folder.resolve("fisher.bin");
         fisher.save(file);
         Importance loaded = Importance.load(file);
@@ -286,20 +294,19 @@ class ImportanceEstimatorTest {
     @Test
     void models_without_such_gradients_are_refused() {
         MultiLayerNetwork normalised = Networks.stacked(
-                DataType.DOUBLE, 1, new BatchNormalization.Builder().nIn(1).nOut(1).build(), output());
-        assertThrows(
-                IllegalArgumentException.class,
-                () -> ImportanceEstimator.of(normalised).empiricalFisher(labelled()));
+                DataType.DOUBLE,
+                1,
+                new BatchNormalization.Builder().nIn(1).nOut(1).build(),
+                output());
+        assertThrows(IllegalArgumentException.class, () -> ImportanceEstimator.of(normalised)
+                .empiricalFisher(labelled()));
         MultiLayerNetwork student =
                 Retention.attach(twoClasses(), RetentionConfiguration.builder().build());
-        assertThrows(
-                IllegalArgumentException.class,
-                () -> ImportanceEstimator.of(student).fisher(labelled(), 1));
-        assertThrows(
-                IllegalArgumentException.class,
-                () -> ImportanceEstimator.of(twoClasses()).empiricalFisher(new ExistingDataSetIterator(List.of())));
-        assertThrows(
-                IllegalArgumentException.class,
-                () -> ImportanceEstimator.of(twoClassesSameDiff(), "other", "x").empiricalFisher(labelled()));
+        assertThrows(IllegalArgumentException.class, () -> ImportanceEstimator.of(student)
+                .fisher(labelled(), 1));
+        assertThrows(IllegalArgumentException.class, () -> ImportanceEstimator.of(twoClasses())
+                .empiricalFisher(new ExistingDataSetIterator(List.of())));
+        assertThrows(IllegalArgumentException.class, () -> ImportanceEstimator.of(twoClassesSameDiff(), "other", "x")
+                .empiricalFisher(labelled()));
     }
 }

@@ -97,7 +97,8 @@ class QuadraticPenaltyTest {
 
     private static DataSet data(int examples) {
         return new DataSet(
-                Nd4j.ones(DataType.DOUBLE, examples, 1), Nd4j.valueArrayOf(new long[] {examples, 1}, 3.0, DataType.DOUBLE));
+                Nd4j.ones(DataType.DOUBLE, examples, 1),
+                Nd4j.valueArrayOf(new long[] {examples, 1}, 3.0, DataType.DOUBLE));
     }
 
     private static Importance importance(String name, double value, long... shape) {
@@ -176,8 +177,10 @@ class QuadraticPenaltyTest {
     void penalties_add_up_and_online_importance_decays() {
         MultiLayerNetwork network = network(2, true);
         network.addListeners(
-                QuadraticPenalty.weighted(network(1, true), importance("params", 3, 1), 1).listener(),
-                QuadraticPenalty.weighted(network(5, true), importance("params", 2, 1), 0.5).listener());
+                QuadraticPenalty.weighted(network(1, true), importance("params", 3, 1), 1)
+                        .listener(),
+                QuadraticPenalty.weighted(network(5, true), importance("params", 2, 1), 0.5)
+                        .listener());
         network.fit(data(2));
         // -2 + 3 (2 - 1) + 1 (2 - 5) = -2; score 1 + 3 / 2 + 9 / 2.
         assertEquals(2.2, network.params().getDouble(0), 1e-15);
@@ -185,12 +188,10 @@ class QuadraticPenaltyTest {
 
         Importance online = importance("params", 3, 1).decayedPlus(0.5, importance("params", 2, 1));
         assertEquals(3.5, online.values("params").getDouble(0), 0);
-        assertThrows(
-                IllegalArgumentException.class,
-                () -> importance("params", 3, 1).decayedPlus(0.5, importance("params", 3, 2)));
-        assertThrows(
-                IllegalArgumentException.class,
-                () -> importance("params", 3, 1).decayedPlus(1.5, importance("params", 3, 1)));
+        assertThrows(IllegalArgumentException.class, () -> importance("params", 3, 1)
+                .decayedPlus(0.5, importance("params", 3, 2)));
+        assertThrows(IllegalArgumentException.class, () -> importance("params", 3, 1)
+                .decayedPlus(1.5, importance("params", 3, 1)));
     }
 
     @Test
@@ -226,7 +227,11 @@ class QuadraticPenaltyTest {
         Teacher teacher = Teacher.of(pretrained, "logits", "features");
         for (int i = 0; i < 2; i++) {
             SameDiff student = tokens(2);
-            RetentionLoss.add(student, "logits", "labels", RetentionConfiguration.builder().build());
+            RetentionLoss.add(
+                    student,
+                    "logits",
+                    "labels",
+                    RetentionConfiguration.builder().build());
             if (i == 1) {
                 QuadraticPenalty.toStart(pretrained, 0.3).addTo(student);
             }
@@ -242,7 +247,8 @@ class QuadraticPenaltyTest {
             student.fit(new TeacherMultiDataSetIterator(new SingletonMultiDataSetIterator(batch), teacher), 1);
             after[i] = student.getVariable("w").getArr().dup();
         }
-        INDArray way = moved.getVariable("w").getArr().sub(pretrained.getVariable("w").getArr());
+        INDArray way =
+                moved.getVariable("w").getArr().sub(pretrained.getVariable("w").getArr());
         assertClose(after[0].sub(way.mul(RATE * 0.3)), after[1], 1e-14);
     }
 
@@ -250,7 +256,8 @@ class QuadraticPenaltyTest {
         SameDiff sd = SameDiff.create();
         SDVariable features = sd.placeHolder("features", DataType.DOUBLE, -1, Networks.INPUTS);
         SDVariable w = sd.var(
-                "w", Networks.normal(DataType.DOUBLE, new java.util.Random(seed), Networks.INPUTS, Networks.VOCABULARY));
+                "w",
+                Networks.normal(DataType.DOUBLE, new java.util.Random(seed), Networks.INPUTS, Networks.VOCABULARY));
         features.mmul(w).rename("logits");
         sd.placeHolder("labels", DataType.INT32, -1);
         return sd;
@@ -298,8 +305,7 @@ class QuadraticPenaltyTest {
         assertThrows(IllegalArgumentException.class, () -> QuadraticPenalty.toStart(lstm, -1));
         assertThrows(IllegalArgumentException.class, () -> QuadraticPenalty.toStart(lstm, Double.NaN));
         assertThrows(
-                IllegalArgumentException.class,
-                () -> QuadraticPenalty.weighted(lstm, importance("params", 1, 3), 1));
+                IllegalArgumentException.class, () -> QuadraticPenalty.weighted(lstm, importance("params", 1, 3), 1));
         MultiLayerNetwork other = network(1, true);
         other.addListeners(QuadraticPenalty.toStart(lstm, 1).listener());
         String message = assertThrows(IllegalArgumentException.class, () -> other.fit(data(1)))
@@ -307,13 +313,11 @@ class QuadraticPenaltyTest {
         assertTrue(message.contains("[1]") && message.contains("params"), message);
         SameDiff noLoss = SameDiff.create();
         noLoss.var("w", Nd4j.ones(DataType.DOUBLE, 1, 1));
-        assertThrows(
-                IllegalArgumentException.class,
-                () -> QuadraticPenalty.toStart(sameDiff(1), 1).addTo(noLoss));
+        assertThrows(IllegalArgumentException.class, () -> QuadraticPenalty.toStart(sameDiff(1), 1)
+                .addTo(noLoss));
         SameDiff others = sameDiff(1);
         others.var("v", Nd4j.ones(DataType.DOUBLE, 1, 1));
-        assertThrows(
-                IllegalArgumentException.class,
-                () -> QuadraticPenalty.toStart(sameDiff(1), 1).addTo(others));
+        assertThrows(IllegalArgumentException.class, () -> QuadraticPenalty.toStart(sameDiff(1), 1)
+                .addTo(others));
     }
 }

@@ -71,8 +71,7 @@ class ReplayIteratorTest {
 
     @Test
     void source_examples_follow_the_target_examples_of_every_batch() {
-        ReplayIterator replay =
-                new ReplayIterator(numbered(3, 4, 0), numbered(2, 3, 100), 0.5, ReplayUnit.EXAMPLES, 1);
+        ReplayIterator replay = new ReplayIterator(numbered(3, 4, 0), numbered(2, 3, 100), 0.5, ReplayUnit.EXAMPLES, 1);
         // As many as of the target; the source begins again after 105.
         assertEquals(List.of(0, 1, 2, 3, 100, 101, 102, 103), numbers(replay.next()));
         assertEquals(List.of(4, 5, 6, 7, 104, 105, 100, 101), numbers(replay.next()));
@@ -87,8 +86,8 @@ class ReplayIteratorTest {
             @ForAll ReplayUnit unit,
             @ForAll long seed) {
         int batches = 400;
-        ReplayIterator replay = new ReplayIterator(
-                numbered(batches, examples, 0), numbered(7, examples, 100_000), share, unit, seed);
+        ReplayIterator replay =
+                new ReplayIterator(numbered(batches, examples, 0), numbered(7, examples, 100_000), share, unit, seed);
         List<Integer> all = numbers(replay);
         List<Integer> target = all.stream().filter(number -> number < 100_000).toList();
         assertEquals(numbers(numbered(batches, examples, 0)), target, "all of the target, in order");
@@ -103,10 +102,10 @@ class ReplayIteratorTest {
 
     @Test
     void another_seed_gives_another_order() {
-        List<Integer> first = numbers(
-                new ReplayIterator(numbered(50, 2, 0), numbered(50, 2, 1000), 0.5, ReplayUnit.BATCHES, 1));
-        List<Integer> second = numbers(
-                new ReplayIterator(numbered(50, 2, 0), numbered(50, 2, 1000), 0.5, ReplayUnit.BATCHES, 2));
+        List<Integer> first =
+                numbers(new ReplayIterator(numbered(50, 2, 0), numbered(50, 2, 1000), 0.5, ReplayUnit.BATCHES, 1));
+        List<Integer> second =
+                numbers(new ReplayIterator(numbered(50, 2, 0), numbered(50, 2, 1000), 0.5, ReplayUnit.BATCHES, 2));
         assertFalse(first.equals(second));
     }
 
@@ -124,8 +123,7 @@ class ReplayIteratorTest {
         assertClose(expected, mixed.getFeaturesMaskArray(), 0);
         mixed = replay(whole, masked).next();
         assertClose(Nd4j.concat(0, Nd4j.ones(DataType.FLOAT, 2, 5), mask), mixed.getLabelsMaskArray(), 0);
-        assertClose(
-                Nd4j.concat(0, whole.getFeatures(), masked.getFeatures()), mixed.getFeatures(), 0);
+        assertClose(Nd4j.concat(0, whole.getFeatures(), masked.getFeatures()), mixed.getFeatures(), 0);
         assertNull(replay(whole, whole).next().getLabelsMaskArray());
     }
 
@@ -172,8 +170,7 @@ class ReplayIteratorTest {
                     batches++;
                 }
                 int sources = unit == ReplayUnit.EXAMPLES ? 1 : batches - 1;
-                assertEquals(
-                        ofTarget.crossEntropySum() + sources * ofSource.crossEntropySum(), crossEntropy, 1e-9);
+                assertEquals(ofTarget.crossEntropySum() + sources * ofSource.crossEntropySum(), crossEntropy, 1e-9);
                 assertEquals(
                         (i == 1 ? 0 : ofTarget.divergenceSum()) + (i == 0 ? 0 : sources * ofSource.divergenceSum()),
                         divergence[i],
@@ -198,15 +195,13 @@ class ReplayIteratorTest {
         DivergenceMask mask = replay.divergenceOn(ReplayPart.TARGET, DivergenceMask.ALL_TOKENS);
         DataSet taught = new TeacherIterator(replay, teacher, mask).next();
         INDArray weights = taught.getLabels()
-                .get(
-                        NDArrayIndex.all(),
-                        NDArrayIndex.point(taught.getLabels().size(1) - 1),
-                        NDArrayIndex.all());
+                .get(NDArrayIndex.all(), NDArrayIndex.point(taught.getLabels().size(1) - 1), NDArrayIndex.all());
         INDArray expected = Nd4j.concat(
                 0, Nd4j.ones(DataType.DOUBLE, 2, Networks.TIME), Nd4j.zeros(DataType.DOUBLE, 2, Networks.TIME));
         assertClose(expected, weights, 0);
         TeacherIterator foreign = new TeacherIterator(new ExistingDataSetIterator(List.of(target)), teacher, mask);
-        String message = assertThrows(IllegalArgumentException.class, foreign::next).getMessage();
+        String message =
+                assertThrows(IllegalArgumentException.class, foreign::next).getMessage();
         assertTrue(message.contains("ReplayIterator"), message);
     }
 
@@ -230,8 +225,7 @@ class ReplayIteratorTest {
     @Test
     void what_cannot_be_mixed_is_refused() {
         DataSetIterator good = numbered(1, 2, 0);
-        assertThrows(
-                IllegalArgumentException.class, () -> new ReplayIterator(good, good, 1, ReplayUnit.EXAMPLES, 1));
+        assertThrows(IllegalArgumentException.class, () -> new ReplayIterator(good, good, 1, ReplayUnit.EXAMPLES, 1));
         assertThrows(
                 IllegalArgumentException.class,
                 () -> new ReplayIterator(good, good, Double.NaN, ReplayUnit.EXAMPLES, 1));

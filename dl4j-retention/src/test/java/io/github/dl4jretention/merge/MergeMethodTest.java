@@ -40,8 +40,7 @@ class MergeMethodTest {
                 new double[] {5.0, 8.8, 10.5},
                 merge(MergeMethod.linear().withNormalize(false), of(A, 3, 1), of(B, 1, 1)),
                 1e-14);
-        assertThrows(
-                IllegalArgumentException.class, () -> merge(MergeMethod.linear(), of(A, 1, 1), of(B, -1, 1)));
+        assertThrows(IllegalArgumentException.class, () -> merge(MergeMethod.linear(), of(A, 1, 1), of(B, -1, 1)));
     }
 
     @Test
@@ -68,20 +67,18 @@ class MergeMethodTest {
 
     @Test
     void ties_trims_elects_and_averages_what_agrees() {
-        // Two of three values stay: (0.4, 0, -1) and (0, 0.5, 1.5). Weighted by 1 and 0.5: (0.4, 0, -1), (0, 0.25, 0.75).
+        // Two of three values stay: (0.4, 0, -1) and (0, 0.5, 1.5). Weighted by 1 and 0.5: (0.4, 0, -1), (0, 0.25,
+        // 0.75).
         // Sums (0.4, 0.25, -0.25): signs +, +, -. What agrees, over its weights: 0.4 / 1, 0.25 / 0.5, -1 / 1.
         double density = 2 / 3.0 + 1e-9;
         assertArrayEquals(
-                new double[] {1.4, 2.5, 2.0},
-                merge(MergeMethod.ties(), of(A, 1, density), of(B, 0.5, density)),
-                1e-15);
+                new double[] {1.4, 2.5, 2.0}, merge(MergeMethod.ties(), of(A, 1, density), of(B, 0.5, density)), 1e-15);
         assertArrayEquals(
                 new double[] {1.4, 2.25, 2.0},
                 merge(MergeMethod.ties().withNormalize(false), of(A, 1, density), of(B, 0.5, density)),
                 1e-15);
         // One of three stays.
-        assertArrayEquals(
-                new double[] {1, 2, 4.5}, merge(MergeMethod.ties(), of(A, 1, 0.34), of(B, 1, 0.34)), 1e-15);
+        assertArrayEquals(new double[] {1, 2, 4.5}, merge(MergeMethod.ties(), of(A, 1, 0.34), of(B, 1, 0.34)), 1e-15);
     }
 
     @Test
@@ -142,8 +139,8 @@ class MergeMethodTest {
     @Test
     void slerp_follows_the_arc() {
         // From (1, 0, 0) to (0, 1, 0) by a third of a right angle.
-        double[] merged = MergeMethod.slerp(1 / 3.0)
-                .merge(new double[] {1, 0, 0}, List.of(of(new double[] {0, 1, 0}, 1, 1)), 0);
+        double[] merged =
+                MergeMethod.slerp(1 / 3.0).merge(new double[] {1, 0, 0}, List.of(of(new double[] {0, 1, 0}, 1, 1)), 0);
         assertArrayEquals(new double[] {Math.sqrt(3) / 2, 0.5, 0}, merged, 1e-15);
         // Opposite to one another: no arc, the straight line.
         assertArrayEquals(
@@ -157,13 +154,14 @@ class MergeMethodTest {
         assertThrows(IllegalArgumentException.class, () -> MergeMethod.wiseFt(-0.1));
         assertThrows(IllegalArgumentException.class, () -> MergeMethod.expo(Double.NaN));
         assertThrows(IllegalArgumentException.class, () -> MergeMethod.ties().withRescale(true));
-        assertThrows(
-                IllegalArgumentException.class, () -> MergeMethod.taskArithmetic().withLambda(Double.NaN));
+        assertThrows(IllegalArgumentException.class, () -> MergeMethod.taskArithmetic()
+                .withLambda(Double.NaN));
         assertThrows(IllegalArgumentException.class, () -> merge(MergeMethod.taskArithmetic(), of(A, 1, 0.5)));
     }
 
     @Property(tries = 60, seed = SEED)
-    void weight_0_gives_the_first_model_and_1_the_second(@ForAll long seed, @ForAll @IntRange(min = 1, max = 40) int n) {
+    void weight_0_gives_the_first_model_and_1_the_second(
+            @ForAll long seed, @ForAll @IntRange(min = 1, max = 40) int n) {
         double[] base = normal(n, seed);
         double[] model = normal(n, seed + 1);
         for (MergeMethod method : List.of(MergeMethod.wiseFt(0), MergeMethod.slerp(0))) {
@@ -173,12 +171,10 @@ class MergeMethodTest {
             assertArrayEquals(model, method.merge(base, List.of(of(model, 1, 1)), 0));
         }
         for (MergeMethod method : taskVectors()) {
-            assertArrayEquals(
-                    base, method.merge(base, List.of(of(model, 0, 1)), 0), 1e-15);
+            assertArrayEquals(base, method.merge(base, List.of(of(model, 0, 1)), 0), 1e-15);
             assertArrayEquals(model, method.merge(base, List.of(of(model, 1, 1)), 0), 1e-14);
         }
-        assertArrayEquals(
-                base, MergeMethod.linear().merge(null, List.of(of(base, 1, 1), of(model, 0, 1)), 0));
+        assertArrayEquals(base, MergeMethod.linear().merge(null, List.of(of(base, 1, 1), of(model, 0, 1)), 0));
     }
 
     @Property(tries = 60, seed = SEED)
@@ -191,12 +187,12 @@ class MergeMethodTest {
         for (MergeMethod method : List.of(MergeMethod.wiseFt(t), MergeMethod.slerp(t), MergeMethod.expo(t))) {
             assertArrayEquals(model, method.merge(model, List.of(of(model, 1, 1)), 0), 1e-14);
         }
-        for (MergeMethod method : List.of(MergeMethod.ties(), MergeMethod.dareLinear(seed), MergeMethod.dareTies(seed))) {
+        for (MergeMethod method :
+                List.of(MergeMethod.ties(), MergeMethod.dareLinear(seed), MergeMethod.dareTies(seed))) {
             assertArrayEquals(
                     model, method.merge(model, List.of(of(model, t, density), of(model, 1, density)), 0), 1e-14);
         }
-        assertArrayEquals(
-                model, MergeMethod.linear().merge(null, List.of(of(model, t, 1), of(model, 1, 1)), 0), 1e-14);
+        assertArrayEquals(model, MergeMethod.linear().merge(null, List.of(of(model, t, 1), of(model, 1, 1)), 0), 1e-14);
     }
 
     @Property(tries = 60, seed = SEED)
@@ -225,10 +221,7 @@ class MergeMethodTest {
 
     private static List<MergeMethod> taskVectors() {
         return List.of(
-                MergeMethod.taskArithmetic(),
-                MergeMethod.ties(),
-                MergeMethod.dareLinear(1),
-                MergeMethod.dareTies(1));
+                MergeMethod.taskArithmetic(), MergeMethod.ties(), MergeMethod.dareLinear(1), MergeMethod.dareTies(1));
     }
 
     private static double[] normal(int n, long seed) {

@@ -73,14 +73,17 @@ class MergeTest {
         MultiLayerNetwork start = Networks.lstm(DataType.DOUBLE, 1);
         MultiLayerNetwork tuned = Networks.moved(start, 0.5, 2);
         INDArray before = start.params().dup();
-        MultiLayerNetwork merged =
-                Merge.networks(MergeMethod.wiseFt(0.25)).base(start).model(tuned).merge();
+        MultiLayerNetwork merged = Merge.networks(MergeMethod.wiseFt(0.25))
+                .base(start)
+                .model(tuned)
+                .merge();
         assertClose(start.params().mul(0.75).add(tuned.params().mul(0.25)), merged.params(), 1e-15);
         assertClose(before, start.params(), 0);
         INDArray features = Networks.sequences(DataType.DOUBLE, 2, 3).getFeatures();
         merged.params().addi(1);
         assertClose(before, start.params(), 0);
-        assertEquals(start.output(features).shape().length, merged.output(features).shape().length);
+        assertEquals(
+                start.output(features).shape().length, merged.output(features).shape().length);
     }
 
     @Test
@@ -112,10 +115,8 @@ class MergeTest {
     void graphs_are_averaged() {
         ComputationGraph one = Networks.graph(DataType.DOUBLE, 1);
         ComputationGraph two = Networks.graph(DataType.DOUBLE, 2);
-        ComputationGraph merged = Merge.graphs(MergeMethod.linear())
-                .model(one, 3)
-                .model(two, 1)
-                .merge();
+        ComputationGraph merged =
+                Merge.graphs(MergeMethod.linear()).model(one, 3).model(two, 1).merge();
         assertClose(one.params().mul(0.75).add(two.params().mul(0.25)), merged.params(), 1e-15);
     }
 
@@ -123,9 +124,8 @@ class MergeTest {
     void variables_of_SameDiff_graphs_are_averaged() {
         SameDiff one = sameDiff(1, 3);
         SameDiff two = sameDiff(2, 3);
-        SameDiff merged = Merge.sameDiffs(MergeMethod.linear())
-                .models(List.of(one, two))
-                .merge();
+        SameDiff merged =
+                Merge.sameDiffs(MergeMethod.linear()).models(List.of(one, two)).merge();
         for (String name : List.of("w", "b")) {
             INDArray expected = one.getVariable(name)
                     .getArr()
@@ -206,8 +206,10 @@ class MergeTest {
         MultiLayerNetwork student =
                 Retention.attach(start, RetentionConfiguration.builder().build());
         student.params().muli(3);
-        MultiLayerNetwork merged =
-                Merge.networks(MergeMethod.wiseFt(0.5)).base(start).model(student).merge();
+        MultiLayerNetwork merged = Merge.networks(MergeMethod.wiseFt(0.5))
+                .base(start)
+                .model(student)
+                .merge();
         assertClose(start.params().mul(2), merged.params(), 1e-6);
         MultiLayerNetwork frozen = new TransferLearning.Builder(start)
                 .fineTuneConfiguration(new FineTuneConfiguration.Builder().build())
@@ -227,7 +229,9 @@ class MergeTest {
         MultiLayerNetwork network = Networks.stacked(
                 DataType.DOUBLE,
                 1,
-                new Bidirectional(Bidirectional.Mode.CONCAT, new LSTM.Builder().nIn(4).nOut(3).build()),
+                new Bidirectional(
+                        Bidirectional.Mode.CONCAT,
+                        new LSTM.Builder().nIn(4).nOut(3).build()),
                 new RnnOutputLayer.Builder(LossFunction.MCXENT)
                         .nIn(6)
                         .nOut(5)
@@ -344,7 +348,8 @@ class MergeTest {
     @ParameterizedTest
     @EnumSource(names = {"DOUBLE", "FLOAT", "HALF", "BFLOAT16"})
     void the_stream_is_the_one_that_ND4J_writes(DataType type) throws IOException {
-        INDArray array = Nd4j.createFromArray(1.0, -2.5, 3e-3, 4e4, 0).castTo(type).reshape(1, 5);
+        INDArray array =
+                Nd4j.createFromArray(1.0, -2.5, 3e-3, 4e4, 0).castTo(type).reshape(1, 5);
         ByteArrayOutputStream written = new ByteArrayOutputStream();
         Nd4j.write(array, new DataOutputStream(written));
         DataInputStream in = new DataInputStream(new ByteArrayInputStream(written.toByteArray()));
@@ -368,7 +373,8 @@ class MergeTest {
                 List.of(1.0, 1.0),
                 GreedySoup.choose(List.of(1.0, 1.0, Double.NaN), MergeTest::distance),
                 "NaN is worst, equal is no worse");
-        assertThrows(IllegalArgumentException.class, () -> GreedySoup.choose(new ArrayList<Double>(), MergeTest::distance));
+        assertThrows(
+                IllegalArgumentException.class, () -> GreedySoup.choose(new ArrayList<Double>(), MergeTest::distance));
     }
 
     private static double distance(List<Double> soup) {

@@ -40,8 +40,9 @@ public final class Comparison implements Callable<Integer> {
     @Option(
             names = "--part",
             paramLabel = "I/N",
-            description = "One of several parts, for processes side by side with one folder; run the last again when all"
-                    + " are done for a summary of all.")
+            description =
+                    "One of several parts, for processes side by side with one folder; run the last again when all"
+                            + " are done for a summary of all.")
     private String part = "1/1";
 
     @Option(names = "--corpus", hidden = true)
@@ -64,8 +65,7 @@ public final class Comparison implements Callable<Integer> {
     public Integer call() throws IOException {
         Matcher matcher = PART.matcher(part);
         if (!matcher.matches() || Integer.parseInt(matcher.group(1)) > Integer.parseInt(matcher.group(2))) {
-            throw new ParameterException(
-                    spec.commandLine(), "--part: expected I/N with I from 1 to N, got " + part);
+            throw new ParameterException(spec.commandLine(), "--part: expected I/N with I from 1 to N, got " + part);
         }
         new ComparisonRun(
                         Plan.read(plan),

@@ -103,8 +103,7 @@ class LowRankAdaptersTest {
         MultiLayerNetwork merged = LowRankAdapters.merge(student);
         assertEquals(
                 0,
-                farthest(
-                        Retention.detach(student).output(batch.getFeatures()), merged.output(batch.getFeatures())),
+                farthest(Retention.detach(student).output(batch.getFeatures()), merged.output(batch.getFeatures())),
                 1e-5);
     }
 

@@ -43,7 +43,9 @@ final class Curves {
     }
 
     private static double[] means(List<List<Result>> curve, ToDoubleFunction<Result> value) {
-        return curve.stream().mapToDouble(results -> spread(results, value).mean()).toArray();
+        return curve.stream()
+                .mapToDouble(results -> spread(results, value).mean())
+                .toArray();
     }
 
     private static double[] halfRanges(List<List<Result>> curve, ToDoubleFunction<Result> value) {

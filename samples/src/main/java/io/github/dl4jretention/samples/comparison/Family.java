@@ -56,8 +56,8 @@ record Family(String name, double rate, Result base, Map<Long, List<Result>> see
     }
 
     private static Family atBestRate(String name, Result base, List<Result> members) {
-        Map<Double, List<Result>> byRate =
-                members.stream().collect(Collectors.groupingBy(Result::learningRate, TreeMap::new, Collectors.toList()));
+        Map<Double, List<Result>> byRate = members.stream()
+                .collect(Collectors.groupingBy(Result::learningRate, TreeMap::new, Collectors.toList()));
         return byRate.entrySet().stream()
                 .map(rate -> new Family(
                         name,
@@ -71,10 +71,8 @@ record Family(String name, double rate, Result base, Map<Long, List<Result>> see
     }
 
     private static ParetoFront<Result> front(List<Result> results, Result base, Function<Result, Scores> part) {
-        return ParetoFront.of(
-                results,
-                result -> part.apply(result).gain(part.apply(base)),
-                result -> part.apply(result).forgetting(part.apply(base)));
+        return ParetoFront.of(results, result -> part.apply(result).gain(part.apply(base)), result -> part.apply(result)
+                .forgetting(part.apply(base)));
     }
 
     /**
@@ -86,8 +84,7 @@ record Family(String name, double rate, Result base, Map<Long, List<Result>> see
     Spread hypervolume(Function<Result, Scores> part) {
         double reference = REFERENCE * part.apply(base).source();
         return Spread.of(seeds.values().stream()
-                .map(results -> front(
-                                front(results, base, Result::validation).points(), base, part)
+                .map(results -> front(front(results, base, Result::validation).points(), base, part)
                         .hypervolume(0, reference))
                 .toList());
     }
@@ -106,8 +103,9 @@ record Family(String name, double rate, Result base, Map<Long, List<Result>> see
         return seeds.values().stream()
                 .map(results -> results.stream()
                         .filter(result -> Double.isFinite(result.validation().target()))
-                        .min(Comparator.comparingDouble(result ->
-                                result.validation().target() + result.validation().source())))
+                        .min(Comparator.comparingDouble(
+                                result -> result.validation().target()
+                                        + result.validation().source())))
                 .flatMap(Optional::stream)
                 .toList();
     }

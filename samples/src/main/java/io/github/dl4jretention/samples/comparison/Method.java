@@ -51,8 +51,7 @@ public enum Method {
                     .coefficient(0)
                     .labelSmoothing(setup.strength())
                     .build();
-            return new Training(
-                    Retention.attach(setup.fresh(), conf), setup.targetBatches(), Retention::detach);
+            return new Training(Retention.attach(setup.fresh(), conf), setup.targetBatches(), Retention::detach);
         }
     },
     /** L2 to the start; strength: of the penalty. */
@@ -67,7 +66,8 @@ public enum Method {
         @Override
         Training prepare(TrialSetup setup) {
             return penalised(
-                    setup, QuadraticPenalty.weighted(setup.base(), setup.importance().get(), setup.strength()));
+                    setup,
+                    QuadraticPenalty.weighted(setup.base(), setup.importance().get(), setup.strength()));
         }
     },
     /** Source text in every batch, in place of target text; strength: its share. */
@@ -88,8 +88,7 @@ public enum Method {
     LORA(true, false) {
         @Override
         Training prepare(TrialSetup setup) {
-            return new Training(
-                    adapted(setup, (int) setup.strength()), setup.targetBatches(), LowRankAdapters::merge);
+            return new Training(adapted(setup, (int) setup.strength()), setup.targetBatches(), LowRankAdapters::merge);
         }
     },
     /** Low-rank adapters of rank 8 and retention; strength: lambda. */
@@ -100,8 +99,7 @@ public enum Method {
             MultiLayerNetwork student =
                     Retention.attach(adapted, forward(setup.strength()), LowRankAdapters.teacher(adapted));
             Teacher teacher = LowRankAdapters.teacher(student);
-            return new Training(
-                    student, new TeacherIterator(setup.targetBatches(), teacher), LowRankAdapters::merge);
+            return new Training(student, new TeacherIterator(setup.targetBatches(), teacher), LowRankAdapters::merge);
         }
     };
 

@@ -133,7 +133,10 @@ public record Plan(
             return new ObjectMapper().readValue(file.toFile(), Plan.class);
         } catch (JsonProcessingException e) {
             Throwable cause = e.getCause() == null ? e : e.getCause();
-            throw new IOException("plan " + file + ": " + cause.getMessage().lines().findFirst().orElse(""), e);
+            throw new IOException(
+                    "plan " + file + ": "
+                            + cause.getMessage().lines().findFirst().orElse(""),
+                    e);
         }
     }
 

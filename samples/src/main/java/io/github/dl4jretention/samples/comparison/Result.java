@@ -43,11 +43,6 @@ record Result(
 
     String key() {
         return Trial.key(
-                model,
-                target,
-                method,
-                Double.isNaN(strength) ? "" : String.valueOf(strength),
-                learningRate,
-                seed);
+                model, target, method, Double.isNaN(strength) ? "" : String.valueOf(strength), learningRate, seed);
     }
 }

@@ -130,7 +130,11 @@ final class ResultsFile {
 
     /** Reads the results of a file. */
     static List<Result> read(Path file) throws IOException {
-        CSVFormat format = CSVFormat.RFC4180.builder().setHeader().setSkipHeaderRecord(true).build();
+        CSVFormat format = CSVFormat.RFC4180
+                .builder()
+                .setHeader()
+                .setSkipHeaderRecord(true)
+                .build();
         try (CSVParser parser = CSVParser.parse(file, StandardCharsets.UTF_8, format)) {
             if (!parser.getHeaderNames().equals(COLUMNS)) {
                 throw new IOException("results: expected a file with the columns " + COLUMNS + ", got " + file

@@ -20,11 +20,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
  * @param domains          cross-entropy by domain; empty where it was not kept
  */
 record Scores(
-        double target,
-        double source,
-        double targetDivergence,
-        double sourceDivergence,
-        Map<Domain, Double> domains) {
+        double target, double source, double targetDivergence, double sourceDivergence, Map<Domain, Double> domains) {
 
     private static final int BATCH = 16;
 

@@ -81,18 +81,20 @@ public final class Summary {
                         result -> result.model() + " " + result.target().toLowerCase(Locale.ROOT),
                         TreeMap::new,
                         Collectors.toList()));
-        groups.values().removeIf(members -> members.stream().allMatch(Result::isBase)
-                || members.stream().noneMatch(Result::isBase));
+        groups.values()
+                .removeIf(members -> members.stream().allMatch(Result::isBase)
+                        || members.stream().noneMatch(Result::isBase));
         return groups;
     }
 
     private static String tradeOffs(Result base, List<Family> families, List<Result> members) {
-        StringBuilder table = new StringBuilder("Base: target %.4f, source %.4f nats per byte. ".formatted(
-                        base.test().target(), base.test().source()))
+        StringBuilder table = new StringBuilder("Base: target %.4f, source %.4f nats per byte. "
+                        .formatted(base.test().target(), base.test().source()))
                 .append("Hypervolume against gain 0 and forgetting %.4f.\n\n"
                         .formatted(Family.REFERENCE * base.test().source()))
                 .append("| method | sees source | rate | hypervolume x 1000 | gain at <= 1 % | forgetting there ")
-                .append("| gain at <= 5 % | forgetting there | time | memory |\n|---|---|---|---|---|---|---|---|---|---|\n");
+                .append(
+                        "| gain at <= 5 % | forgetting there | time | memory |\n|---|---|---|---|---|---|---|---|---|---|\n");
         double plainTime = median(members, Method.PLAIN.label(), Result::stepMillis);
         double plainMemory = median(members, Method.PLAIN.label(), Result::heldMegabytes);
         for (Family family : families) {
@@ -136,7 +138,8 @@ public final class Summary {
 
     private static double median(List<Result> members, String method, ToDoubleFunction<Result> value) {
         double[] values = members.stream()
-                .filter(result -> result.method().equals(method) && result.merge().isEmpty())
+                .filter(result ->
+                        result.method().equals(method) && result.merge().isEmpty())
                 .mapToDouble(value)
                 .filter(Double::isFinite)
                 .sorted()
@@ -171,8 +174,9 @@ public final class Summary {
         List<Result> finite = members.stream()
                 .filter(result -> Double.isFinite(result.test().target()))
                 .toList();
-        double[] divergence =
-                finite.stream().mapToDouble(result -> result.test().targetDivergence()).toArray();
+        double[] divergence = finite.stream()
+                .mapToDouble(result -> result.test().targetDivergence())
+                .toArray();
         double[] forgetting = finite.stream()
                 .mapToDouble(result -> result.test().forgetting(base.test()))
                 .toArray();

@@ -3,13 +3,7 @@ package io.github.dl4jretention.samples.comparison;
 import io.github.dl4jretention.samples.model.ModelKind;
 
 /** One training of one method. */
-record Trial(
-        ModelKind model,
-        Plan.Pair pair,
-        Plan.MethodPlan method,
-        double strength,
-        double learningRate,
-        long seed) {
+record Trial(ModelKind model, Plan.Pair pair, Plan.MethodPlan method, double strength, double learningRate, long seed) {
 
     /** Under which its results are found again. */
     String key() {
@@ -22,8 +16,7 @@ record Trial(
                 seed);
     }
 
-    static String key(
-            String model, String target, String method, String strength, double learningRate, long seed) {
+    static String key(String model, String target, String method, String strength, double learningRate, long seed) {
         return String.join(" ", model, target, method, strength, String.valueOf(learningRate), String.valueOf(seed));
     }
 }

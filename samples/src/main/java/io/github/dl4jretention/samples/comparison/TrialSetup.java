@@ -17,8 +17,7 @@ import org.nd4j.linalg.learning.config.IUpdater;
  * @param base       the pretrained model
  * @param importance of its parameters for the source text, estimated anew each time that it is asked for
  */
-record TrialSetup(
-        MultiLayerNetwork base, Trial trial, Plan plan, Corpus corpus, Supplier<Importance> importance) {
+record TrialSetup(MultiLayerNetwork base, Trial trial, Plan plan, Corpus corpus, Supplier<Importance> importance) {
 
     /** Of replayed text, so that its windows are not those of the target. */
     private static final long SOURCE_SEED = 1_000_003;

@@ -64,7 +64,8 @@ public final class LowRankAdapters {
                 LowRankAttentionBlock adapted =
                         new LowRankAttentionBlock(block.getSize(), block.getHeads(), rank, alpha);
                 replace(layer, adapted, updater);
-                INDArray all = Nd4j.create(conf.getDataType(), 1, adapted.initializer().numParams(layer));
+                INDArray all =
+                        Nd4j.create(conf.getDataType(), 1, adapted.initializer().numParams(layer));
                 assign(adapted.initializer().init(layer, all, true), base, i);
                 params.add(all);
                 found = true;
@@ -133,7 +134,8 @@ public final class LowRankAdapters {
                 updater = block.getUpdater();
                 CausalSelfAttentionBlock stock = new CausalSelfAttentionBlock(block.getSize(), block.getHeads());
                 replace(layer, stock, updater);
-                INDArray all = Nd4j.create(conf.getDataType(), 1, stock.initializer().numParams(layer));
+                INDArray all =
+                        Nd4j.create(conf.getDataType(), 1, stock.initializer().numParams(layer));
                 Map<String, INDArray> own = stock.initializer().init(layer, all, false);
                 assign(own, plain, i);
                 if (merged) {

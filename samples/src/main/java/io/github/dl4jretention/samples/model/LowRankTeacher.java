@@ -70,6 +70,9 @@ final class LowRankTeacher extends Teacher {
                 .addiRowVector(network.getLayer(last).getParam("b"));
         INDArray shifted = logits.subi(logits.max(true, 1));
         INDArray scale = Transforms.log(Transforms.exp(shifted).sum(true, 1));
-        return shifted.subi(scale).reshape('c', batch, time, logits.size(1)).permute(0, 2, 1).dup('c');
+        return shifted.subi(scale)
+                .reshape('c', batch, time, logits.size(1))
+                .permute(0, 2, 1)
+                .dup('c');
     }
 }

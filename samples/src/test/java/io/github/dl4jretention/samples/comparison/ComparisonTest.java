@@ -70,7 +70,8 @@ class ComparisonTest {
 
     private static Set<String> untimed(List<Result> results) {
         Set<String> texts = new HashSet<>();
-        results.forEach(result -> texts.add(untimed(result).toString().replaceAll("Scores\\[(.*?), domains=[^\\]]*]", "$1")));
+        results.forEach(
+                result -> texts.add(untimed(result).toString().replaceAll("Scores\\[(.*?), domains=[^\\]]*]", "$1")));
         return texts;
     }
 
@@ -97,16 +98,16 @@ class ComparisonTest {
         assertTrue(summary.contains("| plain + wise_ft |") && summary.contains("Spearman"), summary);
         assertTrue(Files.size(whole.resolve("transformer-kotlin.png")) > 5000);
 
-        // Killed after its second trial, while it was writing the third.
+        // Killed after its seventh trial, while it was writing the eighth.
         Path killed = Files.createDirectories(folder.resolve("killed"));
         List<String> lines = Files.readAllLines(whole.resolve("results.csv"));
-        Files.write(killed.resolve("results.csv"), lines.subList(0, 9));
+        Files.write(killed.resolve("results.csv"), lines.subList(0, 14));
         Files.writeString(killed.resolve("results.csv.part"), "torn");
         run(plan, killed, 1, 1);
         assertEquals(untimed(all), untimed(ResultsFile.read(killed.resolve("results.csv"))));
         assertEquals(
-                lines.subList(0, 9),
-                Files.readAllLines(killed.resolve("results.csv")).subList(0, 9));
+                lines.subList(0, 14),
+                Files.readAllLines(killed.resolve("results.csv")).subList(0, 14));
         assertFalse(Files.exists(killed.resolve("results.csv.part")));
     }
 
@@ -118,10 +119,12 @@ class ComparisonTest {
         Summary.of(folder).write(folder);
         String summary = Files.readString(folder.resolve("summary.md"));
         assertTrue(summary.contains("| plain |") && summary.contains("| retention |"), summary);
-        Plan other = Plan.read(Files.writeString(
-                folder.resolve("other.json"),
-                PLAN.formatted("{\"method\": \"PLAIN\"}").replace("\"steps\": 2", "\"steps\": 3")));
-        assertThrows(IllegalStateException.class, () -> run(other, folder, 1, 2));
+        for (String setting : List.of("\"steps\": 2", "\"evaluationBatches\": 1")) {
+            Plan other = Plan.read(Files.writeString(
+                    folder.resolve("other.json"),
+                    PLAN.formatted("{\"method\": \"PLAIN\"}").replace(setting, setting.replaceAll("\\d", "3"))));
+            assertThrows(IllegalStateException.class, () -> run(other, folder, 1, 2), setting);
+        }
     }
 
     @Test
@@ -130,7 +133,9 @@ class ComparisonTest {
         assertEquals(1, plan(plain).trials().size());
         assertEquals(
                 List.of(0.001, 0.1, 0.2),
-                plan(plain + ", {\"method\": \"LORA\", \"strengths\": [2], \"learningRates\": [0.1, 0.2]}").trials().stream()
+                plan(plain + ", {\"method\": \"LORA\", \"strengths\": [2], \"learningRates\": [0.1, 0.2]}")
+                        .trials()
+                        .stream()
                         .map(Trial::learningRate)
                         .toList());
         List<String> bad = new ArrayList<>(List.of(
@@ -140,8 +145,8 @@ class ComparisonTest {
                 "{\"method\": \"PLAIN\", \"strengths\": [1]}",
                 "{\"method\": \"PLAIN\", \"merges\": [{\"merge\": \"TIES\"}]}"));
         for (String methods : bad) {
-            String message =
-                    assertThrows(IOException.class, () -> plan(methods), methods).getMessage();
+            String message = assertThrows(IOException.class, () -> plan(methods), methods)
+                    .getMessage();
             assertTrue(message.contains("plan.json"), message);
         }
         Path same = Files.writeString(
@@ -179,7 +184,9 @@ class ComparisonTest {
         // The merge betters neither on validation, though it does on test.
         Result merged = result("wise_ft", 1, 1, new double[] {7, 10.6}, new double[] {1, 20});
         List<Family> families = Family.of(base, List.of(first, fast, merged));
-        assertEquals(List.of("plain", "plain + wise_ft"), families.stream().map(Family::name).toList());
+        assertEquals(
+                List.of("plain", "plain + wise_ft"),
+                families.stream().map(Family::name).toList());
         Family plain = families.get(0);
         assertEquals(1, plain.rate(), "4 * 0.5 is more than 6 * 0.1");
         assertEquals(6 * 1, plain.hypervolume(Result::test).mean(), 1e-12);
