@@ -106,7 +106,7 @@ class ImportanceEstimatorTest {
     @Test
     void the_Fisher_draws_labels_from_the_model() {
         // Expected: 3/4 (1/4)^2 + 1/4 (3/4)^2 = 3/16.
-        int n = 2000;
+        int n = 600;
         DataSet data = new DataSet(Nd4j.ones(DataType.DOUBLE, n, 1), Nd4j.zeros(DataType.DOUBLE, n, 2));
         double deviation = Math.sqrt(3 / 16.0) / 2 / Math.sqrt(n);
         for (INDArray found : all(estimator -> estimator.fisher(new ExistingDataSetIterator(List.of(data)), 3))) {

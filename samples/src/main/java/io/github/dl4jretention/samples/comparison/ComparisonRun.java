@@ -16,6 +16,8 @@ import java.util.Map;
  */
 public final class ComparisonRun {
 
+    private static final double TOLERANCE = 1e-4;
+
     private final Plan plan;
     private final Corpus corpus;
     private final Path checkpoints;
@@ -43,7 +45,8 @@ public final class ComparisonRun {
      * Runs the trials that are missing.
      *
      * @throws IOException if a model or the results cannot be read or written
-     * @throws IllegalStateException if the results there are of another number of steps or another batch size
+     * @throws IllegalStateException if the results there are of another number of steps, another batch size, or another base,
+     *     text or number of evaluation batches
      */
     public void run() throws IOException {
         Files.createDirectories(folder);
@@ -52,14 +55,11 @@ public final class ComparisonRun {
         requireSamePlan(file.results());
         for (ModelKind model : plan.models()) {
             for (Plan.Pair pair : plan.pairs()) {
-                Result base = file.results().stream()
-                        .filter(result -> result.isBase()
-                                && result.model().equals(model.label())
-                                && result.target().equals(pair.target().name()))
-                        .findFirst()
-                        .orElse(null);
-                if (base == null) {
-                    file.add(List.of(runner(model).base(pair)));
+                Result base = runner(model).base(pair);
+                if (file.holds(base.key())) {
+                    requireSameBase(base, file.results());
+                } else {
+                    file.add(List.of(base));
                 }
             }
         }
@@ -78,6 +78,20 @@ public final class ComparisonRun {
             if (result.steps() != plan.steps() || result.batch() != plan.batch()) {
                 throw new IllegalStateException("plan: expected " + result.steps() + " steps of batches of "
                         + result.batch() + " as in the results there, got " + plan.steps() + " and " + plan.batch());
+            }
+        }
+    }
+
+    /** Another base, corpus, pair or number of evaluation batches measures something else. */
+    private static void requireSameBase(Result base, List<Result> results) {
+        for (Result result : results) {
+            if (result.key().equals(base.key())
+                    && (Math.abs(result.test().target() - base.test().target()) > TOLERANCE
+                            || Math.abs(result.test().source() - base.test().source()) > TOLERANCE)) {
+                throw new IllegalStateException(
+                        "plan: expected the base to be worth " + result.test().target() + " on target text and "
+                                + result.test().source() + " on source text, as in the results there, got "
+                                + base.test().target() + " and " + base.test().source());
             }
         }
     }

@@ -98,16 +98,16 @@ class ComparisonTest {
         assertTrue(summary.contains("| plain + wise_ft |") && summary.contains("Spearman"), summary);
         assertTrue(Files.size(whole.resolve("transformer-kotlin.png")) > 5000);
 
-        // Killed after its second trial, while it was writing the third.
+        // Killed after its seventh trial, while it was writing the eighth.
         Path killed = Files.createDirectories(folder.resolve("killed"));
         List<String> lines = Files.readAllLines(whole.resolve("results.csv"));
-        Files.write(killed.resolve("results.csv"), lines.subList(0, 9));
+        Files.write(killed.resolve("results.csv"), lines.subList(0, 14));
         Files.writeString(killed.resolve("results.csv.part"), "torn");
         run(plan, killed, 1, 1);
         assertEquals(untimed(all), untimed(ResultsFile.read(killed.resolve("results.csv"))));
         assertEquals(
-                lines.subList(0, 9),
-                Files.readAllLines(killed.resolve("results.csv")).subList(0, 9));
+                lines.subList(0, 14),
+                Files.readAllLines(killed.resolve("results.csv")).subList(0, 14));
         assertFalse(Files.exists(killed.resolve("results.csv.part")));
     }
 
@@ -119,10 +119,12 @@ class ComparisonTest {
         Summary.of(folder).write(folder);
         String summary = Files.readString(folder.resolve("summary.md"));
         assertTrue(summary.contains("| plain |") && summary.contains("| retention |"), summary);
-        Plan other = Plan.read(Files.writeString(
-                folder.resolve("other.json"),
-                PLAN.formatted("{\"method\": \"PLAIN\"}").replace("\"steps\": 2", "\"steps\": 3")));
-        assertThrows(IllegalStateException.class, () -> run(other, folder, 1, 2));
+        for (String setting : List.of("\"steps\": 2", "\"evaluationBatches\": 1")) {
+            Plan other = Plan.read(Files.writeString(
+                    folder.resolve("other.json"),
+                    PLAN.formatted("{\"method\": \"PLAIN\"}").replace(setting, setting.replaceAll("\\d", "3"))));
+            assertThrows(IllegalStateException.class, () -> run(other, folder, 1, 2), setting);
+        }
     }
 
     @Test
