@@ -1,6 +1,6 @@
 package io.github.dl4jretention.checkpoint;
 
-import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.zip.CRC32;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -81,9 +81,11 @@ final class EpochIterator implements MultiDataSetIterator {
     private void add(INDArray[] arrays) {
         for (INDArray array : arrays == null ? new INDArray[0] : arrays) {
             if (array != null) {
-                checksum.update((array.dataType() + Arrays.toString(array.shape())).getBytes());
-                ByteBuffer bytes = array.dup('c').data().asNio();
-                checksum.update(bytes);
+                String form = array.dataType() + Arrays.toString(array.shape());
+                checksum.update(form.getBytes(StandardCharsets.UTF_8));
+            }
+            if (array != null && !array.isEmpty()) {
+                checksum.update(array.dup('c').data().asNio());
             }
         }
     }
