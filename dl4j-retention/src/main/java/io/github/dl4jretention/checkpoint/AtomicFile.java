@@ -59,11 +59,12 @@ final class AtomicFile {
         }
     }
 
-    /** Removes what writing left behind when it was killed. */
-    static void removeParts(Path folder) throws IOException {
+    /** Removes what writing files whose names begin so left behind when it was killed. */
+    static void removeParts(Path folder, String prefix) throws IOException {
         List<Path> parts;
         try (Stream<Path> files = Files.list(folder)) {
-            parts = files.filter(file -> file.getFileName().toString().endsWith(PART))
+            parts = files.filter(file -> file.getFileName().toString().startsWith(prefix)
+                            && file.getFileName().toString().endsWith(PART))
                     .toList();
         }
         for (Path part : parts) {

@@ -89,7 +89,7 @@ final class Checkpoints {
      * @throws IllegalStateException if it is of another kind of model
      */
     <M> Optional<Saved<M>> newest(Student<M> start) throws IOException {
-        AtomicFile.removeParts(folder);
+        AtomicFile.removeParts(folder, PREFIX);
         IOException failure = null;
         for (Path file : newestFirst()) {
             try {

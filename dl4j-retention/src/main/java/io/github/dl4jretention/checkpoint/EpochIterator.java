@@ -1,6 +1,6 @@
 package io.github.dl4jretention.checkpoint;
 
-import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Deque;
@@ -94,10 +94,12 @@ final class EpochIterator implements MultiDataSetIterator {
     private void add(INDArray[] arrays) {
         for (INDArray array : arrays == null ? new INDArray[0] : arrays) {
             if (array != null) {
-                checksum.update((array.dataType() + Arrays.toString(array.shape())).getBytes());
+                String form = array.dataType() + Arrays.toString(array.shape());
+                checksum.update(form.getBytes(StandardCharsets.UTF_8));
+            }
+            if (array != null && !array.isEmpty()) {
                 boolean asIs = array.ordering() == 'c' && !array.isView();
-                ByteBuffer bytes = (asIs ? array : array.dup('c')).data().asNio();
-                checksum.update(bytes);
+                checksum.update((asIs ? array : array.dup('c')).data().asNio());
             }
         }
     }

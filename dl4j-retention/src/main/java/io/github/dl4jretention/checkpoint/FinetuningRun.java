@@ -76,6 +76,7 @@ public final class FinetuningRun<M> {
     private String checksum;
     private int iterationsPerEpoch;
     private Path newest;
+    private boolean unsaved;
 
     private FinetuningRun(Builder<M> builder) throws IOException {
         start = Objects.requireNonNull(builder.student, "student");
@@ -138,6 +139,7 @@ public final class FinetuningRun<M> {
             epoch = 0;
             position = 0;
             checksum = "";
+            unsaved = true;
             return;
         }
         Checkpoints.Saved<M> saved = newest.get();
@@ -156,6 +158,8 @@ public final class FinetuningRun<M> {
         position = state.position();
         checksum = state.checksum();
         iterationsPerEpoch = state.iterationsPerEpoch();
+        this.newest = saved.file();
+        unsaved = false;
         LOG.info("goes on from {}: iteration {}, epoch {}, minibatch {}", saved.file(), iteration, epoch, position);
     }
 
@@ -184,6 +188,7 @@ public final class FinetuningRun<M> {
                 EpochIterator.Mark mark = batches.trained();
                 position = mark.position();
                 checksum = mark.checksum();
+                unsaved = true;
                 if (iteration % every == 0) {
                     save();
                 }
@@ -192,7 +197,9 @@ public final class FinetuningRun<M> {
                 endEpoch();
             }
         }
-        save();
+        if (unsaved) {
+            save();
+        }
         String how = isFinished() ? "finished" : "stopped, start again with this folder to go on";
         LOG.info("{} after iteration {}: {}", how, iteration, newest);
     }
@@ -204,6 +211,7 @@ public final class FinetuningRun<M> {
         epoch++;
         position = 0;
         checksum = "";
+        unsaved = true;
         student.epochEnds(start.epochCount() + epoch);
         iterationsPerEpoch = (student.iterationCount() - start.iterationCount()) / epoch;
     }
@@ -221,6 +229,7 @@ public final class FinetuningRun<M> {
         RunState state = new RunState(
                 Checkpoints.kind(student), seed, iteration, epoch, position, checksum, iterationsPerEpoch, Map.of());
         newest = checkpoints.write(student, teacher, provenance, state);
+        unsaved = false;
         LOG.info("wrote {}", newest);
     }
 

@@ -17,8 +17,9 @@ public final class ReportLog implements ReportSink {
     private int iterations;
     private int first = -1;
     private long started;
+    private int last = -1;
+    private int reported;
     private double tokens;
-    private long reports;
 
     /** Without the time left, unless whoever trains knows how many iterations there will be. */
     public ReportLog() {
@@ -66,7 +67,8 @@ public final class ReportLog implements ReportSink {
     String line(RetentionReport report, double seconds) {
         first = first < 0 ? report.iteration() : first;
         tokens += report.tokens();
-        reports++;
+        reported += report.iteration() == last ? 0 : 1;
+        last = report.iteration();
         String line = String.format(
                 Locale.ROOT,
                 "iteration %d%s, epoch %d, %s: CE %.4f, KL %.4f, lambda %.4g, total %.4f, agreement %.1f %%, gradient %.3g",
@@ -86,7 +88,7 @@ public final class ReportLog implements ReportSink {
 
     private String speed(int done, double seconds, int iteration) {
         String speed = String.format(
-                Locale.ROOT, ", %.0f tokens per second, %.0f s", tokens / reports * done / seconds, seconds);
+                Locale.ROOT, ", %.0f tokens per second, %.0f s", tokens / reported * done / seconds, seconds);
         double left = seconds / done * (iterations - iteration - 1);
         return iterations > 0 ? speed + String.format(Locale.ROOT, ", %.0f s left", left) : speed;
     }

@@ -139,7 +139,9 @@ public final class RetentionLabels {
     private static boolean isOneHot(INDArray labels, int classAxis) {
         INDArray sums = labels.sum(classAxis);
         INDArray maxima = labels.max(classAxis);
-        return sums.minNumber().doubleValue() == 1
+        // Minima and maxima pass over NaN, a sum does not.
+        return Double.isFinite(labels.sumNumber().doubleValue())
+                && sums.minNumber().doubleValue() == 1
                 && sums.maxNumber().doubleValue() == 1
                 && maxima.minNumber().doubleValue() == 1
                 && maxima.maxNumber().doubleValue() == 1

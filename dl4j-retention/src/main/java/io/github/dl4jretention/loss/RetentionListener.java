@@ -151,6 +151,7 @@ public final class RetentionListener extends BaseListener {
         try {
             batch.requireFits(logits.shape());
         } catch (IllegalArgumentException e) {
+            batch = null;
             operationEnd(sd, Operation.TRAINING);
             throw e;
         }
