@@ -25,6 +25,8 @@ class ArchitectureTest {
                 .definedBy("..checkpoint..")
                 .layer("listener")
                 .definedBy("..listener..")
+                .layer("cache")
+                .definedBy("..cache..")
                 .layer("teacher")
                 .definedBy("..teacher..")
                 .layer("loss")
@@ -37,10 +39,12 @@ class ArchitectureTest {
                 .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("listener")
                 .mayOnlyBeAccessedByLayers("front")
+                .whereLayer("cache")
+                .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("teacher")
-                .mayOnlyBeAccessedByLayers("front", "eval", "checkpoint")
+                .mayOnlyBeAccessedByLayers("front", "eval", "checkpoint", "cache")
                 .whereLayer("loss")
-                .mayOnlyBeAccessedByLayers("front", "eval", "checkpoint", "listener", "teacher")
+                .mayOnlyBeAccessedByLayers("front", "eval", "checkpoint", "listener", "cache", "teacher")
                 .check(classes);
     }
 }

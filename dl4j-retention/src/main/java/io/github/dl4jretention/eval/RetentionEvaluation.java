@@ -1,6 +1,7 @@
 package io.github.dl4jretention.eval;
 
 import io.github.dl4jretention.loss.LabelKind;
+import io.github.dl4jretention.loss.TeacherSample;
 import java.io.Serializable;
 import java.util.Arrays;
 import java.util.List;
@@ -60,6 +61,7 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
     @Override
     public void eval(
             INDArray labels, INDArray predictions, INDArray mask, List<? extends Serializable> recordMetaData) {
+        TeacherSample.requireNone(labels);
         INDArray probabilities = rows(predictions);
         INDArray labelRows = rows(labels);
         if (labelRows.size(0) != probabilities.size(0)) {

@@ -27,6 +27,9 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
      *     and 1
      */
     public static TokenEvaluation of(MultiLayerNetwork network, Teacher teacher, DataSetIterator iterator) {
+        if (teacher.sampledAt().isPresent()) {
+            throw new IllegalArgumentException("teacher: expected one that gives whole distributions, got samples");
+        }
         Teacher student = Teacher.of(network);
         double crossEntropy = 0;
         double divergence = 0;
@@ -58,7 +61,16 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
     }
 
     private static double sum(INDArray tokens, INDArray mask) {
-        INDArray counted = mask == null ? tokens : tokens.mul(mask.reshape(tokens.shape()));
-        return counted.sumNumber().doubleValue();
+        if (mask == null) {
+            return tokens.sumNumber().doubleValue();
+        }
+        double[] values = tokens.dup('c').reshape(tokens.length()).toDoubleVector();
+        double[] weights = mask.dup('c').reshape(mask.length()).toDoubleVector();
+        double sum = 0;
+        for (int i = 0; i < values.length; i++) {
+            // What is masked may be anything, NaN included.
+            sum += weights[i] == 0 ? 0 : weights[i] * values[i];
+        }
+        return sum;
     }
 }

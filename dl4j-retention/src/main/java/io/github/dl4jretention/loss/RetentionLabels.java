@@ -160,7 +160,8 @@ public final class RetentionLabels {
         }
     }
 
-    private static DataBuffer root(INDArray array) {
+    /** The buffer that an array and all its views share. */
+    static DataBuffer root(INDArray array) {
         DataBuffer buffer = array.data();
         return buffer.originalDataBuffer() == null ? buffer : buffer.originalDataBuffer();
     }

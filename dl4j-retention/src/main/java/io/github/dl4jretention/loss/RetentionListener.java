@@ -92,6 +92,9 @@ public final class RetentionListener extends BaseListener {
 
     private void check(SameDiff sd, MultiDataSet data) {
         requireSameTeacher(sd, data);
+        for (INDArray labels : data.getLabels()) {
+            TeacherSample.requireFits(labels, configuration());
+        }
         GraphBatch batch = new GraphBatch(sd.getTrainingConfig(), data, description);
         if (!vocabularyChecked) {
             batch.requireSameVocabulary(sd);

@@ -260,6 +260,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private TokenRows tokenRows() {
         requireRank();
         try {
+            TeacherSample.requireFits(getLabels(), layerConf().getRetention());
             return TokenRows.of(
                     input, getLabels(), mask(), vocabulary(), layerConf().classAxis());
         } catch (IllegalArgumentException e) {

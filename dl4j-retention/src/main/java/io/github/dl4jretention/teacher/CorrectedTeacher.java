@@ -31,6 +31,10 @@ final class CorrectedTeacher extends Teacher {
         if (!(tau > 0 && tau <= 1)) {
             throw new IllegalArgumentException("tau: expected a number in (0, 1], got " + tau);
         }
+        if (teacher.sampledAt().isPresent()) {
+            throw new IllegalArgumentException(
+                    "teacher: expected whole distributions, of which the correction needs every class, got samples");
+        }
         this.teacher = teacher;
         this.tau = tau;
         this.sha256 = NetworkIdentity.sha256(List.of("corrected", Double.toString(tau), teacher.sha256()));
@@ -49,6 +53,11 @@ final class CorrectedTeacher extends Teacher {
     @Override
     public List<TeacherOutput> outputs() {
         return teacher.outputs();
+    }
+
+    @Override
+    public boolean dependsOnFeaturesOnly() {
+        return false;
     }
 
     /** The uncorrected teacher's. */

@@ -2,6 +2,7 @@ package io.github.dl4jretention.teacher;
 
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
@@ -14,6 +15,33 @@ record FrozenComputationGraph(ComputationGraph graph, String sha256, List<Teache
         implements FrozenNetwork {
 
     static FrozenComputationGraph of(ComputationGraph pretrained, String... names) {
+        return of(pretrained, NetworkIdentity.sha256(pretrained), slots -> LayerParameters.COPIED, names);
+    }
+
+    /** With parameters in half precision; the identity says so. Vertices that are no layers have copies. */
+    static FrozenComputationGraph ofHalf(ComputationGraph pretrained, String... names) {
+        return of(
+                pretrained,
+                HalfParameters.identity(NetworkIdentity.sha256(pretrained)),
+                slots -> new HalfParameters(slots, pretrained.params()),
+                names);
+    }
+
+    /** With the student's parameters in layers that are frozen in it. */
+    static FrozenComputationGraph sharing(ComputationGraph pretrained, ComputationGraph student, String... names) {
+        return of(
+                pretrained,
+                NetworkIdentity.sha256(pretrained),
+                slots -> new SharedParameters(
+                        LayerSlot.of(student.getConfiguration(), student), pretrained.params(), student.params()),
+                names);
+    }
+
+    private static FrozenComputationGraph of(
+            ComputationGraph pretrained,
+            String identity,
+            Function<List<LayerSlot>, LayerParameters> parameters,
+            String... names) {
         List<String> all = pretrained.getConfiguration().getNetworkOutputs();
         List<TeacherOutput> outputs = SoftmaxOutput.require(pretrained, names).stream()
                 .map(name -> new TeacherOutput(
@@ -26,9 +54,10 @@ record FrozenComputationGraph(ComputationGraph graph, String sha256, List<Teache
             layer.setLayer(LogActivation.replacing((FeedForwardLayer) layer.getLayer()));
         }
         ComputationGraph graph = new ComputationGraph(conf);
-        graph.init(pretrained.params().dup(), false);
+        List<LayerSlot> slots = LayerSlot.of(conf, pretrained);
+        graph.init(parameters.apply(slots).apply(slots, pretrained.params()), false);
         outputs.forEach(output -> LogActivation.enter(graph.getLayer(output.name())));
-        return new FrozenComputationGraph(graph, NetworkIdentity.sha256(pretrained), outputs);
+        return new FrozenComputationGraph(graph, identity, outputs);
     }
 
     @Override

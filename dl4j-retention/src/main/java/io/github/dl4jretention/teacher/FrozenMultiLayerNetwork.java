@@ -2,6 +2,7 @@ package io.github.dl4jretention.teacher;
 
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -12,17 +13,38 @@ record FrozenMultiLayerNetwork(MultiLayerNetwork network, String sha256, List<Te
         implements FrozenNetwork {
 
     static FrozenMultiLayerNetwork of(MultiLayerNetwork pretrained) {
+        return of(pretrained, NetworkIdentity.sha256(pretrained), slots -> LayerParameters.COPIED);
+    }
+
+    /** With parameters in half precision; the identity says so. */
+    static FrozenMultiLayerNetwork ofHalf(MultiLayerNetwork pretrained) {
+        return of(
+                pretrained,
+                HalfParameters.identity(NetworkIdentity.sha256(pretrained)),
+                slots -> new HalfParameters(slots, pretrained.params()));
+    }
+
+    /** With the student's parameters in layers that are frozen in it. */
+    static FrozenMultiLayerNetwork sharing(MultiLayerNetwork pretrained, MultiLayerNetwork student) {
+        return of(
+                pretrained,
+                NetworkIdentity.sha256(pretrained),
+                slots -> new SharedParameters(
+                        LayerSlot.of(student.getLayerWiseConfigurations()), pretrained.params(), student.params()));
+    }
+
+    private static FrozenMultiLayerNetwork of(
+            MultiLayerNetwork pretrained, String identity, Function<List<LayerSlot>, LayerParameters> parameters) {
         FeedForwardLayer output = SoftmaxOutput.require(pretrained);
         MultiLayerConfiguration conf = MultiLayerConfiguration.fromJson(
                 pretrained.getLayerWiseConfigurations().toJson());
         conf.getConf(pretrained.getnLayers() - 1).setLayer(LogActivation.replacing(output));
         MultiLayerNetwork network = new MultiLayerNetwork(conf);
-        network.init(pretrained.params().dup(), false);
+        List<LayerSlot> slots = LayerSlot.of(conf);
+        network.init(parameters.apply(slots).apply(slots, pretrained.params()), false);
         LogActivation.enter(network.getOutputLayer());
         return new FrozenMultiLayerNetwork(
-                network,
-                NetworkIdentity.sha256(pretrained),
-                List.of(new TeacherOutput("output", 0, SoftmaxOutput.classAxis(output))));
+                network, identity, List.of(new TeacherOutput("output", 0, SoftmaxOutput.classAxis(output))));
     }
 
     @Override

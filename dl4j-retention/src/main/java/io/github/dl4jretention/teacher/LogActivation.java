@@ -5,6 +5,7 @@ import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
+import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 
 /** Makes an output layer give log-probabilities: no probability ever underflows, and none is computed. */
 final class LogActivation {
@@ -19,6 +20,7 @@ final class LogActivation {
 
     /** Switches the initialised layer over. */
     static void enter(Layer layer) {
-        ((RetentionOutputLayerRuntime) layer).setLogActivation(true);
+        Layer output = layer instanceof BaseWrapperLayer placed ? placed.getUnderlying() : layer;
+        ((RetentionOutputLayerRuntime) output).setLogActivation(true);
     }
 }

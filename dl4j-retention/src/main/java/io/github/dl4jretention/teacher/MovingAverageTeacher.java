@@ -64,6 +64,11 @@ public final class MovingAverageTeacher extends NetworkTeacher {
         return false;
     }
 
+    @Override
+    public boolean dependsOnFeaturesOnly() {
+        return false;
+    }
+
     /** Averages the student's parameters after each of its iterations; always the same listener. */
     public TrainingListener listener() {
         return listener;

@@ -46,8 +46,8 @@ public final class NetworkIdentity {
         return new IdentityDigest().graph(graph, variable).hex();
     }
 
-    /** Of a list of texts. */
-    static String sha256(List<String> parts) {
+    /** Of a list of texts, for what is made of networks. */
+    public static String sha256(List<String> parts) {
         IdentityDigest digest = new IdentityDigest();
         parts.forEach(digest::text);
         return digest.hex();

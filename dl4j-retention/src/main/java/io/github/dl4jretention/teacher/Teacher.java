@@ -1,8 +1,10 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.loss.TeacherSample;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.OptionalDouble;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.autodiff.samediff.SameDiff;
@@ -19,7 +21,8 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
  */
 public abstract class Teacher {
 
-    Teacher() {}
+    /** For teachers that get their values elsewhere. */
+    protected Teacher() {}
 
     /**
      * A frozen copy of a network.
@@ -55,6 +58,45 @@ public abstract class Teacher {
     public static Teacher of(SameDiff pretrained, String logits, String... placeholders) {
         return new NetworkTeacher(FrozenSameDiff.of(
                 Objects.requireNonNull(pretrained, "pretrained"), logits, Arrays.asList(placeholders)));
+    }
+
+    /**
+     * A frozen copy of a network with parameters in half precision, in half the memory. Each layer's are widened before it is
+     * used, into an array that all layers share, as large as the largest needs it. It computes in the network's own type with
+     * weights that are rounded to 11 bits, and has an identity of its own: {@code Retention.attach(network, conf, teacher)}.
+     *
+     * @param pretrained a network of type FLOAT or DOUBLE, as {@link #of(MultiLayerNetwork)} takes it
+     * @throws IllegalArgumentException if it is of another type, or a parameter is larger than 65504
+     */
+    public static Teacher ofHalf(MultiLayerNetwork pretrained) {
+        return new NetworkTeacher(FrozenMultiLayerNetwork.ofHalf(Objects.requireNonNull(pretrained, "pretrained")));
+    }
+
+    /** As {@link #ofHalf(MultiLayerNetwork)}, of a graph. Vertices that have parameters and are no layers keep full precision. */
+    public static Teacher ofHalf(ComputationGraph pretrained, String... outputs) {
+        return new NetworkTeacher(
+                FrozenComputationGraph.ofHalf(Objects.requireNonNull(pretrained, "pretrained"), outputs));
+    }
+
+    /**
+     * As {@link #of(MultiLayerNetwork)}, without a copy of what is frozen in the student: those layers use the student's own
+     * parameters. The identity is that of {@code of(pretrained)}. Parameters that are changed later, by {@code setParams},
+     * say, are noticed.
+     *
+     * @param pretrained what the student was made of; not needed afterwards
+     * @param student    whose layers {@link org.deeplearning4j.nn.conf.layers.misc.FrozenLayer} or FrozenLayerWithBackprop
+     *     have the pretrained network's parameters, bit for bit
+     * @throws IllegalArgumentException if they have others, or there are none
+     */
+    public static Teacher sharing(MultiLayerNetwork pretrained, MultiLayerNetwork student) {
+        return new NetworkTeacher(FrozenMultiLayerNetwork.sharing(
+                Objects.requireNonNull(pretrained, "pretrained"), Objects.requireNonNull(student, "student")));
+    }
+
+    /** As {@link #sharing(MultiLayerNetwork, MultiLayerNetwork)}, of a graph and of outputs as in {@link #of(ComputationGraph, String...)}. */
+    public static Teacher sharing(ComputationGraph pretrained, ComputationGraph student, String... outputs) {
+        return new NetworkTeacher(FrozenComputationGraph.sharing(
+                Objects.requireNonNull(pretrained, "pretrained"), Objects.requireNonNull(student, "student"), outputs));
     }
 
     /**
@@ -111,6 +153,25 @@ public abstract class Teacher {
 
     /** The outputs that it teaches. */
     public abstract List<TeacherOutput> outputs();
+
+    /** Whether its values follow from the features alone, the same at any time; only then can they be cached. */
+    public boolean dependsOnFeaturesOnly() {
+        return true;
+    }
+
+    /**
+     * The temperature at which its values are a random sample of its distribution; empty where they are the distribution
+     * itself. A student of samples needs forward KL at that temperature, see
+     * {@link TeacherSample}.
+     */
+    public OptionalDouble sampledAt() {
+        return OptionalDouble.empty();
+    }
+
+    /** Notes that labels hold samples, if they do. */
+    final void claimSample(INDArray labels) {
+        sampledAt().ifPresent(temperature -> TeacherSample.claim(labels, temperature));
+    }
 
     /**
      * Log-probabilities of every output; label masks play no part.

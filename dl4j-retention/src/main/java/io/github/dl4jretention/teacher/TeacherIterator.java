@@ -104,6 +104,7 @@ public final class TeacherIterator implements DataSetIterator {
                 divergenceMask.of(batch, output, target),
                 output.classAxis(target.rank()),
                 teacher.sha256());
+        teacher.claimSample(packed);
         DataSet taught =
                 new DataSet(plain.getFeatures(), packed, plain.getFeaturesMaskArray(), plain.getLabelsMaskArray());
         taught.setExampleMetaData(plain.getExampleMetaData());

@@ -99,16 +99,17 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
             INDArray weights = divergenceMask.of(plain, output, targets[i]);
             if (output.ownArray()) {
                 RetentionLabels.claim(targets[i], teacher.sha256());
+                teacher.claimSample(targets[i]);
                 labels.add(targets[i]);
                 if (weights != null) {
                     labels.add(weights);
                 }
             } else {
                 int classAxis = output.classAxis(targets[i].rank());
-                labels.set(
-                        output.index(),
-                        RetentionLabels.pack(
-                                labels.get(output.index()), targets[i], weights, classAxis, teacher.sha256()));
+                INDArray packed = RetentionLabels.pack(
+                        labels.get(output.index()), targets[i], weights, classAxis, teacher.sha256());
+                teacher.claimSample(packed);
+                labels.set(output.index(), packed);
             }
         }
         INDArray[] masks = plain.getLabelsMaskArrays();

@@ -3,6 +3,7 @@ package io.github.dl4jretention.teacher;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.OptionalDouble;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** A mixture of teachers' distributions. */
@@ -27,6 +28,11 @@ final class WeightedTeacher extends Teacher {
                 throw new IllegalArgumentException("teachers: expected the same outputs of all, got "
                         + teachers.get(0).outputs() + " and " + teacher.outputs());
             }
+            if (teacher.sampledAt().orElse(1) != 1) {
+                throw new IllegalArgumentException(
+                        "teachers: expected samples of temperature 1, at which distributions are " + "mixed, got "
+                                + teacher.sampledAt().getAsDouble());
+            }
         }
         this.teachers = List.copyOf(teachers);
         this.weights = Arrays.stream(weights).map(weight -> weight / sum).toArray();
@@ -50,6 +56,18 @@ final class WeightedTeacher extends Teacher {
     @Override
     public List<TeacherOutput> outputs() {
         return teachers.get(0).outputs();
+    }
+
+    @Override
+    public boolean dependsOnFeaturesOnly() {
+        return teachers.stream().allMatch(Teacher::dependsOnFeaturesOnly);
+    }
+
+    @Override
+    public OptionalDouble sampledAt() {
+        boolean sampled =
+                teachers.stream().anyMatch(teacher -> teacher.sampledAt().isPresent());
+        return sampled ? OptionalDouble.of(1) : OptionalDouble.empty();
     }
 
     @Override

@@ -84,6 +84,12 @@ public final class Quickstart implements Callable<Integer> {
     @Option(names = "--out", paramLabel = "FOLDER", description = "Where the results go.")
     private Path out = Path.of("out", "quickstart");
 
+    @Option(
+            names = "--cache",
+            paramLabel = "FOLDER",
+            description = "Run every retention once more with the teacher's distributions from a cache in this folder.")
+    private Path cache;
+
     @Option(names = "--save-models", description = "Write the finetuned models to the folder too.")
     private boolean saveModels;
 
@@ -126,7 +132,7 @@ public final class Quickstart implements Callable<Integer> {
         System.out.printf(
                 "%d runs of %d steps of %d x %d bytes; %d bytes to learn, %d held out%n",
                 1 + coefficients.size(), steps, batch, ModelKind.CONTEXT, task.training().length, task.target().length);
-        Experiment experiment = new Experiment(base, task, steps, batch, learningRate, seed);
+        Experiment experiment = new Experiment(base, task, steps, batch, learningRate, seed, cache);
         Report report = new Report(experiment, experiment.run(coefficients));
         if (saveModels) {
             report.writeModels(out);

@@ -1,15 +1,19 @@
 package io.github.dl4jretention.samples.experiment;
 
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.samples.console.Progress;
 import io.github.dl4jretention.samples.model.ModelKind;
 import io.github.dl4jretention.samples.text.ByteWindowIterator;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.zip.CRC32;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
@@ -23,8 +27,10 @@ import org.nd4j.linalg.learning.config.Adam;
  * @param batch        sequences of a minibatch
  * @param learningRate Adam's
  * @param seed         of the batches
+ * @param cache        folder of the teacher's cache, with which every retention is run once more; null for none
  */
-public record Experiment(MultiLayerNetwork base, Task task, int steps, int batch, double learningRate, long seed) {
+public record Experiment(
+        MultiLayerNetwork base, Task task, int steps, int batch, double learningRate, long seed, Path cache) {
 
     /**
      * @param base what the base model is worth
@@ -32,25 +38,49 @@ public record Experiment(MultiLayerNetwork base, Task task, int steps, int batch
      */
     public record Outcome(Measurement base, List<Run> runs) {}
 
-    /** Runs plain finetuning and retention at every coefficient. */
-    public Outcome run(List<Double> coefficients) {
+    /**
+     * Runs plain finetuning and retention at every coefficient.
+     *
+     * @throws IOException if the teacher's cache cannot be written
+     */
+    public Outcome run(List<Double> coefficients) throws IOException {
         Teacher teacher = Teacher.of(base);
         Measurement before = Measurement.of(base, teacher, task);
         List<Run> runs = new ArrayList<>();
         MultiLayerNetwork plain = Retention.withUpdater(base, new Adam(learningRate));
         double seconds = train("plain", plain, batches());
         runs.add(new Run("plain", Double.NaN, plain, Measurement.of(plain, teacher, task), seconds));
+        TeacherCache cached = cache == null ? null : cached(teacher);
         for (double coefficient : coefficients) {
-            RetentionConfiguration configuration =
-                    RetentionConfiguration.builder().coefficient(coefficient).build();
-            MultiLayerNetwork student =
-                    Retention.attach(Retention.withUpdater(base, new Adam(learningRate)), configuration);
             String name = "retention " + coefficient;
-            seconds = train(name, student, new TeacherIterator(batches(), teacher));
-            MultiLayerNetwork tuned = Retention.detach(student);
-            runs.add(new Run(name, coefficient, tuned, Measurement.of(tuned, teacher, task), seconds));
+            runs.add(retention(name, coefficient, teacher, teacher));
+            if (cached != null) {
+                runs.add(retention(name + " cached", coefficient, cached, teacher));
+            }
         }
         return new Outcome(before, runs);
+    }
+
+    private Run retention(String name, double coefficient, Teacher teacher, Teacher whole) {
+        MultiLayerNetwork student = Retention.attach(
+                Retention.withUpdater(base, new Adam(learningRate)),
+                RetentionConfiguration.builder().coefficient(coefficient).build());
+        double seconds = train(name, student, new TeacherIterator(batches(), teacher));
+        MultiLayerNetwork tuned = Retention.detach(student);
+        return new Run(name, coefficient, tuned, Measurement.of(tuned, whole, task), seconds);
+    }
+
+    private TeacherCache cached(Teacher teacher) throws IOException {
+        CRC32 checksum = new CRC32();
+        checksum.update(task.training());
+        TeacherCache cached = TeacherCache.builder()
+                .teacher(teacher)
+                .folder(cache)
+                .data("%d x %d windows, seed %d, of text %08x".formatted(steps, batch, seed, checksum.getValue()))
+                .tokenisation("bytes")
+                .build(batches());
+        System.out.println("teacher's cache: " + cached.statistics());
+        return cached;
     }
 
     private DataSetIterator batches() {

@@ -45,12 +45,12 @@ public final class Report {
 
     /** The table for the screen. */
     public String table() {
-        StringBuilder table = new StringBuilder("%-16s %8s %8s %8s %10s %8s %8s %9s %6s%n"
+        StringBuilder table = new StringBuilder("%-20s %8s %8s %8s %10s %8s %8s %9s %6s%n"
                 .formatted("run", "target", "source", "gain", "forgetting", "avoided", "KL", "ms/step", "ratio"));
-        table.append("%-16s %8.4f %8.4f%n"
+        table.append("%-20s %8.4f %8.4f%n"
                 .formatted("base", outcome.base().target(), outcome.base().source()));
         for (Run run : outcome.runs()) {
-            table.append("%-16s %8.4f %8.4f %8.4f %10.4f %8s %8.4f %9.1f %6.2f%n"
+            table.append("%-20s %8.4f %8.4f %8.4f %10.4f %8s %8.4f %9.1f %6.2f%n"
                     .formatted(
                             run.name(),
                             run.measured().target(),

@@ -1,0 +1,85 @@
+package io.github.dl4jretention.cache;
+
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import org.bytedeco.javacpp.FloatPointer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.concurrency.AffinityManager.Location;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+/**
+ * Reads what a {@link BatchEncoder} wrote. A token's classes lie side by side in memory: arrays of sequences are views of
+ * {@code [time, examples, classes]}, those of SameDiff graphs are {@code [examples, time, classes]}. Padding is NaN.
+ */
+final class BatchDecoder {
+
+    private final CacheCodec codec;
+    private final CacheLayout layout;
+
+    BatchDecoder(CacheCodec codec, CacheLayout layout) {
+        this.codec = codec;
+        this.layout = layout;
+    }
+
+    /**
+     * @param entries of the minibatch's sequences; their positions are moved
+     * @param time    length of the minibatch, padding included; 0 where there is no padding
+     * @throws IllegalArgumentException if there is no padding and the sequences differ in length
+     */
+    INDArray[] decode(ByteBuffer[] entries, int time) {
+        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+            INDArray[] arrays = new INDArray[layout.outputs().size()];
+            for (int i = 0; i < arrays.length; i++) {
+                arrays[i] = decode(layout.outputs().get(i), entries, time);
+            }
+            return arrays;
+        }
+    }
+
+    private INDArray decode(CacheLayout.Output output, ByteBuffer[] entries, int time) {
+        int examples = entries.length;
+        int vocabulary = output.vocabulary();
+        int[] lengths = Arrays.stream(entries).mapToInt(ByteBuffer::getInt).toArray();
+        int longest = output.rank() == 3 && time > 0 ? time : lengths[0];
+        requireLengths(lengths, longest, output, time);
+        boolean exampleFirst = output.output().classAxis() < 0;
+        INDArray array = exampleFirst
+                ? Nd4j.createUninitialized(DataType.FLOAT, examples, longest, vocabulary)
+                : Nd4j.createUninitialized(DataType.FLOAT, longest, examples, vocabulary);
+        FloatPointer values = (FloatPointer) array.data().addressPointer();
+        float[] token = new float[vocabulary];
+        float[] padding = new float[vocabulary];
+        Arrays.fill(padding, Float.NaN);
+        for (int example = 0; example < examples; example++) {
+            for (int t = 0; t < longest; t++) {
+                boolean given = t < lengths[example];
+                if (given) {
+                    codec.decode(entries[example], token);
+                }
+                long place = exampleFirst ? (long) example * longest + t : (long) t * examples + example;
+                values.position(place * vocabulary);
+                values.put(given ? token : padding, 0, vocabulary);
+            }
+        }
+        Nd4j.getAffinityManager().tagLocation(array, Location.HOST);
+        INDArray typed = array.castTo(layout.type());
+        if (output.rank() == 2) {
+            return typed.reshape(examples, vocabulary);
+        }
+        return exampleFirst
+                ? typed
+                : output.output().classAxis() == 2 ? typed.permute(1, 0, 2) : typed.permute(1, 2, 0);
+    }
+
+    private static void requireLengths(int[] lengths, int longest, CacheLayout.Output output, int time) {
+        for (int length : lengths) {
+            if (time > 0 && output.rank() == 3 ? length > longest : length != longest) {
+                throw new IllegalArgumentException("features: expected sequences of "
+                        + (time > 0 ? "at most " : "one length, ") + longest + " tokens for output \""
+                        + output.output().name() + "\", the cache has " + Arrays.toString(lengths));
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+package io.github.dl4jretention.cache;
+
+import java.nio.ByteBuffer;
+import java.util.OptionalDouble;
+import java.util.SplittableRandom;
+
+/**
+ * How a {@link TeacherCache} writes a token's distribution over V classes. Ids of classes take 1 byte up to V = 256, 2 up
+ * to 65,536, else 4.
+ *
+ * <table>
+ * <caption>Codecs</caption>
+ * <tr><th>codec</th><th>kept</th><th>bytes a token</th><th>divergences</th></tr>
+ * <tr><td>{@link #half}</td><td>every log-probability, in half precision</td><td>2 V</td><td>all</td></tr>
+ * <tr><td>{@link #topK}</td><td>the k most probable classes; the rest spread evenly</td><td>2 + k (2 + id)</td>
+ *     <td>all</td></tr>
+ * <tr><td>{@link #sample}</td><td>an unbiased sample of least variance</td><td>as given</td><td>forward KL</td></tr>
+ * <tr><td>{@link #draws}</td><td>an unbiased sample of independent draws</td><td>1 + u (1 + id) for u classes</td>
+ *     <td>forward KL</td></tr>
+ * </table>
+ */
+public abstract class CacheCodec {
+
+    /** Bytes a token of the default codec. */
+    static final int DEFAULT_BYTES = 36;
+
+    CacheCodec() {}
+
+    /** The default: {@link #sample} of 36 bytes a token. */
+    public static CacheCodec standard() {
+        return sample(DEFAULT_BYTES);
+    }
+
+    /** Every log-probability in half precision: within 2^-11 of itself. Serves every temperature. */
+    public static CacheCodec half() {
+        return new HalfCodec();
+    }
+
+    /**
+     * The k most probable classes, their log-probabilities in half precision; the rest of the probability is spread evenly
+     * over the other classes. The spread is a bias: the fewer of the teacher's probability lies in k classes, the larger.
+     * Serves every temperature.
+     *
+     * @param k at least 1; at V or more every class is kept
+     */
+    public static CacheCodec topK(int k) {
+        return new TopKCodec(k);
+    }
+
+    /**
+     * A random sample of least variance among unbiased ones of its size, for temperature 1; see {@link SampleCodec}.
+     *
+     * @param bytes a token at most, from 16 to 1,024
+     */
+    public static CacheCodec sample(int bytes) {
+        return new SampleCodec(bytes, 1);
+    }
+
+    /**
+     * As {@link #sample(int)}, for another temperature.
+     *
+     * @param temperature of the student's {@link io.github.dl4jretention.loss.RetentionConfiguration}: a sample of one
+     *     temperature's distribution is no sample of another's
+     */
+    public static CacheCodec sample(int bytes, double temperature) {
+        return new SampleCodec(bytes, temperature);
+    }
+
+    /**
+     * Classes drawn independently, each weighed by its share of the draws; for temperature 1. Source: Anshumann et al.,
+     * Sparse Logit Sampling, arXiv 2503.16870, Random Sampling Knowledge Distillation with the distribution itself as the
+     * proposal. {@link #sample} has less variance in the same space.
+     *
+     * @param draws from 1 to 255; 50 give about 12 different classes on large vocabularies
+     */
+    public static CacheCodec draws(int draws) {
+        return new DrawsCodec(draws, 1);
+    }
+
+    /** As {@link #draws(int)}, for another temperature, see {@link #sample(int, double)}. */
+    public static CacheCodec draws(int draws, double temperature) {
+        return new DrawsCodec(draws, temperature);
+    }
+
+    /**
+     * The codec of a {@link #description}: {@code half}, {@code topK:12}, {@code sample:36}, {@code draws:50}; the latter two
+     * may have a temperature, {@code sample:36:2.0}.
+     *
+     * @throws IllegalArgumentException if there is none
+     */
+    public static CacheCodec of(String description) {
+        String[] parts = description.split(":", -1);
+        try {
+            double temperature = parts.length == 3 ? Double.parseDouble(parts[2]) : 1;
+            switch (parts[0] + " " + parts.length) {
+                case "half 1":
+                    return half();
+                case "topK 2":
+                    return topK(Integer.parseInt(parts[1]));
+                case "sample 2", "sample 3":
+                    return sample(Integer.parseInt(parts[1]), temperature);
+                case "draws 2", "draws 3":
+                    return draws(Integer.parseInt(parts[1]), temperature);
+                default:
+                    throw new IllegalArgumentException("expected half, topK:K, sample:BYTES or draws:DRAWS");
+            }
+        } catch (IllegalArgumentException e) {
+            throw new IllegalArgumentException("codec: " + e.getMessage() + ", got \"" + description + "\"", e);
+        }
+    }
+
+    /** Name and parameters, as {@link #of} reads them; part of a cache's key. */
+    public abstract String description();
+
+    /** The temperature whose distribution is sampled; empty for codecs that keep whole distributions, at temperature 1. */
+    public OptionalDouble sampledAt() {
+        return OptionalDouble.empty();
+    }
+
+    @Override
+    public String toString() {
+        return description();
+    }
+
+    /** The most that a token takes. */
+    abstract int maxBytes(int vocabulary);
+
+    /** Encoders have scratch space: one for each thread. */
+    abstract Encoder encoder(int vocabulary);
+
+    /** Reads what an encoder wrote, as log-probabilities; after division by {@link #sampledAt()} for samples. */
+    abstract void decode(ByteBuffer in, float[] logProbabilities);
+
+    /** Writes tokens. */
+    interface Encoder {
+
+        /**
+         * @param token  log-probabilities at temperature 1; probabilities at {@link #sampledAt()} for samples. Overwritten
+         * @param random draws samples
+         */
+        void encode(float[] token, SplittableRandom random, ByteBuffer out);
+    }
+
+    static double requireTemperature(double temperature) {
+        if (!(temperature > 0) || Double.isInfinite(temperature)) {
+            throw new IllegalArgumentException("temperature: expected a finite number above 0, got " + temperature);
+        }
+        return temperature;
+    }
+}

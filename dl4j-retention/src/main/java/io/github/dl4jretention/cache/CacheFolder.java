@@ -1,0 +1,126 @@
+package io.github.dl4jretention.cache;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+
+/**
+ * The folder of one key's shards. A manifest says that they are all there; its text follows from the key and the shards, so
+ * that it is never read, only compared.
+ */
+final class CacheFolder {
+
+    private static final String MANIFEST = "manifest.txt";
+    private static final String SHARD = "%05d.shard";
+    private static final int NAME_DIGITS = 16;
+
+    private final CacheKey key;
+    private final String sha256;
+    private final Path path;
+
+    /** @param root where caches of all keys lie */
+    CacheFolder(Path root, CacheKey key) {
+        this.key = key;
+        sha256 = key.sha256();
+        path = root.resolve(sha256.substring(0, NAME_DIGITS));
+    }
+
+    /**
+     * What is in the folder.
+     *
+     * @param shards   those that are as they were written
+     * @param damaged  what is wrong with the others
+     * @param complete whether every sequence is in the shards
+     * @param finished whether it was complete once
+     */
+    record Content(List<Shard> shards, List<String> damaged, boolean complete, boolean finished) {}
+
+    Path path() {
+        return path;
+    }
+
+    String sha256() {
+        return sha256;
+    }
+
+    /** Reads and verifies all shards. */
+    Content content() throws IOException {
+        List<Shard> shards = new ArrayList<>();
+        List<String> damaged = new ArrayList<>();
+        for (Path file : files(".shard")) {
+            try {
+                shards.add(Shard.open(file, sha256));
+            } catch (DamagedShardException e) {
+                damaged.add(e.getMessage());
+            }
+        }
+        Path manifest = path.resolve(MANIFEST);
+        boolean finished = Files.exists(manifest);
+        boolean complete =
+                damaged.isEmpty() && finished && Arrays.equals(Files.readAllBytes(manifest), manifest(shards));
+        return new Content(shards, damaged, complete, finished);
+    }
+
+    /** Removes all but the shards given. */
+    void keepOnly(List<Shard> shards) throws IOException {
+        Files.deleteIfExists(path.resolve(MANIFEST));
+        List<Path> kept = shards.stream().map(Shard::file).toList();
+        for (Path file : files(".shard")) {
+            if (!kept.contains(file)) {
+                Files.delete(file);
+            }
+        }
+    }
+
+    /** A name that no shard has. */
+    Path nextShard() {
+        int number = 0;
+        while (Files.exists(path.resolve(SHARD.formatted(number)))) {
+            number++;
+        }
+        return path.resolve(SHARD.formatted(number));
+    }
+
+    void writeManifest(List<Shard> shards) throws IOException {
+        try (PartFile file = new PartFile(path.resolve(MANIFEST))) {
+            file.write(java.nio.ByteBuffer.wrap(manifest(shards)));
+            file.complete();
+        }
+    }
+
+    private byte[] manifest(List<Shard> shards) {
+        StringBuilder text = new StringBuilder();
+        text.append("dl4j-retention teacher cache, format ").append(CacheKey.FORMAT);
+        text.append("\nkey ").append(sha256);
+        text.append("\nteacher ").append(key.teacher()).append(", outputs ").append(key.outputs());
+        text.append("\ncodec ").append(key.codec()).append(", seed ").append(key.seed());
+        text.append("\ndata ").append(key.data());
+        text.append("\ntokenisation ").append(key.tokenisation()).append('\n');
+        for (Shard shard : shards) {
+            text.append("%s: %d sequences, %d tokens, %d bytes, CRC-32C %08x%n"
+                    .formatted(
+                            shard.file().getFileName(),
+                            shard.sequences(),
+                            shard.tokens(),
+                            shard.bytes().limit(),
+                            shard.checksum()));
+        }
+        return text.toString().getBytes(StandardCharsets.UTF_8);
+    }
+
+    private List<Path> files(String ending) throws IOException {
+        if (!Files.isDirectory(path)) {
+            return List.of();
+        }
+        try (Stream<Path> files = Files.list(path)) {
+            return files.filter(file -> file.toString().endsWith(ending))
+                    .sorted()
+                    .toList();
+        }
+    }
+}

@@ -1,0 +1,31 @@
+package io.github.dl4jretention.cache;
+
+/**
+ * What a cache holds and what it took to write.
+ *
+ * @param sequences in the cache
+ * @param tokens    of all outputs
+ * @param bytes     on the disk, index, checksums and headers included
+ * @param computed  tokens that the teacher was asked for now; 0 if the cache was complete
+ * @param seconds   that took, reading the data included
+ */
+public record CacheStatistics(long sequences, long tokens, long bytes, long computed, double seconds) {
+
+    /** On the disk, everything included. */
+    public double bytesPerToken() {
+        return (double) bytes / tokens;
+    }
+
+    /** Tokens that were written a second; NaN if none was. */
+    public double tokensPerSecond() {
+        return computed == 0 ? Double.NaN : computed / seconds;
+    }
+
+    @Override
+    public String toString() {
+        String written = computed == 0
+                ? ""
+                : ", %d tokens written in %.1f s, %.0f a second".formatted(computed, seconds, tokensPerSecond());
+        return "%d sequences, %d tokens, %.1f bytes a token%s".formatted(sequences, tokens, bytesPerToken(), written);
+    }
+}

@@ -1,0 +1,378 @@
+package io.github.dl4jretention.cache;
+
+import io.github.dl4jretention.teacher.NetworkIdentity;
+import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherOutput;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import java.util.OptionalDouble;
+import java.util.function.Supplier;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A teacher whose distributions lie on the disk: written once, read through a memory map on any later epoch, run or sweep.
+ * It stands where the teacher would, with the teacher's identity:
+ *
+ * <pre>{@code
+ * TeacherCache cache = TeacherCache.builder()
+ *         .pretrained(pretrained)
+ *         .folder(Path.of("cache"))
+ *         .data("corpus of May, windows of 64 bytes")
+ *         .build(iterator);                                        // writes what is missing, one pass over the data
+ * student.fit(new TeacherIterator(iterator, cache), epochs);
+ * }</pre>
+ *
+ * <p><b>Sequences</b> are found by what is in them, the SHA-256 of their features and mask: shuffling and other minibatches
+ * change nothing, and a sequence that the cache lacks is noticed. Where a features mask ends in zeros, the padding that it
+ * leaves out is not kept; the teacher's values there are NaN and must be masked in the labels too.
+ *
+ * <p><b>Files.</b> A cache has a folder of its own, named after its key: the SHA-256 of the teacher's identity and outputs,
+ * the descriptions of data and tokenisation, the codec with its temperature, the seed and the files' format. It is
+ * verified by checksums when it is opened. Shards that are not as they were written are never used: they are written again,
+ * with one warning. Shards appear completely or not at all, and what was completed before a crash is not computed again.
+ * Only one process at a time writes a cache; others wait, then share it.
+ *
+ * <p><b>Samples.</b> The default codec keeps a random sample, see {@link CacheCodec}: students must use forward KL, at the
+ * codec's temperature, with a coefficient that is not adaptive, and the divergence that they report is that from the
+ * sample, which is larger. Evaluate with the teacher itself.
+ */
+public final class TeacherCache extends Teacher {
+
+    private static final Logger LOG = LoggerFactory.getLogger(TeacherCache.class);
+
+    private final String sha256;
+    private final CacheCodec codec;
+    private final CacheLayout layout;
+    private final BatchDecoder decoder;
+    private final BatchEncoder encoder;
+    private final SequenceIndex index;
+    private final CacheStatistics statistics;
+    private final Path folder;
+    private final boolean trims;
+    private final Supplier<Teacher> missing;
+
+    private TeacherCache(
+            Builder builder,
+            CacheFolder folder,
+            List<Shard> shards,
+            BatchEncoder encoder,
+            long computed,
+            double seconds) {
+        sha256 = builder.sha256;
+        codec = builder.codec;
+        layout = shards.get(0).layout();
+        decoder = new BatchDecoder(codec, layout);
+        this.encoder = encoder;
+        index = new SequenceIndex(shards);
+        statistics = new CacheStatistics(
+                shards.stream().mapToLong(Shard::sequences).sum(),
+                shards.stream().mapToLong(Shard::tokens).sum(),
+                shards.stream().mapToLong(shard -> shard.bytes().limit()).sum(),
+                computed,
+                seconds);
+        this.folder = folder.path();
+        trims = builder.trims;
+        missing = builder.computeMissing ? builder.teacher : null;
+    }
+
+    /** A builder with the defaults: {@link CacheCodec#standard}, seed 0, shards of 16 MiB, missing sequences refused. */
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    @Override
+    public String sha256() {
+        return sha256;
+    }
+
+    @Override
+    public List<TeacherOutput> outputs() {
+        return layout.outputs().stream().map(CacheLayout.Output::output).toList();
+    }
+
+    @Override
+    public OptionalDouble sampledAt() {
+        return codec.sampledAt();
+    }
+
+    /** What it holds and what it took to write. */
+    public CacheStatistics statistics() {
+        return statistics;
+    }
+
+    /** Where its files are. */
+    public Path folder() {
+        return folder;
+    }
+
+    /**
+     * @throws IllegalStateException if it lacks a sequence and may not compute it
+     * @throws IllegalArgumentException if sequences without a mask differ in length
+     */
+    @Override
+    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
+        BatchSequences sequences = BatchSequences.of(features, featuresMasks, trims);
+        ByteBuffer[] entries = new ByteBuffer[sequences.ids().length];
+        List<Integer> lacking = new ArrayList<>();
+        for (int example = 0; example < entries.length; example++) {
+            entries[example] = index.find(sequences.ids()[example]);
+            if (entries[example] == null) {
+                lacking.add(example);
+            }
+        }
+        if (!lacking.isEmpty()) {
+            compute(features, featuresMasks, sequences, lacking, entries);
+        }
+        return decoder.decode(entries, sequences.time());
+    }
+
+    private void compute(
+            INDArray[] features,
+            INDArray[] masks,
+            BatchSequences sequences,
+            List<Integer> lacking,
+            ByteBuffer[] entries) {
+        if (missing == null) {
+            throw new IllegalStateException("features: expected sequences of the cache " + folder + ", it lacks "
+                    + lacking.size() + " of a minibatch of features of shapes "
+                    + Arrays.stream(features)
+                            .map(array -> Arrays.toString(array.shape()))
+                            .toList()
+                    + ", the first is example " + lacking.get(0)
+                    + "; data that has changed needs another description, data(...), or computeMissing()");
+        }
+        List<BatchEncoder.Entry> computed =
+                encoder.encode(layout, missing.get().logProbabilities(features, masks), sequences, lacking);
+        for (int i = 0; i < lacking.size(); i++) {
+            entries[lacking.get(i)] = computed.get(i).bytes();
+        }
+    }
+
+    /** Builds and opens a {@link TeacherCache}. */
+    public static final class Builder {
+
+        private static final long SHARD_BYTES = 1 << 24;
+        private static final long MOST_SHARD_BYTES = 1 << 30;
+
+        private String sha256;
+        private List<String> outputs;
+        private Supplier<Teacher> teacher;
+        private boolean trims;
+        private Path root;
+        private CacheCodec codec = CacheCodec.standard();
+        private String data = "";
+        private String tokenisation = "";
+        private long seed;
+        private long shardBytes = SHARD_BYTES;
+        private long expected;
+        private boolean computeMissing;
+
+        private Builder() {}
+
+        /**
+         * @param teacher whose values follow from the features alone: no moving average, and not corrected (correct the
+         *     cache instead: {@code cache.corrected(tau)})
+         */
+        public Builder teacher(Teacher teacher) {
+            requireCacheable(teacher);
+            trims = teacher.outputs().stream().noneMatch(output -> output.classAxis() < 0);
+            return teacher(
+                    teacher.sha256(),
+                    teacher.outputs().stream().map(TeacherOutput::name).toList(),
+                    () -> teacher);
+        }
+
+        /**
+         * As {@link #teacher} of {@code Teacher.of(pretrained)}, which is made only if a sequence is missing, and let go
+         * when the cache is complete: with it the teacher takes no memory.
+         */
+        public Builder pretrained(MultiLayerNetwork pretrained) {
+            trims = true;
+            return teacher(NetworkIdentity.sha256(pretrained), List.of("output"), once(() -> Teacher.of(pretrained)));
+        }
+
+        /** As {@link #pretrained(MultiLayerNetwork)}, of a graph; outputs as in {@link Teacher#of(ComputationGraph, String...)}. */
+        public Builder pretrained(ComputationGraph pretrained, String... outputs) {
+            trims = true;
+            List<String> names =
+                    outputs.length == 0 ? pretrained.getConfiguration().getNetworkOutputs() : List.of(outputs);
+            return teacher(NetworkIdentity.sha256(pretrained), names, once(() -> Teacher.of(pretrained, outputs)));
+        }
+
+        private Builder teacher(String identity, List<String> names, Supplier<Teacher> made) {
+            sha256 = identity;
+            outputs = List.copyOf(names);
+            teacher = made;
+            return this;
+        }
+
+        private static Supplier<Teacher> once(Supplier<Teacher> made) {
+            Teacher[] teacher = new Teacher[1];
+            return () -> {
+                synchronized (teacher) {
+                    teacher[0] = teacher[0] == null ? made.get() : teacher[0];
+                    return teacher[0];
+                }
+            };
+        }
+
+        private static void requireCacheable(Teacher teacher) {
+            if (!teacher.dependsOnFeaturesOnly()) {
+                throw new IllegalArgumentException(
+                        "teacher: expected one whose values follow from the features alone, got a "
+                                + teacher.getClass().getSimpleName()
+                                + "; a corrected teacher is made of the cache, cache.corrected(tau), a moving average cannot be "
+                                + "cached");
+            }
+            if (teacher.sampledAt().isPresent()) {
+                throw new IllegalArgumentException("teacher: expected one that gives whole distributions, got samples");
+            }
+        }
+
+        /** @param folder where caches lie, each in a folder of its own; made if need be */
+        public Builder folder(Path folder) {
+            root = folder;
+            return this;
+        }
+
+        /** @param codec how distributions are written; default {@link CacheCodec#standard} */
+        public Builder codec(CacheCodec codec) {
+            this.codec = Objects.requireNonNull(codec, "codec");
+            return this;
+        }
+
+        /** @param data description or digest of the data, part of the key; default empty */
+        public Builder data(String data) {
+            this.data = Objects.requireNonNull(data, "data");
+            return this;
+        }
+
+        /** @param tokenisation how the data was made into features, part of the key; default empty */
+        public Builder tokenisation(String tokenisation) {
+            this.tokenisation = Objects.requireNonNull(tokenisation, "tokenisation");
+            return this;
+        }
+
+        /** @param seed of samples; default 0 */
+        public Builder seed(long seed) {
+            this.seed = seed;
+            return this;
+        }
+
+        /** @param bytes size from which a shard is completed, 1 to 2^30; default 16 MiB. A crash loses one shard at most */
+        public Builder shardBytes(long bytes) {
+            if (bytes < 1 || bytes > MOST_SHARD_BYTES) {
+                throw new IllegalArgumentException("bytes: expected from 1 to " + MOST_SHARD_BYTES + ", got " + bytes);
+            }
+            shardBytes = bytes;
+            return this;
+        }
+
+        /** @param sequences of the data, for the time left in the log; default unknown */
+        public Builder expected(long sequences) {
+            expected = sequences;
+            return this;
+        }
+
+        /** Lets the teacher compute sequences that the complete cache lacks, each time that they are met. */
+        public Builder computeMissing() {
+            computeMissing = true;
+            return this;
+        }
+
+        /**
+         * As {@link #build(MultiDataSetIterator)}.
+         *
+         * @param iterator the training data, without the teacher's values
+         */
+        public TeacherCache build(DataSetIterator iterator) throws IOException {
+            return build(new MultiDataSetIteratorAdapter(iterator));
+        }
+
+        /**
+         * Opens the cache. If it is not complete, the teacher is asked for the sequences that are missing, in one pass over
+         * the data; else the iterator is not touched.
+         *
+         * @param iterator the training data, without the teacher's values; it must support {@code reset()}
+         * @throws IOException if a file cannot be read or written; the message names it. What is complete stays
+         * @throws IllegalArgumentException if the teacher's arrays are of a form that cannot be cached
+         * @throws NullPointerException if the teacher or the folder is missing
+         */
+        public TeacherCache build(MultiDataSetIterator iterator) throws IOException {
+            Objects.requireNonNull(teacher, "teacher");
+            Objects.requireNonNull(root, "folder");
+            CacheKey key = new CacheKey(sha256, outputs, data, tokenisation, codec.description(), seed);
+            CacheFolder folder = new CacheFolder(root, key);
+            BatchEncoder encoder = new BatchEncoder(codec, seed);
+            CacheFolder.Content content = folder.content();
+            if (content.complete()) {
+                return new TeacherCache(this, folder, content.shards(), encoder, 0, 0);
+            }
+            try {
+                Files.createDirectories(folder.path());
+            } catch (IOException e) {
+                throw new IOException("folder: expected one that can be written to, got " + root + " (" + e + ")", e);
+            }
+            try (FolderLock lock = FolderLock.of(folder.path())) {
+                return write(folder, encoder, iterator);
+            }
+        }
+
+        private TeacherCache write(CacheFolder folder, BatchEncoder encoder, MultiDataSetIterator iterator)
+                throws IOException {
+            CacheFolder.Content content = folder.content();
+            if (content.complete()) {
+                return new TeacherCache(this, folder, content.shards(), encoder, 0, 0);
+            }
+            report(folder, content);
+            folder.keepOnly(content.shards());
+            CacheProgress progress = new CacheProgress(folder.path(), expected);
+            long computed;
+            try {
+                computed = new CacheBuild(folder, teacher, encoder, trims, shardBytes, progress)
+                        .run(content.shards(), iterator);
+                content = folder.content();
+                folder.writeManifest(content.shards());
+            } catch (IOException e) {
+                throw new IOException(
+                        "cache: " + folder.path() + " cannot be written: " + e.getMessage()
+                                + "; its complete shards are kept",
+                        e);
+            }
+            if (content.shards().isEmpty()) {
+                throw new IllegalArgumentException("iterator: expected at least one sequence, got none");
+            }
+            TeacherCache cache =
+                    new TeacherCache(this, folder, content.shards(), encoder, computed, progress.seconds());
+            LOG.info("cache {}: {}", folder.path(), cache.statistics());
+            return cache;
+        }
+
+        private static void report(CacheFolder folder, CacheFolder.Content content) {
+            if (!content.damaged().isEmpty() || content.finished()) {
+                LOG.warn(
+                        "cache {}: damaged, what is missing is computed again: {}",
+                        folder.path(),
+                        content.damaged().isEmpty() ? "a file is missing" : content.damaged());
+            } else {
+                LOG.info(
+                        "cache {}: written, {} shards are there",
+                        folder.path(),
+                        content.shards().size());
+            }
+        }
+    }
+}

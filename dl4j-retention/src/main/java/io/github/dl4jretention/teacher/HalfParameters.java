@@ -1,0 +1,53 @@
+package io.github.dl4jretention.teacher;
+
+import java.util.List;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+
+/**
+ * Parameters in half precision. Before a layer is used its own are widened into an array that all layers share, as large as
+ * the largest needs it.
+ */
+final class HalfParameters implements LayerParameters {
+
+    private final INDArray halves;
+    private final INDArray widened;
+
+    /**
+     * @param slots      of the network
+     * @param parameters of the network, FLOAT or DOUBLE
+     * @throws IllegalArgumentException if they are of another type, or one is larger than half precision holds
+     */
+    HalfParameters(List<LayerSlot> slots, INDArray parameters) {
+        if (parameters.dataType() != DataType.FLOAT && parameters.dataType() != DataType.DOUBLE) {
+            throw new IllegalArgumentException(
+                    "pretrained: expected parameters of type FLOAT or DOUBLE, got " + parameters.dataType());
+        }
+        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+            halves = parameters.reshape(parameters.length()).castTo(DataType.FLOAT16);
+            double largest = halves.amaxNumber().doubleValue();
+            if (!Double.isFinite(largest)) {
+                throw new IllegalArgumentException(
+                        "pretrained: expected parameters within +-65504, the largest that half "
+                                + "precision holds, got " + parameters.amaxNumber());
+            }
+            long longest = slots.stream().mapToLong(LayerSlot::length).max().orElse(0);
+            widened = Nd4j.create(parameters.dataType(), longest);
+        }
+    }
+
+    /** Of a teacher whose network has another identity in full precision. */
+    static String identity(String sha256) {
+        return NetworkIdentity.sha256(List.of("half", sha256));
+    }
+
+    @Override
+    public PlacedLayer.Place place(LayerSlot slot) {
+        INDArray half = slot.of(halves);
+        INDArray wide = widened.get(NDArrayIndex.interval(0, slot.length()));
+        return new PlacedLayer.Place(wide, () -> wide.assign(half));
+    }
+}

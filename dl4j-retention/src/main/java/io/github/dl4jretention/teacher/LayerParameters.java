@@ -1,0 +1,42 @@
+package io.github.dl4jretention.teacher;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+/** Where the layers of a frozen network have their parameters, if not as copies in the network's own vector. */
+interface LayerParameters {
+
+    /** All layers have copies. */
+    LayerParameters COPIED = slot -> null;
+
+    /** Where the layer of a slot has its parameters; null for a copy. */
+    PlacedLayer.Place place(LayerSlot slot);
+
+    /**
+     * Places the layers of a network.
+     *
+     * @param slots      of the frozen network's configuration, whose layers are replaced where they are placed
+     * @param pretrained the parameters to copy from
+     * @return the frozen network's own vector; null if every layer is placed
+     */
+    default INDArray apply(List<LayerSlot> slots, INDArray pretrained) {
+        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+            List<INDArray> copied = new ArrayList<>();
+            for (LayerSlot slot : slots) {
+                PlacedLayer.Place place = slot.conf() == null ? null : place(slot);
+                if (place == null) {
+                    copied.add(slot.of(pretrained));
+                } else {
+                    slot.conf().setLayer(new PlacedLayer(slot.conf().getLayer(), place));
+                }
+            }
+            if (copied.size() == slots.size()) {
+                return pretrained.dup();
+            }
+            return copied.isEmpty() ? null : Nd4j.concat(0, copied.toArray(INDArray[]::new));
+        }
+    }
+}
