@@ -1,16 +1,21 @@
 package io.github.dl4jretention.samples;
 
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.samples.console.Console;
 import io.github.dl4jretention.samples.text.ByteWindowIterator;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
+import java.io.IOException;
 import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Callable;
+import org.apache.commons.io.FileUtils;
 import org.bytedeco.javacpp.Pointer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -42,6 +47,9 @@ public final class MemoryBenchmark implements Callable<Integer> {
     @Option(names = "--every", description = "Steps from one measurement to the next; the first two are warm-up.")
     private int every = 500;
 
+    @Option(names = "--cached", description = "Take the teacher's values from a cache instead of asking the teacher.")
+    private boolean cached;
+
     private record Sample(int step, double heap, double offHeap, double descriptors) {}
 
     /** @param args see {@code --help} */
@@ -51,14 +59,30 @@ public final class MemoryBenchmark implements Callable<Integer> {
     }
 
     @Override
-    public Integer call() {
+    public Integer call() throws IOException {
         MultiLayerNetwork pretrained = pretrained();
-        Teacher teacher = Teacher.of(pretrained);
-        MultiLayerNetwork student =
-                Retention.attach(pretrained, RetentionConfiguration.builder().build());
+        if (!cached) {
+            return train(pretrained, Teacher.of(pretrained));
+        }
+        Path folder = Files.createTempDirectory("cache");
+        try {
+            TeacherCache.Builder cache = TeacherCache.builder().pretrained(pretrained).folder(folder);
+            return train(pretrained, cache.build(batches()));
+        } finally {
+            FileUtils.deleteDirectory(folder.toFile());
+        }
+    }
+
+    private ByteWindowIterator batches() {
         byte[] text = new byte[100_000];
         new Random(1).nextBytes(text);
-        TeacherIterator batches = new TeacherIterator(ByteWindowIterator.training(4, LENGTH, steps, 1, text), teacher);
+        return ByteWindowIterator.training(4, LENGTH, steps, 1, text);
+    }
+
+    private int train(MultiLayerNetwork pretrained, Teacher teacher) {
+        MultiLayerNetwork student =
+                Retention.attach(pretrained, RetentionConfiguration.builder().build());
+        TeacherIterator batches = new TeacherIterator(batches(), teacher);
         List<Sample> samples = new ArrayList<>();
         System.out.printf("%8s %9s %12s %12s%n", "step", "heap MB", "off-heap MB", "descriptors");
         for (int step = 1; step <= steps; step++) {
