@@ -6,17 +6,24 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 
 import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.Retention;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Random;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 /** The fused path against SameDiff's autodiff on the same inputs. */
 class FusedLossTest {
@@ -192,6 +199,32 @@ class FusedLossTest {
         Result parts = backprop(new FusedLoss(of.configuration, parameters, of.vocabulary, 1, new Workers(3, 2)), of);
         assertClose(whole.back, parts.back, TOLERANCE);
         assertArrayEquals(whole.values.crossEntropy(), parts.values.crossEntropy(), TOLERANCE);
+    }
+
+    @Test
+    void cross_entropy_over_a_large_vocabulary_is_that_of_the_stock_layer() {
+        int large = 5000;
+        MultiLayerNetwork stock = Networks.stacked(
+                DataType.FLOAT,
+                3,
+                new RnnOutputLayer.Builder(LossFunction.MCXENT)
+                        .nIn(Networks.INPUTS)
+                        .nOut(large)
+                        .activation(Activation.SOFTMAX)
+                        .dataFormat(RNNFormat.NCW)
+                        .build());
+        MultiLayerNetwork student =
+                Retention.attach(stock, RetentionConfiguration.builder().build());
+        Random random = new Random(4);
+        INDArray features = Networks.normal(DataType.FLOAT, random, 3, Networks.INPUTS, Networks.TIME);
+        INDArray labels = Nd4j.zeros(DataType.FLOAT, 3, large, Networks.TIME);
+        for (int token = 0; token < 3 * Networks.TIME; token++) {
+            labels.putScalar(new int[] {token % 3, random.nextInt(large), token / 3}, 1);
+        }
+        DataSet batch = new DataSet(features, labels);
+        assertClose(Networks.gradient(stock, batch), Networks.gradient(student, batch), TOLERANCE);
+        assertEquals(stock.score(batch), student.score(batch), TOLERANCE * stock.score(batch));
+        assertClose(stock.output(features), student.output(features), 1e-7);
     }
 
     @Test
