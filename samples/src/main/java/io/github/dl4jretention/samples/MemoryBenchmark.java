@@ -1,6 +1,7 @@
 package io.github.dl4jretention.samples;
 
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.checkpoint.FinetuningRun;
 import io.github.dl4jretention.listener.ReportCsv;
 import io.github.dl4jretention.loss.RetentionConfiguration;
@@ -17,8 +18,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Callable;
+import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
-import java.util.stream.Stream;
+import org.apache.commons.io.FileUtils;
 import org.bytedeco.javacpp.Pointer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -62,9 +64,10 @@ public final class MemoryBenchmark implements Callable<Integer> {
 
     private final List<Sample> samples = new ArrayList<>();
 
-    /** By fit alone, or by a run with checkpoints and reports. */
+    /** By fit alone, near a teacher or a cache of it; or by a run with checkpoints and reports. */
     private enum How {
         FIT,
+        CACHED_FIT,
         RUN,
         SAME_DIFF_RUN
     }
@@ -84,7 +87,8 @@ public final class MemoryBenchmark implements Callable<Integer> {
         ByteWindowIterator batches = ByteWindowIterator.training(4, LENGTH, steps, 1, text);
         System.out.printf("%8s %9s %12s %12s%n", "step", "heap MB", "off-heap MB", "descriptors");
         switch (how) {
-            case FIT -> fit(batches);
+            case FIT -> fit(batches, Teacher::of);
+            case CACHED_FIT -> cachedFit(batches);
             case RUN -> run(networkRun(), new MultiDataSetIteratorAdapter(batches));
             case SAME_DIFF_RUN -> run(sameDiffRun(), classesLast(batches));
         }
@@ -95,14 +99,27 @@ public final class MemoryBenchmark implements Callable<Integer> {
         return CommandLine.ExitCode.OK;
     }
 
-    private void fit(ByteWindowIterator batches) {
+    private void fit(ByteWindowIterator batches, Function<MultiLayerNetwork, Teacher> teacher) {
         MultiLayerNetwork pretrained = pretrained();
         MultiLayerNetwork student =
                 Retention.attach(pretrained, RetentionConfiguration.builder().build());
-        TeacherIterator taught = new TeacherIterator(batches, Teacher.of(pretrained));
+        TeacherIterator taught = new TeacherIterator(batches, teacher.apply(pretrained));
         for (int step = 1; step <= steps; step++) {
             student.fit(taught.next());
             measure(step);
+        }
+    }
+
+    private void cachedFit(ByteWindowIterator batches) throws IOException {
+        Path folder = Files.createTempDirectory("cache");
+        try {
+            TeacherCache cache = TeacherCache.builder()
+                    .pretrained(pretrained())
+                    .folder(folder)
+                    .build(batches);
+            fit(batches, pretrained -> cache);
+        } finally {
+            FileUtils.deleteDirectory(folder.toFile());
         }
     }
 
@@ -116,19 +133,8 @@ public final class MemoryBenchmark implements Callable<Integer> {
                     .build()
                     .run();
         } finally {
-            delete(folder);
+            FileUtils.deleteDirectory(folder.toFile());
         }
-    }
-
-    private static void delete(Path folder) throws IOException {
-        List<Path> files;
-        try (Stream<Path> all = Files.list(folder)) {
-            files = all.toList();
-        }
-        for (Path file : files) {
-            Files.delete(file);
-        }
-        Files.delete(folder);
     }
 
     private static FinetuningRun.Builder<?> networkRun() {

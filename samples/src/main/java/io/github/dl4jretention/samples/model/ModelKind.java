@@ -14,62 +14,73 @@ import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
-/** The byte-level language models of the samples: both embed bytes and end in the same softmax output layer. */
+/** The language models of the samples: both embed tokens and end in the same softmax output layer. */
 public enum ModelKind {
-    /** Two LSTM layers of 200 units, as in DL4J's GenerateTxtModel example. */
-    LSTM {
+    /** LSTM layers; of the samples' size two of 200 units, as in DL4J's GenerateTxtModel example. */
+    LSTM(new ModelSize(ByteWindowIterator.VOCABULARY, ModelKind.CONTEXT, 128, 2, 200)) {
         @Override
-        void addBody(NeuralNetConfiguration.ListBuilder layers) {
-            for (int i = 0; i < LSTM_LAYERS; i++) {
+        void addBody(NeuralNetConfiguration.ListBuilder layers, ModelSize size) {
+            for (int i = 0; i < size.layers(); i++) {
                 layers.layer(new LSTM.Builder()
-                        .nOut(LSTM_SIZE)
+                        .nOut(size.units())
                         .activation(Activation.TANH)
                         .build());
             }
         }
     },
-    /** Three causal pre-norm transformer blocks of width 128 with four heads, context {@value #CONTEXT}. */
-    TRANSFORMER {
+    /** Causal pre-norm transformer blocks with four heads; of the samples' size three of width 128. */
+    TRANSFORMER(new ModelSize(ByteWindowIterator.VOCABULARY, ModelKind.CONTEXT, 128, 3, 128)) {
         @Override
-        void addBody(NeuralNetConfiguration.ListBuilder layers) {
-            layers.layer(new PositionEmbeddingLayer(WIDTH, CONTEXT));
-            for (int i = 0; i < BLOCKS; i++) {
-                layers.layer(new CausalSelfAttentionBlock(WIDTH, HEADS));
+        void addBody(NeuralNetConfiguration.ListBuilder layers, ModelSize size) {
+            if (size.units() != size.embedding()) {
+                throw new IllegalArgumentException(
+                        "size: expected units = embedding for a transformer, got " + size);
             }
-            layers.layer(new LayerNormLayer(WIDTH));
+            layers.layer(new PositionEmbeddingLayer(size.units(), size.context()));
+            for (int i = 0; i < size.layers(); i++) {
+                layers.layer(new CausalSelfAttentionBlock(size.units(), HEADS));
+            }
+            layers.layer(new LayerNormLayer(size.units()));
         }
     };
 
     /** Bytes that a sample model sees at once. */
     public static final int CONTEXT = 64;
 
-    private static final int WIDTH = 128;
     private static final int HEADS = 4;
-    private static final int BLOCKS = 3;
-    private static final int LSTM_LAYERS = 2;
-    private static final int LSTM_SIZE = 200;
 
-    abstract void addBody(NeuralNetConfiguration.ListBuilder layers);
+    private final ModelSize byteLevel;
+
+    ModelKind(ModelSize byteLevel) {
+        this.byteLevel = byteLevel;
+    }
+
+    abstract void addBody(NeuralNetConfiguration.ListBuilder layers, ModelSize size);
+
+    /** A new byte-level network of this kind, of the samples' size, with random weights. */
+    public MultiLayerNetwork create(IUpdater updater, long seed) {
+        return create(byteLevel, updater, seed);
+    }
 
     /** A new network of this kind with random weights. */
-    public MultiLayerNetwork create(IUpdater updater, long seed) {
+    public MultiLayerNetwork create(ModelSize size, IUpdater updater, long seed) {
         NeuralNetConfiguration.ListBuilder layers = new NeuralNetConfiguration.Builder()
                 .seed(seed)
                 .weightInit(WeightInit.XAVIER)
                 .updater(updater)
                 .list()
                 .layer(new EmbeddingSequenceLayer.Builder()
-                        .nIn(ByteWindowIterator.VOCABULARY)
-                        .nOut(WIDTH)
-                        .inputLength(CONTEXT)
+                        .nIn(size.vocabulary())
+                        .nOut(size.embedding())
+                        .inputLength(size.context())
                         .inferInputLength(true)
                         .build());
-        addBody(layers);
+        addBody(layers, size);
         MultiLayerConfiguration conf = layers.layer(new RnnOutputLayer.Builder(LossFunction.MCXENT)
-                        .nOut(ByteWindowIterator.VOCABULARY)
+                        .nOut(size.vocabulary())
                         .activation(Activation.SOFTMAX)
                         .build())
-                .setInputType(InputType.recurrent(ByteWindowIterator.VOCABULARY))
+                .setInputType(InputType.recurrent(size.vocabulary()))
                 .build();
         MultiLayerNetwork network = new MultiLayerNetwork(conf);
         network.init();

@@ -1,0 +1,87 @@
+package io.github.dl4jretention.samples.benchmark;
+
+import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherIterator;
+import java.util.List;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.layers.ActivationLayer;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.NoOp;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+
+/**
+ * An output layer alone, behind a layer that does nothing: projection, loss and all gradients, in DL4J's workspaces.
+ *
+ * @param network the two layers
+ * @param input   {@code [batch, nIn, time]}
+ * @param labels  as the side takes them
+ */
+public record OutputHead(MultiLayerNetwork network, INDArray input, INDArray labels) {
+
+    private static final int TIME = 64;
+
+    /**
+     * DL4J's RnnOutputLayer with MCXENT on one-hot labels.
+     *
+     * @param tokens a multiple of 64
+     */
+    public static OutputHead stock(int inputSize, int vocabulary, int tokens) {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder()
+                .seed(1)
+                .updater(new NoOp())
+                .list()
+                .layer(new ActivationLayer.Builder()
+                        .activation(Activation.IDENTITY)
+                        .build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT)
+                        .nIn(inputSize)
+                        .nOut(vocabulary)
+                        .activation(Activation.SOFTMAX)
+                        .dataFormat(RNNFormat.NCW)
+                        .build())
+                .build());
+        network.init();
+        int batch = tokens / TIME;
+        INDArray input = Nd4j.randn(DataType.FLOAT, batch, inputSize, TIME);
+        INDArray oneHot = new RandomTokens(vocabulary, batch, TIME)
+                .create(1, 1)
+                .get(0)
+                .getLabels();
+        return new OutputHead(network, input, oneHot);
+    }
+
+    /** The retention layer at coefficient 1 on this head's labels, packed with those of a teacher of its weights. */
+    public OutputHead retention() {
+        TeacherIterator taught = new TeacherIterator(
+                RandomTokens.once(List.of(new DataSet(input, labels))), Teacher.of(network));
+        MultiLayerNetwork student =
+                Retention.attach(network, RetentionConfiguration.builder().build());
+        return new OutputHead(student, input, taught.next().getLabels());
+    }
+
+    /** The first sequence alone. */
+    public OutputHead first() {
+        return new OutputHead(network, part(input), part(labels));
+    }
+
+    private static INDArray part(INDArray array) {
+        return array.slice(0).reshape(1, array.size(1), array.size(2)).dup();
+    }
+
+    /** Loss and gradients of the minibatch. */
+    public double run() {
+        network.setInput(input);
+        network.setLabels(labels);
+        network.computeGradientAndScore();
+        return network.score();
+    }
+}
