@@ -177,7 +177,8 @@ public final class FinetuningRun<M> {
 
     private void train() throws IOException {
         student.listen(listeners, teacher);
-        TeacherMultiDataSetIterator taught = new TeacherMultiDataSetIterator(batches, teacher, divergenceMask);
+        TeacherMultiDataSetIterator taught =
+                new TeacherMultiDataSetIterator(batches, teacher, divergenceMask).setReleaseLabels(true);
         while (!isFinished() && !stopped) {
             announceLength();
             batches.resetTo(new EpochIterator.Mark(position, checksum));

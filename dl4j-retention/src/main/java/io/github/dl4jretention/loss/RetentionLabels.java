@@ -82,6 +82,20 @@ public final class RetentionLabels {
         return classAxis == 2 ? rows.permute(1, 0, 2) : rows.permute(1, 2, 0);
     }
 
+    /** Whether an array holds a teacher's output. */
+    public static boolean isTaught(INDArray array) {
+        return TEACHERS.containsKey(root(array));
+    }
+
+    /** Frees an array's memory now, with every view of it, in place of at some garbage collection. */
+    public static void release(INDArray array) {
+        DataBuffer buffer = root(array);
+        if (!array.isAttached() && buffer.closeable()) {
+            TEACHERS.remove(buffer);
+            buffer.close();
+        }
+    }
+
     /** Notes that an array holds a teacher's output. */
     public static void claim(INDArray array, String identity) {
         TEACHERS.put(root(array), identity);

@@ -27,6 +27,8 @@ public final class TeacherIterator implements DataSetIterator {
     private final transient Teacher teacher;
     private final transient DivergenceMask divergenceMask;
     private final transient Prefetch<DataSet> prefetch;
+    private transient boolean releasesLabels;
+    private transient DataSet last;
 
     /**
      * @param iterator batches whose labels are one-hot, distributions, or class ids
@@ -70,16 +72,33 @@ public final class TeacherIterator implements DataSetIterator {
         return this;
     }
 
+    /**
+     * @param releases whether the labels of a batch are freed when the next batch is taken; default false: then they wait
+     *     for a garbage collection, by which time there may be many. For training loops; not where batches are kept
+     */
+    public TeacherIterator setReleaseLabels(boolean releases) {
+        this.releasesLabels = releases;
+        return this;
+    }
+
     @Override
     public DataSet next() {
-        return prefetch.next();
+        return taken(prefetch.next());
+    }
+
+    private DataSet taken(DataSet batch) {
+        if (releasesLabels && last != null) {
+            RetentionLabels.release(last.getLabels());
+        }
+        last = releasesLabels ? batch : null;
+        return batch;
     }
 
     /** Of a size of its own, except where a batch is prepared already: then that one. */
     @Override
     public DataSet next(int num) {
         DataSet prepared = prefetch.take();
-        return prepared == null ? withTeacher(iterator.next(num)) : prepared;
+        return taken(prepared == null ? withTeacher(iterator.next(num)) : prepared);
     }
 
     /** Arrays of a workspace would not live until the student gets them. */
@@ -100,6 +119,7 @@ public final class TeacherIterator implements DataSetIterator {
                 divergenceMask.of(batch, output, target),
                 output.classAxis(target.rank()),
                 teacher.sha256());
+        RetentionLabels.release(target);
         teacher.claimSample(packed);
         DataSet taught =
                 new DataSet(plain.getFeatures(), packed, plain.getFeaturesMaskArray(), plain.getLabelsMaskArray());

@@ -30,6 +30,8 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
     private final transient Teacher teacher;
     private final transient DivergenceMask divergenceMask;
     private final transient Prefetch<MultiDataSet> prefetch;
+    private transient boolean releasesLabels;
+    private transient MultiDataSet last;
 
     /**
      * @param iterator batches whose labels are one-hot, distributions, or class ids
@@ -57,16 +59,32 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
         return this;
     }
 
+    /** See {@link TeacherIterator#setReleaseLabels}; the teacher's arrays are freed, others are not. */
+    public TeacherMultiDataSetIterator setReleaseLabels(boolean releases) {
+        this.releasesLabels = releases;
+        return this;
+    }
+
     @Override
     public MultiDataSet next() {
-        return prefetch.next();
+        return taken(prefetch.next());
+    }
+
+    private MultiDataSet taken(MultiDataSet batch) {
+        if (releasesLabels && last != null) {
+            Arrays.stream(last.getLabels())
+                    .filter(labels -> labels != null && RetentionLabels.isTaught(labels))
+                    .forEach(RetentionLabels::release);
+        }
+        last = releasesLabels ? batch : null;
+        return batch;
     }
 
     /** Of a size of its own, except where a batch is prepared already: then that one. */
     @Override
     public MultiDataSet next(int num) {
         MultiDataSet prepared = prefetch.take();
-        return prepared == null ? withTeacher(iterator.next(num)) : prepared;
+        return taken(prepared == null ? withTeacher(iterator.next(num)) : prepared);
     }
 
     /** Arrays of a workspace would not live until the student gets them. M2.1's own detach() fails on an output without a mask. */
@@ -109,6 +127,7 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
                 int classAxis = output.classAxis(targets[i].rank());
                 INDArray packed = RetentionLabels.pack(
                         labels.get(output.index()), targets[i], weights, classAxis, teacher.sha256());
+                RetentionLabels.release(targets[i]);
                 teacher.claimSample(packed);
                 labels.set(output.index(), packed);
             }

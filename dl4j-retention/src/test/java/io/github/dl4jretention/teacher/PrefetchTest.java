@@ -9,6 +9,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.loss.RetentionConfiguration;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
@@ -94,6 +96,25 @@ class PrefetchTest {
         ahead.next();
         ahead.reset();
         assertSame(batches.get(0).getFeatures(), ahead.next().getFeatures());
+    }
+
+    @Test
+    void labels_are_released_when_the_next_batch_is_taken_and_training_is_the_same() {
+        MultiLayerNetwork kept =
+                Retention.attach(network, RetentionConfiguration.builder().build());
+        MultiLayerNetwork released = kept.clone();
+        List<DataSet> batches = Networks.batches(DataType.FLOAT, 4, true);
+        kept.fit(new TeacherIterator(new ExistingDataSetIterator(batches), teacher), 3);
+        TeacherIterator iterator =
+                new TeacherIterator(new ExistingDataSetIterator(batches), teacher).setReleaseLabels(true);
+        released.fit(iterator, 3);
+        assertClose(kept.params(), released.params(), 0);
+        assertFalse(batches.get(0).getLabels().wasClosed());
+        iterator.reset();
+        DataSet first = iterator.next();
+        assertFalse(first.getLabels().data().wasClosed());
+        iterator.next();
+        assertTrue(first.getLabels().data().wasClosed());
     }
 
     @Test

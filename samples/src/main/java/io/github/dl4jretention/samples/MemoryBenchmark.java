@@ -103,7 +103,7 @@ public final class MemoryBenchmark implements Callable<Integer> {
         MultiLayerNetwork pretrained = pretrained();
         MultiLayerNetwork student =
                 Retention.attach(pretrained, RetentionConfiguration.builder().build());
-        TeacherIterator taught = new TeacherIterator(batches, teacher.apply(pretrained));
+        TeacherIterator taught = new TeacherIterator(batches, teacher.apply(pretrained)).setReleaseLabels(true);
         for (int step = 1; step <= steps; step++) {
             student.fit(taught.next());
             measure(step);

@@ -23,7 +23,8 @@ class BenchmarksTest {
         PrintStream screen = System.out;
         System.setOut(new PrintStream(printed, true, StandardCharsets.UTF_8));
         try {
-            String[] all = Stream.concat(Arrays.stream(SMALL), Arrays.stream(args)).toArray(String[]::new);
+            String[] all =
+                    Stream.concat(Arrays.stream(SMALL), Arrays.stream(args)).toArray(String[]::new);
             assertEquals(0, program.execute(all));
         } finally {
             System.setOut(screen);
@@ -71,8 +72,11 @@ class BenchmarksTest {
     void samples_are_found_in_the_parts_of_a_step() {
         List<String> lines = run(StepProfile.commandLine(), "--models=lstm", "--warm-up=5", "--steps=40");
         double lstm = rows(lines, "LSTM:").stream()
-                .mapToDouble(row -> Double.parseDouble(
-                        Arrays.stream(row).filter(cell -> cell.endsWith("%")).findFirst().orElseThrow().replace("%", "")))
+                .mapToDouble(row -> Double.parseDouble(Arrays.stream(row)
+                        .filter(cell -> cell.endsWith("%"))
+                        .findFirst()
+                        .orElseThrow()
+                        .replace("%", "")))
                 .sum();
         assertTrue(lstm > 20 && lstm <= 100.2, lines.toString());
     }

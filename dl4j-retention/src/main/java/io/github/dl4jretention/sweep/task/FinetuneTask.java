@@ -116,7 +116,8 @@ final class FinetuneTask implements Callable<OptimizationResult> {
         MultiDataSetIterator text = problem.data().training().iterator();
         boolean taught = configuration.method() != FinetuneMethod.PLAIN
                 || !problem.model().plainWithoutTeacher();
-        MultiDataSetIterator batches = taught ? new TeacherMultiDataSetIterator(text, problem.teacher()) : text;
+        MultiDataSetIterator batches =
+                taught ? new TeacherMultiDataSetIterator(text, problem.teacher()).setReleaseLabels(true) : text;
         double limit = problem.largestLoss();
         int epoch = 0;
         for (int step = 1; step <= planned; step++) {

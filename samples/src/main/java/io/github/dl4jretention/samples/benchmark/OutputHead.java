@@ -52,17 +52,15 @@ public record OutputHead(MultiLayerNetwork network, INDArray input, INDArray lab
         network.init();
         int batch = tokens / TIME;
         INDArray input = Nd4j.randn(DataType.FLOAT, batch, inputSize, TIME);
-        INDArray oneHot = new RandomTokens(vocabulary, batch, TIME)
-                .create(1, 1)
-                .get(0)
-                .getLabels();
+        INDArray oneHot =
+                new RandomTokens(vocabulary, batch, TIME).create(1, 1).get(0).getLabels();
         return new OutputHead(network, input, oneHot);
     }
 
     /** The retention layer at coefficient 1 on this head's labels, packed with those of a teacher of its weights. */
     public OutputHead retention() {
-        TeacherIterator taught = new TeacherIterator(
-                RandomTokens.once(List.of(new DataSet(input, labels))), Teacher.of(network));
+        TeacherIterator taught =
+                new TeacherIterator(RandomTokens.once(List.of(new DataSet(input, labels))), Teacher.of(network));
         MultiLayerNetwork student =
                 Retention.attach(network, RetentionConfiguration.builder().build());
         return new OutputHead(student, input, taught.next().getLabels());

@@ -32,7 +32,9 @@ public final class ProcessMemory {
     private static double read(String field) throws IOException {
         for (String line : Files.readAllLines(STATUS)) {
             if (line.startsWith(field)) {
-                return Long.parseLong(line.substring(field.length()).replace("kB", "").trim()) / KILOBYTES;
+                return Long.parseLong(
+                                line.substring(field.length()).replace("kB", "").trim())
+                        / KILOBYTES;
             }
         }
         throw new IOException(STATUS + ": expected a field " + field);

@@ -38,7 +38,10 @@ public enum StepPart {
     /** @param stack of the thread that trains, innermost frame first */
     public static StepPart of(List<RecordedFrame> stack) {
         List<String> names = stack.stream().map(StepPart::name).toList();
-        return Arrays.stream(values()).filter(part -> part.matches(names)).findFirst().orElse(OTHER);
+        return Arrays.stream(values())
+                .filter(part -> part.matches(names))
+                .findFirst()
+                .orElse(OTHER);
     }
 
     static String name(RecordedFrame frame) {

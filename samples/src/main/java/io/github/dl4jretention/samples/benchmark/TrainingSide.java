@@ -34,7 +34,9 @@ public enum TrainingSide {
     ONLINE {
         @Override
         public Training start(MultiLayerNetwork base, List<DataSet> batches, Path cache) {
-            return new Training(student(base), new TeacherIterator(RandomTokens.endless(batches), Teacher.of(base)));
+            return new Training(
+                    student(base),
+                    new TeacherIterator(RandomTokens.endless(batches), Teacher.of(base)).setReleaseLabels(true));
         }
     },
     /** Coefficient 1, the teacher's values come from a cache of the default codec. */
@@ -46,7 +48,8 @@ public enum TrainingSide {
                     .folder(cache)
                     .data("random tokens")
                     .build(RandomTokens.once(batches));
-            return new Training(student(base), new TeacherIterator(RandomTokens.endless(batches), cached));
+            return new Training(
+                    student(base), new TeacherIterator(RandomTokens.endless(batches), cached).setReleaseLabels(true));
         }
     };
 

@@ -48,8 +48,9 @@ final class MemorisedTeacher extends Teacher {
     @Override
     public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
         INDArray values = features[0];
-        return answers.computeIfAbsent(
+        INDArray[] remembered = answers.computeIfAbsent(
                 new Features(values.dup('c').reshape(values.length()).toFloatVector()),
                 key -> teacher.logProbabilities(features, featuresMasks));
+        return Arrays.stream(remembered).map(INDArray::dup).toArray(INDArray[]::new);
     }
 }

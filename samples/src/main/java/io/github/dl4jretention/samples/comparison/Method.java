@@ -148,7 +148,7 @@ public enum Method {
         Teacher teacher = Teacher.of(setup.base());
         return new Training(
                 Retention.attach(setup.fresh(), conf, teacher),
-                new TeacherIterator(batches, teacher),
+                new TeacherIterator(batches, teacher).setReleaseLabels(true),
                 Retention::detach);
     }
 

@@ -65,7 +65,7 @@ public record Experiment(
         MultiLayerNetwork student = Retention.attach(
                 Retention.withUpdater(base, new Adam(learningRate)),
                 RetentionConfiguration.builder().coefficient(coefficient).build());
-        double seconds = train(name, student, new TeacherIterator(batches(), teacher));
+        double seconds = train(name, student, new TeacherIterator(batches(), teacher).setReleaseLabels(true));
         MultiLayerNetwork tuned = Retention.detach(student);
         return new Run(name, coefficient, tuned, Measurement.of(tuned, whole, task), seconds);
     }

@@ -33,8 +33,7 @@ public enum ModelKind {
         @Override
         void addBody(NeuralNetConfiguration.ListBuilder layers, ModelSize size) {
             if (size.units() != size.embedding()) {
-                throw new IllegalArgumentException(
-                        "size: expected units = embedding for a transformer, got " + size);
+                throw new IllegalArgumentException("size: expected units = embedding for a transformer, got " + size);
             }
             layers.layer(new PositionEmbeddingLayer(size.units(), size.context()));
             for (int i = 0; i < size.layers(); i++) {
