@@ -226,7 +226,7 @@ class MalformedCallsTest {
             MultiLayerNetwork broken = network(1, V);
             broken.params().putScalar(3, Double.NaN);
             SameDiff graph = graph(1, V);
-            graph.getVariable("w").getArr().putScalar(3, Double.POSITIVE_INFINITY);
+            graph.getVariable("v").getArr().putScalar(3, Double.POSITIVE_INFINITY);
             return switch (this) {
                 case NETWORK -> Teacher.of(broken);
                 case GRAPH -> Teacher.of(broken.toComputationGraph());
@@ -297,7 +297,7 @@ class MalformedCallsTest {
 
     private static Teacher teacher(Kind kind, Flaw flaw, Teacher own, Random random) {
         return switch (flaw) {
-            case TEACHER_OF_ANOTHER_VOCABULARY -> kind.teacher(2, other(V, random) + 1);
+            case TEACHER_OF_ANOTHER_VOCABULARY -> kind.teacher(2, otherThan(V, 1, random));
             case TEACHER_NOT_FINITE -> kind.teacherOfNoNumbers();
             case ANOTHER_TEACHER -> kind.teacher(9, V);
             default -> own;
