@@ -33,7 +33,8 @@ public final class ReportLog implements ReportSink {
 
     /**
      * @param iterations of the whole run; 0 if it is not known
-     * @param memory     whether lines end with the heap in use and JavaCPP's memory outside of it
+     * @param memory     whether lines end with the heap in use and the whole process's resident memory: JavaCPP
+     *     itself counts none of ND4J's arrays
      */
     public ReportLog(int iterations, boolean memory) {
         this.iterations = iterations;
@@ -58,9 +59,9 @@ public final class ReportLog implements ReportSink {
         Runtime runtime = Runtime.getRuntime();
         return String.format(
                 Locale.ROOT,
-                ", heap %d MB, off-heap %d MB",
+                ", heap %d MB, resident %d MB",
                 (runtime.totalMemory() - runtime.freeMemory()) >> 20,
-                Pointer.totalBytes() >> 20);
+                Pointer.physicalBytes() >> 20);
     }
 
     /** @param seconds since the first report */

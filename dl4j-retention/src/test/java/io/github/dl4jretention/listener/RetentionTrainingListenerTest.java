@@ -148,6 +148,6 @@ class RetentionTrainingListenerTest {
         assertTrue(line.contains("iteration 24 of 100"), line);
         assertTrue(line.contains("CE 1.5000, KL 0.2500, lambda 2.000, total 2.0000, agreement 75.0 %"), line);
         assertTrue(line.contains("307 tokens per second, 50 s, 188 s left"), line);
-        assertTrue(ReportLog.memory().matches(", heap \\d+ MB, off-heap \\d+ MB"), ReportLog.memory());
+        assertTrue(ReportLog.memory().matches(", heap \\d+ MB, resident \\d+ MB"), ReportLog.memory());
     }
 }

@@ -47,7 +47,7 @@ import picocli.CommandLine.Option;
         name = "memory-benchmark",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description = "Heap, off-heap memory and file descriptors over many training steps near a teacher.")
+        description = "Heap, resident memory and file descriptors over many training steps near a teacher.")
 public final class MemoryBenchmark implements Callable<Integer> {
 
     private static final int LENGTH = 16;
@@ -72,7 +72,7 @@ public final class MemoryBenchmark implements Callable<Integer> {
         SAME_DIFF_RUN
     }
 
-    private record Sample(int step, double heap, double offHeap, double descriptors) {}
+    private record Sample(int step, double heap, double resident, double descriptors) {}
 
     /** @param args see {@code --help} */
     public static void main(String[] args) {
@@ -85,7 +85,7 @@ public final class MemoryBenchmark implements Callable<Integer> {
         byte[] text = new byte[100_000];
         new Random(1).nextBytes(text);
         ByteWindowIterator batches = ByteWindowIterator.training(4, LENGTH, steps, 1, text);
-        System.out.printf("%8s %9s %12s %12s%n", "step", "heap MB", "off-heap MB", "descriptors");
+        System.out.printf("%8s %9s %12s %12s%n", "step", "heap MB", "resident MB", "descriptors");
         switch (how) {
             case FIT -> fit(batches, Teacher::of);
             case CACHED_FIT -> cachedFit(batches);
@@ -94,8 +94,8 @@ public final class MemoryBenchmark implements Callable<Integer> {
         }
         List<Sample> settled = samples.subList(Math.min(2, samples.size()), samples.size());
         System.out.printf(
-                "slope per 1,000 steps and its standard error, after warm-up: heap %s MB, off-heap %s MB, descriptors %s%n",
-                slope(settled, Sample::heap), slope(settled, Sample::offHeap), slope(settled, Sample::descriptors));
+                "slope per 1,000 steps and its standard error, after warm-up: heap %s MB, resident %s MB, descriptors %s%n",
+                slope(settled, Sample::heap), slope(settled, Sample::resident), slope(settled, Sample::descriptors));
         return CommandLine.ExitCode.OK;
     }
 
@@ -213,8 +213,8 @@ public final class MemoryBenchmark implements Callable<Integer> {
                         instanceof com.sun.management.UnixOperatingSystemMXBean unix
                 ? unix.getOpenFileDescriptorCount()
                 : Double.NaN;
-        Sample sample = new Sample(step, heap, Pointer.totalBytes() / MEGABYTE, descriptors);
-        System.out.printf("%8d %9.2f %12.2f %12.0f%n", step, sample.heap, sample.offHeap, sample.descriptors);
+        Sample sample = new Sample(step, heap, Pointer.physicalBytes() / MEGABYTE, descriptors);
+        System.out.printf("%8d %9.2f %12.2f %12.0f%n", step, sample.heap, sample.resident, sample.descriptors);
         samples.add(sample);
     }
 
