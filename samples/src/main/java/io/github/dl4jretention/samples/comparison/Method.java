@@ -12,6 +12,7 @@ import io.github.dl4jretention.teacher.TeacherIterator;
 import java.util.Locale;
 import java.util.function.UnaryOperator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 
 /** A way to finetune. */
@@ -58,7 +59,7 @@ public enum Method {
     L2_SP(true, false) {
         @Override
         Training prepare(TrialSetup setup) {
-            return penalised(setup, QuadraticPenalty.toStart(setup.base(), setup.strength()));
+            return penalised(setup, QuadraticPenalty.toStart(setup.base(), setup.strength()), 1);
         }
     },
     /** Elastic weight consolidation with the Fisher of source text; strength: of the penalty. */
@@ -67,7 +68,8 @@ public enum Method {
         Training prepare(TrialSetup setup) {
             return penalised(
                     setup,
-                    QuadraticPenalty.weighted(setup.base(), setup.importance().get(), setup.strength()));
+                    QuadraticPenalty.weighted(setup.base(), setup.importance().get(), setup.strength()),
+                    2);
         }
     },
     /** Source text in every batch, in place of target text; strength: its share. */
@@ -120,8 +122,22 @@ public enum Method {
      * @param network to fit
      * @param batches on these
      * @param finish  makes a stock network of it
+     * @param extra   numbers that are held beside the network: parameters of a teacher, start and importance of a penalty
      */
-    record Training(MultiLayerNetwork network, DataSetIterator batches, UnaryOperator<MultiLayerNetwork> finish) {}
+    record Training(
+            MultiLayerNetwork network, DataSetIterator batches, UnaryOperator<MultiLayerNetwork> finish, long extra) {
+
+        Training(MultiLayerNetwork network, DataSetIterator batches, UnaryOperator<MultiLayerNetwork> finish) {
+            this(network, batches, finish, 0);
+        }
+
+        /** Bytes of parameters, gradients, updater state and what is held beside them; activations are not counted. */
+        long bytes() {
+            INDArray state = network.getUpdater().getStateViewArray();
+            long numbers = 2 * network.numParams() + (state == null ? 0 : state.length()) + extra;
+            return numbers * network.params().dataType().width();
+        }
+    }
 
     abstract Training prepare(TrialSetup setup);
 
@@ -149,13 +165,15 @@ public enum Method {
         return new Training(
                 Retention.attach(setup.fresh(), conf, teacher),
                 new TeacherIterator(batches, teacher).setReleaseLabels(true),
-                Retention::detach);
+                Retention::detach,
+                setup.base().numParams());
     }
 
-    private static Training penalised(TrialSetup setup, QuadraticPenalty penalty) {
+    /** @param vectors of the size of the parameters that the penalty holds */
+    private static Training penalised(TrialSetup setup, QuadraticPenalty penalty, int vectors) {
         MultiLayerNetwork network = setup.fresh();
         network.addListeners(penalty.listener());
-        return new Training(network, setup.targetBatches(), UnaryOperator.identity());
+        return new Training(network, setup.targetBatches(), UnaryOperator.identity(), vectors * network.numParams());
     }
 
     private static MultiLayerNetwork adapted(TrialSetup setup, int rank) {

@@ -16,7 +16,7 @@ package io.github.dl4jretention.samples.comparison;
  * @param validation    for choices
  * @param test          for reports
  * @param stepMillis    median time of a training step
- * @param heldMegabytes off-heap memory that training holds beside the base at its end: network, updater, workspaces, teacher, penalties
+ * @param heldMegabytes parameters, gradients, updater state, teacher and penalty of the training; without activations
  */
 record Result(
         String model,

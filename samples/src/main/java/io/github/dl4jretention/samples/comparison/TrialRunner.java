@@ -11,17 +11,13 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import org.bytedeco.javacpp.Pointer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
-import org.nd4j.linalg.factory.Nd4j;
 
 /** Runs trials of one base model: trains, measures the tuned model, its earlier stops and its merges. */
 final class TrialRunner {
 
     private static final double MEGABYTE = 1 << 20;
-    private static final int COLLECTIONS = 3;
-    private static final long PAUSE = 50;
     private static final long IMPORTANCE_SEED = 20240601;
 
     private final Plan plan;
@@ -46,8 +42,6 @@ final class TrialRunner {
     /** Trains and measures. A training whose loss does not stay finite gives one row without scores. */
     List<Result> run(Trial trial) {
         TrialSetup setup = new TrialSetup(base, trial, plan, corpus, () -> importance(trial));
-        Nd4j.getWorkspaceManager().destroyAllWorkspacesForCurrentThread();
-        long before = held();
         Method.Training training = trial.method().method().prepare(setup);
         List<Result> results = new ArrayList<>();
         double[] millis = new double[plan.steps()];
@@ -68,7 +62,7 @@ final class TrialRunner {
                 progress.step(() -> "loss %.3f nats per byte".formatted(network.score() / ModelKind.CONTEXT));
             }
         }
-        double held = (held() - before) / MEGABYTE;
+        double held = training.bytes() / MEGABYTE;
         Arrays.sort(millis);
         double median = millis[millis.length / 2];
         MultiLayerNetwork tuned = training.finish().apply(network);
@@ -162,18 +156,5 @@ final class TrialRunner {
 
     private Scores scores(MultiLayerNetwork network, Plan.Pair pair, Corpus.Part part) {
         return Scores.of(network, remembered, pair, corpus, part, plan.evaluationBatches());
-    }
-
-    /** Off-heap memory in use, once the deallocators have had time for what is garbage. */
-    private static long held() {
-        for (int i = 0; i < COLLECTIONS; i++) {
-            System.gc();
-            try {
-                Thread.sleep(PAUSE);
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-            }
-        }
-        return Pointer.totalBytes();
     }
 }

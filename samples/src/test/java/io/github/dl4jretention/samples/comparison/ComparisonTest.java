@@ -75,6 +75,14 @@ class ComparisonTest {
         return texts;
     }
 
+    private static double held(List<Result> results, String method) {
+        return results.stream()
+                .filter(result -> result.method().equals(method))
+                .findFirst()
+                .orElseThrow()
+                .heldMegabytes();
+    }
+
     @Test
     void every_method_runs_and_a_comparison_that_was_killed_ends_like_one_that_was_not() throws IOException {
         Plan plan = plan(METHODS);
@@ -90,6 +98,11 @@ class ComparisonTest {
                 assertTrue(result.test().targetDivergence() > 0, result.toString());
             }
         }
+        assertEquals(
+                1.25, held(all, "retention") / held(all, "plain"), 1e-9, "a fifth vector beside w, g and Adam's two");
+        assertEquals(1.25, held(all, "l2_sp") / held(all, "plain"), 1e-9);
+        assertEquals(1.5, held(all, "ewc") / held(all, "plain"), 1e-9);
+        assertEquals(held(all, "lora"), held(all, "replay") / 2, 0.1 * held(all, "lora"));
         Summary.of(whole).write(whole);
         String summary = Files.readString(whole.resolve("summary.md"));
         for (Method method : Method.values()) {
