@@ -37,7 +37,7 @@ final class BatchEncoder {
      * @param layout           of the arrays
      * @param logProbabilities one array for each output
      * @param sequences        of the minibatch
-     * @param example          which of them
+     * @param examples         which of them
      */
     List<Entry> encode(
             CacheLayout layout, INDArray[] logProbabilities, BatchSequences sequences, List<Integer> examples) {

@@ -57,6 +57,9 @@ final class CacheBuild {
             }
             layout = there.layout();
         }
+        if (!iterator.resetSupported()) {
+            throw new IllegalArgumentException("iterator: expected one that can be reset");
+        }
         iterator.reset();
         try {
             while (iterator.hasNext()) {

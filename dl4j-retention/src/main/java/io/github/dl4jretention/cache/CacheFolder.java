@@ -1,6 +1,7 @@
 package io.github.dl4jretention.cache;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -88,7 +89,7 @@ final class CacheFolder {
 
     void writeManifest(List<Shard> shards) throws IOException {
         try (PartFile file = new PartFile(path.resolve(MANIFEST))) {
-            file.write(java.nio.ByteBuffer.wrap(manifest(shards)));
+            file.write(ByteBuffer.wrap(manifest(shards)));
             file.complete();
         }
     }
@@ -102,7 +103,7 @@ final class CacheFolder {
         text.append("\ndata ").append(key.data());
         text.append("\ntokenisation ").append(key.tokenisation()).append('\n');
         for (Shard shard : shards) {
-            text.append("%s: %d sequences, %d tokens, %d bytes, CRC-32C %08x%n"
+            text.append("%s: %d sequences, %d tokens, %d bytes, CRC-32C %08x\n"
                     .formatted(
                             shard.file().getFileName(),
                             shard.sequences(),

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.cache;
 
+import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
 
@@ -28,7 +29,7 @@ final class SequenceIndex {
     }
 
     /** What was written of a sequence, from its beginning; null if it is not there. */
-    java.nio.ByteBuffer find(SequenceId id) {
+    ByteBuffer find(SequenceId id) {
         long place = table[slot(id)];
         return place == FREE ? null : shards.get((int) (place >> 32)).entry((int) place);
     }

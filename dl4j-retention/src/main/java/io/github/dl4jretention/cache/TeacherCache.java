@@ -5,7 +5,6 @@ import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -64,25 +63,21 @@ public final class TeacherCache extends Teacher {
     private final boolean trims;
     private final Supplier<Teacher> missing;
 
-    private TeacherCache(
-            Builder builder,
-            CacheFolder folder,
-            List<Shard> shards,
-            BatchEncoder encoder,
-            long computed,
-            double seconds) {
+    private TeacherCache(Builder builder, CacheFolder folder, CacheOpening.Opened opened, BatchEncoder encoder) {
         sha256 = builder.sha256;
         codec = builder.codec;
-        layout = shards.get(0).layout();
+        layout = opened.shards().get(0).layout();
         decoder = new BatchDecoder(codec, layout);
         this.encoder = encoder;
-        index = new SequenceIndex(shards);
+        index = new SequenceIndex(opened.shards());
         statistics = new CacheStatistics(
-                shards.stream().mapToLong(Shard::sequences).sum(),
-                shards.stream().mapToLong(Shard::tokens).sum(),
-                shards.stream().mapToLong(shard -> shard.bytes().limit()).sum(),
-                computed,
-                seconds);
+                opened.shards().stream().mapToLong(Shard::sequences).sum(),
+                opened.shards().stream().mapToLong(Shard::tokens).sum(),
+                opened.shards().stream()
+                        .mapToLong(shard -> shard.bytes().limit())
+                        .sum(),
+                opened.computed(),
+                opened.seconds());
         this.folder = folder.path();
         trims = builder.trims;
         missing = builder.computeMissing ? builder.teacher : null;
@@ -142,6 +137,13 @@ public final class TeacherCache extends Teacher {
             compute(features, featuresMasks, sequences, lacking, entries);
         }
         return decoder.decode(entries, sequences.time());
+    }
+
+    @Override
+    protected void release(INDArray[] targets) {
+        for (INDArray target : targets) {
+            target.close();
+        }
     }
 
     private void compute(
@@ -322,62 +324,11 @@ public final class TeacherCache extends Teacher {
             CacheKey key = new CacheKey(sha256, outputs, data, tokenisation, codec.description(), seed);
             CacheFolder folder = new CacheFolder(root, key);
             BatchEncoder encoder = new BatchEncoder(codec, seed);
-            CacheFolder.Content content = folder.content();
-            if (content.complete()) {
-                return new TeacherCache(this, folder, content.shards(), encoder, 0, 0);
-            }
-            try {
-                Files.createDirectories(folder.path());
-            } catch (IOException e) {
-                throw new IOException("folder: expected one that can be written to, got " + root + " (" + e + ")", e);
-            }
-            try (FolderLock lock = FolderLock.of(folder.path())) {
-                return write(folder, encoder, iterator);
-            }
-        }
-
-        private TeacherCache write(CacheFolder folder, BatchEncoder encoder, MultiDataSetIterator iterator)
-                throws IOException {
-            CacheFolder.Content content = folder.content();
-            if (content.complete()) {
-                return new TeacherCache(this, folder, content.shards(), encoder, 0, 0);
-            }
-            report(folder, content);
-            folder.keepOnly(content.shards());
-            CacheProgress progress = new CacheProgress(folder.path(), expected);
-            long computed;
-            try {
-                computed = new CacheBuild(folder, teacher, encoder, trims, shardBytes, progress)
-                        .run(content.shards(), iterator);
-                content = folder.content();
-                folder.writeManifest(content.shards());
-            } catch (IOException e) {
-                throw new IOException(
-                        "cache: " + folder.path() + " cannot be written: " + e.getMessage()
-                                + "; its complete shards are kept",
-                        e);
-            }
-            if (content.shards().isEmpty()) {
-                throw new IllegalArgumentException("iterator: expected at least one sequence, got none");
-            }
-            TeacherCache cache =
-                    new TeacherCache(this, folder, content.shards(), encoder, computed, progress.seconds());
+            CacheOpening.Opened opened =
+                    new CacheOpening(folder, teacher, encoder, trims, shardBytes, expected).open(iterator);
+            TeacherCache cache = new TeacherCache(this, folder, opened, encoder);
             LOG.info("cache {}: {}", folder.path(), cache.statistics());
             return cache;
-        }
-
-        private static void report(CacheFolder folder, CacheFolder.Content content) {
-            if (!content.damaged().isEmpty() || content.finished()) {
-                LOG.warn(
-                        "cache {}: damaged, what is missing is computed again: {}",
-                        folder.path(),
-                        content.damaged().isEmpty() ? "a file is missing" : content.damaged());
-            } else {
-                LOG.info(
-                        "cache {}: written, {} shards are there",
-                        folder.path(),
-                        content.shards().size());
-            }
         }
     }
 }

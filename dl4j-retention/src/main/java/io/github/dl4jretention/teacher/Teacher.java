@@ -171,6 +171,14 @@ public abstract class Teacher {
         return OptionalDouble.empty();
     }
 
+    /**
+     * Called when targets were copied into labels and are needed no more. Large arrays that wait for the garbage collector
+     * are replaced by ones in memory that was never touched, which is slow.
+     *
+     * @param targets as {@link #targets} gave them
+     */
+    protected void release(INDArray[] targets) {}
+
     /** Notes that labels hold samples, if they do. */
     final void claimSample(INDArray labels) {
         sampledAt().ifPresent(temperature -> TeacherSample.claim(labels, temperature));

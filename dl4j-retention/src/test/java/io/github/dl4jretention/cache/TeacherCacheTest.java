@@ -405,6 +405,24 @@ class TeacherCacheTest {
         assertTrue(cosine > 0.9, "cosine " + cosine);
     }
 
+    @Test
+    void both_paths_of_the_loss_take_classes_that_were_not_drawn() throws IOException {
+        DataSet data = CachedData.sequences(DataType.FLOAT, 6, 29);
+        MultiLayerNetwork network = CachedData.network(DataType.FLOAT, 30);
+        TeacherCache cache = cache(Teacher.of(network), "sample:30", data);
+        DataSet taught = taught(data, cache);
+        MultiLayerNetwork fused = Retention.attach(Networks.moved(network, 0.3, 31), CONF, cache);
+        MultiLayerNetwork graph = Retention.attach(CachedData.network(DataType.DOUBLE, 30), CONF, cache);
+        graph.setParams(fused.params().castTo(DataType.DOUBLE));
+        INDArray expected = Networks.gradient(
+                graph,
+                new DataSet(
+                        taught.getFeatures().castTo(DataType.DOUBLE),
+                        taught.getLabels().castTo(DataType.DOUBLE)));
+        assertTrue(expected.norm2Number().doubleValue() > 1);
+        assertClose(expected, Networks.gradient(fused, taught).castTo(DataType.DOUBLE), 1e-3);
+    }
+
     private static DataSet taught(DataSet data, Teacher teacher) {
         return new TeacherIterator(new ExistingDataSetIterator(List.of(data)), teacher).next();
     }

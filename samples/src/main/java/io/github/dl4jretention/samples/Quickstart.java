@@ -1,5 +1,7 @@
 package io.github.dl4jretention.samples;
 
+import io.github.dl4jretention.cache.CacheCodec;
+import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.samples.console.Console;
 import io.github.dl4jretention.samples.experiment.Experiment;
 import io.github.dl4jretention.samples.experiment.Report;
@@ -63,6 +65,9 @@ public final class Quickstart implements Callable<Integer> {
             description = "Run every retention once more with the teacher's distributions from a cache in this folder.")
     private Path cache;
 
+    @Option(names = "--codec", description = "How the cache is written: half, topK:K, sample:BYTES or draws:DRAWS.")
+    private CacheCodec codec = CacheCodec.standard();
+
     @Option(names = "--save-models", description = "Write the finetuned models to the folder too.")
     private boolean saveModels;
 
@@ -77,7 +82,7 @@ public final class Quickstart implements Callable<Integer> {
 
     /** The command line, with errors as one line. */
     static CommandLine commandLine() {
-        return Errors.asLines(new CommandLine(new Quickstart()));
+        return Errors.asLines(new CommandLine(new Quickstart()).registerConverter(CacheCodec.class, CacheCodec::of));
     }
 
     @Override
@@ -87,8 +92,13 @@ public final class Quickstart implements Callable<Integer> {
         Task task = task();
         System.out.printf(
                 "%d runs of %d steps of %d x %d bytes; %d bytes to learn, %d held out%n",
-                1 + coefficients.size(), steps, batch, ModelKind.CONTEXT, task.training().length, task.target().length);
-        Experiment experiment = new Experiment(base, task, steps, batch, learningRate, seed, cache);
+                1 + (cache == null ? 1 : 2) * coefficients.size(),
+                steps,
+                batch,
+                ModelKind.CONTEXT,
+                task.training().length,
+                task.target().length);
+        Experiment experiment = new Experiment(base, task, steps, batch, learningRate, seed, cache());
         Report report = new Report(experiment, experiment.run(coefficients));
         if (saveModels) {
             report.writeModels(out);
@@ -97,6 +107,10 @@ public final class Quickstart implements Callable<Integer> {
         System.out.println(report.table());
         System.out.println("wrote results.csv, tradeoff.png and samples.txt to " + out.toAbsolutePath());
         return CommandLine.ExitCode.OK;
+    }
+
+    private TeacherCache.Builder cache() {
+        return cache == null ? null : TeacherCache.builder().folder(cache).codec(codec);
     }
 
     private void validate() {

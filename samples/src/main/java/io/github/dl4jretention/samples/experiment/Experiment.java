@@ -9,7 +9,6 @@ import io.github.dl4jretention.samples.text.ByteWindowIterator;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -27,10 +26,16 @@ import org.nd4j.linalg.learning.config.Adam;
  * @param batch        sequences of a minibatch
  * @param learningRate Adam's
  * @param seed         of the batches
- * @param cache        folder of the teacher's cache, with which every retention is run once more; null for none
+ * @param cache        a teacher's cache with folder and codec, with which every retention is run once more; null for none
  */
 public record Experiment(
-        MultiLayerNetwork base, Task task, int steps, int batch, double learningRate, long seed, Path cache) {
+        MultiLayerNetwork base,
+        Task task,
+        int steps,
+        int batch,
+        double learningRate,
+        long seed,
+        TeacherCache.Builder cache) {
 
     /**
      * @param base what the base model is worth
@@ -73,9 +78,7 @@ public record Experiment(
     private TeacherCache cached(Teacher teacher) throws IOException {
         CRC32 checksum = new CRC32();
         checksum.update(task.training());
-        TeacherCache cached = TeacherCache.builder()
-                .teacher(teacher)
-                .folder(cache)
+        TeacherCache cached = cache.teacher(teacher)
                 .data("%d x %d windows, seed %d, of text %08x".formatted(steps, batch, seed, checksum.getValue()))
                 .tokenisation("bytes")
                 .build(batches());
