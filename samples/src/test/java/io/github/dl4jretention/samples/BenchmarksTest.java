@@ -61,7 +61,8 @@ class BenchmarksTest {
                 "--steps=1",
                 "--runs=1",
                 "--heap=300m",
-                "--head-vocabularies=");
+                "--head-vocabularies=64",
+                "--head-tokens=64");
         List<String[]> rows = rows(lines, "lstm");
         assertEquals(1, rows.size(), lines.toString());
         double megabytes = Double.parseDouble(rows.get(0)[2]);
