@@ -19,10 +19,10 @@ import org.openjdk.jmh.annotations.Warmup;
  * cross-entropy and divergence.
  */
 @State(Scope.Benchmark)
-@BenchmarkMode(Mode.SingleShotTime)
+@BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MILLISECONDS)
-@Warmup(iterations = 15)
-@Measurement(iterations = 7)
+@Warmup(iterations = 3, time = 3)
+@Measurement(iterations = 5, time = 1)
 @Fork(
         value = 1,
         jvmArgsAppend = {"-Xmx10g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"})

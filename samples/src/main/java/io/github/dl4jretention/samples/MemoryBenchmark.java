@@ -34,6 +34,7 @@ import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
@@ -47,7 +48,7 @@ import picocli.CommandLine.Option;
         name = "memory-benchmark",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description = "Heap, resident memory and file descriptors over many training steps near a teacher.")
+        description = "Heap, resident memory and file descriptors over many training steps.")
 public final class MemoryBenchmark implements Callable<Integer> {
 
     private static final int LENGTH = 16;
@@ -64,8 +65,9 @@ public final class MemoryBenchmark implements Callable<Integer> {
 
     private final List<Sample> samples = new ArrayList<>();
 
-    /** By fit alone, near a teacher or a cache of it; or by a run with checkpoints and reports. */
+    /** By fit alone: stock DL4J, near a teacher, near a cache of it; or by a run with checkpoints and reports. */
     private enum How {
+        PLAIN_FIT,
         FIT,
         CACHED_FIT,
         RUN,
@@ -87,6 +89,7 @@ public final class MemoryBenchmark implements Callable<Integer> {
         ByteWindowIterator batches = ByteWindowIterator.training(4, LENGTH, steps, 1, text);
         System.out.printf("%8s %9s %12s %12s%n", "step", "heap MB", "resident MB", "descriptors");
         switch (how) {
+            case PLAIN_FIT -> fit(pretrained(), batches);
             case FIT -> fit(batches, Teacher::of);
             case CACHED_FIT -> cachedFit(batches);
             case RUN -> run(networkRun(), new MultiDataSetIteratorAdapter(batches));
@@ -103,9 +106,12 @@ public final class MemoryBenchmark implements Callable<Integer> {
         MultiLayerNetwork pretrained = pretrained();
         MultiLayerNetwork student =
                 Retention.attach(pretrained, RetentionConfiguration.builder().build());
-        TeacherIterator taught = new TeacherIterator(batches, teacher.apply(pretrained)).setReleaseLabels(true);
+        fit(student, new TeacherIterator(batches, teacher.apply(pretrained)).setReleaseLabels(true));
+    }
+
+    private void fit(MultiLayerNetwork network, DataSetIterator batches) {
         for (int step = 1; step <= steps; step++) {
-            student.fit(taught.next());
+            network.fit(batches.next());
             measure(step);
         }
     }
