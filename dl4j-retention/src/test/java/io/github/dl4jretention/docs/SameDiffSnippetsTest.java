@@ -1,0 +1,76 @@
+package io.github.dl4jretention.docs;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.listener.ReportLog;
+import io.github.dl4jretention.listener.RetentionTrainingListener;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionListener;
+import io.github.dl4jretention.loss.RetentionLoss;
+import io.github.dl4jretention.loss.TokenLoss;
+import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
+import java.io.File;
+import java.nio.file.Path;
+import java.util.Random;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.autodiff.samediff.SDVariable;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.autodiff.samediff.TrainingConfig;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
+import org.nd4j.linalg.learning.config.Adam;
+
+/** What the docs show of SameDiff graphs; the samples' DocsTest compares the two. */
+class SameDiffSnippetsTest {
+
+    @Test
+    void models(@TempDir Path folder) {
+        File file = folder.resolve("model.fb").toFile();
+        model().save(file, false);
+        RetentionConfiguration conf = RetentionConfiguration.builder().build();
+        MultiDataSetIterator iterator = new MultiDataSetIteratorAdapter(
+                new ExistingDataSetIterator(Networks.batches(DataType.FLOAT, 3, false)));
+        int epochs = 2;
+        // snippet
+        SameDiff pretrained = SameDiff.load(file, false);
+        SameDiff sd = SameDiff.load(file, false); // false: M2.1 otherwise keeps the old updater
+        Teacher teacher = Teacher.of(pretrained, "logits", "features"); // the variable, the placeholders in order
+        SDVariable loss = RetentionLoss.add(sd, "logits", "labels", conf);
+        RetentionLoss.bind(sd, teacher.sha256());
+        sd.setTrainingConfig(TrainingConfig.builder()
+                .updater(new Adam(1e-4))
+                .dataSetFeatureMapping("features")
+                .dataSetLabelMapping("labels", RetentionLoss.TEACHER_LOGITS)
+                .build());
+        RetentionListener listener = new RetentionListener();
+        sd.setListeners(listener);
+        sd.fit(new TeacherMultiDataSetIterator(iterator, teacher), epochs);
+        TokenLoss last = listener.lastTokenLoss(); // last.crossEntropy(), last.divergence()
+        // end
+        assertTrue(loss.name() != null && last.crossEntropy() > 0);
+        // snippet
+        RetentionListener retention = new RetentionListener();
+        sd.setListeners(
+                retention,
+                RetentionTrainingListener.builder().to(new ReportLog()).build(retention));
+        // end
+        sd.fit(new TeacherMultiDataSetIterator(iterator, teacher), 1);
+        assertEquals(3, retention.lastTokenLoss().tokens());
+    }
+
+    private static SameDiff model() {
+        Random random = new Random(1);
+        SameDiff sd = SameDiff.create();
+        SDVariable features = sd.placeHolder("features", DataType.FLOAT, -1, Networks.INPUTS);
+        SDVariable weights = sd.var("w", Networks.normal(DataType.FLOAT, random, Networks.INPUTS, Networks.VOCABULARY));
+        features.mmul(weights).rename("logits");
+        sd.placeHolder("labels", DataType.FLOAT, -1, Networks.VOCABULARY);
+        return sd;
+    }
+}

@@ -1,0 +1,34 @@
+package io.github.dl4jretention.samples.docs;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.samples.model.LowRankAdapters;
+import io.github.dl4jretention.samples.model.ModelKind;
+import io.github.dl4jretention.samples.text.ByteWindowIterator;
+import io.github.dl4jretention.teacher.TeacherIterator;
+import java.util.Random;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.nd4j.linalg.learning.config.Adam;
+
+/** What the docs show of adapters. */
+class AdaptersSnippetsTest {
+
+    @Test
+    void adapters() {
+        byte[] text = new byte[500];
+        new Random(1).nextBytes(text);
+        ByteWindowIterator batches = ByteWindowIterator.training(2, ModelKind.CONTEXT, 2, 1, text);
+        MultiLayerNetwork base = ModelKind.TRANSFORMER.create(new Adam(1e-3), 3);
+        RetentionConfiguration conf = RetentionConfiguration.builder().build();
+        // snippet
+        MultiLayerNetwork adapted = LowRankAdapters.attach(base, 8, 16, new Adam(1e-3), 1);
+        MultiLayerNetwork student = Retention.attach(adapted, conf, LowRankAdapters.teacher(adapted));
+        student.fit(new TeacherIterator(batches, LowRankAdapters.teacher(student)));
+        MultiLayerNetwork merged = LowRankAdapters.merge(student);
+        // end
+        assertEquals(base.numParams(), merged.numParams());
+    }
+}
