@@ -12,7 +12,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 KERNEL = "dl4j-retention"
-SECONDS_OF_A_CELL = 600
+# A cell may take this long, and the kernel to answer.
+SECONDS = 600
 
 
 def execute(path):
@@ -25,7 +26,8 @@ def execute(path):
     client = NotebookClient(
         notebook,
         kernel_name=KERNEL,
-        timeout=SECONDS_OF_A_CELL,
+        timeout=SECONDS,
+        startup_timeout=SECONDS,
         record_timing=False,
         resources={"metadata": {"path": str(path.parent)}},
     )
@@ -64,7 +66,7 @@ def main(folder, *paths):
         started = time.monotonic()
         try:
             notebook = execute(path)
-        except (CellExecutionError, CellTimeoutError, DeadKernelError, ValueError) as failure:
+        except (CellExecutionError, CellTimeoutError, DeadKernelError, RuntimeError, ValueError) as failure:
             sys.exit(f"error: {path.name}: {failure}")
         nbformat.write(notebook, Path(folder) / path.name)
         print(f"{path.name}: {time.monotonic() - started:.0f} s", flush=True)
