@@ -1,6 +1,7 @@
 package io.github.dl4jretention.sweep;
 
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
+import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.sweep.space.RetentionSpace;
 import io.github.dl4jretention.sweep.space.Search;
 import io.github.dl4jretention.sweep.task.FinetuneModel;
@@ -85,7 +86,8 @@ public final class Sweep {
         if (space.numParameters() == 0) {
             throw new IllegalArgumentException("space: expected something to search, got fixed values only: " + space);
         }
-        space.requireFits(model);
+        SweepData data = Objects.requireNonNull(builder.data, "data");
+        space.requireFits(model, data);
         if (candidates == Integer.MAX_VALUE && minutes == Double.POSITIVE_INFINITY && !search.ends()) {
             throw new IllegalArgumentException(
                     "candidates: expected a number of candidates or minutes, or a grid, or the sweep would not end; got none of them");
@@ -93,7 +95,7 @@ public final class Sweep {
         problem = new FinetuneProblem(
                 model,
                 builder.teacher == null ? model.teacher() : builder.teacher,
-                Objects.requireNonNull(builder.data, "data"),
+                data,
                 builder.updater,
                 seed);
         configuration = configuration();
@@ -150,6 +152,7 @@ public final class Sweep {
                     journal,
                     candidates,
                     window,
+                    search.ends(),
                     () -> journal.hasFailed() || journal.seconds() >= 60 * minutes);
             OptimizationConfiguration arbiter = new OptimizationConfiguration.Builder()
                     .candidateGenerator(queue)
@@ -163,6 +166,16 @@ public final class Sweep {
         }
     }
 
+    /**
+     * Trains one candidate as the sweep does: on the same texts, with the same teacher, updater and seed.
+     *
+     * @return a network of the model's class without any part of this library
+     * @throws IllegalStateException if it fails; the message says why
+     */
+    public Object finetune(FinetuneConfiguration candidate) {
+        return problem.finetune(candidate);
+    }
+
     private SweepOutcome start(SweepFolder files) throws IOException {
         Integer budget = candidates == Integer.MAX_VALUE ? null : candidates;
         SweepOutcome found = files.read().orElse(null);
@@ -170,7 +183,6 @@ public final class Sweep {
             return new SweepOutcome(
                     configuration,
                     score,
-                    problem.updater().getClass().getSimpleName(),
                     problem.baseLosses(),
                     null,
                     budget,
@@ -186,7 +198,6 @@ public final class Sweep {
         return new SweepOutcome(
                 configuration,
                 score,
-                found.updater(),
                 found.base(),
                 found.baseTest(),
                 budget,

@@ -27,7 +27,7 @@ class SweepModuleTest {
             candidates.add(CandidateOutcome.failed(i, null, "reason " + i));
         }
         return new SweepOutcome(
-                Map.of(), RetentionScore.weighted(1), "Adam", new Losses(1, 2), null, 9, 3, false, candidates);
+                Map.of(), RetentionScore.weighted(1), new Losses(1, 2), null, 9, 3, false, candidates);
     }
 
     /** A storage that keeps the last update. */
