@@ -93,11 +93,7 @@ public final class Sweep {
                     "candidates: expected a number of candidates or minutes, or a grid, or the sweep would not end; got none of them");
         }
         problem = new FinetuneProblem(
-                model,
-                builder.teacher == null ? model.teacher() : builder.teacher,
-                data,
-                builder.updater,
-                seed);
+                model, builder.teacher == null ? model.teacher() : builder.teacher, data, builder.updater, seed);
         configuration = configuration();
     }
 
@@ -180,15 +176,7 @@ public final class Sweep {
         Integer budget = candidates == Integer.MAX_VALUE ? null : candidates;
         SweepOutcome found = files.read().orElse(null);
         if (found == null) {
-            return new SweepOutcome(
-                    configuration,
-                    score,
-                    problem.baseLosses(),
-                    null,
-                    budget,
-                    0,
-                    false,
-                    List.of());
+            return new SweepOutcome(configuration, score, problem.baseLosses(), null, budget, 0, false, List.of());
         }
         requireSame(found.configuration());
         LOG.info(

@@ -79,7 +79,8 @@ class JavaLineTest {
                                         + System.getProperty("java.class.path"),
                                 source.toString()),
                 line);
-        try (URLClassLoader loader = new URLClassLoader(new URL[] {folder.toUri().toURL()})) {
+        try (URLClassLoader loader =
+                new URLClassLoader(new URL[] {folder.toUri().toURL()})) {
             return loader.loadClass("Line").getMethod("tuned", Sweep.class).invoke(null, sweep);
         }
     }

@@ -77,8 +77,7 @@ public abstract class FinetuneModel {
     }
 
     private static Losses lossesOf(Teacher predictor, Batches target, Batches source) {
-        return new Losses(
-                CrossEntropy.of(predictor, target.iterator()), CrossEntropy.of(predictor, source.iterator()));
+        return new Losses(CrossEntropy.of(predictor, target.iterator()), CrossEntropy.of(predictor, source.iterator()));
     }
 
     /** Reads what {@link #save} has written. */
@@ -102,8 +101,7 @@ public abstract class FinetuneModel {
     abstract ImportanceEstimator importance();
 
     /** The pull of a network towards where it is now; empty for methods without. */
-    static Optional<QuadraticPenalty> penalty(
-            Model start, FinetuneConfiguration configuration, Importance importance) {
+    static Optional<QuadraticPenalty> penalty(Model start, FinetuneConfiguration configuration, Importance importance) {
         return switch (configuration.method()) {
             case L2_SP -> Optional.of(QuadraticPenalty.toStart(start, configuration.strength()));
             case EWC, MAS -> Optional.of(QuadraticPenalty.weighted(start, importance, configuration.strength()));

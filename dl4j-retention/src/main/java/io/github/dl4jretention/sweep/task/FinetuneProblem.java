@@ -157,14 +157,10 @@ public final class FinetuneProblem {
     /** Importance of the parameters on source text, one pass for all candidates of a method; null without. */
     private synchronized Importance importance(FinetuneMethod method) {
         return switch (method) {
-            case EWC -> importance.computeIfAbsent(
-                    method,
-                    m -> model.importance()
-                            .empiricalFisher(data.trainingSource().iterator()));
-            case MAS -> importance.computeIfAbsent(
-                    method,
-                    m -> model.importance()
-                            .memoryAwareSynapses(data.trainingSource().iterator()));
+            case EWC -> importance.computeIfAbsent(method, m -> model.importance()
+                    .empiricalFisher(data.trainingSource().iterator()));
+            case MAS -> importance.computeIfAbsent(method, m -> model.importance()
+                    .memoryAwareSynapses(data.trainingSource().iterator()));
             case PLAIN, RETENTION, L2_SP, REPLAY, LABEL_SMOOTHING -> null;
         };
     }

@@ -165,7 +165,7 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
 
         /** @param values one or more; one fixes it */
         public Builder methods(FinetuneMethod... values) {
-            this.chosen = Set.of(values);
+            this.chosen = Set.copyOf(Arrays.asList(values));
             this.method = new DiscreteParameterSpace<>(
                     Arrays.stream(values).map(FinetuneMethod::name).collect(Collectors.toList()));
             return this;

@@ -17,7 +17,12 @@ import java.util.Objects;
  * @param trainingSource   source text for methods that train with it; null for none
  */
 public record SweepData(
-        Batches training, Batches validationTarget, Batches validationSource, Batches testTarget, Batches testSource, Batches trainingSource) {
+        Batches training,
+        Batches validationTarget,
+        Batches validationSource,
+        Batches testTarget,
+        Batches testSource,
+        Batches trainingSource) {
 
     private static final int TRAINING_BATCHES = 16;
 

@@ -183,8 +183,7 @@ class HtmlReportTest {
     @Test
     void a_sweep_without_candidates_and_one_in_work() throws Exception {
         SweepOutcome done = sweep();
-        SweepOutcome none =
-                new SweepOutcome(done.configuration(), done.score(), BASE, null, 7, 0, false, List.of());
+        SweepOutcome none = new SweepOutcome(done.configuration(), done.score(), BASE, null, 7, 0, false, List.of());
         Document page = parse(HtmlReport.live(none, 5));
         assertTrue(byId(page, "summary").getTextContent().startsWith("In work: 0 of 7 candidates"));
         assertTrue(byId(page, "recommended").getTextContent().contains("No candidate has ended yet"));

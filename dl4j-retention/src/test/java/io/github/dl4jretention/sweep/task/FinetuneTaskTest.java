@@ -414,7 +414,9 @@ class FinetuneTaskTest {
             found[i] = CrossEntropy.of(
                     predictor,
                     new IteratorMultiDataSetIterator(
-                            List.<org.nd4j.linalg.dataset.api.MultiDataSet>of(batch).iterator(), 3));
+                            List.<org.nd4j.linalg.dataset.api.MultiDataSet>of(batch)
+                                    .iterator(),
+                            3));
         }
         oneHot.setLabelsMaskArray(mask);
         // Stock score: sum over unmasked tokens by sequences.
