@@ -162,7 +162,7 @@ class HtmlReportTest {
         assertTrue(recommended.contains("0.3000") && recommended.contains("0.1500"), "test text: " + recommended);
         assertEquals(
                 "var tuned = sweep.finetune(new FinetuneConfiguration(FinetuneMethod.RETENTION, "
-                        + "RetentionConfiguration.builder().coefficient(1.0).build(), 0.001, 1, 10, -1));",
+                        + "RetentionConfiguration.builder().coefficient(1.0).build(), 0.001, 1, 2, -1));",
                 byId(page, "java").getTextContent());
         String summary = byId(page, "summary").getTextContent();
         assertTrue(summary.startsWith("5 candidates, 3 complete, 1 pruned, 1 failed"), summary);
