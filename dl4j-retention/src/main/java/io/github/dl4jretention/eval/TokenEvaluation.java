@@ -1,7 +1,6 @@
 package io.github.dl4jretention.eval;
 
 import io.github.dl4jretention.teacher.Teacher;
-import java.util.Arrays;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
@@ -23,8 +22,8 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
      *
      * @param network  a network that ends in softmax cross-entropy; detach a student first
      * @param teacher  what the divergence is measured from
-     * @param iterator batches with one-hot labels {@code [batch, classes, time]} or {@code [batch, classes]}, masks of 0
-     *     and 1
+     * @param iterator batches with labels {@code [batch, classes, time]} or {@code [batch, classes]}, or class ids, one for
+     *     each token; masks of 0 and 1
      */
     public static TokenEvaluation of(MultiLayerNetwork network, Teacher teacher, DataSetIterator iterator) {
         if (teacher.sampledAt().isPresent()) {
@@ -41,13 +40,8 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
             INDArray p0 = teacher.logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArray());
             INDArray mask = batch.getLabelsMaskArray();
             int axis = student.outputs().get(0).classAxis(p.rank());
-            if (!Arrays.equals(batch.getLabels().shape(), p.shape())) {
-                throw new IllegalArgumentException(
-                        "labels: expected one-hot labels of the output's shape " + Arrays.toString(p.shape()) + ", got "
-                                + Arrays.toString(batch.getLabels().shape()));
-            }
-            crossEntropy -= sum(batch.getLabels().mul(p).sum(axis), mask);
-            divergence += sum(Transforms.exp(p0).mul(p0.sub(p)).sum(axis), mask);
+            crossEntropy += CrossEntropy.sum(CrossEntropy.losses(p, batch.getLabels(), axis), mask);
+            divergence += CrossEntropy.sum(Transforms.exp(p0).mul(p0.sub(p)).sum(axis), mask);
             tokens += mask == null
                     ? (double) p.length() / p.size(axis)
                     : mask.sumNumber().doubleValue();
@@ -58,19 +52,5 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
     /** {@code exp(crossEntropy)}. */
     public double perplexity() {
         return Math.exp(crossEntropy);
-    }
-
-    private static double sum(INDArray tokens, INDArray mask) {
-        if (mask == null) {
-            return tokens.sumNumber().doubleValue();
-        }
-        double[] values = tokens.dup('c').reshape(tokens.length()).toDoubleVector();
-        double[] weights = mask.dup('c').reshape(mask.length()).toDoubleVector();
-        double sum = 0;
-        for (int i = 0; i < values.length; i++) {
-            // What is masked may be anything, NaN included.
-            sum += weights[i] == 0 ? 0 : weights[i] * values[i];
-        }
-        return sum;
     }
 }

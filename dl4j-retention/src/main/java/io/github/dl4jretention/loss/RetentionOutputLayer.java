@@ -8,11 +8,9 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
-import org.deeplearning4j.nn.conf.layers.InputTypeUtil;
 import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SDLayerParams;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffOutputLayer;
-import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.weights.IWeightInit;
 import org.deeplearning4j.nn.weights.WeightInitXavier;
@@ -268,12 +266,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
 
     @Override
     public InputType getOutputType(int layerIndex, InputType inputType) {
-        if (!hasParameters) {
-            return inputType;
-        }
-        return inputType instanceof InputType.InputTypeRecurrent sequence
-                ? InputType.recurrent(nOut, sequence.getTimeSeriesLength(), sequence.getFormat())
-                : InputType.feedForward(nOut);
+        return hasParameters ? LayerInputTypes.output(inputType, nOut) : inputType;
     }
 
     @Override
@@ -289,13 +282,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
 
     @Override
     public InputPreProcessor getPreProcessorForInputType(InputType inputType) {
-        if (dataFormat != null || inputType instanceof InputType.InputTypeRecurrent) {
-            return InputTypeUtil.getPreprocessorForInputTypeRnnLayers(inputType, dataFormat, getLayerName());
-        }
-        return inputType instanceof InputType.InputTypeConvolutional image
-                ? new CnnToFeedForwardPreProcessor(
-                        image.getHeight(), image.getWidth(), image.getChannels(), image.getFormat())
-                : null;
+        return LayerInputTypes.preProcessor(inputType, dataFormat, getLayerName());
     }
 
     @Override

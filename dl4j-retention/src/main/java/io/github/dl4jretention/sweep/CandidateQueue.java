@@ -42,6 +42,7 @@ final class CandidateQueue implements CandidateGenerator {
     private final SweepJournal journal;
     private final int budget;
     private final int window;
+    private final int mostRepeats;
     private final BooleanSupplier isOver;
     private final List<Candidate> drawn = new ArrayList<>();
     private final Set<FinetuneConfiguration> configurations = new HashSet<>();
@@ -51,13 +52,14 @@ final class CandidateQueue implements CandidateGenerator {
 
     /** For JSON as Arbiter's user interface reads it: the space, and nothing to draw. */
     private CandidateQueue(@JsonProperty("parameterSpace") ParameterSpace<?> parameterSpace) {
-        this(parameterSpace, null, null, 0, 0, () -> true);
+        this(parameterSpace, null, null, 0, 0, false, () -> true);
         exhausted = true;
     }
 
     /**
      * @param budget candidates at most
      * @param window see above; {@link Integer#MAX_VALUE} where candidates do not depend on one another
+     * @param ends   whether the generator ends by itself; one that does not is taken as exhausted when it repeats itself only
      * @param isOver whether no further candidate is to be started
      */
     CandidateQueue(
@@ -66,12 +68,14 @@ final class CandidateQueue implements CandidateGenerator {
             SweepJournal journal,
             int budget,
             int window,
+            boolean ends,
             BooleanSupplier isOver) {
         this.parameterSpace = parameterSpace;
         this.generator = generator;
         this.journal = journal;
         this.budget = budget;
         this.window = window;
+        this.mostRepeats = ends ? Integer.MAX_VALUE : MOST_REPEATS;
         this.isOver = isOver;
     }
 
@@ -98,7 +102,7 @@ final class CandidateQueue implements CandidateGenerator {
 
     private void draw(int index) {
         tell(window == Integer.MAX_VALUE ? 0 : index - window + 1);
-        for (int repeats = 0; repeats < MOST_REPEATS; repeats++) {
+        for (int repeats = 0; repeats < mostRepeats; repeats++) {
             if (!generator.hasMoreCandidates()) {
                 exhausted = true;
                 return;

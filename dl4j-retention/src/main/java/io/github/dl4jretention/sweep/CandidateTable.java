@@ -20,6 +20,7 @@ final class CandidateTable {
         "candidate",
         "status",
         "method",
+        "strength",
         "coefficient",
         "temperature",
         "divergence",
@@ -57,6 +58,7 @@ final class CandidateTable {
         FinetuneConfiguration configuration = candidate.configuration();
         RetentionConfiguration retention = configuration == null ? null : configuration.retention();
         row.add(configuration == null ? "" : configuration.method());
+        row.add(configuration == null ? "" : configuration.strength());
         row.addAll(
                 retention == null
                         ? Arrays.asList("", "", "", "", "")

@@ -1,6 +1,7 @@
 package io.github.dl4jretention.sweep;
 
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
+import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.sweep.space.RetentionSpace;
 import io.github.dl4jretention.sweep.space.Search;
 import io.github.dl4jretention.sweep.task.FinetuneModel;
@@ -85,17 +86,14 @@ public final class Sweep {
         if (space.numParameters() == 0) {
             throw new IllegalArgumentException("space: expected something to search, got fixed values only: " + space);
         }
-        space.requireFits(model);
+        SweepData data = Objects.requireNonNull(builder.data, "data");
+        space.requireFits(model, data);
         if (candidates == Integer.MAX_VALUE && minutes == Double.POSITIVE_INFINITY && !search.ends()) {
             throw new IllegalArgumentException(
                     "candidates: expected a number of candidates or minutes, or a grid, or the sweep would not end; got none of them");
         }
         problem = new FinetuneProblem(
-                model,
-                builder.teacher == null ? model.teacher() : builder.teacher,
-                Objects.requireNonNull(builder.data, "data"),
-                builder.updater,
-                seed);
+                model, builder.teacher == null ? model.teacher() : builder.teacher, data, builder.updater, seed);
         configuration = configuration();
     }
 
@@ -150,6 +148,7 @@ public final class Sweep {
                     journal,
                     candidates,
                     window,
+                    search.ends(),
                     () -> journal.hasFailed() || journal.seconds() >= 60 * minutes);
             OptimizationConfiguration arbiter = new OptimizationConfiguration.Builder()
                     .candidateGenerator(queue)
@@ -163,20 +162,21 @@ public final class Sweep {
         }
     }
 
+    /**
+     * Trains one candidate as the sweep does: on the same texts, with the same teacher, updater and seed.
+     *
+     * @return a network of the model's class without any part of this library
+     * @throws IllegalStateException if it fails; the message says why
+     */
+    public Object finetune(FinetuneConfiguration candidate) {
+        return problem.finetune(candidate);
+    }
+
     private SweepOutcome start(SweepFolder files) throws IOException {
         Integer budget = candidates == Integer.MAX_VALUE ? null : candidates;
         SweepOutcome found = files.read().orElse(null);
         if (found == null) {
-            return new SweepOutcome(
-                    configuration,
-                    score,
-                    problem.updater().getClass().getSimpleName(),
-                    problem.baseLosses(),
-                    null,
-                    budget,
-                    0,
-                    false,
-                    List.of());
+            return new SweepOutcome(configuration, score, problem.baseLosses(), null, budget, 0, false, List.of());
         }
         requireSame(found.configuration());
         LOG.info(
@@ -186,7 +186,6 @@ public final class Sweep {
         return new SweepOutcome(
                 configuration,
                 score,
-                found.updater(),
                 found.base(),
                 found.baseTest(),
                 budget,

@@ -181,7 +181,6 @@ final class SweepJournal implements FinetuneObserver {
         return new SweepOutcome(
                 start.configuration(),
                 start.score(),
-                start.updater(),
                 start.base(),
                 baseTest,
                 start.budget(),

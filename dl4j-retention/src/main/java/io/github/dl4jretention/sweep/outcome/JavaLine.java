@@ -3,23 +3,18 @@ package io.github.dl4jretention.sweep.outcome;
 import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
-import io.github.dl4jretention.sweep.space.FinetuneMethod;
 
-/** The line of Java that makes a candidate's student from the pretrained network. */
+/** The line of Java that trains a candidate again as the sweep did. */
 final class JavaLine {
 
     private JavaLine() {}
 
-    /** @param updater simple name of an updater class with a constructor that takes the learning rate */
-    static String of(FinetuneConfiguration configuration, String updater) {
-        String start = "Retention.withUpdater(pretrained, new " + updater + "(" + configuration.learningRate() + "))";
-        if (configuration.frozenUpTo() >= 0) {
-            start = "new TransferLearning.Builder(" + start + ").setFeatureExtractor(" + configuration.frozenUpTo()
-                    + ").build()";
-        }
-        return configuration.method() == FinetuneMethod.PLAIN
-                ? "var student = " + start + ";"
-                : "var student = Retention.attach(" + start + ", " + builder(configuration.retention()) + ", teacher);";
+    static String of(FinetuneConfiguration configuration) {
+        return "var tuned = sweep.finetune(new FinetuneConfiguration(FinetuneMethod." + configuration.method() + ", "
+                + (configuration.retention() == null ? "null" : builder(configuration.retention())) + ", "
+                + configuration.learningRate() + ", " + configuration.epochs() + ", " + configuration.steps() + ", "
+                + configuration.frozenUpTo() + (configuration.strength() == 0 ? "" : ", " + configuration.strength())
+                + "));";
     }
 
     private static String builder(RetentionConfiguration retention) {

@@ -18,7 +18,6 @@ import org.nd4j.shade.jackson.core.JsonProcessingException;
  *
  * @param configuration what was asked for, by name: another value is another sweep
  * @param score         what candidates are chosen by
- * @param updater       simple name of the updater's class
  * @param base          losses of the pretrained model on validation text
  * @param baseTest      losses of the pretrained model on test text; null before the end
  * @param budget        candidates that were asked for; null if their number is not known
@@ -33,7 +32,6 @@ import org.nd4j.shade.jackson.core.JsonProcessingException;
 public record SweepOutcome(
         @JsonProperty("configuration") Map<String, String> configuration,
         @JsonProperty("score") RetentionScore score,
-        @JsonProperty("updater") String updater,
         @JsonProperty("base") Losses base,
         @JsonProperty("baseTest") Losses baseTest,
         @JsonProperty("budget") Integer budget,
@@ -98,9 +96,9 @@ public record SweepOutcome(
                 .filter(candidate -> candidate.score() < score.score(base, base));
     }
 
-    /** One line of Java that makes a candidate's student from the pretrained network. */
+    /** One line of Java that trains a candidate again, by the {@code Sweep} that has found it. */
     public String javaLine(CandidateOutcome candidate) {
-        return JavaLine.of(candidate.configuration(), updater);
+        return JavaLine.of(candidate.configuration());
     }
 
     /**

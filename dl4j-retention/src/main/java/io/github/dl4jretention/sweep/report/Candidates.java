@@ -23,7 +23,10 @@ final class Candidates {
         StringBuilder name = new StringBuilder("#" + candidate.index() + ": ");
         RetentionConfiguration retention = configuration.retention();
         if (retention == null) {
-            name.append("plain");
+            name.append(method(configuration));
+            if (configuration.method().hasStrength()) {
+                name.append(' ').append(Html.compact(configuration.strength()));
+            }
         } else {
             name.append("coefficient ").append(Html.compact(retention.getCoefficient()));
             if (retention.getTemperature() != 1) {
@@ -36,6 +39,11 @@ final class Candidates {
         return name.append(", learning rate ")
                 .append(Html.compact(configuration.learningRate()))
                 .toString();
+    }
+
+    /** A method's name for a reader. */
+    static String method(FinetuneConfiguration configuration) {
+        return configuration.method().name().toLowerCase(Locale.ROOT).replace('_', ' ');
     }
 
     /** From blue at the least coefficient (plain finetuning) to red at the largest. */

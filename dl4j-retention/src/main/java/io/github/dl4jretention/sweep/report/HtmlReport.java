@@ -171,7 +171,9 @@ public final class HtmlReport {
         front.forEach(candidate -> plot.label(
                 gain(candidate),
                 forgetting(candidate),
-                Double.isNaN(candidate.coefficient()) ? "plain" : Html.compact(candidate.coefficient())));
+                Double.isNaN(candidate.coefficient())
+                        ? Candidates.method(candidate.configuration())
+                        : Html.compact(candidate.coefficient())));
         return "<figure id=\"tradeoff\">\n<figcaption>Trade-off on validation text</figcaption>\n" + plot.toSvg()
                 + String.format(
                         Locale.ROOT,
@@ -217,6 +219,7 @@ public final class HtmlReport {
                 "#",
                 "status",
                 "method",
+                "strength",
                 "coefficient",
                 "T",
                 "divergence",
@@ -247,7 +250,9 @@ public final class HtmlReport {
         html.append(best ? "<tr class=\"best\">" : "<tr>");
         cell(html, String.valueOf(candidate.index()));
         cell(html, candidate.status().name().toLowerCase(Locale.ROOT));
-        cell(html, configuration == null ? "" : configuration.method().name().toLowerCase(Locale.ROOT));
+        cell(html, configuration == null ? "" : Candidates.method(configuration));
+        boolean hasStrength = configuration != null && configuration.method().hasStrength();
+        cell(html, hasStrength ? Html.compact(configuration.strength()) : "");
         cell(html, Html.compact(candidate.coefficient()));
         cell(html, retention == null ? "" : Html.compact(retention.getTemperature()));
         cell(html, retention == null ? "" : retention.getDivergence().name().toLowerCase(Locale.ROOT));

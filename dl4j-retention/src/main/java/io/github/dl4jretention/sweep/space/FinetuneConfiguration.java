@@ -10,13 +10,14 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
 /**
  * One candidate: how a pretrained model is finetuned.
  *
- * @param method       plain or near the teacher
- * @param retention    the loss; of plain finetuning null
+ * @param method       plain, near the teacher, or a baseline
+ * @param retention    the loss near the teacher; null for any other method
  * @param learningRate finite and above 0
  * @param epochs       passes over the training data, at least 1; as many as the steps need where there are steps
  * @param steps        minibatches, at least 1; 0 for all of every epoch
  * @param frozenUpTo   index of the last layer that is not trained, counted from the input; -1 for none. In graphs the
  *     index in topological order, and everything before that layer is frozen too
+ * @param strength     of a baseline, see {@link FinetuneMethod}; 0 for any other method
  */
 @JsonAutoDetect(
         fieldVisibility = JsonAutoDetect.Visibility.ANY,
@@ -28,14 +29,15 @@ public record FinetuneConfiguration(
         @JsonProperty("learningRate") double learningRate,
         @JsonProperty("epochs") int epochs,
         @JsonProperty("steps") int steps,
-        @JsonProperty("frozenUpTo") int frozenUpTo)
+        @JsonProperty("frozenUpTo") int frozenUpTo,
+        @JsonProperty("strength") double strength)
         implements Serializable {
 
     /** @throws IllegalArgumentException if a number is outside of its range; the message names it */
     @JsonCreator
     public FinetuneConfiguration {
         Objects.requireNonNull(method, "method");
-        if ((method == FinetuneMethod.PLAIN) != (retention == null)) {
+        if ((method == FinetuneMethod.RETENTION) != (retention != null)) {
             throw new IllegalArgumentException("retention: expected a configuration for " + FinetuneMethod.RETENTION
                     + " only, got " + retention + " for " + method);
         }
@@ -45,6 +47,20 @@ public record FinetuneConfiguration(
         require(epochs >= 1, "epochs: expected at least 1, got " + epochs);
         require(steps >= 0, "steps: expected at least 0, got " + steps);
         require(frozenUpTo >= -1, "frozenUpTo: expected at least -1, got " + frozenUpTo);
+        require(
+                method.allows(strength),
+                "strength: expected " + method.strengths() + " for " + method + ", got " + strength);
+    }
+
+    /** Of a method without a strength. */
+    public FinetuneConfiguration(
+            FinetuneMethod method,
+            RetentionConfiguration retention,
+            double learningRate,
+            int epochs,
+            int steps,
+            int frozenUpTo) {
+        this(method, retention, learningRate, epochs, steps, frozenUpTo, 0);
     }
 
     private static void require(boolean condition, String message) {

@@ -76,6 +76,17 @@ public final class Leaves {
         }
     }
 
+    /** All values of a discrete or fixed space that is a leaf. */
+    public static <T> List<T> values(ParameterSpace<T> space) {
+        if (space.numParameters() > 0) {
+            space.setIndices(0);
+        }
+        return Arrays.stream(points(space))
+                .mapToObj(point -> space.getValue(new double[] {point}))
+                .distinct()
+                .toList();
+    }
+
     private static double[] points(ParameterSpace space) {
         return space instanceof DiscreteParameterSpace discrete
                 ? IntStream.range(0, discrete.numValues())

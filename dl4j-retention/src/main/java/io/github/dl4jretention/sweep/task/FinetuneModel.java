@@ -1,11 +1,17 @@
 package io.github.dl4jretention.sweep.task;
 
+import io.github.dl4jretention.baseline.Importance;
+import io.github.dl4jretention.baseline.ImportanceEstimator;
+import io.github.dl4jretention.baseline.QuadraticPenalty;
+import io.github.dl4jretention.eval.CrossEntropy;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
+import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.autodiff.samediff.SameDiff;
@@ -71,7 +77,7 @@ public abstract class FinetuneModel {
     }
 
     private static Losses lossesOf(Teacher predictor, Batches target, Batches source) {
-        return new Losses(CrossEntropy.of(predictor, target), CrossEntropy.of(predictor, source));
+        return new Losses(CrossEntropy.of(predictor, target.iterator()), CrossEntropy.of(predictor, source.iterator()));
     }
 
     /** Reads what {@link #save} has written. */
@@ -83,8 +89,25 @@ public abstract class FinetuneModel {
     /** How many layers can be frozen at most: all but the outputs; 0 if none can. */
     abstract int freezable();
 
-    /** A new candidate. */
-    abstract Student student(FinetuneConfiguration configuration, IUpdater updater, Teacher teacher);
+    /**
+     * A new candidate.
+     *
+     * @param importance of the parameters, for methods that need it; else null
+     */
+    abstract Student student(
+            FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, Importance importance);
+
+    /** An estimator of how much each parameter matters. */
+    abstract ImportanceEstimator importance();
+
+    /** The pull of a network towards where it is now; empty for methods without. */
+    static Optional<QuadraticPenalty> penalty(Model start, FinetuneConfiguration configuration, Importance importance) {
+        return switch (configuration.method()) {
+            case L2_SP -> Optional.of(QuadraticPenalty.toStart(start, configuration.strength()));
+            case EWC, MAS -> Optional.of(QuadraticPenalty.weighted(start, importance, configuration.strength()));
+            case PLAIN, RETENTION, REPLAY, LABEL_SMOOTHING -> Optional.empty();
+        };
+    }
 
     abstract Teacher predictor(Object plain);
 

@@ -1,8 +1,17 @@
 package io.github.dl4jretention.sweep.task;
 
+import io.github.dl4jretention.baseline.Importance;
+import io.github.dl4jretention.baseline.ReplayMultiDataSetIterator;
+import io.github.dl4jretention.baseline.ReplayUnit;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
+import io.github.dl4jretention.sweep.space.FinetuneMethod;
 import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Objects;
+import org.deeplearning4j.arbiter.optimize.api.Candidate;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
@@ -23,6 +32,7 @@ public final class FinetuneProblem {
     private final SweepData data;
     private final IUpdater updater;
     private final long seed;
+    private final Map<FinetuneMethod, Importance> importance = new EnumMap<>(FinetuneMethod.class);
     private Losses baseLosses;
     private double largestLoss = Double.NaN;
     private int trainingBatches = -1;
@@ -98,6 +108,25 @@ public final class FinetuneProblem {
         return model.losses(plain, data.testTarget(), data.testSource());
     }
 
+    /**
+     * Trains one candidate.
+     *
+     * @return a network of the model's class without any part of this library
+     * @throws IllegalStateException if it fails; the message says why
+     */
+    public Object finetune(FinetuneConfiguration configuration) {
+        SingleResult result = new SingleResult();
+        new FinetuneTask(
+                        new Candidate<>(configuration, 0, new double[0]),
+                        this,
+                        (validation, plain) -> validation.target(),
+                        result,
+                        List.of(),
+                        null)
+                .call();
+        return result.network();
+    }
+
     Student student(FinetuneConfiguration configuration) {
         if (configuration.frozenUpTo() >= model.freezable()) {
             throw new IllegalArgumentException("frozenUpTo: expected at most " + (model.freezable() - 1)
@@ -105,7 +134,35 @@ public final class FinetuneProblem {
         }
         IUpdater own = updater.clone();
         own.setLrAndSchedule(configuration.learningRate(), null);
-        return model.student(configuration, own, teacher);
+        data.requireFits(configuration.method());
+        return model.student(configuration, own, teacher(configuration), importance(configuration.method()));
+    }
+
+    /** Batches of a candidate's training, with the teacher's values where its student takes them. */
+    MultiDataSetIterator training(FinetuneConfiguration configuration) {
+        MultiDataSetIterator text = data.training().iterator();
+        if (configuration.method() == FinetuneMethod.REPLAY) {
+            text = new ReplayMultiDataSetIterator(
+                    text, data.trainingSource().iterator(), configuration.strength(), ReplayUnit.EXAMPLES, seed);
+        }
+        boolean taught = configuration.method() == FinetuneMethod.RETENTION || !model.plainWithoutTeacher();
+        return taught ? new TeacherMultiDataSetIterator(text, teacher(configuration)).setReleaseLabels(true) : text;
+    }
+
+    /** A cache of the teacher need not hold what is replayed. */
+    private Teacher teacher(FinetuneConfiguration configuration) {
+        return configuration.method() == FinetuneMethod.REPLAY ? model.teacher() : teacher;
+    }
+
+    /** Importance of the parameters on source text, one pass for all candidates of a method; null without. */
+    private synchronized Importance importance(FinetuneMethod method) {
+        return switch (method) {
+            case EWC -> importance.computeIfAbsent(method, m -> model.importance()
+                    .empiricalFisher(data.trainingSource().iterator()));
+            case MAS -> importance.computeIfAbsent(method, m -> model.importance()
+                    .memoryAwareSynapses(data.trainingSource().iterator()));
+            case PLAIN, RETENTION, L2_SP, REPLAY, LABEL_SMOOTHING -> null;
+        };
     }
 
     /** The largest cross-entropy of a minibatch that is no divergence. */

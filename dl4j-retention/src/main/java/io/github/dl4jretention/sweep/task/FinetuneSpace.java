@@ -5,8 +5,11 @@ import io.github.dl4jretention.sweep.space.FinetuneMethod;
 import io.github.dl4jretention.sweep.space.Leaves;
 import io.github.dl4jretention.sweep.space.RetentionSpace;
 import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.stream.Collectors;
 import org.deeplearning4j.arbiter.optimize.api.AbstractParameterSpace;
 import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
@@ -19,8 +22,8 @@ import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterS
  * rate, the length of training, how many layers are frozen, and the method. By default retention with the default
  * {@link RetentionSpace}, learning rate 3e-4, one epoch, no frozen layer.
  *
- * <p>Plain finetuning has no loss to search: generators that combine it with several losses give the same candidate several
- * times, which a {@link io.github.dl4jretention.sweep.Sweep} runs once.
+ * <p>A method has nothing of the others to search: generators that combine it with their values give the same candidate
+ * several times, which a {@link io.github.dl4jretention.sweep.Sweep} runs once.
  */
 @SuppressWarnings("rawtypes")
 public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfiguration> {
@@ -37,6 +40,11 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
     private ParameterSpace<Integer> epochs;
     private ParameterSpace<Integer> steps;
     private ParameterSpace<Integer> frozenUpTo;
+    private ParameterSpace<Double> l2SpStrength;
+    private ParameterSpace<Double> ewcStrength;
+    private ParameterSpace<Double> masStrength;
+    private ParameterSpace<Double> replayShare;
+    private ParameterSpace<Double> labelSmoothing;
 
     /** For JSON. */
     private FinetuneSpace() {}
@@ -48,6 +56,11 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
         epochs = builder.epochs;
         steps = builder.steps;
         frozenUpTo = builder.frozenUpTo;
+        l2SpStrength = builder.strength(FinetuneMethod.L2_SP);
+        ewcStrength = builder.strength(FinetuneMethod.EWC);
+        masStrength = builder.strength(FinetuneMethod.MAS);
+        replayShare = builder.strength(FinetuneMethod.REPLAY);
+        labelSmoothing = builder.strength(FinetuneMethod.LABEL_SMOOTHING);
     }
 
     /** A builder with the defaults. */
@@ -60,19 +73,40 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
         FinetuneMethod chosen = FinetuneMethod.valueOf(method.getValue(values));
         return new FinetuneConfiguration(
                 chosen,
-                chosen == FinetuneMethod.PLAIN ? null : retention.getValue(values),
+                chosen == FinetuneMethod.RETENTION ? retention.getValue(values) : null,
                 Leaves.number(learningRate, values),
                 (int) Leaves.number(epochs, values),
                 (int) Leaves.number(steps, values),
-                (int) Leaves.number(frozenUpTo, values));
+                (int) Leaves.number(frozenUpTo, values),
+                chosen.hasStrength() ? Leaves.number(strength(chosen), values) : 0);
+    }
+
+    private ParameterSpace<Double> strength(FinetuneMethod chosen) {
+        return switch (chosen) {
+            case PLAIN, RETENTION -> throw new IllegalArgumentException(
+                    "method: expected one with a strength, got " + chosen);
+            case L2_SP -> l2SpStrength;
+            case EWC -> ewcStrength;
+            case MAS -> masStrength;
+            case REPLAY -> replayShare;
+            case LABEL_SMOOTHING -> labelSmoothing;
+        };
+    }
+
+    private List<FinetuneMethod> methods() {
+        return Leaves.values(method).stream().map(FinetuneMethod::valueOf).toList();
     }
 
     /**
-     * Refuses a model that has not so many layers to freeze.
+     * Refuses a model that has not so many layers to freeze, and texts that a method lacks.
      *
-     * @throws IllegalArgumentException if the space freezes more layers than all but the last
+     * @throws IllegalArgumentException if the space freezes more layers than all but the last, or has a method that trains
+     *     with source text where there is none
      */
-    public void requireFits(FinetuneModel model) {
+    public void requireFits(FinetuneModel model, SweepData data) {
+        for (FinetuneMethod searched : methods()) {
+            data.requireFits(searched);
+        }
         Leaves.require(
                 "frozenUpTo",
                 frozenUpTo,
@@ -119,16 +153,19 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
     public static final class Builder {
 
         private ParameterSpace<String> method = new FixedValue<>(FinetuneMethod.RETENTION.name());
+        private Set<FinetuneMethod> chosen = Set.of(FinetuneMethod.RETENTION);
         private RetentionSpace retention;
         private ParameterSpace<Double> learningRate = new FixedValue<>(LEARNING_RATE);
         private ParameterSpace<Integer> epochs = new FixedValue<>(1);
         private ParameterSpace<Integer> steps = new FixedValue<>(0);
         private ParameterSpace<Integer> frozenUpTo = new FixedValue<>(-1);
+        private final Map<FinetuneMethod, ParameterSpace<Double>> strengths = new EnumMap<>(FinetuneMethod.class);
 
         private Builder() {}
 
         /** @param values one or more; one fixes it */
         public Builder methods(FinetuneMethod... values) {
+            this.chosen = Set.copyOf(Arrays.asList(values));
             this.method = new DiscreteParameterSpace<>(
                     Arrays.stream(values).map(FinetuneMethod::name).collect(Collectors.toList()));
             return this;
@@ -197,6 +234,47 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
             return this;
         }
 
+        /**
+         * @param baseline a method with a strength
+         * @param values   of its strength; one fixes it
+         */
+        public Builder strengths(FinetuneMethod baseline, double... values) {
+            return strength(
+                    baseline,
+                    new DiscreteParameterSpace<>(Arrays.stream(values).boxed().collect(Collectors.toList())));
+        }
+
+        /**
+         * The strength of a baseline. By default that of the penalties is log-uniform in [0.001, 1000], the share of replay
+         * and label smoothing in [0.01, 0.5].
+         *
+         * @param baseline a method with a strength
+         * @param space    see {@link FinetuneMethod}
+         * @throws IllegalArgumentException if the method has no strength, or the space reaches outside of its range
+         */
+        public Builder strength(FinetuneMethod baseline, ParameterSpace<Double> space) {
+            if (!baseline.hasStrength()) {
+                throw new IllegalArgumentException("baseline: expected a method with a strength, got " + baseline);
+            }
+            Leaves.require("strength of " + baseline, space, baseline::allows, baseline.strengths());
+            strengths.put(baseline, Leaves.collapsed(space));
+            return this;
+        }
+
+        /** Fixed where the method is not searched, so that it is no dimension of the search. */
+        private ParameterSpace<Double> strength(FinetuneMethod baseline) {
+            if (!chosen.contains(baseline)) {
+                return new FixedValue<>(0.0);
+            }
+            ParameterSpace<Double> given = strengths.get(baseline);
+            if (given != null) {
+                return given;
+            }
+            return baseline.allows(1)
+                    ? Leaves.logUniform("strength", 0.001, 1000)
+                    : Leaves.logUniform("strength", 0.01, 0.5);
+        }
+
         /** @throws IllegalArgumentException if a space is empty or reaches outside of its range; the message names it */
         public FinetuneSpace build() {
             Leaves.require(
@@ -207,7 +285,11 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
                 throw new IllegalArgumentException("methods: expected at least one value, got none");
             }
             method = Leaves.collapsed(method);
-            retention = retention == null ? RetentionSpace.builder().build() : retention;
+            if (!chosen.contains(FinetuneMethod.RETENTION)) {
+                retention = RetentionSpace.builder().coefficients(1).build();
+            } else if (retention == null) {
+                retention = RetentionSpace.builder().build();
+            }
             learningRate = Leaves.collapsed(learningRate);
             epochs = Leaves.collapsed(epochs);
             steps = Leaves.collapsed(steps);

@@ -2,8 +2,6 @@ package io.github.dl4jretention.sweep.task;
 
 import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
-import io.github.dl4jretention.sweep.space.FinetuneMethod;
-import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -113,11 +111,7 @@ final class FinetuneTask implements Callable<OptimizationResult> {
 
     /** The steps trained, fewer than planned if the candidate is hopeless. */
     private int train(Student student, FinetuneConfiguration configuration, int planned) {
-        MultiDataSetIterator text = problem.data().training().iterator();
-        boolean taught = configuration.method() != FinetuneMethod.PLAIN
-                || !problem.model().plainWithoutTeacher();
-        MultiDataSetIterator batches =
-                taught ? new TeacherMultiDataSetIterator(text, problem.teacher()).setReleaseLabels(true) : text;
+        MultiDataSetIterator batches = problem.training(configuration);
         double limit = problem.largestLoss();
         int epoch = 0;
         for (int step = 1; step <= planned; step++) {

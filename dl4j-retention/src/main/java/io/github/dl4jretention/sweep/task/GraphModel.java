@@ -1,6 +1,8 @@
 package io.github.dl4jretention.sweep.task;
 
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.baseline.Importance;
+import io.github.dl4jretention.baseline.ImportanceEstimator;
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
@@ -34,7 +36,7 @@ final class GraphModel extends FinetuneModel {
     }
 
     @Override
-    Student student(FinetuneConfiguration configuration, IUpdater updater, Teacher teacher) {
+    Student student(FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, Importance importance) {
         ComputationGraph start;
         synchronized (pretrained) {
             start = Retention.withUpdater(pretrained, updater);
@@ -42,8 +44,14 @@ final class GraphModel extends FinetuneModel {
         if (configuration.frozenUpTo() >= 0) {
             start = frozen(start, start.getLayer(configuration.frozenUpTo()));
         }
-        return new GraphStudent(
-                Retention.attach(start, RetentionOf.candidate(configuration), teacher, outputs), List.of(outputs));
+        ComputationGraph student = Retention.attach(start, RetentionOf.candidate(configuration), teacher, outputs);
+        penalty(student, configuration, importance).ifPresent(penalty -> student.addListeners(penalty.listener()));
+        return new GraphStudent(student, List.of(outputs));
+    }
+
+    @Override
+    ImportanceEstimator importance() {
+        return ImportanceEstimator.of(pretrained);
     }
 
     /** A copy with a layer and all before it frozen; M2.1's TransferLearning makes FLOAT graphs of DOUBLE ones. */

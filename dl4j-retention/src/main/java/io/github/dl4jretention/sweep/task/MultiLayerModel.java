@@ -1,6 +1,8 @@
 package io.github.dl4jretention.sweep.task;
 
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.baseline.Importance;
+import io.github.dl4jretention.baseline.ImportanceEstimator;
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
@@ -24,7 +26,7 @@ final class MultiLayerModel extends FinetuneModel {
     }
 
     @Override
-    Student student(FinetuneConfiguration configuration, IUpdater updater, Teacher teacher) {
+    Student student(FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, Importance importance) {
         MultiLayerNetwork start;
         synchronized (pretrained) {
             start = Retention.withUpdater(pretrained, updater);
@@ -34,7 +36,14 @@ final class MultiLayerModel extends FinetuneModel {
                     .setFeatureExtractor(configuration.frozenUpTo())
                     .build();
         }
-        return new MultiLayerStudent(Retention.attach(start, RetentionOf.candidate(configuration), teacher));
+        MultiLayerNetwork student = Retention.attach(start, RetentionOf.candidate(configuration), teacher);
+        penalty(student, configuration, importance).ifPresent(penalty -> student.addListeners(penalty.listener()));
+        return new MultiLayerStudent(student);
+    }
+
+    @Override
+    ImportanceEstimator importance() {
+        return ImportanceEstimator.of(pretrained);
     }
 
     private record MultiLayerStudent(MultiLayerNetwork network) implements Student {

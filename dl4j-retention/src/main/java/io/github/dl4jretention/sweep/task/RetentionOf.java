@@ -11,8 +11,15 @@ final class RetentionOf {
 
     private RetentionOf() {}
 
-    /** Plain finetuning is retention at coefficient 0, whose numbers are the stock layer's. */
+    /** Methods without a teacher are retention at coefficient 0, whose numbers are the stock layer's. */
     static RetentionConfiguration candidate(FinetuneConfiguration configuration) {
-        return configuration.retention() == null ? PLAIN : configuration.retention();
+        return switch (configuration.method()) {
+            case RETENTION -> configuration.retention();
+            case LABEL_SMOOTHING -> RetentionConfiguration.builder()
+                    .coefficient(0)
+                    .labelSmoothing(configuration.strength())
+                    .build();
+            case PLAIN, L2_SP, EWC, MAS, REPLAY -> PLAIN;
+        };
     }
 }

@@ -1,5 +1,8 @@
 package io.github.dl4jretention.sweep.task;
 
+import io.github.dl4jretention.baseline.Importance;
+import io.github.dl4jretention.baseline.ImportanceEstimator;
+import io.github.dl4jretention.baseline.QuadraticPenalty;
 import io.github.dl4jretention.loss.RetentionListener;
 import io.github.dl4jretention.loss.RetentionLoss;
 import io.github.dl4jretention.loss.TokenLoss;
@@ -60,10 +63,17 @@ final class SameDiffModel extends FinetuneModel {
     }
 
     @Override
-    Student student(FinetuneConfiguration configuration, IUpdater updater, Teacher teacher) {
+    Student student(FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, Importance importance) {
         SameDiff graph = copy();
         RetentionLoss.add(graph, logits, labels, RetentionOf.candidate(configuration));
         RetentionLoss.bind(graph, teacher.sha256());
+        switch (configuration.method()) {
+            case L2_SP -> QuadraticPenalty.toStart(graph, configuration.strength())
+                    .addTo(graph);
+            case EWC, MAS -> QuadraticPenalty.weighted(graph, importance, configuration.strength())
+                    .addTo(graph);
+            case PLAIN, RETENTION, REPLAY, LABEL_SMOOTHING -> {}
+        }
         graph.setTrainingConfig(TrainingConfig.builder()
                 .updater(updater.clone())
                 .dataSetFeatureMapping(features)
@@ -72,6 +82,11 @@ final class SameDiffModel extends FinetuneModel {
         RetentionListener listener = new RetentionListener();
         graph.setListeners(listener);
         return new SameDiffStudent(this, graph, listener);
+    }
+
+    @Override
+    ImportanceEstimator importance() {
+        return ImportanceEstimator.of(copy(), logits, features.toArray(String[]::new));
     }
 
     private record SameDiffStudent(SameDiffModel model, SameDiff network, RetentionListener listener)

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.sweep.task;
 
+import io.github.dl4jretention.sweep.space.FinetuneMethod;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
@@ -13,9 +14,15 @@ import java.util.Objects;
  * @param validationSource held-out source text
  * @param testTarget       more of it, for the report
  * @param testSource       more of it, for the report
+ * @param trainingSource   source text for methods that train with it; null for none
  */
 public record SweepData(
-        Batches training, Batches validationTarget, Batches validationSource, Batches testTarget, Batches testSource) {
+        Batches training,
+        Batches validationTarget,
+        Batches validationSource,
+        Batches testTarget,
+        Batches testSource,
+        Batches trainingSource) {
 
     private static final int TRAINING_BATCHES = 16;
 
@@ -28,6 +35,29 @@ public record SweepData(
         Objects.requireNonNull(testSource, "testSource");
     }
 
+    /** Without source text to train with. */
+    public SweepData(
+            Batches training,
+            Batches validationTarget,
+            Batches validationSource,
+            Batches testTarget,
+            Batches testSource) {
+        this(training, validationTarget, validationSource, testTarget, testSource, null);
+    }
+
+    /** These texts, and source text for methods that train with it. */
+    public SweepData withTrainingSource(Batches text) {
+        return new SweepData(training, validationTarget, validationSource, testTarget, testSource, text);
+    }
+
+    /** @throws IllegalArgumentException if a method trains with source text and there is none */
+    void requireFits(FinetuneMethod method) {
+        if (method.needsSource() && trainingSource == null) {
+            throw new IllegalArgumentException(
+                    "trainingSource: expected source text, which " + method + " trains with, got none");
+        }
+    }
+
     /**
      * SHA-256 of each text by its name: of all held-out batches, and of the first {@value #TRAINING_BATCHES} of training.
      *
@@ -37,6 +67,9 @@ public record SweepData(
     public Map<String, String> identities() {
         Map<String, String> identities = new LinkedHashMap<>();
         identities.put("training", BatchesDigest.sha256("training", training, TRAINING_BATCHES));
+        if (trainingSource != null) {
+            identities.put("trainingSource", identity("trainingSource", trainingSource));
+        }
         identities.put("validationTarget", identity("validationTarget", validationTarget));
         identities.put("validationSource", identity("validationSource", validationSource));
         identities.put("testTarget", identity("testTarget", testTarget));

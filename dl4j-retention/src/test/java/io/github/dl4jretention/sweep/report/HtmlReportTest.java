@@ -76,7 +76,6 @@ class HtmlReportTest {
         return new SweepOutcome(
                 Map.of("space", "a < b & \"c\""),
                 RetentionScore.constrained(0.25),
-                "Adam",
                 BASE,
                 new Losses(2.1, 1.1),
                 null,
@@ -162,8 +161,8 @@ class HtmlReportTest {
         assertTrue(recommended.contains("0.4000") && recommended.contains("0.2000"), recommended);
         assertTrue(recommended.contains("0.3000") && recommended.contains("0.1500"), "test text: " + recommended);
         assertEquals(
-                "var student = Retention.attach(Retention.withUpdater(pretrained, new Adam(0.001)), "
-                        + "RetentionConfiguration.builder().coefficient(1.0).build(), teacher);",
+                "var tuned = sweep.finetune(new FinetuneConfiguration(FinetuneMethod.RETENTION, "
+                        + "RetentionConfiguration.builder().coefficient(1.0).build(), 0.001, 1, 2, -1));",
                 byId(page, "java").getTextContent());
         String summary = byId(page, "summary").getTextContent();
         assertTrue(summary.startsWith("5 candidates, 3 complete, 1 pruned, 1 failed"), summary);
@@ -184,8 +183,7 @@ class HtmlReportTest {
     @Test
     void a_sweep_without_candidates_and_one_in_work() throws Exception {
         SweepOutcome done = sweep();
-        SweepOutcome none =
-                new SweepOutcome(done.configuration(), done.score(), "Adam", BASE, null, 7, 0, false, List.of());
+        SweepOutcome none = new SweepOutcome(done.configuration(), done.score(), BASE, null, 7, 0, false, List.of());
         Document page = parse(HtmlReport.live(none, 5));
         assertTrue(byId(page, "summary").getTextContent().startsWith("In work: 0 of 7 candidates"));
         assertTrue(byId(page, "recommended").getTextContent().contains("No candidate has ended yet"));

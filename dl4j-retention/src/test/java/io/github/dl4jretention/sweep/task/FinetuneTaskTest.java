@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.eval.CrossEntropy;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionListener;
 import io.github.dl4jretention.loss.RetentionLoss;
@@ -412,10 +413,10 @@ class FinetuneTaskTest {
                     new INDArray[] {oneHot.getFeatures()}, new INDArray[] {labels[i]}, null, new INDArray[] {mask});
             found[i] = CrossEntropy.of(
                     predictor,
-                    Batches.ofMultiDataSets(() -> new IteratorMultiDataSetIterator(
+                    new IteratorMultiDataSetIterator(
                             List.<org.nd4j.linalg.dataset.api.MultiDataSet>of(batch)
                                     .iterator(),
-                            3)));
+                            3));
         }
         oneHot.setLabelsMaskArray(mask);
         // Stock score: sum over unmasked tokens by sequences.

@@ -26,8 +26,7 @@ class SweepModuleTest {
         for (int i = 0; i < failures; i++) {
             candidates.add(CandidateOutcome.failed(i, null, "reason " + i));
         }
-        return new SweepOutcome(
-                Map.of(), RetentionScore.weighted(1), "Adam", new Losses(1, 2), null, 9, 3, false, candidates);
+        return new SweepOutcome(Map.of(), RetentionScore.weighted(1), new Losses(1, 2), null, 9, 3, false, candidates);
     }
 
     /** A storage that keeps the last update. */

@@ -1,4 +1,4 @@
-package io.github.dl4jretention.sweep.task;
+package io.github.dl4jretention.eval;
 
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
@@ -9,18 +9,24 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
 
-/** Mean cross-entropy of a network on a text in nats per token, in log space, over all outputs that it predicts. */
-final class CrossEntropy {
+/**
+ * Mean cross-entropy of a network on a text in nats per unmasked token, in log space, over all outputs that it predicts:
+ * {@code sum of mask * -log p(label) / sum of mask}.
+ */
+public final class CrossEntropy {
 
     private double sum;
     private double tokens;
 
     private CrossEntropy() {}
 
-    /** @param predictor the network, asked for log-probabilities as a teacher is */
-    static double of(Teacher predictor, Batches text) {
+    /**
+     * @param predictor the network, asked for log-probabilities as a teacher is
+     * @param batches   from the present one on; labels of the output's shape (one-hot or distributions) or class ids, one
+     *     for each token; masks of any weight of at least 0
+     */
+    public static double of(Teacher predictor, MultiDataSetIterator batches) {
         CrossEntropy total = new CrossEntropy();
-        MultiDataSetIterator batches = text.iterator();
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             while (batches.hasNext()) {
                 total.add(predictor, batches.next());
@@ -43,20 +49,34 @@ final class CrossEntropy {
     }
 
     private void add(INDArray predicted, INDArray labels, INDArray mask, int classAxis) {
-        INDArray losses = Arrays.equals(labels.shape(), predicted.shape())
+        INDArray losses = losses(predicted, labels, classAxis);
+        sum += sum(losses, mask);
+        tokens += mask == null ? losses.length() : mask.sumNumber().doubleValue();
+    }
+
+    /** {@code -log p(label)} of each token, in the shape of the output without its class axis. */
+    static INDArray losses(INDArray predicted, INDArray labels, int classAxis) {
+        return Arrays.equals(labels.shape(), predicted.shape())
                 ? labels.castTo(predicted.dataType())
                         .mul(predicted)
                         .sum(classAxis)
                         .neg()
                 : ofIds(predicted, labels, classAxis);
+    }
+
+    /** Sum over tokens, each times its mask. */
+    static double sum(INDArray tokens, INDArray mask) {
         if (mask == null) {
-            sum += losses.sumNumber().doubleValue();
-            tokens += losses.length();
-        } else {
-            INDArray weights = mask.castTo(losses.dataType()).reshape(losses.shape());
-            sum += losses.mul(weights).sumNumber().doubleValue();
-            tokens += weights.sumNumber().doubleValue();
+            return tokens.sumNumber().doubleValue();
         }
+        double[] values = tokens.dup('c').reshape(tokens.length()).toDoubleVector();
+        double[] weights = mask.dup('c').reshape(mask.length()).toDoubleVector();
+        double sum = 0;
+        for (int i = 0; i < values.length; i++) {
+            // What is masked may be anything, NaN included.
+            sum += weights[i] == 0 ? 0 : weights[i] * values[i];
+        }
+        return sum;
     }
 
     /** Losses in the order of the tokens, for labels that are class ids. */

@@ -1,0 +1,273 @@
+package io.github.dl4jretention.sweep.task;
+
+import static io.github.dl4jretention.Networks.assertClose;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.baseline.Importance;
+import io.github.dl4jretention.baseline.ImportanceEstimator;
+import io.github.dl4jretention.baseline.QuadraticPenalty;
+import io.github.dl4jretention.baseline.ReplayMultiDataSetIterator;
+import io.github.dl4jretention.baseline.ReplayUnit;
+import io.github.dl4jretention.sweep.SweepTexts;
+import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
+import io.github.dl4jretention.sweep.space.FinetuneMethod;
+import io.github.dl4jretention.sweep.space.Leaves;
+import io.github.dl4jretention.sweep.space.Search;
+import io.github.dl4jretention.sweep.space.UntrustedJson;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import org.deeplearning4j.arbiter.optimize.api.CandidateGenerator;
+import org.deeplearning4j.arbiter.optimize.serde.jackson.JsonMapper;
+import org.deeplearning4j.datasets.iterator.IteratorMultiDataSetIterator;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.nd4j.autodiff.samediff.SDVariable;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Adam;
+
+class BaselineMethodsTest {
+
+    private static final DataType TYPE = DataType.DOUBLE;
+    private static final double RATE = 0.01;
+
+    private static FinetuneConfiguration of(FinetuneMethod method, double strength) {
+        return new FinetuneConfiguration(method, null, RATE, 1, 0, -1, strength);
+    }
+
+    private static SweepData texts() {
+        return SweepTexts.data(TYPE).withTrainingSource(SweepTexts.source(TYPE, 2, 60));
+    }
+
+    private static INDArray tuned(FinetuneProblem problem, FinetuneMethod method, double strength) {
+        return ((MultiLayerNetwork) problem.finetune(of(method, strength))).params();
+    }
+
+    /** A loop over fit of the stock network, written by hand. */
+    private static INDArray stock(MultiLayerNetwork pretrained, MultiDataSetIterator text, QuadraticPenalty penalty) {
+        MultiLayerNetwork network = Retention.withUpdater(pretrained, new Adam(RATE));
+        if (penalty != null) {
+            network.addListeners(penalty.listener());
+        }
+        while (text.hasNext()) {
+            MultiDataSet batch = text.next();
+            network.fit(batch.getFeatures(0), batch.getLabels(0));
+        }
+        return network.params();
+    }
+
+    @Test
+    void a_network_s_baselines_are_those_of_the_baseline_package() {
+        MultiLayerNetwork pretrained = Networks.lstm(TYPE, 1);
+        SweepData texts = texts();
+        FinetuneProblem problem = new FinetuneProblem(FinetuneModel.of(pretrained), texts);
+        Batches training = texts.training();
+        Importance fisher = ImportanceEstimator.of(pretrained)
+                .empiricalFisher(texts.trainingSource().iterator());
+        Importance synapses = ImportanceEstimator.of(pretrained)
+                .memoryAwareSynapses(texts.trainingSource().iterator());
+        assertClose(
+                stock(pretrained, training.iterator(), QuadraticPenalty.toStart(pretrained, 3)),
+                tuned(problem, FinetuneMethod.L2_SP, 3),
+                1e-9);
+        assertClose(
+                stock(pretrained, training.iterator(), QuadraticPenalty.weighted(pretrained, fisher, 3)),
+                tuned(problem, FinetuneMethod.EWC, 3),
+                1e-9);
+        assertClose(
+                stock(pretrained, training.iterator(), QuadraticPenalty.weighted(pretrained, synapses, 3)),
+                tuned(problem, FinetuneMethod.MAS, 3),
+                1e-9);
+        assertClose(
+                stock(
+                        pretrained,
+                        new ReplayMultiDataSetIterator(
+                                training.iterator(),
+                                texts.trainingSource().iterator(),
+                                0.4,
+                                ReplayUnit.EXAMPLES,
+                                problem.seed()),
+                        null),
+                tuned(problem, FinetuneMethod.REPLAY, 0.4),
+                1e-9);
+        MultiDataSetIterator smoothed = training.iterator();
+        MultiLayerNetwork network = Retention.withUpdater(pretrained, new Adam(RATE));
+        while (smoothed.hasNext()) {
+            MultiDataSet batch = smoothed.next();
+            network.fit(batch.getFeatures(0), batch.getLabels(0).mul(0.8).add(0.2 / Networks.VOCABULARY));
+        }
+        assertClose(network.params(), tuned(problem, FinetuneMethod.LABEL_SMOOTHING, 0.2), 1e-9);
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = FinetuneMethod.class,
+            mode = EnumSource.Mode.EXCLUDE,
+            names = {"PLAIN", "RETENTION"})
+    void graphs_too_train_with_every_baseline(FinetuneMethod method) {
+        ComputationGraph pretrained = Networks.graph(TYPE, 1);
+        Batches[] text = new Batches[6];
+        Arrays.setAll(
+                text,
+                i -> held(List.of(Networks.graphBatch(TYPE, 3, 10 * i), Networks.graphBatch(TYPE, 3, 10 * i + 1))));
+        FinetuneProblem problem = new FinetuneProblem(
+                FinetuneModel.of(pretrained, "text"),
+                new SweepData(text[0], text[1], text[2], text[3], text[4], text[5]));
+        INDArray weak = ((ComputationGraph) problem.finetune(of(method, 0))).params();
+        INDArray plain = ((ComputationGraph) problem.finetune(of(FinetuneMethod.PLAIN, 0))).params();
+        assertClose(plain, weak, 1e-9);
+        INDArray strong = ((ComputationGraph) problem.finetune(of(method, strong(method)))).params();
+        assertTrue(strong.distance2(plain) > 1e-6, method + " " + strong.distance2(plain));
+    }
+
+    private static Batches held(List<MultiDataSet> text) {
+        return Batches.ofMultiDataSets(() -> new Again(text));
+    }
+
+    /** The same batches after each reset. */
+    private static final class Again extends IteratorMultiDataSetIterator {
+        private static final long serialVersionUID = 1L;
+        private final transient List<MultiDataSet> text;
+        private int next;
+
+        Again(List<MultiDataSet> text) {
+            super(text.iterator(), 3);
+            this.text = text;
+        }
+
+        @Override
+        public boolean hasNext() {
+            return next < text.size();
+        }
+
+        @Override
+        public MultiDataSet next() {
+            return text.get(next++);
+        }
+
+        @Override
+        public void reset() {
+            next = 0;
+        }
+
+        @Override
+        public boolean resetSupported() {
+            return true;
+        }
+    }
+
+    private static SameDiff sameDiff() {
+        SameDiff sd = SameDiff.create();
+        SDVariable features = sd.placeHolder("features", TYPE, -1, Networks.TIME, Networks.INPUTS);
+        SDVariable w = sd.var("w", Networks.normal(TYPE, new Random(1), Networks.INPUTS, Networks.VOCABULARY));
+        features.reshape(-1, Networks.INPUTS)
+                .mmul(w)
+                .reshape(-1, Networks.TIME, Networks.VOCABULARY)
+                .rename("logits");
+        sd.placeHolder("labels", DataType.INT32, -1, Networks.TIME);
+        return sd;
+    }
+
+    private static Batches ids(long seed) {
+        Random random = new Random(seed);
+        int[][] ids = new int[3][Networks.TIME];
+        for (int[] row : ids) {
+            Arrays.setAll(row, t -> random.nextInt(Networks.VOCABULARY));
+        }
+        return held(List.of(new org.nd4j.linalg.dataset.MultiDataSet(
+                Networks.normal(TYPE, random, 3, Networks.TIME, Networks.INPUTS), Nd4j.createFromArray(ids))));
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = FinetuneMethod.class,
+            mode = EnumSource.Mode.EXCLUDE,
+            names = {"PLAIN", "RETENTION"})
+    void samediff_graphs_too_train_with_every_baseline(FinetuneMethod method) {
+        FinetuneProblem problem = new FinetuneProblem(
+                FinetuneModel.of(sameDiff(), "logits", "labels", "features"),
+                new SweepData(ids(1), ids(2), ids(3), ids(4), ids(5), ids(6)));
+        INDArray weak = weights(problem.finetune(steps(method, 0)));
+        INDArray plain = weights(problem.finetune(steps(FinetuneMethod.PLAIN, 0)));
+        assertClose(plain, weak, 1e-9);
+        INDArray strong = weights(problem.finetune(steps(method, strong(method))));
+        assertTrue(strong.distance2(plain) > 1e-6, method + " " + strong.distance2(plain));
+    }
+
+    private static double strong(FinetuneMethod method) {
+        return method.allows(1) ? 50 : 0.9;
+    }
+
+    private static FinetuneConfiguration steps(FinetuneMethod method, double strength) {
+        return new FinetuneConfiguration(method, null, RATE, 1, 4, -1, strength);
+    }
+
+    private static INDArray weights(Object graph) {
+        return ((SameDiff) graph).getVariable("w").getArr();
+    }
+
+    @Test
+    void a_space_of_baselines_survives_json_and_searches_each_one_s_strength() throws Exception {
+        FinetuneSpace space = FinetuneSpace.builder()
+                .methods(FinetuneMethod.PLAIN, FinetuneMethod.EWC, FinetuneMethod.REPLAY)
+                .strengths(FinetuneMethod.EWC, 1, 10)
+                .strengths(FinetuneMethod.REPLAY, 0.1, 0.2, 0.3)
+                .build();
+        String json = JsonMapper.getMapper().writeValueAsString(space);
+        assertEquals(space, JsonMapper.getMapper().readValue(json, FinetuneSpace.class));
+        assertEquals(space, UntrustedJson.read(json, FinetuneSpace.class));
+        CandidateGenerator grid = Search.grid(2).over(space, RetentionScore.weighted(1), 0);
+        Set<String> found = new HashSet<>();
+        while (grid.hasMoreCandidates()) {
+            FinetuneConfiguration drawn =
+                    (FinetuneConfiguration) grid.getCandidate().getValue();
+            found.add(drawn.method() + " " + drawn.strength());
+        }
+        assertEquals(Set.of("PLAIN 0.0", "EWC 1.0", "EWC 10.0", "REPLAY 0.1", "REPLAY 0.2", "REPLAY 0.3"), found);
+    }
+
+    @Test
+    void malformed_strengths_and_missing_source_text_are_refused() {
+        assertRefused("strength: expected 0, it has none for PLAIN, got 1.0", () -> of(FinetuneMethod.PLAIN, 1));
+        assertRefused(
+                "strength: expected numbers of at least 0 and below 1 for REPLAY, got 1.0",
+                () -> of(FinetuneMethod.REPLAY, 1));
+        assertRefused(
+                "strength: expected finite numbers of at least 0 for EWC, got -1.0", () -> of(FinetuneMethod.EWC, -1));
+        assertRefused("strength of REPLAY: expected numbers of at least 0 and below 1", () -> FinetuneSpace.builder()
+                .strengths(FinetuneMethod.REPLAY, 0.5, 2));
+        assertRefused("strength of EWC: expected finite numbers of at least 0", () -> FinetuneSpace.builder()
+                .strength(FinetuneMethod.EWC, Leaves.logUniform("strength", 1, 2))
+                .strengths(FinetuneMethod.EWC, -1));
+        assertRefused("baseline: expected a method with a strength, got PLAIN", () -> FinetuneSpace.builder()
+                .strengths(FinetuneMethod.PLAIN, 1));
+        FinetuneModel model = FinetuneModel.of(Networks.lstm(TYPE, 1));
+        FinetuneSpace space =
+                FinetuneSpace.builder().methods(FinetuneMethod.EWC).build();
+        assertRefused(
+                "trainingSource: expected source text, which EWC trains with",
+                () -> space.requireFits(model, SweepTexts.data(TYPE)));
+        assertRefused("validationSource: expected another text than trainingSource", () -> SweepTexts.data(TYPE)
+                .withTrainingSource(SweepTexts.source(TYPE, 2, 30))
+                .identities());
+    }
+
+    private static void assertRefused(String message, org.junit.jupiter.api.function.Executable call) {
+        IllegalArgumentException e = assertThrows(IllegalArgumentException.class, call);
+        assertTrue(e.getMessage().startsWith(message), e.getMessage());
+    }
+}
