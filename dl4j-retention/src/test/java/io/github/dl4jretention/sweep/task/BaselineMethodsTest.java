@@ -117,21 +117,33 @@ class BaselineMethodsTest {
     @EnumSource(
             value = FinetuneMethod.class,
             mode = EnumSource.Mode.EXCLUDE,
-            names = {"PLAIN", "RETENTION"})
+            names = {"PLAIN", "RETENTION", "MAS"})
     void graphs_too_train_with_every_baseline(FinetuneMethod method) {
-        ComputationGraph pretrained = Networks.graph(TYPE, 1);
-        Batches[] text = new Batches[6];
-        Arrays.setAll(
-                text,
-                i -> held(List.of(Networks.graphBatch(TYPE, 3, 10 * i), Networks.graphBatch(TYPE, 3, 10 * i + 1))));
-        FinetuneProblem problem = new FinetuneProblem(
-                FinetuneModel.of(pretrained, "text"),
-                new SweepData(text[0], text[1], text[2], text[3], text[4], text[5]));
+        FinetuneProblem problem = graph();
         INDArray weak = ((ComputationGraph) problem.finetune(of(method, 0))).params();
         INDArray plain = ((ComputationGraph) problem.finetune(of(FinetuneMethod.PLAIN, 0))).params();
         assertClose(plain, weak, 1e-9);
         INDArray strong = ((ComputationGraph) problem.finetune(of(method, strong(method)))).params();
         assertTrue(strong.distance2(plain) > 1e-6, method + " " + strong.distance2(plain));
+    }
+
+    @Test
+    void memory_aware_synapses_refuse_a_graph_with_an_output_that_is_no_softmax() {
+        FinetuneProblem problem = graph();
+        FinetuneConfiguration configuration = of(FinetuneMethod.MAS, 1);
+        Exception refused = assertThrows(IllegalStateException.class, () -> problem.finetune(configuration));
+        assertTrue(refused.getMessage().contains("\"other\" with activation identity"), refused.getMessage());
+    }
+
+    private static FinetuneProblem graph() {
+        ComputationGraph pretrained = Networks.graph(TYPE, 1);
+        Batches[] text = new Batches[6];
+        Arrays.setAll(
+                text,
+                i -> held(List.of(Networks.graphBatch(TYPE, 3, 10 * i), Networks.graphBatch(TYPE, 3, 10 * i + 1))));
+        return new FinetuneProblem(
+                FinetuneModel.of(pretrained, "text"),
+                new SweepData(text[0], text[1], text[2], text[3], text[4], text[5]));
     }
 
     private static Batches held(List<MultiDataSet> text) {
