@@ -208,8 +208,9 @@ class NetworkSnippetsTest {
         student.fit(new TeacherIterator(trainIterator, teacher), epochs);
         // end
         // snippet
-        TokenEvaluation target = TokenEvaluation.of(student, teacher, testIterator);
-        TokenEvaluation source = TokenEvaluation.of(student, teacher, sourceIterator);
+        MultiLayerNetwork tuned = Retention.detach(student);
+        TokenEvaluation target = TokenEvaluation.of(tuned, teacher, testIterator);
+        TokenEvaluation source = TokenEvaluation.of(tuned, teacher, sourceIterator);
         System.out.printf("gain       %.4f%n", targetBefore.crossEntropy() - target.crossEntropy());
         System.out.printf("forgetting %.4f%n", source.crossEntropy() - sourceBefore.crossEntropy());
         System.out.printf("KL         %.4f%n", source.divergence());
@@ -217,7 +218,6 @@ class NetworkSnippetsTest {
         assertEquals(0, sourceBefore.divergence(), 1e-6);
         assertTrue(source.divergence() > 0);
         // snippet
-        MultiLayerNetwork tuned = Retention.detach(student);
         tuned.save(folder.resolve("tuned.zip").toFile());
         // end
         assertTrue(Files.size(folder.resolve("tuned.zip")) > 0);

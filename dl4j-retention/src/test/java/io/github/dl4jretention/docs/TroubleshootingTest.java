@@ -19,8 +19,8 @@ class TroubleshootingTest {
     private static final String LITERAL = "\"((?:[^\"\\\\\\n]|\\\\.)*)\"";
 
     /** What an exception's message begins with, a name before it or not. */
-    private static final Pattern THROWN = Pattern.compile(
-            "new \\w*Exception\\(\\s*(?:file,\\s*)?(?:[\\w.]+(?:\\([^()]*\\))?\\s*\\+\\s*)?" + LITERAL);
+    private static final Pattern THROWN =
+            Pattern.compile("new \\w*Exception\\(\\s*(?:file,\\s*)?(?:[\\w.]+(?:\\([^()]*\\))?\\s*\\+\\s*)?" + LITERAL);
 
     private static final Pattern EXPECTED = Pattern.compile("(^|: |\": )expected ");
 
@@ -56,7 +56,8 @@ class TroubleshootingTest {
         Set<String> messages = messages();
         assertTrue(messages.size() > 200, "messages: " + messages.size());
         String page = Files.readString(Path.of("../docs/troubleshooting.md"));
-        messages.removeIf(message -> page.contains("`" + message + " ...`") || page.contains("`... " + message + " ...`"));
+        messages.removeIf(
+                message -> page.contains("`" + message + " ...`") || page.contains("`... " + message + " ...`"));
         assertEquals(Set.of(), messages);
     }
 
@@ -66,8 +67,7 @@ class TroubleshootingTest {
         Set<String> stale = new TreeSet<>();
         for (String line : Files.readAllLines(Path.of("../docs/troubleshooting.md"))) {
             if (line.startsWith("- `")) {
-                String message =
-                        line.substring(3, line.length() - 5).replaceFirst("^\\.\\.\\. ", "");
+                String message = line.substring(3, line.length() - 5).replaceFirst("^\\.\\.\\. ", "");
                 if (!messages.contains(message)) {
                     stale.add(message);
                 }

@@ -70,7 +70,8 @@ class NotebooksTest {
             assertFalse(cell.get("outputs").isEmpty(), source);
             for (JsonNode output : cell.get("outputs")) {
                 assertFalse("error".equals(output.get("output_type").asText()), source);
-                assertFalse(output.has("name") && "stderr".equals(output.get("name").asText()), source);
+                assertFalse(
+                        output.has("name") && "stderr".equals(output.get("name").asText()), source);
             }
         }
     }

@@ -21,6 +21,7 @@ public final class SweepStatsListener implements SweepListener {
 
     private final String session;
     private final StatsStorageRouter storage;
+    private boolean announced;
 
     /** @param session name of the sweep in the storage */
     public SweepStatsListener(String session, StatsStorageRouter storage) {
@@ -39,6 +40,12 @@ public final class SweepStatsListener implements SweepListener {
     }
 
     private void put(SweepOutcome sweep) {
-        storage.putUpdate(new SweepUpdate(session, System.currentTimeMillis(), sweep));
+        SweepUpdate update = new SweepUpdate(session, System.currentTimeMillis(), sweep);
+        if (!announced) {
+            // DL4J's storages list only sessions that have static information.
+            storage.putStaticInfo(update);
+            announced = true;
+        }
+        storage.putUpdate(update);
     }
 }

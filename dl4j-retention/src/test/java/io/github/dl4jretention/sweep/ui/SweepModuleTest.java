@@ -9,7 +9,6 @@ import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
 import io.github.dl4jretention.sweep.task.Losses;
 import io.github.dl4jretention.sweep.task.RetentionScore;
-import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -17,6 +16,7 @@ import java.util.ServiceLoader;
 import org.deeplearning4j.core.storage.Persistable;
 import org.deeplearning4j.core.storage.StatsStorage;
 import org.deeplearning4j.ui.api.UIModule;
+import org.deeplearning4j.ui.model.storage.InMemoryStatsStorage;
 import org.junit.jupiter.api.Test;
 
 class SweepModuleTest {
@@ -29,26 +29,6 @@ class SweepModuleTest {
         return new SweepOutcome(Map.of(), RetentionScore.weighted(1), new Losses(1, 2), null, 9, 3, false, candidates);
     }
 
-    /** A storage that keeps the last update. */
-    private static StatsStorage storage(List<Persistable> updates) {
-        return (StatsStorage) Proxy.newProxyInstance(
-                SweepModuleTest.class.getClassLoader(),
-                new Class<?>[] {StatsStorage.class},
-                (proxy, method, args) -> switch (method.getName()) {
-                    case "putUpdate" -> updates.add((Persistable) args[0]);
-                    case "listSessionIDs" -> updates.stream()
-                            .map(Persistable::getSessionID)
-                            .distinct()
-                            .toList();
-                    case "getLatestUpdateAllWorkers" -> updates.isEmpty()
-                            ? List.of()
-                            : List.of(updates.get(updates.size() - 1));
-                    case "hashCode" -> System.identityHashCode(proxy);
-                    case "equals" -> proxy == args[0];
-                    default -> throw new UnsupportedOperationException(method.getName());
-                });
-    }
-
     @Test
     void the_user_interface_finds_the_module_and_its_page_shows_the_newest_state() {
         SweepModule module = ServiceLoader.load(UIModule.class).stream()
@@ -57,8 +37,7 @@ class SweepModuleTest {
                 .findFirst()
                 .orElseThrow();
         assertEquals("/retention", module.getRoutes().get(0).getRoute());
-        List<Persistable> updates = new ArrayList<>();
-        StatsStorage storage = storage(updates);
+        StatsStorage storage = new InMemoryStatsStorage();
         module.onAttach(storage);
         assertTrue(module.page().contains("No sweep has reported"));
         SweepStatsListener listener = new SweepStatsListener("mine", storage);
