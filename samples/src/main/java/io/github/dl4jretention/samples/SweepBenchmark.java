@@ -1,13 +1,16 @@
 package io.github.dl4jretention.samples;
 
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.samples.console.Console;
 import io.github.dl4jretention.samples.model.Checkpoint;
 import io.github.dl4jretention.samples.model.ModelKind;
 import io.github.dl4jretention.samples.text.ByteWindowIterator;
 import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.samples.text.Domain;
+import io.github.dl4jretention.sweep.SuccessiveHalving;
 import io.github.dl4jretention.sweep.Sweep;
+import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
 import io.github.dl4jretention.sweep.space.FinetuneMethod;
 import io.github.dl4jretention.sweep.space.RetentionOutputLayerSpace;
@@ -22,7 +25,9 @@ import io.github.dl4jretention.teacher.TeacherIterator;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.Properties;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.deeplearning4j.arbiter.MultiLayerSpace;
 import org.deeplearning4j.arbiter.layers.fixed.FixedLayerSpace;
@@ -53,11 +58,11 @@ public final class SweepBenchmark {
     private static Teacher teacher;
     private static byte[] training;
     private static byte[] heldOut;
-    private static int steps = 20;
+    private static int steps = 40;
 
     private SweepBenchmark() {}
 
-    /** @param args steps of a candidate, 20 by default; folder of the corpus; checkpoint */
+    /** @param args steps of a candidate, 40 by default; folder of the corpus; checkpoint */
     public static void main(String[] args) throws IOException {
         Console.prepare(1);
         steps = args.length > 0 ? Integer.parseInt(args[0]) : steps;
@@ -74,25 +79,6 @@ public final class SweepBenchmark {
                 held(corpus, Domain.SCALA, Corpus.Part.TEST),
                 held(corpus, Domain.JAVA, Corpus.Part.TEST));
         FinetuneModel model = FinetuneModel.of(base);
-        plain();
-        model.losses(data.validationTarget(), data.validationSource());
-
-        double loop = 0;
-        for (int i = 0; i < CANDIDATES; i++) {
-            loop += plain();
-        }
-        tell("loop over fit, plain, training only", loop, loop);
-        double evaluations = 0;
-        for (int i = 0; i < CANDIDATES; i++) {
-            long started = System.nanoTime();
-            model.losses(base, data.validationTarget(), data.validationSource());
-            evaluations += seconds(started);
-        }
-        tell("losses on validation text of " + CANDIDATES + " models", evaluations, loop);
-        double pass = teacherPass();
-        tell("one teacher pass over the training text", pass, loop);
-        double fair = loop + evaluations + pass;
-        tell("loop + losses + teacher pass", fair, fair);
         FinetuneSpace rates = FinetuneSpace.builder()
                 .methods(FinetuneMethod.PLAIN)
                 .learningRates(IntStream.range(0, CANDIDATES)
@@ -105,11 +91,49 @@ public final class SweepBenchmark {
                 .learningRates(RATE)
                 .steps(steps)
                 .build();
-        for (int parallelism = 1; parallelism <= 2; parallelism++) {
-            sweep("sweep of plain finetunings, " + parallelism + " at once", model, data, rates, parallelism, fair);
-            sweep("sweep of coefficients, " + parallelism + " at once", model, data, coefficients, parallelism, fair);
+        plain();
+        model.losses(data.validationTarget(), data.validationSource());
+
+        double before = loop();
+        long started = System.nanoTime();
+        TeacherCache cache = TeacherCache.builder()
+                .pretrained(base)
+                .folder(Files.createTempDirectory("cache"))
+                .data("training text")
+                .build(batches());
+        double pass = seconds(started);
+        UnaryOperator<Sweep.Builder> cached = sweep -> sweep.teacher(cache).space(coefficients);
+        double plain = sweep("sweep, plain", model, data, sweep -> sweep.space(rates));
+        double one = sweep("sweep, coefficients", model, data, cached);
+        double two = sweep("sweep, coefficients, 2 at once", model, data, cached.andThen(s -> s.parallelism(2))::apply);
+        double pruned = sweep(
+                "sweep, coefficients, pruned",
+                model,
+                data,
+                cached.andThen(s -> s.pruning(new SuccessiveHalving(Math.max(1, steps / 4), 2)))::apply);
+        double after = loop();
+        double stock = stock();
+
+        double loop = (before + after) / 2;
+        double bound = loop + pass;
+        System.out.printf(Locale.ROOT, "%d candidates of %d steps; loop before and after%n", CANDIDATES, steps);
+        tell("loop over fit, plain, before", before, bound);
+        tell("loop over fit, plain, after", after, bound);
+        tell("one teacher pass, which writes the cache", pass, bound);
+        tell("loop + teacher pass", bound, bound);
+        tell("sweep, plain", plain, bound);
+        tell("sweep, coefficients + teacher pass", one + pass, bound);
+        tell("the same, 2 at once", two + pass, bound);
+        tell("the same, pruned", pruned + pass, bound);
+        tell("Arbiter's own task creator", stock, bound);
+    }
+
+    private static double loop() {
+        double seconds = 0;
+        for (int i = 0; i < CANDIDATES; i++) {
+            seconds += plain();
         }
-        tell("Arbiter's own task creator, random weights", stock(), fair);
+        return seconds;
     }
 
     private static DataSetIterator batches() {
@@ -131,38 +155,36 @@ public final class SweepBenchmark {
         return seconds(started);
     }
 
-    private static double teacherPass() {
-        long started = System.nanoTime();
-        new TeacherIterator(batches(), teacher).forEachRemaining(batch -> {});
-        return seconds(started);
-    }
-
-    private static void sweep(
-            String name, FinetuneModel model, SweepData data, FinetuneSpace space, int parallelism, double fair)
+    private static double sweep(
+            String name, FinetuneModel model, SweepData data, UnaryOperator<Sweep.Builder> settings)
             throws IOException {
-        Sweep sweep = Sweep.builder()
-                .model(model)
-                .data(data)
-                .space(space)
-                .search(Search.grid(CANDIDATES))
-                .parallelism(parallelism)
-                .folder(Files.createTempDirectory("sweep"))
+        Sweep sweep = settings.apply(Sweep.builder()
+                        .model(model)
+                        .data(data)
+                        .search(Search.grid(CANDIDATES))
+                        .folder(Files.createTempDirectory("sweep")))
                 .build();
         long started = System.nanoTime();
         SweepOutcome outcome = sweep.run();
         double all = seconds(started);
-        if (outcome.complete().size() != CANDIDATES) {
+        if (outcome.candidates().size() != CANDIDATES || !outcome.failed().isEmpty()) {
             throw new IllegalStateException(
-                    "candidates: expected " + CANDIDATES + " complete, got " + outcome.candidates());
+                    "candidates: expected " + CANDIDATES + " that do not fail, got " + outcome.candidates());
         }
-        double inSteps = outcome.candidates().stream()
-                .mapToDouble(candidate -> candidate.trainingSeconds())
-                .sum();
-        double inLosses = outcome.candidates().stream()
-                .mapToDouble(candidate -> candidate.evaluationSeconds())
-                .sum();
-        tell(name, all, fair);
-        System.out.printf("  of it in steps %.1f s, in losses %.1f s, summed over threads%n", inSteps, inLosses);
+        System.out.printf(
+                Locale.ROOT,
+                "%s: %.1f s, of it in steps %.1f s, in losses %.1f s, summed over threads; %d pruned, %.1f s saved%n",
+                name,
+                all,
+                outcome.candidates().stream()
+                        .mapToDouble(CandidateOutcome::trainingSeconds)
+                        .sum(),
+                outcome.candidates().stream()
+                        .mapToDouble(CandidateOutcome::evaluationSeconds)
+                        .sum(),
+                CANDIDATES - outcome.complete().size(),
+                outcome.secondsSaved());
+        return all;
     }
 
     /** For Arbiter: the same training batches near the teacher, and as much held-out text. */
@@ -213,7 +235,7 @@ public final class SweepBenchmark {
         runner.execute();
         double all = seconds(started);
         System.out.printf(
-                "  stock: %d complete, %d failed, %d started%n",
+                "Arbiter: %d complete, %d failed, %d started%n",
                 runner.numCandidatesCompleted(), runner.numCandidatesFailed(), runner.numCandidatesTotal());
         return all;
     }
@@ -223,6 +245,6 @@ public final class SweepBenchmark {
     }
 
     private static void tell(String what, double seconds, double against) {
-        System.out.printf("%-50s %7.1f s %6.3f%n", what, seconds, seconds / against);
+        System.out.printf(Locale.ROOT, "%-50s %7.1f s %6.3f%n", what, seconds, seconds / against);
     }
 }
