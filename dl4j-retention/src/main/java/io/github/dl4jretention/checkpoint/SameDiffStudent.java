@@ -71,6 +71,11 @@ record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
     }
 
     @Override
+    public boolean wasTaught() {
+        return iterationCount() > 0;
+    }
+
+    @Override
     public int iterationCount() {
         return model.getTrainingConfig().getIterationCount();
     }
