@@ -249,7 +249,7 @@ class CheckpointsTest {
         Path written = null;
         for (int iteration = 1; iteration < 3; iteration++) {
             RunState state = new RunState("MultiLayerNetwork", 0, iteration, 0, 0, "", 0, Map.of());
-            Provenance provenance = new Provenance("", student.losses(), null, "", 0, iteration, 0, Versions.current());
+            Provenance provenance = new Provenance(null, student.losses(), null, "", 0, iteration, 0, Versions.current());
             written = checkpoints.write(student, Kind.MULTI_LAYER_NETWORK.teacher(1), provenance, state);
         }
         assertEquals(written, FinetuningRunTest.checkpoints(folder).get(0));
