@@ -52,7 +52,7 @@ final class Checkpoints {
     }
 
     /**
-     * Writes one, then removes what is older than the newest few.
+     * Writes one, then removes what is older than it, but for the newest few. Newer ones are damaged, and stay.
      *
      * @throws IOException if it cannot be written; the message names it, and older ones are as they were
      */
@@ -75,7 +75,10 @@ final class Checkpoints {
             zip.add(RunState.ENTRY, entry -> entry.write(json));
             zip.finish();
         });
-        for (Path old : newestFirst().stream().skip(keep).toList()) {
+        for (Path old : newestFirst().stream()
+                .filter(other -> other.compareTo(file) < 0)
+                .skip(keep - 1L)
+                .toList()) {
             Files.deleteIfExists(old);
         }
         return file;

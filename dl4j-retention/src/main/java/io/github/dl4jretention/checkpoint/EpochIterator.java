@@ -1,5 +1,6 @@
 package io.github.dl4jretention.checkpoint;
 
+import java.lang.ref.Reference;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.Arrays;
@@ -27,7 +28,7 @@ final class EpochIterator implements MultiDataSetIterator {
      * A place in the epoch.
      *
      * @param position minibatches so far
-     * @param checksum CRC-32 of their features and labels, in hexadecimal
+     * @param checksum CRC-32 of their features, labels and masks, in hexadecimal
      */
     record Mark(int position, String checksum) {}
 
@@ -84,22 +85,27 @@ final class EpochIterator implements MultiDataSetIterator {
     @Override
     public MultiDataSet next() {
         MultiDataSet batch = iterator.next();
-        add(batch.getFeatures());
-        add(batch.getLabels());
+        add("features", batch.getFeatures());
+        add("labels", batch.getLabels());
+        add("featuresMask", batch.getFeaturesMaskArrays());
+        add("labelsMask", batch.getLabelsMaskArrays());
         Mark last = ahead.isEmpty() ? mark : ahead.getLast();
         ahead.add(new Mark(last.position + 1, Long.toHexString(checksum.getValue())));
         return batch;
     }
 
-    private void add(INDArray[] arrays) {
-        for (INDArray array : arrays == null ? new INDArray[0] : arrays) {
+    private void add(String name, INDArray[] arrays) {
+        for (int i = 0; arrays != null && i < arrays.length; i++) {
+            INDArray array = arrays[i];
             if (array != null) {
-                String form = array.dataType() + Arrays.toString(array.shape());
+                String form = name + i + array.dataType() + Arrays.toString(array.shape());
                 checksum.update(form.getBytes(StandardCharsets.UTF_8));
             }
             if (array != null && !array.isEmpty()) {
                 boolean asIs = array.ordering() == 'c' && !array.isView();
-                checksum.update((asIs ? array : array.dup('c')).data().asNio());
+                INDArray inOrder = asIs ? array : array.dup('c');
+                checksum.update(inOrder.data().asNio());
+                Reference.reachabilityFence(inOrder);
             }
         }
     }

@@ -86,6 +86,7 @@ public final class FinetuningRun<M> {
         divergenceMask = builder.divergenceMask;
         epochs = builder.epochs;
         every = builder.every;
+        iterationsPerEpoch = builder.iterationsPerEpoch;
         seed = builder.seed;
         data = builder.data;
         listeners = new RunListeners(
@@ -112,21 +113,32 @@ public final class FinetuningRun<M> {
 
     /**
      * Trains, from the start or from the last checkpoint. SIGINT and SIGTERM let it finish the iteration under way and write
-     * a checkpoint before the JVM ends; it does not return then.
+     * a checkpoint before the JVM ends; it does not return then. Listeners must not call {@code System.exit}: the JVM would
+     * wait 300 s for the iteration under way. A run that was stopped is built anew to go on.
      *
      * @return the student, with its {@link Provenance}; where {@link #stop()} ended the run, as it is then
      * @throws IOException if a checkpoint cannot be written or none of those there can be read
      * @throws IllegalArgumentException if a minibatch does not fit
-     * @throws IllegalStateException if another run has the folder, or the checkpoint belongs to another teacher, loss,
-     *     iterator, seed or kind of model
+     * @throws IllegalStateException if another run has the folder, a moving average is not where the student was left, or
+     *     the checkpoint belongs to another teacher, loss, iterator, seed or kind of model
      * @throws ArithmeticException if a loss or gradient is not finite; checkpoints and parameters are as before
      */
     public M run() throws IOException {
         try (FolderLock lock = new FolderLock(folder);
                 StopSignal signal = new StopSignal(this::stop)) {
+            return resumeAndTrain();
+        }
+    }
+
+    /** Errors are in the log too: after a signal nobody else is left to tell them. */
+    private M resumeAndTrain() throws IOException {
+        try {
             resume();
             train();
             return student.model();
+        } catch (IOException | RuntimeException | Error e) {
+            LOG.error("the run ended at iteration {}, last checkpoint: {}", iteration, newest, e);
+            throw e;
         }
     }
 
@@ -135,6 +147,7 @@ public final class FinetuningRun<M> {
         if (newest.isEmpty()) {
             student = start.copy();
             student.requireSame(teacher);
+            student.requireAveragesOf(teacher);
             iteration = 0;
             epoch = 0;
             position = 0;
@@ -157,7 +170,7 @@ public final class FinetuningRun<M> {
         epoch = state.epoch();
         position = state.position();
         checksum = state.checksum();
-        iterationsPerEpoch = state.iterationsPerEpoch();
+        iterationsPerEpoch = state.iterationsPerEpoch() > 0 ? state.iterationsPerEpoch() : iterationsPerEpoch;
         this.newest = saved.file();
         unsaved = false;
         LOG.info("goes on from {}: iteration {}, epoch {}, minibatch {}", saved.file(), iteration, epoch, position);
@@ -250,6 +263,7 @@ public final class FinetuningRun<M> {
         private int every = 100;
         private int keep = 3;
         private int reportEvery = 1;
+        private int iterationsPerEpoch;
         private long seed;
         private String data = "";
 
@@ -317,6 +331,12 @@ public final class FinetuningRun<M> {
             return this;
         }
 
+        /** @param iterations of an epoch, at least 1, for the time left; default: known when the first epoch has ended */
+        public Builder<M> iterationsPerEpoch(int iterations) {
+            this.iterationsPerEpoch = positive(iterations, "iterations");
+            return this;
+        }
+
         /** @param iterations from one checkpoint to the next, at least 1; default 100 */
         public Builder<M> every(int iterations) {
             this.every = positive(iterations, "iterations");
@@ -343,7 +363,7 @@ public final class FinetuningRun<M> {
 
         /**
          * Reports loss, divergence and speed. Sinks learn the number of iterations, and so the time left, when the first
-         * epoch has ended, or from {@link io.github.dl4jretention.listener.ReportLog#ReportLog(int)}.
+         * epoch has ended, or from {@link #iterationsPerEpoch(int)}.
          *
          * @param iterations from one report to the next, at least 1
          * @param sinks      where reports go; the caller closes them

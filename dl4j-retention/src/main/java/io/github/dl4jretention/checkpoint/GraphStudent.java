@@ -74,6 +74,11 @@ record GraphStudent(ComputationGraph model, Map<String, RetentionOutputLayer> he
     }
 
     @Override
+    public boolean wasTaught() {
+        return heads.values().stream().anyMatch(head -> head.getTaughtMinibatches() > 0);
+    }
+
+    @Override
     public int iterationCount() {
         return model.getIterationCount();
     }

@@ -67,6 +67,11 @@ record MultiLayerStudent(MultiLayerNetwork model, RetentionOutputLayer head) imp
     }
 
     @Override
+    public boolean wasTaught() {
+        return head.getTaughtMinibatches() > 0;
+    }
+
+    @Override
     public int iterationCount() {
         return model.getIterationCount();
     }

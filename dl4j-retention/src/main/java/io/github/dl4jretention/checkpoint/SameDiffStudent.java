@@ -71,6 +71,19 @@ record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
     }
 
     @Override
+    public boolean wasTaught() {
+        return iterationCount() > 0;
+    }
+
+    /** A graph may have been trained before, without this teacher: then it tells nothing of the average. */
+    @Override
+    public void requireAveragesOf(Teacher teacher) {
+        if (!wasTaught()) {
+            Student.super.requireAveragesOf(teacher);
+        }
+    }
+
+    @Override
     public int iterationCount() {
         return model.getTrainingConfig().getIterationCount();
     }

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.checkpoint;
 
+import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
 import java.io.ByteArrayOutputStream;
@@ -36,6 +37,9 @@ sealed interface Student<M> permits MultiLayerStudent, GraphStudent, SameDiffStu
 
     /** Whether an output of a teacher is one of the student's retention outputs. */
     boolean has(TeacherOutput output);
+
+    /** Whether it has been trained near a teacher; of a SameDiff graph, whether it has been trained at all. */
+    boolean wasTaught();
 
     int iterationCount();
 
@@ -78,6 +82,21 @@ sealed interface Student<M> permits MultiLayerStudent, GraphStudent, SameDiffStu
         if (expected != null && !Objects.equals(expected, teacher.sha256())) {
             throw new IllegalStateException("teacher: this student belongs to teacher " + expected
                     + " (SHA-256), got teacher " + teacher.sha256());
+        }
+    }
+
+    /** @throws IllegalStateException if a moving average of the teacher is not where training of this student left it */
+    default void requireAveragesOf(Teacher teacher) {
+        for (MovingAverageTeacher average : teacher.movingAverages()) {
+            if (wasTaught() && !average.hasMoved()) {
+                throw new IllegalStateException("teacher: this student was trained near a moving average,"
+                        + " got one that starts afresh; restore the saved average first");
+            }
+            if (!wasTaught() && average.hasMoved()) {
+                throw new IllegalStateException(
+                        "teacher: expected a moving average that starts afresh, for this student"
+                                + " was not trained near it, got one that has moved");
+            }
         }
     }
 }

@@ -80,7 +80,7 @@ final class ZipEntries {
                 }
                 return Optional.of(bytes);
             }
-        } catch (ZipException | EOFException | IllegalArgumentException | OutOfMemoryError e) {
+        } catch (ZipException | EOFException | IllegalArgumentException e) {
             throw new IOException("file " + file + ": expected a model file, it is damaged: " + e, e);
         }
     }

@@ -58,39 +58,77 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         this.bytesPerToken = bytesPerToken;
     }
 
+    /**
+     * Adds a minibatch, all of it or nothing.
+     *
+     * @param labels      of a {@link LabelKind}, shape of the predictions but for the axis of the classes
+     * @param predictions probabilities, {@code [batch, classes]}, {@code [batch, classes, time]} or
+     *     {@code [batch, time, classes]}
+     * @param mask        weights of tokens, finite and at least 0: {@code [batch, time]} of sequences, else {@code [batch]}
+     *     or {@code [batch, 1]}; null: all 1
+     * @throws IllegalArgumentException if a shape, a weight, a class id or a teacher's value is another; values of tokens of
+     *     weight 0 are not looked at
+     */
     @Override
     public void eval(
             INDArray labels, INDArray predictions, INDArray mask, List<? extends Serializable> recordMetaData) {
         TeacherSample.requireNone(labels);
+        requireSameTokens(labels, predictions);
         INDArray probabilities = rows(predictions);
         INDArray labelRows = rows(labels);
-        if (labelRows.size(0) != probabilities.size(0)) {
-            throw new IllegalArgumentException("labels: expected a label for every prediction, got labels of shape "
-                    + Arrays.toString(labels.shape()) + " for predictions of shape "
-                    + Arrays.toString(predictions.shape()));
-        }
         int vocabulary = (int) probabilities.size(1);
         LabelKind kind =
                 LabelKind.of(labelRows.size(1), vocabulary, "labels of shape " + Arrays.toString(labels.shape()));
         double[] weights = weights(mask, labelRows.size(0), predictions);
+        RetentionEvaluation part = newInstance();
         for (int row = 0; row < weights.length; row++) {
-            double[] label = labelRows.getRow(row).toDoubleVector();
-            double weight = weights[row];
-            double divergenceWeight = kind.hasWeight() ? label[label.length - 1] : weight;
-            if (weight > 0 || divergenceWeight > 0) {
-                double[] logProbabilities = logarithms(probabilities.getRow(row).toDoubleVector());
-                if (weight > 0) {
-                    crossEntropySum += weight * crossEntropy(label, logProbabilities, kind);
-                    tokens += weight;
-                }
-                if (kind.hasTeacher() && divergenceWeight > 0) {
-                    int from = kind.isClassId() ? 1 : vocabulary;
-                    double[] teacher = Arrays.copyOfRange(label, from, from + vocabulary);
-                    divergenceSum += divergenceWeight * divergence(teacher, logProbabilities);
-                    agreements += argMax(teacher) == argMax(logProbabilities) ? divergenceWeight : 0;
-                    divergenceTokens += divergenceWeight;
-                }
-            }
+            part.token(
+                    labelRows.getRow(row).toDoubleVector(),
+                    probabilities.getRow(row),
+                    requireWeight(weights[row], "mask"),
+                    kind);
+        }
+        merge(part);
+    }
+
+    private void token(double[] label, INDArray probabilities, double weight, LabelKind kind) {
+        double divergenceWeight =
+                kind.hasWeight() ? requireWeight(label[label.length - 1], "labels: divergence mask") : weight;
+        if (weight == 0 && divergenceWeight == 0) {
+            return;
+        }
+        double[] logProbabilities = logarithms(probabilities.toDoubleVector());
+        int vocabulary = logProbabilities.length;
+        if (weight > 0) {
+            crossEntropySum += weight * crossEntropy(label, logProbabilities, kind);
+            tokens += weight;
+        }
+        if (kind.hasTeacher() && divergenceWeight > 0) {
+            int from = kind.isClassId() ? 1 : vocabulary;
+            double[] teacher = Arrays.copyOfRange(label, from, from + vocabulary);
+            divergenceSum += divergenceWeight * divergence(teacher, logProbabilities);
+            agreements += argMax(teacher) == argMax(logProbabilities) ? divergenceWeight : 0;
+            divergenceTokens += divergenceWeight;
+        }
+    }
+
+    private static double requireWeight(double weight, String name) {
+        if (!(weight >= 0 && weight < Double.POSITIVE_INFINITY)) {
+            throw new IllegalArgumentException(name + ": expected finite weights of at least 0, got " + weight);
+        }
+        return weight;
+    }
+
+    private void requireSameTokens(INDArray labels, INDArray predictions) {
+        int rank = predictions.rank();
+        boolean same = (rank == 2 || rank == 3) && labels.rank() == rank;
+        for (int axis = 0; same && axis < rank; axis++) {
+            same = axis == (rank == 2 ? 1 : classAxis) || labels.size(axis) == predictions.size(axis);
+        }
+        if (!same) {
+            throw new IllegalArgumentException("labels: expected a label for every prediction, got labels of shape "
+                    + Arrays.toString(labels.shape()) + " for predictions of shape "
+                    + Arrays.toString(predictions.shape()));
         }
     }
 
@@ -102,13 +140,17 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         return ordered.dup('c').reshape('c', array.length() / array.size(classAxis), array.size(classAxis));
     }
 
-    private static double[] weights(INDArray mask, long tokens, INDArray predictions) {
+    private double[] weights(INDArray mask, long tokens, INDArray predictions) {
         if (mask == null) {
             double[] ones = new double[(int) tokens];
             Arrays.fill(ones, 1);
             return ones;
         }
-        if (mask.length() != tokens) {
+        long batch = predictions.size(0);
+        boolean fits = predictions.rank() == 3
+                ? Arrays.equals(mask.shape(), new long[] {batch, predictions.size(3 - classAxis)})
+                : Arrays.equals(mask.shape(), new long[] {batch}) || Arrays.equals(mask.shape(), new long[] {batch, 1});
+        if (!fits) {
             throw new IllegalArgumentException("mask: expected a weight for every token of predictions of shape "
                     + Arrays.toString(predictions.shape()) + ", got shape " + Arrays.toString(mask.shape()));
         }
@@ -117,7 +159,7 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
 
     private static double crossEntropy(double[] label, double[] logProbabilities, LabelKind kind) {
         if (kind.isClassId()) {
-            if (!(label[0] >= 0 && label[0] < logProbabilities.length)) {
+            if (!(label[0] >= 0 && label[0] < logProbabilities.length && label[0] == Math.rint(label[0]))) {
                 throw new IllegalArgumentException(
                         "labels: expected class ids from 0 to " + (logProbabilities.length - 1) + ", got " + label[0]);
             }
@@ -125,6 +167,10 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         }
         double sum = 0;
         for (int v = 0; v < logProbabilities.length; v++) {
+            if (!(label[v] >= 0 && label[v] < Double.POSITIVE_INFINITY)) {
+                throw new IllegalArgumentException(
+                        "labels: expected finite probabilities of at least 0, got " + label[v] + " for class " + v);
+            }
             sum -= label[v] == 0 ? 0 : label[v] * logProbabilities[v];
         }
         return sum;
@@ -132,6 +178,10 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
 
     private static double divergence(double[] teacher, double[] student) {
         double max = Arrays.stream(teacher).max().orElse(0);
+        if (!Double.isFinite(max)) {
+            throw new IllegalArgumentException(
+                    "labels: expected teacher values that are finite or, but not all, -Infinity, got " + max);
+        }
         double scale = max
                 + Math.log(Arrays.stream(teacher).map(z -> Math.exp(z - max)).sum());
         double sum = 0;
@@ -187,8 +237,13 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         return tokens;
     }
 
+    /** @throws IllegalArgumentException if the other one has another {@code bytesPerToken} */
     @Override
     public void merge(RetentionEvaluation other) {
+        if (other.bytesPerToken != bytesPerToken) {
+            throw new IllegalArgumentException(
+                    "other: expected " + bytesPerToken + " bytes per token, got " + other.bytesPerToken);
+        }
         crossEntropySum += other.crossEntropySum;
         tokens += other.tokens;
         divergenceSum += other.divergenceSum;
@@ -229,6 +284,20 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
             case DIVERGENCE -> divergence();
             case AGREEMENT -> agreement();
         };
+    }
+
+    private List<Number> numbers() {
+        return List.of(classAxis, bytesPerToken, crossEntropySum, tokens, divergenceSum, agreements, divergenceTokens);
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof RetentionEvaluation evaluation && numbers().equals(evaluation.numbers());
+    }
+
+    @Override
+    public int hashCode() {
+        return numbers().hashCode();
     }
 
     @Override

@@ -12,7 +12,10 @@ import java.util.List;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVPrinter;
 
-/** Reports as rows of a CSV file, each written at once. A file that is there already is continued, after a restart say. */
+/**
+ * Reports as rows of a CSV file, each written at once. A file that is there already is continued, after a restart say; a run that goes
+ * on from a checkpoint repeats the rows since.
+ */
 public final class ReportCsv implements ReportSink {
 
     private static final List<String> COLUMNS = List.of(
@@ -65,6 +68,8 @@ public final class ReportCsv implements ReportSink {
                 throw new IOException("file: expected a new file or one with the header \"" + header + "\", got " + file
                         + " with \"" + found + "\"");
             }
+        } catch (UncheckedIOException e) {
+            throw new IOException("file: expected a new file or one of reports, got " + file + ", which is no text", e);
         }
     }
 

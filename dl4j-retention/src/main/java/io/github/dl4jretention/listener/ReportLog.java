@@ -15,6 +15,7 @@ public final class ReportLog implements ReportSink {
 
     private final boolean memory;
     private int iterations;
+    private boolean counted;
     private int first = -1;
     private long started;
     private int last = -1;
@@ -26,13 +27,13 @@ public final class ReportLog implements ReportSink {
         this(0);
     }
 
-    /** @param iterations of the whole run; 0 if it is not known */
+    /** @param iterations that follow, counted from the first report; 0 if it is not known */
     public ReportLog(int iterations) {
         this(iterations, false);
     }
 
     /**
-     * @param iterations of the whole run; 0 if it is not known
+     * @param iterations that follow, counted from the first report; 0 if it is not known
      * @param memory     whether lines end with the heap in use and the whole process's resident memory: JavaCPP
      *     itself counts none of ND4J's arrays
      */
@@ -44,6 +45,7 @@ public final class ReportLog implements ReportSink {
     @Override
     public void expect(int iterations) {
         this.iterations = iterations;
+        counted = true;
     }
 
     @Override
@@ -67,6 +69,10 @@ public final class ReportLog implements ReportSink {
     /** @param seconds since the first report */
     String line(RetentionReport report, double seconds) {
         first = first < 0 ? report.iteration() : first;
+        if (!counted) {
+            iterations += iterations > 0 ? first : 0;
+            counted = true;
+        }
         tokens += report.tokens();
         reported += report.iteration() == last ? 0 : 1;
         last = report.iteration();
@@ -90,7 +96,7 @@ public final class ReportLog implements ReportSink {
     private String speed(int done, double seconds, int iteration) {
         String speed = String.format(
                 Locale.ROOT, ", %.0f tokens per second, %.0f s", tokens / reported * done / seconds, seconds);
-        double left = seconds / done * (iterations - iteration - 1);
+        double left = seconds / done * Math.max(0, iterations - iteration - 1);
         return iterations > 0 ? speed + String.format(Locale.ROOT, ", %.0f s left", left) : speed;
     }
 }

@@ -2,6 +2,8 @@ package io.github.dl4jretention.listener;
 
 import io.github.dl4jretention.loss.TokenLoss;
 import java.util.List;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** What both listeners do with a loss: they stop where it is not finite, and report it every so many iterations. */
 record Reports(int every, boolean agreement, List<ReportSink> sinks) implements AutoCloseable {
@@ -30,6 +32,12 @@ record Reports(int every, boolean agreement, List<ReportSink> sinks) implements 
                     gradientNorm);
             sinks.forEach(sink -> sink.accept(report));
         }
+    }
+
+    /** HALF would overflow from 65,504 on. */
+    static double norm2(INDArray gradient) {
+        INDArray wide = gradient.dataType() == DataType.FLOAT16 ? gradient.castTo(DataType.FLOAT) : gradient;
+        return wide.norm2Number().doubleValue();
     }
 
     static boolean finite(TokenLoss loss, double gradientNorm) {

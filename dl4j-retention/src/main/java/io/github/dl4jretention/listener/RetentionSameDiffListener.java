@@ -82,7 +82,7 @@ public final class RetentionSameDiffListener extends BaseListener implements Aut
                     state.save(graph);
                     saved = true;
                 }
-                double norm = outputs[i].norm2Number().doubleValue();
+                double norm = Reports.norm2(outputs[i]);
                 squaredNorm += norm * norm;
             }
         }

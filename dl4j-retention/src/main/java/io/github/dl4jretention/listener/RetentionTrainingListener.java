@@ -50,7 +50,7 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
      */
     @Override
     public void onGradientCalculation(Model model) {
-        gradientNorm = model.getGradientsViewArray().norm2Number().doubleValue() / Math.max(1, model.batchSize());
+        gradientNorm = Reports.norm2(model.getGradientsViewArray()) / Math.max(1, model.batchSize());
         heads(model).forEach((name, head) -> {
             if (!Reports.finite(head.lastTokenLoss(), gradientNorm)) {
                 throw Reports.notFinite(name, head.lastTokenLoss(), gradientNorm);

@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -236,5 +237,23 @@ class CheckpointsTest {
         public static void main(String[] args) throws IOException {
             Kind.MULTI_LAYER_NETWORK.builder(Path.of(args[0])).epochs(2).build().run();
         }
+    }
+
+    @Test
+    void the_file_just_written_is_kept_beside_newer_ones_that_are_damaged() throws IOException {
+        for (int i = 90; i < 94; i++) {
+            Files.writeString(folder.resolve("checkpoint-0000000%d.zip".formatted(i)), "damaged");
+        }
+        Checkpoints checkpoints = new Checkpoints(folder, 1);
+        Student<?> student = Kind.MULTI_LAYER_NETWORK.student();
+        Path written = null;
+        for (int iteration = 1; iteration < 3; iteration++) {
+            RunState state = new RunState("MultiLayerNetwork", 0, iteration, 0, 0, "", 0, Map.of());
+            Provenance provenance =
+                    new Provenance(null, student.losses(), null, "", 0, iteration, 0, Versions.current());
+            written = checkpoints.write(student, Kind.MULTI_LAYER_NETWORK.teacher(1), provenance, state);
+        }
+        assertEquals(written, FinetuningRunTest.checkpoints(folder).get(0));
+        assertEquals(5, FinetuningRunTest.checkpoints(folder).size());
     }
 }

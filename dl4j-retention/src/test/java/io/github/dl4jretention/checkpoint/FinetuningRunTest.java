@@ -262,4 +262,55 @@ class FinetuningRunTest {
         assertTrue(fewer.startsWith("epochs: expected at least the 2"), fewer);
         assertThrows(NullPointerException.class, () -> FinetuningRun.builder().build());
     }
+
+    @ParameterizedTest
+    @EnumSource(Kind.class)
+    void a_moving_average_in_another_state_is_refused(Kind kind) throws IOException {
+        Teacher moved = kind.teacher(1);
+        runUntil(kind.builder(folder.resolve("first")).teacher(moved), 2);
+        String notFresh = refusal(
+                IllegalStateException.class,
+                kind.builder(folder.resolve("second")).teacher(moved));
+        assertTrue(notFresh.startsWith("teacher: expected a moving average that starts afresh"), notFresh);
+        assertEquals(List.of(), checkpoints(folder.resolve("second")));
+    }
+
+    @Test
+    void a_student_that_was_taught_needs_its_average() throws IOException {
+        MultiLayerNetwork student = (MultiLayerNetwork) Kind.MULTI_LAYER_NETWORK
+                .builder(folder.resolve("first"))
+                .build()
+                .run();
+        Teacher fresh = Kind.MULTI_LAYER_NETWORK.teacher(1);
+        String afresh = refusal(
+                IllegalStateException.class,
+                Kind.MULTI_LAYER_NETWORK
+                        .iterator(FinetuningRun.builder().student(student), 0)
+                        .teacher(fresh)
+                        .folder(folder.resolve("second")));
+        assertTrue(afresh.contains("restore the saved average first"), afresh);
+    }
+
+    @Test
+    void the_length_may_be_known_from_the_start() throws IOException {
+        List<Integer> heard = new ArrayList<>();
+        ReportSink sink = new ReportSink() {
+            @Override
+            public void accept(RetentionReport report) {
+                heard.add(report.iteration());
+            }
+
+            @Override
+            public void expect(int iterations) {
+                heard.add(-iterations);
+            }
+        };
+        Kind.MULTI_LAYER_NETWORK
+                .builder(folder)
+                .iterationsPerEpoch(Kind.BATCHES)
+                .report(1, sink)
+                .build()
+                .run();
+        assertEquals(List.of(-Kind.BATCHES, 0), heard.subList(0, 2));
+    }
 }

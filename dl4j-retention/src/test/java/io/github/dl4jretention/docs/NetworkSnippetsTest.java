@@ -169,6 +169,7 @@ class NetworkSnippetsTest {
                 .every(100) // iterations from one checkpoint to the next
                 .data("Scala sources, 2023")
                 .seed(1)
+                .iterationsPerEpoch(1000) // for the time left; else known after the first epoch
                 .report(50, new ReportLog())
                 .build();
         ComputationGraph tuned = run.run();
@@ -184,7 +185,7 @@ class NetworkSnippetsTest {
         int iterations = 3;
         // snippet
         student.addListeners(RetentionTrainingListener.builder()
-                .to(new ReportLog(iterations)) // SLF4J; with the number of iterations the time left
+                .to(new ReportLog(iterations)) // SLF4J; with the number of iterations that follow, the time left
                 .to(new ReportCsv(folder.resolve("reports.csv"))) // goes on with a file that is there
                 .to(new ReportStatsStorage(storage)) // DL4J's StatsStorage
                 .every(50)

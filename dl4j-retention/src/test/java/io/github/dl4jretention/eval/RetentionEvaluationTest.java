@@ -1,6 +1,7 @@
 package io.github.dl4jretention.eval;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -124,5 +125,79 @@ class RetentionEvaluationTest {
         assertThrows(IllegalArgumentException.class, () -> evaluation.getValue(Evaluation.Metric.ACCURACY));
         assertThrows(IllegalArgumentException.class, () -> new RetentionEvaluation(0, 1));
         assertThrows(IllegalArgumentException.class, () -> new RetentionEvaluation(1, 0));
+    }
+
+    private static void refused(INDArray labels, INDArray predictions, INDArray mask, String message) {
+        RetentionEvaluation evaluation = new RetentionEvaluation();
+        String found = assertThrows(IllegalArgumentException.class, () -> evaluation.eval(labels, predictions, mask))
+                .getMessage();
+        assertTrue(found.startsWith(message), found);
+        assertEquals(new RetentionEvaluation(), evaluation);
+    }
+
+    @Test
+    void malformed_input_is_refused_and_changes_nothing() {
+        INDArray predictions = Nd4j.valueArrayOf(new long[] {2, 4, 3}, 0.25, DataType.DOUBLE);
+        INDArray ids = Nd4j.zeros(DataType.DOUBLE, 2, 1, 3);
+        INDArray ones = Nd4j.ones(DataType.DOUBLE, 2, 3);
+        INDArray taught = Nd4j.zeros(DataType.DOUBLE, 2, 5, 3);
+        INDArray weighted = Nd4j.ones(DataType.DOUBLE, 2, 6, 3);
+        for (long[] shape : new long[][] {{3, 2}, {6, 1}, {1, 6}, {6}}) {
+            refused(ids, predictions, Nd4j.ones(DataType.DOUBLE, shape), "mask: expected a weight for every token");
+        }
+        refused(Nd4j.zeros(DataType.DOUBLE, 3, 1, 2), predictions, null, "labels: expected a label for every");
+        refused(Nd4j.zeros(DataType.DOUBLE, 6, 1), predictions, null, "labels: expected a label for every");
+        for (double bad : new double[] {Double.NaN, -5, Double.POSITIVE_INFINITY}) {
+            refused(ids, predictions, ones.dup().putScalar(1, 2, bad), "mask: expected finite weights");
+            refused(
+                    weighted.dup().putScalar(new int[] {1, 5, 2}, bad),
+                    predictions,
+                    null,
+                    "labels: divergence mask: expected finite weights");
+            refused(
+                    Nd4j.zeros(DataType.DOUBLE, 2, 4, 3).putScalar(new int[] {1, 2, 2}, bad),
+                    predictions,
+                    null,
+                    "labels: expected finite probabilities");
+        }
+        for (double bad : new double[] {1.7, -1, 4, Double.NaN}) {
+            refused(ids.dup().putScalar(new int[] {1, 0, 2}, bad), predictions, null, "labels: expected class ids");
+        }
+        for (double bad : new double[] {Double.NaN, Double.POSITIVE_INFINITY}) {
+            refused(
+                    taught.dup().putScalar(new int[] {1, 2, 2}, bad),
+                    predictions,
+                    null,
+                    "labels: expected teacher values");
+        }
+    }
+
+    /** Teacher (1/3, 0, 1/3, 1/3), student 1/4 each: log(4/3). */
+    @Test
+    void a_teacher_may_rule_classes_out_and_what_is_masked_is_not_looked_at() {
+        INDArray labels = Nd4j.zeros(DataType.DOUBLE, 2, 5);
+        labels.putScalar(0, 2, Double.NEGATIVE_INFINITY);
+        labels.putScalar(1, 0, -1);
+        labels.putScalar(1, 2, Double.NaN);
+        INDArray predictions = Nd4j.valueArrayOf(new long[] {2, 4}, 0.25, DataType.DOUBLE);
+        for (long[] shape : new long[][] {{2}, {2, 1}}) {
+            RetentionEvaluation evaluation = new RetentionEvaluation();
+            evaluation.eval(labels, predictions, Nd4j.createFromArray(1.0, 0.0).reshape(shape));
+            assertEquals(Math.log(4.0 / 3), evaluation.divergence(), 1e-12);
+            assertEquals(1, evaluation.tokens());
+        }
+    }
+
+    @Test
+    void evaluations_of_other_tokens_are_neither_equal_nor_merged() {
+        RetentionEvaluation letters = new RetentionEvaluation(1, 1);
+        RetentionEvaluation words = new RetentionEvaluation(1, 4);
+        assertNotEquals(letters, words);
+        assertThrows(IllegalArgumentException.class, () -> letters.merge(words));
+        RetentionEvaluation more = new RetentionEvaluation(1, 4);
+        assertEquals(words, more);
+        assertEquals(words.hashCode(), more.hashCode());
+        more.eval(Nd4j.zeros(DataType.DOUBLE, 1, 1), Nd4j.valueArrayOf(new long[] {1, 4}, 0.25, DataType.DOUBLE));
+        assertNotEquals(words, more);
     }
 }

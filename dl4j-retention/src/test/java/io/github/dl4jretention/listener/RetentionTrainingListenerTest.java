@@ -26,6 +26,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.adapter.SingletonMultiDataSetIterator;
+import org.nd4j.linalg.factory.Nd4j;
 
 class RetentionTrainingListenerTest {
 
@@ -136,6 +137,25 @@ class RetentionTrainingListenerTest {
         Path other = Files.writeString(folder.resolve("other.csv"), "something else\n");
         assertThrows(IOException.class, () -> new ReportCsv(other));
         assertEquals("something else\n", Files.readString(other));
+        Path binary = Files.write(folder.resolve("binary.csv"), new byte[] {'P', 'K', (byte) 0xff, (byte) 0xfe, 0});
+        String message =
+                assertThrows(IOException.class, () -> new ReportCsv(binary)).getMessage();
+        assertTrue(message.contains(binary.toString()), message);
+    }
+
+    @Test
+    void the_norm_of_a_HALF_gradient_does_not_overflow() {
+        assertEquals(1e5, Reports.norm2(Nd4j.valueArrayOf(new long[] {10_000}, 1000, DataType.FLOAT16)), 100);
+    }
+
+    @Test
+    void the_iterations_that_follow_are_counted_from_the_first_report() {
+        ReportLog log = new ReportLog(100);
+        log.line(new RetentionReport(10_000, 0, "output", 512, 1, 1, 1, 1, 1, 1), 0);
+        String line = log.line(new RetentionReport(10_050, 0, "output", 512, 1, 1, 1, 1, 1, 1), 50);
+        assertTrue(line.contains("iteration 10050 of 10100") && line.endsWith(", 49 s left"), line);
+        String late = log.line(new RetentionReport(10_200, 0, "output", 512, 1, 1, 1, 1, 1, 1), 200);
+        assertTrue(late.endsWith(", 0 s left"), late);
     }
 
     @Test
@@ -145,9 +165,9 @@ class RetentionTrainingListenerTest {
         assertTrue(!log.line(new RetentionReport(4, 0, "output", 512, 1, 1, 1, 1, 1, 1), 0)
                 .contains("per second"));
         String line = log.line(report, 50);
-        assertTrue(line.contains("iteration 24 of 100"), line);
+        assertTrue(line.contains("iteration 24 of 104"), line);
         assertTrue(line.contains("CE 1.5000, KL 0.2500, lambda 2.000, total 2.0000, agreement 75.0 %"), line);
-        assertTrue(line.contains("307 tokens per second, 50 s, 188 s left"), line);
+        assertTrue(line.contains("307 tokens per second, 50 s, 198 s left"), line);
         assertTrue(ReportLog.memory().matches(", heap \\d+ MB, resident \\d+ MB"), ReportLog.memory());
     }
 }

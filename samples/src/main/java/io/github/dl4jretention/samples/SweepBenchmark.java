@@ -155,8 +155,7 @@ public final class SweepBenchmark {
         return seconds(started);
     }
 
-    private static double sweep(
-            String name, FinetuneModel model, SweepData data, UnaryOperator<Sweep.Builder> settings)
+    private static double sweep(String name, FinetuneModel model, SweepData data, UnaryOperator<Sweep.Builder> settings)
             throws IOException {
         Sweep sweep = settings.apply(Sweep.builder()
                         .model(model)
