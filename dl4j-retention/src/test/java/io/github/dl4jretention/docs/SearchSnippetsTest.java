@@ -16,6 +16,7 @@ import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.sweep.Sweep;
 import io.github.dl4jretention.sweep.SweepTexts;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
+import io.github.dl4jretention.sweep.space.FinetuneMethod;
 import io.github.dl4jretention.sweep.space.RetentionSpace;
 import io.github.dl4jretention.sweep.space.Search;
 import io.github.dl4jretention.sweep.task.Batches;
@@ -29,6 +30,8 @@ import io.github.dl4jretention.teacher.TeacherIterator;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.function.Supplier;
 import org.deeplearning4j.core.storage.StatsStorage;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -85,6 +88,31 @@ class SearchSnippetsTest {
         // end
         assertEquals(24, outcome.candidates().size());
         assertTrue(Files.exists(folder.resolve("sweep/report.html")));
+    }
+
+    @Test
+    void sweeps_of_baselines() throws IOException {
+        SweepData data = SweepTexts.data(DataType.FLOAT);
+        Supplier<DataSetIterator> trainingSource =
+                () -> new ExistingDataSetIterator(Networks.batches(DataType.FLOAT, 3, true));
+        // snippet
+        SweepData withSource = data.withTrainingSource(Batches.of(trainingSource));
+        FinetuneSpace methods = FinetuneSpace.builder()
+                .methods(FinetuneMethod.RETENTION, FinetuneMethod.EWC, FinetuneMethod.REPLAY)
+                .strengths(FinetuneMethod.EWC, 1, 10, 100)
+                .strengths(FinetuneMethod.REPLAY, 0.1, 0.25)
+                .build();
+        // end
+        SweepOutcome outcome = Sweep.builder()
+                .model(FinetuneModel.of(pretrained))
+                .data(withSource)
+                .space(methods)
+                .search(Search.grid(2))
+                .folder(folder.resolve("sweep"))
+                .build()
+                .run();
+        assertEquals(List.of(), outcome.failed());
+        assertEquals(7, outcome.complete().size());
     }
 
     @Test
