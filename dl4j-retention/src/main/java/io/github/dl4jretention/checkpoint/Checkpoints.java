@@ -1,5 +1,6 @@
 package io.github.dl4jretention.checkpoint;
 
+import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
@@ -11,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -31,6 +33,28 @@ final class Checkpoints {
 
     /** A checkpoint that was read, its entries verified. */
     record Saved<M>(Student<M> student, RunState state, Map<String, byte[]> entries, Path file) {
+
+        /** @throws IllegalStateException if another seed, loss or number of epochs was asked for; the message names it */
+        void requireGoesOn(Student<M> start, long seed, int epochs) {
+            require("seed", state.seed(), seed);
+            require("configuration", configurations(student), configurations(start));
+            if (state.epoch() > epochs) {
+                throw new IllegalStateException("epochs: expected at least the " + state.epoch() + " that " + file
+                        + " has finished, got " + epochs);
+            }
+        }
+
+        private void require(String what, Object expected, Object found) {
+            if (!expected.equals(found)) {
+                throw new IllegalStateException(what + ": expected " + expected + " of " + file + ", got " + found);
+            }
+        }
+
+        private static Map<String, RetentionConfiguration> configurations(Student<?> student) {
+            Map<String, RetentionConfiguration> configurations = new TreeMap<>();
+            student.losses().forEach((name, loss) -> configurations.put(name, loss.configuration()));
+            return configurations;
+        }
 
         /** Brings the teacher's moving averages to where they were. */
         void restoreAverages(Teacher teacher) throws IOException {

@@ -1,7 +1,6 @@
 package io.github.dl4jretention.checkpoint;
 
 import io.github.dl4jretention.listener.ReportSink;
-import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
@@ -12,7 +11,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.TreeMap;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.optimize.api.TrainingListener;
@@ -158,14 +156,9 @@ public final class FinetuningRun<M> {
         Checkpoints.Saved<M> saved = newest.get();
         student = saved.student();
         student.requireSame(teacher);
-        RunState state = saved.state();
-        require("seed", state.seed(), seed, saved.file());
-        require("configuration", configurations(student), configurations(start), saved.file());
-        if (state.epoch() > epochs) {
-            throw new IllegalStateException("epochs: expected at least the " + state.epoch() + " that " + saved.file()
-                    + " has finished, got " + epochs);
-        }
+        saved.requireGoesOn(start, seed, epochs);
         saved.restoreAverages(teacher);
+        RunState state = saved.state();
         iteration = state.iteration();
         epoch = state.epoch();
         position = state.position();
@@ -174,18 +167,6 @@ public final class FinetuningRun<M> {
         this.newest = saved.file();
         unsaved = false;
         LOG.info("goes on from {}: iteration {}, epoch {}, minibatch {}", saved.file(), iteration, epoch, position);
-    }
-
-    private static Map<String, RetentionConfiguration> configurations(Student<?> student) {
-        Map<String, RetentionConfiguration> configurations = new TreeMap<>();
-        student.losses().forEach((name, loss) -> configurations.put(name, loss.configuration()));
-        return configurations;
-    }
-
-    private static void require(String what, Object expected, Object found, Path file) {
-        if (!expected.equals(found)) {
-            throw new IllegalStateException(what + ": expected " + expected + " of " + file + ", got " + found);
-        }
     }
 
     private void train() throws IOException {
@@ -239,7 +220,14 @@ public final class FinetuningRun<M> {
 
     private void save() throws IOException {
         Provenance provenance = new Provenance(
-                teacher.sha256(), student.losses(), null, data, seed, iteration, epoch, Versions.current());
+                teacher.sha256(),
+                student.losses(),
+                null,
+                data,
+                seed,
+                student.iterationCount(),
+                student.epochCount(),
+                Versions.current());
         RunState state = new RunState(
                 Checkpoints.kind(student), seed, iteration, epoch, position, checksum, iterationsPerEpoch, Map.of());
         newest = checkpoints.write(student, teacher, provenance, state);

@@ -120,7 +120,8 @@ public record Provenance(
 
     /**
      * Reads the provenance of a model file: a checkpoint, a file of {@link #write}, or a student's that DL4J or SameDiff
-     * saved. Of a student that was not trained by a run only its teacher, its losses and its counters are known.
+     * saved. Of a network that was not trained by a run, or trained on since, only its teacher, its losses and its counters
+     * are known.
      *
      * @throws IOException if the file is missing, damaged, or has none; the message names it
      */

@@ -58,10 +58,15 @@ final class SavedProvenance {
                     "file " + file + ": expected a model with a provenance, it has none and is no student");
         }
         RetentionOutputLayer first = heads.values().iterator().next();
-        if (first.getProvenance() != null) {
-            return Json.read(first.getProvenance().getBytes(StandardCharsets.UTF_8), Provenance.class, file);
-        }
         int iteration = network.path("iterationCount").asInt();
+        if (first.getProvenance() != null) {
+            Provenance noted =
+                    Json.read(first.getProvenance().getBytes(StandardCharsets.UTF_8), Provenance.class, file);
+            // Trained on since by something else than the run that noted it.
+            if (noted.iteration() == iteration) {
+                return noted;
+            }
+        }
         int epoch = network.path("epochCount").asInt();
         Map<String, Provenance.Loss> losses = new LinkedHashMap<>();
         heads.forEach((name, head) ->

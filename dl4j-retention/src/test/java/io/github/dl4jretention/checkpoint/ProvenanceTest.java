@@ -5,8 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherIterator;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -16,6 +18,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
@@ -55,6 +58,39 @@ class ProvenanceTest {
     void a_runs_student_saves_it_with_itself(Kind kind) throws IOException {
         save(trained(kind), file);
         assertEquals(Provenance.read(FinetuningRunTest.newest(folder.resolve("run"))), Provenance.read(file));
+    }
+
+    @Test
+    void a_network_that_is_trained_on_since_its_run_is_not_taken_for_the_runs() throws IOException {
+        MultiLayerNetwork student = (MultiLayerNetwork) trained(Kind.MULTI_LAYER_NETWORK);
+        student.fit(new TeacherIterator(
+                        new ExistingDataSetIterator(
+                                Networks.batches(student.params().dataType(), 1, true)),
+                        Kind.MULTI_LAYER_NETWORK.teacher(1))
+                .next());
+        save(student, file);
+        Provenance provenance = Provenance.read(file);
+        assertEquals(student.getIterationCount(), provenance.iteration());
+        assertEquals("", provenance.data());
+        assertEquals(Kind.MULTI_LAYER_NETWORK.teacher(1).sha256(), provenance.teacher());
+    }
+
+    @Test
+    void a_runs_counters_are_the_networks() throws IOException {
+        file = folder.resolve("model");
+        MultiLayerNetwork student =
+                (MultiLayerNetwork) Kind.MULTI_LAYER_NETWORK.student().model();
+        student.setIterationCount(100);
+        student = FinetuningRun.builder()
+                .student(student)
+                .teacher(Kind.MULTI_LAYER_NETWORK.teacher(1))
+                .iterator(new ExistingDataSetIterator(
+                        Networks.batches(student.params().dataType(), 3, true)))
+                .folder(folder.resolve("run"))
+                .build()
+                .run();
+        save(student, file);
+        assertEquals(103, Provenance.read(file).iteration());
     }
 
     @ParameterizedTest

@@ -5,7 +5,10 @@ import io.github.dl4jretention.sweep.task.Batches;
 import io.github.dl4jretention.sweep.task.SweepData;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Random;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.nd4j.autodiff.samediff.SDVariable;
+import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
@@ -33,6 +36,19 @@ public final class SweepTexts {
     /** Another class for the same input. */
     public static Batches source(DataType type, int batches, long seed) {
         return text(type, batches, seed, 2);
+    }
+
+    /** Logits of a projection of {@code features [batch, time, inputs]}, labels class ids {@code [batch, time]}. */
+    public static SameDiff graph(DataType type) {
+        SameDiff sd = SameDiff.create();
+        SDVariable features = sd.placeHolder("features", type, -1, Networks.TIME, Networks.INPUTS);
+        SDVariable w = sd.var("w", Networks.normal(type, new Random(1), Networks.INPUTS, Networks.VOCABULARY));
+        features.reshape(-1, Networks.INPUTS)
+                .mmul(w)
+                .reshape(-1, Networks.TIME, Networks.VOCABULARY)
+                .rename("logits");
+        sd.placeHolder("labels", DataType.INT32, -1, Networks.TIME);
+        return sd;
     }
 
     private static Batches text(DataType type, int batches, long seed, int shift) {

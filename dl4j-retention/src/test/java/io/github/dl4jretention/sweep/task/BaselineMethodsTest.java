@@ -31,7 +31,6 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -182,18 +181,6 @@ class BaselineMethodsTest {
         }
     }
 
-    private static SameDiff sameDiff() {
-        SameDiff sd = SameDiff.create();
-        SDVariable features = sd.placeHolder("features", TYPE, -1, Networks.TIME, Networks.INPUTS);
-        SDVariable w = sd.var("w", Networks.normal(TYPE, new Random(1), Networks.INPUTS, Networks.VOCABULARY));
-        features.reshape(-1, Networks.INPUTS)
-                .mmul(w)
-                .reshape(-1, Networks.TIME, Networks.VOCABULARY)
-                .rename("logits");
-        sd.placeHolder("labels", DataType.INT32, -1, Networks.TIME);
-        return sd;
-    }
-
     private static Batches ids(long seed) {
         Random random = new Random(seed);
         int[][] ids = new int[3][Networks.TIME];
@@ -211,7 +198,7 @@ class BaselineMethodsTest {
             names = {"PLAIN", "RETENTION"})
     void samediff_graphs_too_train_with_every_baseline(FinetuneMethod method) {
         FinetuneProblem problem = new FinetuneProblem(
-                FinetuneModel.of(sameDiff(), "logits", "labels", "features"),
+                FinetuneModel.of(SweepTexts.graph(TYPE), "logits", "labels", "features"),
                 new SweepData(ids(1), ids(2), ids(3), ids(4), ids(5), ids(6)));
         INDArray weak = weights(problem.finetune(steps(method, 0)));
         INDArray plain = weights(problem.finetune(steps(FinetuneMethod.PLAIN, 0)));

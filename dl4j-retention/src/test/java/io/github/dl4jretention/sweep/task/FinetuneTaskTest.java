@@ -41,7 +41,6 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.linalg.activations.Activation;
@@ -232,19 +231,6 @@ class FinetuneTaskTest {
         }
     }
 
-    private static SameDiff sameDiff() {
-        Random random = new Random(1);
-        SameDiff sd = SameDiff.create();
-        SDVariable features = sd.placeHolder("features", TYPE, -1, Networks.TIME, Networks.INPUTS);
-        SDVariable w = sd.var("w", Networks.normal(TYPE, random, Networks.INPUTS, Networks.VOCABULARY));
-        features.reshape(-1, Networks.INPUTS)
-                .mmul(w)
-                .reshape(-1, Networks.TIME, Networks.VOCABULARY)
-                .rename("logits");
-        sd.placeHolder("labels", DataType.INT32, -1, Networks.TIME);
-        return sd;
-    }
-
     private static Batches ids(long seed) {
         List<org.nd4j.linalg.dataset.api.MultiDataSet> text = new ArrayList<>();
         Random random = new Random(seed);
@@ -261,7 +247,7 @@ class FinetuneTaskTest {
 
     @Test
     void a_samediff_graph() throws Exception {
-        SameDiff pretrained = sameDiff();
+        SameDiff pretrained = SweepTexts.graph(TYPE);
         FinetuneProblem problem = new FinetuneProblem(
                 FinetuneModel.of(pretrained, "logits", "labels", "features"),
                 new SweepData(ids(1), ids(2), ids(3), ids(4), ids(5)));
@@ -269,7 +255,7 @@ class FinetuneTaskTest {
                 retention(3, 1, 2, -1), new FinetuneConfiguration(FinetuneMethod.PLAIN, null, RATE, 1, 2, -1))) {
             Seen seen = run(problem, configuration);
             assertNull(seen.failure);
-            SameDiff student = sameDiff();
+            SameDiff student = SweepTexts.graph(TYPE);
             RetentionLoss.add(student, "logits", "labels", RetentionOf.candidate(configuration));
             student.setTrainingConfig(TrainingConfig.builder()
                     .updater(new Adam(RATE))
@@ -326,8 +312,12 @@ class FinetuneTaskTest {
                         .build());
         assertThrows(IllegalArgumentException.class, () -> FinetuneModel.of(regression));
         assertThrows(IllegalArgumentException.class, () -> FinetuneModel.of(Networks.graph(TYPE, 1)));
-        assertThrows(IllegalArgumentException.class, () -> FinetuneModel.of(sameDiff(), "other", "labels", "features"));
-        assertThrows(IllegalArgumentException.class, () -> FinetuneModel.of(sameDiff(), "logits", "other", "features"));
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> FinetuneModel.of(SweepTexts.graph(TYPE), "other", "labels", "features"));
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> FinetuneModel.of(SweepTexts.graph(TYPE), "logits", "other", "features"));
     }
 
     /** For Arbiter, which makes an instance for every candidate. */
