@@ -62,8 +62,7 @@ final class SavedProvenance {
         if (first.getProvenance() != null) {
             Provenance noted =
                     Json.read(first.getProvenance().getBytes(StandardCharsets.UTF_8), Provenance.class, file);
-            // Trained on since by something else than the run that noted it.
-            if (noted.iteration() == iteration) {
+            if (isOf(noted, iteration)) {
                 return noted;
             }
         }
@@ -83,6 +82,11 @@ final class SavedProvenance {
                 Versions.unknown());
     }
 
+    /** Else the model was trained on since, by something else than the run that noted it. */
+    private static boolean isOf(Provenance noted, int iteration) {
+        return noted.iteration() == iteration;
+    }
+
     private static Map<String, RetentionOutputLayer> heads(JsonNode network) throws IOException {
         Map<String, RetentionOutputLayer> heads = new LinkedHashMap<>();
         for (JsonNode node : network.findParents("@class")) {
@@ -97,19 +101,23 @@ final class SavedProvenance {
 
     private static Provenance ofGraph(Path file) throws IOException {
         FlatGraph graph = FlatGraph.getRootAsFlatGraph(ByteBuffer.wrap(Files.readAllBytes(file)));
+        JsonNode training = new ObjectMapper().readTree(Objects.requireNonNullElse(graph.trainingConfig(), "{}"));
+        int iteration = training.path("iterationCount").asInt();
         Optional<String> own = GraphText.read(graph, Provenance.GRAPH_TEXT);
         if (own.isPresent()) {
-            return Json.read(own.get().getBytes(StandardCharsets.UTF_8), Provenance.class, file);
+            Provenance noted = Json.read(own.get().getBytes(StandardCharsets.UTF_8), Provenance.class, file);
+            if (isOf(noted, iteration)) {
+                return noted;
+            }
         }
         GraphLoss loss = GraphLoss.of(graph);
-        JsonNode training = new ObjectMapper().readTree(Objects.requireNonNullElse(graph.trainingConfig(), "{}"));
         return new Provenance(
                 loss.teacher(),
                 Map.of(loss.logits(), new Provenance.Loss(loss.configuration(), loss.coefficient())),
                 null,
                 "",
                 0,
-                training.path("iterationCount").asInt(),
+                iteration,
                 training.path("epochCount").asInt(),
                 Versions.unknown());
     }

@@ -14,7 +14,7 @@ import org.deeplearning4j.optimize.api.BaseTrainingListener;
 
 /**
  * Reports every iteration of a student, and stops training where the loss or the gradient is no finite number, before the
- * update: the parameters stay as they were.
+ * update: the parameters and adaptive coefficients stay as they were.
  *
  * <pre>{@code
  * try (RetentionTrainingListener listener = RetentionTrainingListener.builder()
@@ -51,8 +51,10 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
     @Override
     public void onGradientCalculation(Model model) {
         gradientNorm = Reports.norm2(model.getGradientsViewArray()) / Math.max(1, model.batchSize());
-        heads(model).forEach((name, head) -> {
+        Map<String, RetentionOutputLayerRuntime> heads = heads(model);
+        heads.forEach((name, head) -> {
             if (!Reports.finite(head.lastTokenLoss(), gradientNorm)) {
+                heads.values().forEach(RetentionOutputLayerRuntime::refuseUpdate);
                 throw Reports.notFinite(name, head.lastTokenLoss(), gradientNorm);
             }
         });

@@ -177,12 +177,15 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         this.provenance = provenance;
     }
 
-    /** Counts a minibatch, and steers an adaptive coefficient after it. */
-    void taught(double lambda, double divergence) {
-        taughtMinibatches++;
-        if (retention.getAdaptive() != null) {
-            adaptedCoefficient = retention.getAdaptive().next(lambda, divergence);
-        }
+    /** The present value of an adaptive coefficient; null if it has none yet. */
+    Double adaptedCoefficient() {
+        return adaptedCoefficient;
+    }
+
+    /** Counts minibatches, and sets an adaptive coefficient. */
+    void taught(int minibatches, Double adapted) {
+        taughtMinibatches += minibatches;
+        adaptedCoefficient = adapted;
     }
 
     IWeightInit weightInit() {

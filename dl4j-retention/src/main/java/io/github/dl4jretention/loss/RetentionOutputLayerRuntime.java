@@ -40,6 +40,8 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private boolean measureAgreement;
     private boolean logActivation;
     private boolean warned;
+    private boolean steered;
+    private Double adaptedBefore;
 
     RetentionOutputLayerRuntime(NeuralNetConfiguration conf, DataType dataType) {
         super(conf, dataType);
@@ -63,6 +65,17 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     /** Lambda, as the next minibatch is trained with. */
     public double currentCoefficient() {
         return coefficient();
+    }
+
+    /**
+     * Takes back what the last backpropagation did to an adaptive coefficient and to the count of minibatches: for a
+     * listener that refuses the update. A second call does nothing.
+     */
+    public void refuseUpdate() {
+        if (steered) {
+            steered = false;
+            layerConf().taught(-1, adaptedBefore);
+        }
     }
 
     @Override
@@ -142,8 +155,11 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         boolean asStock = crossEntropyOnly && vocabulary() < LARGE_VOCABULARY;
         INDArray back = asStock ? crossEntropyBackprop(rows, workspaceMgr) : pathBackprop(rows, workspaceMgr);
         last = current;
-        if (last.hasTeacher()) {
-            layerConf().taught(coefficient(), last.divergence());
+        steered = last.hasTeacher();
+        if (steered) {
+            adaptedBefore = layerConf().adaptedCoefficient();
+            AdaptiveCoefficient adaptive = layerConf().getRetention().getAdaptive();
+            layerConf().taught(1, adaptive == null ? null : adaptive.next(coefficient(), last.divergence()));
         }
         gradient = new DefaultGradient();
         gradientViews().forEach((name, view) -> gradient.gradientForVariable().put(name, view));

@@ -31,6 +31,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
@@ -168,6 +169,10 @@ enum Kind {
     }
 
     <M> FinetuningRun.Builder<M> iterator(FinetuningRun.Builder<M> builder, long firstSeed) {
+        return builder.iterator(iterator(firstSeed));
+    }
+
+    MultiDataSetIterator iterator(long firstSeed) {
         List<DataSet> batches = new ArrayList<>();
         for (int i = 0; i < BATCHES; i++) {
             batches.add(Networks.sequences(DataType.FLOAT, 3, firstSeed + i));
@@ -183,7 +188,7 @@ enum Kind {
                 batch.setLabels(0, batch.getLabels(0).permute(0, 2, 1).dup('c'));
             });
         }
-        return builder.iterator(iterator);
+        return iterator;
     }
 
     /** Parameters, updater's state and coefficients of a student, in one vector. */

@@ -7,8 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.loss.RetentionListener;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
+import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -73,6 +75,20 @@ class ProvenanceTest {
         assertEquals(student.getIterationCount(), provenance.iteration());
         assertEquals("", provenance.data());
         assertEquals(Kind.MULTI_LAYER_NETWORK.teacher(1).sha256(), provenance.teacher());
+    }
+
+    @Test
+    void a_SameDiff_graph_that_is_trained_on_since_its_run_is_not_taken_for_the_runs() throws IOException {
+        SameDiff student = (SameDiff) trained(Kind.SAME_DIFF);
+        student.setListeners(new RetentionListener());
+        student.fit(new TeacherMultiDataSetIterator(
+                        Kind.SAME_DIFF.iterator(9), Kind.SAME_DIFF.teacher(1))
+                .next());
+        save(student, file);
+        Provenance provenance = Provenance.read(file);
+        assertEquals(student.getTrainingConfig().getIterationCount(), provenance.iteration());
+        assertEquals("", provenance.data());
+        assertEquals(Kind.SAME_DIFF.teacher(1).sha256(), provenance.teacher());
     }
 
     @Test

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.loss.AdaptiveCoefficient;
+import io.github.dl4jretention.loss.GraphLoss;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionListener;
 import io.github.dl4jretention.loss.RetentionLoss;
@@ -50,8 +52,12 @@ class RetentionSameDiffListenerTest {
     }
 
     private void prepare(RetentionTrainingListener.Builder builder) {
-        RetentionConfiguration conf =
-                RetentionConfiguration.builder().coefficient(2).temperature(3).build();
+        prepare(
+                builder,
+                RetentionConfiguration.builder().coefficient(2).temperature(3).build());
+    }
+
+    private void prepare(RetentionTrainingListener.Builder builder, RetentionConfiguration conf) {
         RetentionLoss.add(student, "logits", "labels", "weights", null, conf);
         student.setTrainingConfig(TrainingConfig.builder()
                 .updater(new Adam(0.01))
@@ -136,6 +142,23 @@ class RetentionSameDiffListenerTest {
         assertTrue(student.getTrainingConfig().getTrainEvaluations().isEmpty());
         student.fit(batch(5));
         assertEquals(2, reports.size());
+    }
+
+    @Test
+    void a_gradient_that_is_not_finite_leaves_an_adaptive_coefficient_as_it_was() {
+        prepare(
+                RetentionTrainingListener.builder(),
+                RetentionConfiguration.builder()
+                        .coefficient(AdaptiveCoefficient.toward(0.1))
+                        .build());
+        student.fit(batch(3));
+        double coefficient = GraphLoss.of(student).coefficient();
+        student.getVariable("v").getArr().muli(1e200);
+        String message = assertThrows(ArithmeticException.class, () -> student.fit(batch(4)))
+                .getMessage();
+        assertTrue(message.contains("gradient norm Infinity"), message);
+        assertTrue(Double.isFinite(retention.lastTokenLoss().sum()), message);
+        assertEquals(coefficient, GraphLoss.of(student).coefficient(), 0);
     }
 
     @SuppressWarnings("rawtypes")

@@ -7,7 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.loss.AdaptiveCoefficient;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
@@ -111,6 +113,28 @@ class RetentionTrainingListenerTest {
     }
 
     @Test
+    void a_gradient_that_is_not_finite_leaves_an_adaptive_coefficient_as_it_was() {
+        MultiLayerNetwork adaptive = Retention.attach(
+                pretrained,
+                RetentionConfiguration.builder()
+                        .coefficient(AdaptiveCoefficient.toward(0.1))
+                        .build());
+        adaptive.setListeners(RetentionTrainingListener.builder().build());
+        adaptive.fit(batches());
+        RetentionOutputLayerRuntime head = (RetentionOutputLayerRuntime) adaptive.getOutputLayer();
+        double coefficient = head.currentCoefficient();
+        head.getParam("W").muli(1e200);
+        String message = assertThrows(ArithmeticException.class, () -> adaptive.fit(batches()))
+                .getMessage();
+        assertTrue(message.contains("gradient norm Infinity"), message);
+        assertTrue(Double.isFinite(head.lastTokenLoss().sum()), message);
+        assertEquals(coefficient, head.currentCoefficient(), 0);
+        assertEquals(4, head.layerConf().getTaughtMinibatches());
+        head.refuseUpdate();
+        assertEquals(4, head.layerConf().getTaughtMinibatches());
+    }
+
+    @Test
     void a_model_without_a_retention_layer_is_refused() {
         pretrained.setListeners(RetentionTrainingListener.builder().build());
         assertThrows(IllegalArgumentException.class, () -> pretrained.fit(Networks.sequences(DataType.DOUBLE, 2, 1)));
@@ -146,6 +170,13 @@ class RetentionTrainingListenerTest {
     @Test
     void the_norm_of_a_HALF_gradient_does_not_overflow() {
         assertEquals(1e5, Reports.norm2(Nd4j.valueArrayOf(new long[] {10_000}, 1000, DataType.FLOAT16)), 100);
+    }
+
+    @Test
+    void the_norm_of_a_large_FLOAT_gradient_is_as_in_double() {
+        INDArray gradient = Nd4j.rand(DataType.FLOAT, 1, 20_000_000);
+        double expected = gradient.castTo(DataType.DOUBLE).norm2Number().doubleValue();
+        assertEquals(expected, Reports.norm2(gradient), 1e-5 * expected);
     }
 
     @Test
