@@ -101,7 +101,8 @@ final class SavedProvenance {
 
     private static Provenance ofGraph(Path file) throws IOException {
         FlatGraph graph = FlatGraph.getRootAsFlatGraph(ByteBuffer.wrap(Files.readAllBytes(file)));
-        JsonNode training = new ObjectMapper().readTree(Objects.requireNonNullElse(graph.trainingConfig(), "{}"));
+        String saved = Objects.requireNonNullElse(graph.trainingConfig(), "{}");
+        JsonNode training = Json.read(saved.getBytes(StandardCharsets.UTF_8), JsonNode.class, file);
         int iteration = training.path("iterationCount").asInt();
         Optional<String> own = GraphText.read(graph, Provenance.GRAPH_TEXT);
         if (own.isPresent()) {

@@ -42,11 +42,13 @@ public final class RetentionLoss {
     /** Name of the loss. */
     public static final String LOSS = "retentionLoss";
 
+    /** Name of the constant that the divergence is multiplied by, {@code lambda T^2}. */
+    public static final String FACTOR = "retentionFactor";
+
     static final String CROSS_ENTROPY_SUM = "retentionCrossEntropySum";
     static final String DIVERGENCE_SUM = "retentionDivergenceSum";
     static final String TOKENS = "retentionTokens";
     static final String DIVERGENCE_TOKENS = "retentionDivergenceTokens";
-    static final String FACTOR = "retentionFactor";
     static final String TEACHER_SHA256 = "retentionTeacherSha256";
 
     private static final Logger LOG = LoggerFactory.getLogger(RetentionLoss.class);

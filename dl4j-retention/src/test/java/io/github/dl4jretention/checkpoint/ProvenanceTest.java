@@ -81,9 +81,7 @@ class ProvenanceTest {
     void a_SameDiff_graph_that_is_trained_on_since_its_run_is_not_taken_for_the_runs() throws IOException {
         SameDiff student = (SameDiff) trained(Kind.SAME_DIFF);
         student.setListeners(new RetentionListener());
-        student.fit(new TeacherMultiDataSetIterator(
-                        Kind.SAME_DIFF.iterator(9), Kind.SAME_DIFF.teacher(1))
-                .next());
+        student.fit(new TeacherMultiDataSetIterator(Kind.SAME_DIFF.iterator(9), Kind.SAME_DIFF.teacher(1)).next());
         save(student, file);
         Provenance provenance = Provenance.read(file);
         assertEquals(student.getTrainingConfig().getIterationCount(), provenance.iteration());

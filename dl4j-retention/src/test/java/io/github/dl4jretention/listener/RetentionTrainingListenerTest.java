@@ -123,7 +123,9 @@ class RetentionTrainingListenerTest {
         adaptive.fit(batches());
         RetentionOutputLayerRuntime head = (RetentionOutputLayerRuntime) adaptive.getOutputLayer();
         double coefficient = head.currentCoefficient();
-        head.getParam("W").muli(1e200);
+        INDArray weights = head.getParam("W").mul(1e200);
+        adaptive.params().assign(0);
+        head.setParam("W", weights);
         String message = assertThrows(ArithmeticException.class, () -> adaptive.fit(batches()))
                 .getMessage();
         assertTrue(message.contains("gradient norm Infinity"), message);
