@@ -31,7 +31,7 @@ public record TaskVectorMerge(
         implements MergeMethod {
 
     private static final double ZERO = 1e-8;
-    private static final long MODEL_STEP = 0x9E3779B97F4A7C15L;
+    private static final long MODEL_STEP = 0xBF58476D1CE4E5B9L;
     private static final long PARAMETER_STEP = 0xD1B54A32D192ED03L;
 
     /** What a density below 1 leaves of a task vector of n values. */

@@ -58,7 +58,7 @@ public final class Comparison implements Callable<Integer> {
     }
 
     static CommandLine commandLine() {
-        return new CommandLine(new Comparison());
+        return Errors.asLines(new CommandLine(new Comparison()));
     }
 
     @Override

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.samples;
 
+import java.nio.file.FileSystemException;
 import picocli.CommandLine;
 
 /** Errors of a program as one line: exit code 2 for wrong arguments, 1 for what fails later. */
@@ -13,10 +14,14 @@ final class Errors {
     }
 
     private static int fail(Exception e, int code) {
-        System.err.println("error: "
-                + (e.getMessage() == null
-                        ? e
-                        : e.getMessage().lines().findFirst().orElse("")));
+        System.err.println("error: " + message(e));
         return code;
+    }
+
+    private static String message(Exception e) {
+        if (e.getMessage() == null || e instanceof FileSystemException file && file.getReason() == null) {
+            return e.toString();
+        }
+        return e.getMessage().lines().findFirst().orElse("");
     }
 }

@@ -79,7 +79,7 @@ public final class MemoryBenchmark implements Callable<Integer> {
     /** @param args see {@code --help} */
     public static void main(String[] args) {
         Console.prepare(1);
-        System.exit(new CommandLine(new MemoryBenchmark()).execute(args));
+        System.exit(Errors.asLines(new CommandLine(new MemoryBenchmark())).execute(args));
     }
 
     @Override

@@ -60,7 +60,7 @@ public final class PeakMemoryBenchmark implements Callable<Integer> {
     }
 
     static CommandLine commandLine() {
-        return new CommandLine(new PeakMemoryBenchmark()).setCaseInsensitiveEnumValuesAllowed(true);
+        return Errors.asLines(new CommandLine(new PeakMemoryBenchmark()).setCaseInsensitiveEnumValuesAllowed(true));
     }
 
     @Override

@@ -51,7 +51,7 @@ public final class Pretrain implements Callable<Integer> {
     /** @param args see {@code --help} */
     public static void main(String[] args) {
         Console.prepare(1);
-        System.exit(new CommandLine(new Pretrain()).execute(args));
+        System.exit(Errors.asLines(new CommandLine(new Pretrain())).execute(args));
     }
 
     @Override

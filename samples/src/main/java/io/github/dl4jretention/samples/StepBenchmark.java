@@ -60,7 +60,7 @@ public final class StepBenchmark implements Callable<Integer> {
     }
 
     static CommandLine commandLine() {
-        return new CommandLine(new StepBenchmark()).setCaseInsensitiveEnumValuesAllowed(true);
+        return Errors.asLines(new CommandLine(new StepBenchmark()).setCaseInsensitiveEnumValuesAllowed(true));
     }
 
     @Override

@@ -51,7 +51,7 @@ public final class StepProfile implements Callable<Integer> {
     }
 
     static CommandLine commandLine() {
-        return new CommandLine(new StepProfile()).setCaseInsensitiveEnumValuesAllowed(true);
+        return Errors.asLines(new CommandLine(new StepProfile()).setCaseInsensitiveEnumValuesAllowed(true));
     }
 
     @Override

@@ -27,6 +27,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Properties;
+import java.util.concurrent.Callable;
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.deeplearning4j.arbiter.MultiLayerSpace;
@@ -42,12 +43,20 @@ import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
 
 /**
  * What a sweep of twelve candidates costs against twelve plain finetunings written as a loop over {@code fit}, against
  * Arbiter's own task creator, and with two candidates at once.
  */
-public final class SweepBenchmark {
+@Command(
+        name = "sweep-benchmark",
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
+        description = "A sweep of twelve candidates against loops over fit and against Arbiter's own task creator.")
+public final class SweepBenchmark implements Callable<Integer> {
 
     private static final int CANDIDATES = 12;
     private static final int BATCH = 16;
@@ -58,17 +67,28 @@ public final class SweepBenchmark {
     private static Teacher teacher;
     private static byte[] training;
     private static byte[] heldOut;
-    private static int steps = 40;
+    private static int steps;
 
-    private SweepBenchmark() {}
+    @Option(names = "--steps", description = "Training steps of a candidate.")
+    private int candidateSteps = 40;
 
-    /** @param args steps of a candidate, 40 by default; folder of the corpus; checkpoint */
-    public static void main(String[] args) throws IOException {
+    @Option(names = "--corpus", hidden = true)
+    private Path corpusFolder = Path.of("samples", "target", "corpus");
+
+    @Option(names = "--model", paramLabel = "FILE", description = "The pretrained network.")
+    private Path model = Path.of("samples", "checkpoints", "transformer.zip");
+
+    /** @param args see {@code --help} */
+    public static void main(String[] args) {
         Console.prepare(1);
-        steps = args.length > 0 ? Integer.parseInt(args[0]) : steps;
-        Corpus corpus = Corpus.read(Path.of(args.length > 1 ? args[1] : "samples/target/corpus"));
-        base = Checkpoint.load(Path.of(args.length > 2 ? args[2] : "samples/checkpoints/transformer.zip"))
-                .network();
+        System.exit(Errors.asLines(new CommandLine(new SweepBenchmark())).execute(args));
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        steps = candidateSteps;
+        Corpus corpus = Corpus.read(corpusFolder);
+        base = Checkpoint.load(model).network();
         teacher = Teacher.of(base);
         training = corpus.text(Domain.SCALA, Corpus.Part.FINETUNE);
         heldOut = corpus.text(Domain.SCALA, Corpus.Part.VALIDATION);
@@ -78,7 +98,7 @@ public final class SweepBenchmark {
                 held(corpus, Domain.JAVA, Corpus.Part.VALIDATION),
                 held(corpus, Domain.SCALA, Corpus.Part.TEST),
                 held(corpus, Domain.JAVA, Corpus.Part.TEST));
-        FinetuneModel model = FinetuneModel.of(base);
+        FinetuneModel pretrained = FinetuneModel.of(base);
         FinetuneSpace rates = FinetuneSpace.builder()
                 .methods(FinetuneMethod.PLAIN)
                 .learningRates(IntStream.range(0, CANDIDATES)
@@ -92,7 +112,7 @@ public final class SweepBenchmark {
                 .steps(steps)
                 .build();
         plain();
-        model.losses(data.validationTarget(), data.validationSource());
+        pretrained.losses(data.validationTarget(), data.validationSource());
 
         double before = loop();
         long started = System.nanoTime();
@@ -103,12 +123,13 @@ public final class SweepBenchmark {
                 .build(batches());
         double pass = seconds(started);
         UnaryOperator<Sweep.Builder> cached = sweep -> sweep.teacher(cache).space(coefficients);
-        double plain = sweep("sweep, plain", model, data, sweep -> sweep.space(rates));
-        double one = sweep("sweep, coefficients", model, data, cached);
-        double two = sweep("sweep, coefficients, 2 at once", model, data, cached.andThen(s -> s.parallelism(2))::apply);
+        double plain = sweep("sweep, plain", pretrained, data, sweep -> sweep.space(rates));
+        double one = sweep("sweep, coefficients", pretrained, data, cached);
+        double two =
+                sweep("sweep, coefficients, 2 at once", pretrained, data, cached.andThen(s -> s.parallelism(2))::apply);
         double pruned = sweep(
                 "sweep, coefficients, pruned",
-                model,
+                pretrained,
                 data,
                 cached.andThen(s -> s.pruning(new SuccessiveHalving(Math.max(1, steps / 4), 2)))::apply);
         double after = loop();
@@ -126,6 +147,7 @@ public final class SweepBenchmark {
         tell("the same, 2 at once", two + pass, bound);
         tell("the same, pruned", pruned + pass, bound);
         tell("Arbiter's own task creator", stock, bound);
+        return CommandLine.ExitCode.OK;
     }
 
     private static double loop() {

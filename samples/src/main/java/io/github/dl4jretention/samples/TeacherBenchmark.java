@@ -73,8 +73,8 @@ public final class TeacherBenchmark implements Callable<Integer> {
     /** @param args see {@code --help} */
     public static void main(String[] args) {
         Console.prepare(1);
-        System.exit(new CommandLine(new TeacherBenchmark())
-                .registerConverter(CacheCodec.class, CacheCodec::of)
+        System.exit(Errors.asLines(
+                        new CommandLine(new TeacherBenchmark()).registerConverter(CacheCodec.class, CacheCodec::of))
                 .execute(args));
     }
 

@@ -6,6 +6,7 @@ import io.github.dl4jretention.samples.text.Corpus;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -17,6 +18,7 @@ import java.util.Map;
 public final class ComparisonRun {
 
     private static final double TOLERANCE = 1e-4;
+    private static final String PLAN = "plan.json";
 
     private final Plan plan;
     private final Corpus corpus;
@@ -45,41 +47,60 @@ public final class ComparisonRun {
      * Runs the trials that are missing.
      *
      * @throws IOException if a model or the results cannot be read or written
-     * @throws IllegalStateException if the results there are of another number of steps, another batch size, or another base,
-     *     text or number of evaluation batches
+     * @throws IllegalStateException if the results there were measured otherwise: other steps, batches, sources, evaluation
+     *     batches, examples for importance, another base or other text
      */
     public void run() throws IOException {
         Files.createDirectories(folder);
-        ResultsFile file = new ResultsFile(
-                folder.resolve(parts == 1 ? "results.csv" : "results-%d-of-%d.csv".formatted(part, parts)));
-        requireSamePlan(file.results());
+        requireSameMeasurements();
+        Path own = folder.resolve(parts == 1 ? "results.csv" : "results-%d-of-%d.csv".formatted(part, parts));
+        ResultsFile file = new ResultsFile(own);
+        List<ResultsFile> others = new ArrayList<>();
+        for (Path other : ResultsFile.all(folder)) {
+            if (!other.equals(own)) {
+                others.add(new ResultsFile(other));
+            }
+        }
         for (ModelKind model : plan.models()) {
             for (Plan.Pair pair : plan.pairs()) {
                 Result base = runner(model).base(pair);
                 if (file.holds(base.key())) {
                     requireSameBase(base, file.results());
                 } else {
-                    file.add(List.of(base));
+                    file.put(List.of(base));
                 }
             }
         }
         List<Trial> trials = plan.trials();
         for (int i = part - 1; i < trials.size(); i += parts) {
             Trial trial = trials.get(i);
-            if (!file.holds(trial.key())) {
-                file.add(runner(trial.model()).run(trial));
+            if (!file.holds(trial) && others.stream().noneMatch(other -> other.holds(trial))) {
+                file.put(runner(trial.model()).run(trial));
                 System.err.printf("%d of %d trials%n", i + 1, trials.size());
             }
         }
+        measureCosts();
     }
 
-    private void requireSamePlan(List<Result> results) {
-        for (Result result : results) {
-            if (result.steps() != plan.steps() || result.batch() != plan.batch()) {
-                throw new IllegalStateException("plan: expected " + result.steps() + " steps of batches of "
-                        + result.batch() + " as in the results there, got " + plan.steps() + " and " + plan.batch());
-            }
+    /** Once all trials of all parts are there: not beside another part, whose work would be measured too. */
+    private void measureCosts() throws IOException {
+        List<ResultsFile> files = new ArrayList<>();
+        for (Path file : ResultsFile.all(folder)) {
+            files.add(new ResultsFile(file));
         }
+        if (plan.trials().stream().allMatch(trial -> files.stream().anyMatch(file -> file.holds(trial)))) {
+            ModelKind model = plan.models().get(0);
+            StepTimes.measure(plan, runner(model), folder);
+        }
+    }
+
+    /** The plan of the first start is kept beside the results: what they were measured with cannot change. */
+    private void requireSameMeasurements() throws IOException {
+        Path kept = folder.resolve(PLAN);
+        if (Files.exists(kept)) {
+            Plan.read(kept).requireMeasuresAs(plan);
+        }
+        new WholeFile(kept).write(plan::write);
     }
 
     /** Another base, corpus, pair or number of evaluation batches measures something else. */

@@ -13,14 +13,15 @@ import java.util.stream.Collectors;
 
 /**
  * All that one method, with one kind of merge afterwards or none, came to on one model and pair, at its own best learning
- * rate: that of the largest mean hypervolume on validation text. The tuned models before merging belong to it too.
+ * rate: that of the largest mean hypervolume on validation text. The tuned models before merging belong to it too. Plain
+ * finetuning at all rates is a family of its own, since the rate is a way to forget less.
  *
  * @param name  of the method and the merge
- * @param rate  the chosen learning rate
+ * @param rate  the chosen learning rate, and whether it is the lowest or highest of several that were tried
  * @param base  the base's result
  * @param seeds results at that rate by seed
  */
-record Family(String name, double rate, Result base, Map<Long, List<Result>> seeds) {
+record Family(String name, String rate, Result base, Map<Long, List<Result>> seeds) {
 
     /** Share of the base's source loss that is the most forgetting of interest. */
     static final double REFERENCE = 0.1;
@@ -47,7 +48,12 @@ record Family(String name, double rate, Result base, Map<Long, List<Result>> see
                         || result.merge().isEmpty() && name.startsWith(result.method() + " + "))
                 .forEach(members::add));
         List<Family> families = new ArrayList<>();
-        byName.forEach((name, members) -> families.add(atBestRate(name, base, members)));
+        byName.forEach((name, members) -> {
+            families.add(atBestRate(name, base, members));
+            if (name.equals(Method.PLAIN.label())) {
+                families.add(new Family(name + ", every rate", "all", base, bySeed(members)));
+            }
+        });
         return families;
     }
 
@@ -56,18 +62,27 @@ record Family(String name, double rate, Result base, Map<Long, List<Result>> see
     }
 
     private static Family atBestRate(String name, Result base, List<Result> members) {
-        Map<Double, List<Result>> byRate = members.stream()
+        TreeMap<Double, List<Result>> byRate = members.stream()
                 .collect(Collectors.groupingBy(Result::learningRate, TreeMap::new, Collectors.toList()));
         return byRate.entrySet().stream()
-                .map(rate -> new Family(
-                        name,
-                        rate.getKey(),
-                        base,
-                        rate.getValue().stream()
-                                .collect(Collectors.groupingBy(Result::seed, TreeMap::new, Collectors.toList()))))
+                .map(rate -> new Family(name, rate(rate.getKey(), byRate), base, bySeed(rate.getValue())))
                 .max(Comparator.comparingDouble(
                         family -> family.hypervolume(Result::validation).mean()))
                 .orElseThrow();
+    }
+
+    private static String rate(double rate, TreeMap<Double, ?> tried) {
+        String edge = rate == tried.firstKey() ? ", lowest" : rate == tried.lastKey() ? ", highest" : "";
+        return rate + (tried.size() == 1 ? "" : edge);
+    }
+
+    private static Map<Long, List<Result>> bySeed(List<Result> results) {
+        return results.stream().collect(Collectors.groupingBy(Result::seed, TreeMap::new, Collectors.toList()));
+    }
+
+    /** Models of a seed, the most of all seeds: the more there are, the larger a hypervolume can be. */
+    int points() {
+        return seeds.values().stream().mapToInt(List::size).max().orElse(0);
     }
 
     private static ParetoFront<Result> front(List<Result> results, Result base, Function<Result, Scores> part) {
@@ -94,7 +109,8 @@ record Family(String name, double rate, Result base, Map<Long, List<Result>> see
         double most = share * base.validation().source();
         return seeds.values().stream()
                 .map(results -> front(results, base, Result::validation).best(most))
-                .map(found -> found.orElse(base))
+                .map(found -> found.filter(point -> point.validation().gain(base.validation()) > 0)
+                        .orElse(base))
                 .toList();
     }
 
@@ -117,7 +133,9 @@ record Family(String name, double rate, Result base, Map<Long, List<Result>> see
                 .flatMap(List::stream)
                 .filter(result -> Double.isFinite(result.test().target()))
                 .forEach(result -> byStrength
-                        .computeIfAbsent(result.strength() + " " + result.mergeStrength(), key -> new ArrayList<>())
+                        .computeIfAbsent(
+                                result.strength() + " " + result.point() + " " + result.learningRate(),
+                                key -> new ArrayList<>())
                         .add(result));
         return byStrength.values().stream()
                 .sorted(Comparator.comparingDouble(results -> meanGain(results, base)))

@@ -36,6 +36,11 @@ public enum MergeKind {
         }
     };
 
+    /** Whether the merge has such a strength: a share or a density in (0, 1], or an alpha above 0. */
+    boolean allows(double strength) {
+        return strength > 0 && (this == EXPO ? Double.isFinite(strength) : strength <= 1);
+    }
+
     abstract MultiLayerNetwork merge(MultiLayerNetwork start, MultiLayerNetwork tuned, double strength, long seed);
 
     /** The name in results. */

@@ -76,14 +76,14 @@ public enum Method {
     REPLAY(true, true) {
         @Override
         Training prepare(TrialSetup setup) {
-            return new Training(setup.fresh(), replayed(setup, setup.strength()), UnaryOperator.identity());
+            return new Training(setup.fresh(), replayed(setup), UnaryOperator.identity());
         }
     },
     /** A quarter of source text, and retention on all; strength: lambda. */
     REPLAY_RETENTION(true, true) {
         @Override
         Training prepare(TrialSetup setup) {
-            return retained(setup, forward(setup.strength()), replayed(setup, SHARE));
+            return retained(setup, forward(setup.strength()), replayed(setup));
         }
     },
     /** Low-rank adapters; strength: their rank. */
@@ -151,6 +151,26 @@ public enum Method {
         return source;
     }
 
+    /** Whether source examples take places of target examples. */
+    boolean replays() {
+        return this == REPLAY || this == REPLAY_RETENTION;
+    }
+
+    /** Source examples in a minibatch of a method that replays. */
+    int replayedExamples(int batch, double strength) {
+        return (int) Math.round(batch * (this == REPLAY ? strength : SHARE));
+    }
+
+    /** Whether a training can have such a strength. */
+    boolean allows(double strength) {
+        return switch (this) {
+            case PLAIN -> false;
+            case LORA -> strength >= 1 && strength == Math.rint(strength);
+            case LABEL_SMOOTHING, REPLAY -> strength > 0 && strength < 1;
+            default -> strength > 0 && Double.isFinite(strength);
+        };
+    }
+
     /** The name in results. */
     public String label() {
         return name().toLowerCase(Locale.ROOT);
@@ -181,8 +201,8 @@ public enum Method {
     }
 
     /** As many examples in all as without replay. */
-    private static DataSetIterator replayed(TrialSetup setup, double share) {
-        int examples = (int) Math.round(setup.batch() * share);
+    private static DataSetIterator replayed(TrialSetup setup) {
+        int examples = setup.trial().method().method().replayedExamples(setup.batch(), setup.strength());
         return new ReplayIterator(
                 setup.targetBatches(setup.batch() - examples),
                 setup.sourceBatches(examples),

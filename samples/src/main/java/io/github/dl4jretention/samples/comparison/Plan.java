@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
@@ -57,6 +58,23 @@ public record Plan(
         this.batch = positive("batch", batch);
         this.evaluationBatches = positive("evaluationBatches", evaluationBatches);
         this.importanceExamples = positive("importanceExamples", importanceExamples);
+        if (pairs.stream().map(Pair::target).distinct().count() < pairs.size()) {
+            throw new IllegalArgumentException("pairs: expected targets that differ, got " + pairs);
+        }
+        for (MethodPlan method : methods) {
+            if (method.stops().stream().anyMatch(stop -> stop < 1 || stop >= steps)) {
+                throw new IllegalArgumentException(
+                        "stops: expected steps from 1 to below " + steps + ", got " + method.stops());
+            }
+            for (double strength : method.strengths()) {
+                int replayed = method.method().replayedExamples(batch, strength);
+                if (method.method().replays() && (replayed < 1 || replayed >= batch)) {
+                    throw new IllegalArgumentException(
+                            "batch: expected target and source examples in one of " + method.method() + " at "
+                                    + strength + ", got " + replayed + " source examples of " + batch);
+                }
+            }
+        }
         if (methods.stream().noneMatch(method -> method.method() == Method.PLAIN)) {
             throw new IllegalArgumentException("methods: expected PLAIN among them, to which costs are compared");
         }
@@ -101,13 +119,19 @@ public record Plan(
                 @JsonProperty("stops") List<Integer> stops,
                 @JsonProperty("learningRates") List<Double> learningRates) {
             this.method = method;
-            this.strengths = strengths == null ? List.of(Double.NaN) : List.copyOf(strengths);
+            this.strengths = strengths == null || strengths.isEmpty() ? List.of() : required("strengths", strengths);
             this.merges = merges == null ? List.of() : List.copyOf(merges);
             this.stops = stops == null ? List.of() : List.copyOf(stops);
             this.learningRates = learningRates == null ? List.of() : List.copyOf(learningRates);
-            if (method == null || method.hasStrength() != (strengths != null)) {
+            if (method == null || method.hasStrength() == this.strengths.isEmpty()) {
                 throw new IllegalArgumentException("methods: expected a method, and strengths if it has any, got "
                         + method + " with " + strengths);
+            }
+            for (double strength : this.strengths) {
+                if (!method.allows(strength)) {
+                    throw new IllegalArgumentException(
+                            "strengths: got " + strength + ", which " + method + " cannot have");
+                }
             }
         }
     }
@@ -120,6 +144,12 @@ public record Plan(
         public MergePlan(@JsonProperty("merge") MergeKind merge, @JsonProperty("strengths") List<Double> strengths) {
             this.merge = merge;
             this.strengths = required("strengths", strengths);
+            for (double strength : this.strengths) {
+                if (merge == null || !merge.allows(strength)) {
+                    throw new IllegalArgumentException(
+                            "strengths: got " + strength + ", which " + merge + " cannot have");
+                }
+            }
         }
     }
 
@@ -135,8 +165,35 @@ public record Plan(
             Throwable cause = e.getCause() == null ? e : e.getCause();
             throw new IOException(
                     "plan " + file + ": "
-                            + cause.getMessage().lines().findFirst().orElse(""),
+                            + String.valueOf(cause.getMessage())
+                                    .lines()
+                                    .findFirst()
+                                    .orElse(""),
                     e);
+        }
+    }
+
+    void write(Path file) throws IOException {
+        new ObjectMapper().writerWithDefaultPrettyPrinter().writeValue(file.toFile(), this);
+    }
+
+    /** @throws IllegalStateException if results of this plan and of another must not stand in one table */
+    void requireMeasuresAs(Plan other) {
+        requireSame("steps", steps, other.steps);
+        requireSame("batch", batch, other.batch);
+        requireSame("evaluationBatches", evaluationBatches, other.evaluationBatches);
+        requireSame("importanceExamples", importanceExamples, other.importanceExamples);
+        for (Pair pair : other.pairs) {
+            pairs.stream()
+                    .filter(own -> own.target() == pair.target())
+                    .forEach(own -> requireSame("sources", own.sources(), pair.sources()));
+        }
+    }
+
+    private static void requireSame(String name, Object kept, Object given) {
+        if (!kept.equals(given)) {
+            throw new IllegalStateException(
+                    name + ": expected " + kept + ", as the results there were measured with, got " + given);
         }
     }
 
@@ -148,7 +205,9 @@ public record Plan(
                 for (Pair pair : pairs) {
                     for (MethodPlan method : methods) {
                         List<Double> rates = method.learningRates().isEmpty() ? learningRates : method.learningRates();
-                        for (double strength : method.strengths()) {
+                        List<Double> strengths =
+                                method.strengths().isEmpty() ? List.of(Double.NaN) : method.strengths();
+                        for (double strength : strengths) {
                             for (double learningRate : rates) {
                                 trials.add(new Trial(model, pair, method, strength, learningRate, seed));
                             }
@@ -163,6 +222,9 @@ public record Plan(
     private static <T> List<T> required(String name, List<T> values) {
         if (values == null || values.isEmpty()) {
             throw new IllegalArgumentException(name + ": expected at least one, got " + values);
+        }
+        if (values.stream().anyMatch(Objects::isNull)) {
+            throw new IllegalArgumentException(name + ": expected values, got null among " + values);
         }
         return List.copyOf(values);
     }

@@ -15,7 +15,7 @@ package io.github.dl4jretention.samples.comparison;
  * @param batch         of the plan
  * @param validation    for choices
  * @param test          for reports
- * @param stepMillis    median time of a training step
+ * @param stepMillis    median time of a training step, whatever else ran; methods are compared by {@link StepTimes}
  * @param heldMegabytes parameters, gradients, updater state, teacher and penalty of the training; without activations
  */
 record Result(
@@ -39,6 +39,20 @@ record Result(
 
     boolean isBase() {
         return method.equals(BASE);
+    }
+
+    static String point(String merge, double strength) {
+        return merge + " " + strength;
+    }
+
+    /** Which of its trial's rows it is. */
+    String point() {
+        return point(merge, mergeStrength);
+    }
+
+    /** Whether the training ended because its loss was not finite. */
+    boolean isDiverged() {
+        return merge.isEmpty() && Double.isNaN(validation.target());
     }
 
     String key() {

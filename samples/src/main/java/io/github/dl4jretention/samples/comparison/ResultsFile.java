@@ -6,14 +6,14 @@ import java.io.Writer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.EnumMap;
-import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVParser;
 import org.apache.commons.csv.CSVPrinter;
@@ -28,14 +28,14 @@ final class ResultsFile {
     private static final List<String> COLUMNS = columns();
 
     private final Path file;
-    private final List<Result> results;
-    private final Set<String> keys = new HashSet<>();
+    private final Map<String, List<Result>> rows = new LinkedHashMap<>();
 
     /** @throws IOException if the file is there and holds something else */
     ResultsFile(Path file) throws IOException {
         this.file = file;
-        this.results = Files.exists(file) ? read(file) : new ArrayList<>();
-        results.forEach(result -> keys.add(result.key()));
+        for (Result result : Files.exists(file) ? read(file) : List.<Result>of()) {
+            rows.computeIfAbsent(result.key(), key -> new ArrayList<>()).add(result);
+        }
     }
 
     private static List<String> columns() {
@@ -71,18 +71,27 @@ final class ResultsFile {
     }
 
     List<Result> results() {
-        return List.copyOf(results);
+        return rows.values().stream().flatMap(List::stream).toList();
     }
 
     boolean holds(String key) {
-        return keys.contains(key);
+        return rows.containsKey(key);
     }
 
-    /** Adds the rows of one trial. */
-    void add(List<Result> rows) throws IOException {
-        results.addAll(rows);
-        rows.forEach(row -> keys.add(row.key()));
-        Path part = file.resolveSibling(file.getFileName() + ".part");
+    /** Whether every row that the trial is to have is there. */
+    boolean holds(Trial trial) {
+        List<Result> found = rows.getOrDefault(trial.key(), List.of());
+        return found.stream().anyMatch(Result::isDiverged)
+                || found.stream().map(Result::point).collect(Collectors.toSet()).containsAll(trial.points());
+    }
+
+    /** Puts the rows of one trial in place of those that are there. */
+    void put(List<Result> trial) throws IOException {
+        rows.put(trial.get(0).key(), trial);
+        new WholeFile(file).write(this::write);
+    }
+
+    private void write(Path part) throws IOException {
         try (Writer writer = Files.newBufferedWriter(part, StandardCharsets.UTF_8);
                 CSVPrinter csv = new CSVPrinter(
                         writer,
@@ -90,11 +99,10 @@ final class ResultsFile {
                                 .builder()
                                 .setHeader(COLUMNS.toArray(String[]::new))
                                 .build())) {
-            for (Result result : results) {
+            for (Result result : results()) {
                 csv.printRecord(values(result));
             }
         }
-        Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     }
 
     private static List<Object> values(Result result) {
@@ -126,6 +134,15 @@ final class ResultsFile {
 
     private static Object orEmpty(double value) {
         return Double.isNaN(value) ? "" : value;
+    }
+
+    /** The files of all parts in a folder. */
+    static List<Path> all(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.filter(file -> file.getFileName().toString().matches("results.*\\.csv"))
+                    .sorted()
+                    .toList();
+        }
     }
 
     /** Reads the results of a file. */

@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -36,14 +35,10 @@ public final class Summary {
      */
     public static Summary of(Path folder) throws IOException {
         Map<String, List<Result>> byKey = new LinkedHashMap<>();
-        try (var files = Files.list(folder)) {
-            for (Path file : files.filter(f -> f.getFileName().toString().matches("results.*\\.csv"))
-                    .sorted()
-                    .toList()) {
-                ResultsFile.read(file).stream()
-                        .collect(Collectors.groupingBy(Result::key, LinkedHashMap::new, Collectors.toList()))
-                        .forEach(byKey::putIfAbsent);
-            }
+        for (Path file : ResultsFile.all(folder)) {
+            ResultsFile.read(file).stream()
+                    .collect(Collectors.groupingBy(Result::key, LinkedHashMap::new, Collectors.toList()))
+                    .forEach((key, rows) -> byKey.merge(key, rows, (a, b) -> a.size() < b.size() ? b : a));
         }
         if (byKey.isEmpty()) {
             throw new IOException("folder: expected files of results, got none in " + folder);
@@ -53,6 +48,7 @@ public final class Summary {
 
     /** Writes all files, each at once. */
     public void write(Path folder) throws IOException {
+        Map<String, Double> times = StepTimes.read(folder);
         StringBuilder text = new StringBuilder();
         for (Map.Entry<String, List<Result>> group : groups().entrySet()) {
             List<Result> members = group.getValue();
@@ -60,7 +56,7 @@ public final class Summary {
             List<Family> families = Family.of(
                     base, members.stream().filter(result -> !result.isBase()).toList());
             text.append("## ").append(group.getKey()).append("\n\n");
-            text.append(tradeOffs(base, families, members));
+            text.append(tradeOffs(base, families, members, times));
             text.append(domains(base, families));
             text.append(divergence(base, members));
             replace(folder, group.getKey().replace(' ', '-') + ".png", Curves.png(group.getKey(), base, families));
@@ -69,9 +65,7 @@ public final class Summary {
     }
 
     private static void replace(Path folder, String name, byte[] bytes) throws IOException {
-        Path part = folder.resolve(name + ".part");
-        Files.write(part, bytes);
-        Files.move(part, folder.resolve(name), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        new WholeFile(folder.resolve(name)).write(part -> Files.write(part, bytes));
     }
 
     /** By model and target, those without a base yet left out. */
@@ -87,30 +81,32 @@ public final class Summary {
         return groups;
     }
 
-    private static String tradeOffs(Result base, List<Family> families, List<Result> members) {
+    private static String tradeOffs(
+            Result base, List<Family> families, List<Result> members, Map<String, Double> times) {
         StringBuilder table = new StringBuilder("Base: target %.4f, source %.4f nats per byte. "
                         .formatted(base.test().target(), base.test().source()))
                 .append("Hypervolume against gain 0 and forgetting %.4f.\n\n"
                         .formatted(Family.REFERENCE * base.test().source()))
-                .append("| method | sees source | rate | hypervolume x 1000 | gain at <= 1 % | forgetting there ")
                 .append(
-                        "| gain at <= 5 % | forgetting there | time | memory |\n|---|---|---|---|---|---|---|---|---|---|\n");
-        double plainTime = median(members, Method.PLAIN.label(), Result::stepMillis);
-        double plainMemory = median(members, Method.PLAIN.label(), Result::heldMegabytes);
+                        "| method | sees source | rate | points | hypervolume x 1000 | gain at <= 1 % | forgetting there ")
+                .append(
+                        "| gain at <= 5 % | forgetting there | time | memory |\n|---|---|---|---|---|---|---|---|---|---|---|\n");
+        double plainMemory = heldMegabytes(members, Method.PLAIN.label());
         for (Family family : families) {
-            String method = family.name().split(" ")[0];
-            table.append("| %s | %s | %s | %s | %s | %s | %s | %s | %.2f | %.2f |%n"
+            String method = family.name().split("[ ,]")[0];
+            table.append("| %s | %s | %s | %d | %s | %s | %s | %s | %s | %.2f | %.2f |%n"
                     .formatted(
                             family.name(),
                             seesSource(method) ? "yes" : "no",
                             family.rate(),
+                            family.points(),
                             spread(1000, family.hypervolume(Result::test)),
                             gains(family.chosen(0.01), base),
                             forgettings(family.chosen(0.01), base),
                             gains(family.chosen(0.05), base),
                             forgettings(family.chosen(0.05), base),
-                            median(members, method, Result::stepMillis) / plainTime,
-                            median(members, method, Result::heldMegabytes) / plainMemory));
+                            times.getOrDefault(method, Double.NaN),
+                            heldMegabytes(members, method) / plainMemory));
         }
         return table.append('\n').toString();
     }
@@ -136,15 +132,13 @@ public final class Summary {
         return digits.formatted(factor * spread.mean(), factor * spread.least(), factor * spread.most());
     }
 
-    private static double median(List<Result> members, String method, ToDoubleFunction<Result> value) {
-        double[] values = members.stream()
+    private static double heldMegabytes(List<Result> members, String method) {
+        return StepTimes.median(members.stream()
                 .filter(result ->
                         result.method().equals(method) && result.merge().isEmpty())
-                .mapToDouble(value)
+                .mapToDouble(Result::heldMegabytes)
                 .filter(Double::isFinite)
-                .sorted()
-                .toArray();
-        return values.length == 0 ? Double.NaN : values[values.length / 2];
+                .toArray());
     }
 
     /** A row a method, a column a domain: test losses of the point of the least validation loss on target and source. */
@@ -169,21 +163,39 @@ public final class Summary {
         table.append('\n');
     }
 
-    /** Does the forward KL from the base on target text tell forgetting, over all that was tried? */
+    /** Does the forward KL from the base on target text tell forgetting, and does it tell more than the gain does? */
     private static String divergence(Result base, List<Result> members) {
         List<Result> finite = members.stream()
-                .filter(result -> Double.isFinite(result.test().target()))
+                .filter(result ->
+                        !result.isBase() && Double.isFinite(result.test().target()))
                 .toList();
-        double[] divergence = finite.stream()
-                .mapToDouble(result -> result.test().targetDivergence())
-                .toArray();
-        double[] forgetting = finite.stream()
-                .mapToDouble(result -> result.test().forgetting(base.test()))
-                .toArray();
-        return "Forward KL from the base on target text against forgetting, %d models: Pearson %.3f, Spearman %.3f.%n%n"
+        StringBuilder table = new StringBuilder("What goes with forgetting, correlations over models:\n\n")
+                .append("| models | of them | KL target: Pearson | Spearman | gain: Pearson | Spearman |\n")
+                .append("|---|---|---|---|---|---|\n");
+        correlations(table, "all", finite, base);
+        correlations(
+                table,
+                "without source text",
+                finite.stream().filter(result -> !seesSource(result.method())).toList(),
+                base);
+        return table.append('\n').toString();
+    }
+
+    private static void correlations(StringBuilder table, String name, List<Result> models, Result base) {
+        double[] forgetting = values(models, result -> result.test().forgetting(base.test()));
+        double[] divergence = values(models, result -> result.test().targetDivergence());
+        double[] gain = values(models, result -> result.test().gain(base.test()));
+        table.append("| %s | %d | %.2f | %.2f | %.2f | %.2f |%n"
                 .formatted(
-                        finite.size(),
+                        name,
+                        models.size(),
                         Correlation.pearson(divergence, forgetting),
-                        Correlation.spearman(divergence, forgetting));
+                        Correlation.spearman(divergence, forgetting),
+                        Correlation.pearson(gain, forgetting),
+                        Correlation.spearman(gain, forgetting)));
+    }
+
+    private static double[] values(List<Result> models, ToDoubleFunction<Result> value) {
+        return models.stream().mapToDouble(value).toArray();
     }
 }

@@ -1,6 +1,8 @@
 package io.github.dl4jretention.samples.comparison;
 
 import io.github.dl4jretention.samples.model.ModelKind;
+import java.util.HashSet;
+import java.util.Set;
 
 /** One training of one method. */
 record Trial(ModelKind model, Plan.Pair pair, Plan.MethodPlan method, double strength, double learningRate, long seed) {
@@ -14,6 +16,15 @@ record Trial(ModelKind model, Plan.Pair pair, Plan.MethodPlan method, double str
                 Double.isNaN(strength) ? "" : String.valueOf(strength),
                 learningRate,
                 seed);
+    }
+
+    /** The merge and its strength of every row that its results are to have. */
+    Set<String> points() {
+        Set<String> points = new HashSet<>(Set.of(Result.point("", Double.NaN)));
+        method.stops().forEach(step -> points.add(Result.point(Result.STOP, step)));
+        method.merges().forEach(merge -> merge.strengths()
+                .forEach(strength -> points.add(Result.point(merge.merge().label(), strength))));
+        return points;
     }
 
     static String key(String model, String target, String method, String strength, double learningRate, long seed) {

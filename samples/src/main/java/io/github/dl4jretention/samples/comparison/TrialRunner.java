@@ -39,10 +39,9 @@ final class TrialRunner {
         return result(base, pair, Result.BASE, Double.NaN, "", Double.NaN, Double.NaN, 0, Double.NaN, Double.NaN);
     }
 
-    /** Trains and measures. A training whose loss does not stay finite gives one row without scores. */
+    /** Trains and measures. A training whose loss does not stay finite gives a row without scores, and its earlier stops. */
     List<Result> run(Trial trial) {
-        TrialSetup setup = new TrialSetup(base, trial, plan, corpus, () -> importance(trial));
-        Method.Training training = trial.method().method().prepare(setup);
+        Method.Training training = prepare(trial);
         List<Result> results = new ArrayList<>();
         double[] millis = new double[plan.steps()];
         DataSetIterator batches = training.batches();
@@ -54,7 +53,10 @@ final class TrialRunner {
                 network.fit(batches.next());
                 millis[step - 1] = (System.nanoTime() - started) / 1e6;
                 if (!Double.isFinite(network.score())) {
-                    return List.of(withoutScores(trial));
+                    results.add(withoutScores(trial));
+                    stopped.forEach((end, early) ->
+                            results.add(result(trial, early, Result.STOP, end, Double.NaN, Double.NaN)));
+                    return results;
                 }
                 if (trial.method().stops().contains(step)) {
                     stopped.put(step, training.finish().apply(network).clone());
@@ -81,6 +83,10 @@ final class TrialRunner {
         return results;
     }
 
+    Method.Training prepare(Trial trial) {
+        return trial.method().method().prepare(new TrialSetup(base, trial, plan, corpus, () -> importance(trial)));
+    }
+
     private Result withoutScores(Trial trial) {
         Scores none = new Scores(Double.NaN, Double.NaN, Double.NaN, Double.NaN, Map.of());
         return new Result(
@@ -102,8 +108,8 @@ final class TrialRunner {
 
     private Importance importance(Trial trial) {
         DataSetIterator source = new TrialSetup(base, trial, plan, corpus, () -> null)
-                .sourceBatches(1, plan.importanceExamples(), IMPORTANCE_SEED);
-        return ImportanceEstimator.of(base).fisher(source, IMPORTANCE_SEED);
+                .sourceWindows(plan.importanceExamples(), IMPORTANCE_SEED);
+        return ImportanceEstimator.of(base).examples(plan.importanceExamples()).fisher(source, IMPORTANCE_SEED);
     }
 
     private Result result(

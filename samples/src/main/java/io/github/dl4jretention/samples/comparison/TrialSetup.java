@@ -56,15 +56,17 @@ record TrialSetup(MultiLayerNetwork base, Trial trial, Plan plan, Corpus corpus,
                 corpus.text(trial.pair().target(), Corpus.Part.FINETUNE));
     }
 
+    /** At least so many windows for every step, the sources in turn. */
     DataSetIterator sourceBatches(int examples) {
-        return sourceBatches(examples, plan.steps(), trial.seed() + SOURCE_SEED);
+        return sourceWindows(examples * plan.steps(), trial.seed() + SOURCE_SEED);
     }
 
-    /** Text of the sources that the base was pretrained on. */
-    DataSetIterator sourceBatches(int examples, int batches, long seed) {
+    /** Text of the sources that the base was pretrained on: each batch has one window of each, so that shares are equal. */
+    DataSetIterator sourceWindows(int atLeast, long seed) {
         byte[][] texts = trial.pair().sources().stream()
                 .map(domain -> corpus.text(domain, Corpus.Part.PRETRAIN))
                 .toArray(byte[][]::new);
-        return ByteWindowIterator.training(examples, ModelKind.CONTEXT, batches, seed, texts);
+        int batches = (atLeast + texts.length - 1) / texts.length;
+        return ByteWindowIterator.training(texts.length, ModelKind.CONTEXT, batches, seed, texts);
     }
 }

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.samples.comparison;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -7,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.samples.text.Corpus;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -16,6 +18,8 @@ import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 
 class ComparisonTest {
 
@@ -109,6 +113,10 @@ class ComparisonTest {
             assertTrue(summary.contains("| " + method.label() + " |"), summary);
         }
         assertTrue(summary.contains("| plain + wise_ft |") && summary.contains("Spearman"), summary);
+        assertTrue(summary.contains("| plain, every rate | no | all | 1 |"), summary);
+        assertFalse(
+                summary.lines().anyMatch(line -> line.startsWith("| retention |") && line.contains("NaN | 1.25")),
+                "times of steps were measured");
         assertTrue(Files.size(whole.resolve("transformer-kotlin.png")) > 5000);
 
         // Killed after its seventh trial, while it was writing the eighth.
@@ -121,7 +129,11 @@ class ComparisonTest {
         assertEquals(
                 lines.subList(0, 14),
                 Files.readAllLines(killed.resolve("results.csv")).subList(0, 14));
-        assertFalse(Files.exists(killed.resolve("results.csv.part")));
+
+        // A plan that has grown: what is missing is added, the rest is kept.
+        Plan wider = plan(METHODS.replace("[0.5]}, {\"merge\": \"TIES\"", "[0.5, 0.7]}, {\"merge\": \"TIES\""));
+        run(wider, whole, 1, 1);
+        assertEquals(17, ResultsFile.read(whole.resolve("results.csv")).size());
     }
 
     @Test
@@ -132,7 +144,13 @@ class ComparisonTest {
         Summary.of(folder).write(folder);
         String summary = Files.readString(folder.resolve("summary.md"));
         assertTrue(summary.contains("| plain |") && summary.contains("| retention |"), summary);
-        for (String setting : List.of("\"steps\": 2", "\"evaluationBatches\": 1")) {
+        run(plan, folder, 1, 1);
+        assertEquals(
+                1,
+                ResultsFile.read(folder.resolve("results.csv")).size(),
+                "the base, trials are in the files of the parts");
+        for (String setting :
+                List.of("\"steps\": 2", "\"evaluationBatches\": 1", "\"importanceExamples\": 2", "\"batch\": 4")) {
             Plan other = Plan.read(Files.writeString(
                     folder.resolve("other.json"),
                     PLAN.formatted("{\"method\": \"PLAIN\"}").replace(setting, setting.replaceAll("\\d", "3"))));
@@ -156,7 +174,14 @@ class ComparisonTest {
                 plain + ", {\"method\": \"RETENTION\"}",
                 plain + ", {\"method\": \"OTHER\"}",
                 "{\"method\": \"PLAIN\", \"strengths\": [1]}",
-                "{\"method\": \"PLAIN\", \"merges\": [{\"merge\": \"TIES\"}]}"));
+                "{\"method\": \"PLAIN\", \"merges\": [{\"merge\": \"TIES\"}]}",
+                "{\"method\": \"PLAIN\", \"merges\": [{\"merge\": \"WISE_FT\", \"strengths\": [1.2]}]}",
+                "{\"method\": \"PLAIN\", \"stops\": [2]}",
+                plain + ", {\"method\": \"REPLAY\", \"strengths\": [0.01]}",
+                plain + ", {\"method\": \"REPLAY\", \"strengths\": [1]}",
+                plain + ", {\"method\": \"RETENTION\", \"strengths\": [-1]}",
+                plain + ", {\"method\": \"RETENTION\", \"strengths\": [null]}",
+                plain + ", {\"method\": \"LORA\", \"strengths\": [2.5]}"));
         for (String methods : bad) {
             String message = assertThrows(IOException.class, () -> plan(methods), methods)
                     .getMessage();
@@ -165,6 +190,10 @@ class ComparisonTest {
         Path same = Files.writeString(
                 folder.resolve("same.json"), PLAN.formatted(plain).replace("[\"PROSE\"]", "[\"KOTLIN\"]"));
         assertThrows(IOException.class, () -> Plan.read(same));
+        Path twice = Files.writeString(
+                folder.resolve("twice.json"),
+                PLAN.formatted(plain).replace("[{", "[{\"target\": \"KOTLIN\", \"sources\": [\"JAVA\"]}, {"));
+        assertThrows(IOException.class, () -> Plan.read(twice));
         for (String shipped : List.of("reduced.json", "evidence.json")) {
             assertFalse(Plan.read(Path.of("comparisons", shipped)).trials().isEmpty());
         }
@@ -198,15 +227,48 @@ class ComparisonTest {
         Result merged = result("wise_ft", 1, 1, new double[] {7, 10.6}, new double[] {1, 20});
         List<Family> families = Family.of(base, List.of(first, fast, merged));
         assertEquals(
-                List.of("plain", "plain + wise_ft"),
+                List.of("plain", "plain, every rate", "plain + wise_ft"),
                 families.stream().map(Family::name).toList());
         Family plain = families.get(0);
-        assertEquals(1, plain.rate(), "4 * 0.5 is more than 6 * 0.1");
+        assertEquals("1.0, lowest", plain.rate(), "4 * 0.5 is more than 6 * 0.1");
         assertEquals(6 * 1, plain.hypervolume(Result::test).mean(), 1e-12);
-        assertEquals(6 * 1, families.get(1).hypervolume(Result::test).mean(), 1e-12);
+        assertEquals(6 * 1, families.get(2).hypervolume(Result::test).mean(), 1e-12);
         assertEquals(List.of(first), plain.chosen(0.05));
         assertEquals(List.of(base), plain.chosen(0.01), "nothing forgets so little");
-        assertEquals(List.of(first), families.get(1).balanced());
+        assertEquals(List.of(first), families.get(2).balanced());
+    }
+
+    @Test
+    void sources_have_equal_shares() throws IOException {
+        Plan plan = Plan.read(Files.writeString(
+                folder.resolve("plan.json"),
+                PLAN.formatted("{\"method\": \"PLAIN\"}").replace("[\"PROSE\"]", "[\"PROSE\", \"JAVA\", \"SCALA\"]")));
+        Corpus corpus = Corpus.read(Path.of("target", "corpus"));
+        TrialSetup setup = new TrialSetup(null, plan.trials().get(0), plan, corpus, () -> null);
+        DataSetIterator windows = setup.sourceWindows(7, 1);
+        int[] shares = new int[3];
+        while (windows.hasNext()) {
+            INDArray features = windows.next().getFeatures();
+            for (int row = 0; row < features.size(0); row++) {
+                String window = new String(bytes(features.slice(row)), StandardCharsets.ISO_8859_1);
+                for (int i = 0; i < shares.length; i++) {
+                    String text = new String(
+                            corpus.text(plan.pairs().get(0).sources().get(i), Corpus.Part.PRETRAIN),
+                            StandardCharsets.ISO_8859_1);
+                    shares[i] += text.contains(window) ? 1 : 0;
+                }
+            }
+        }
+        assertArrayEquals(new int[] {3, 3, 3}, shares);
+    }
+
+    private static byte[] bytes(INDArray values) {
+        INDArray flat = values.reshape(values.length());
+        byte[] bytes = new byte[(int) flat.length()];
+        for (int i = 0; i < bytes.length; i++) {
+            bytes[i] = (byte) flat.getInt(i);
+        }
+        return bytes;
     }
 
     @Test

@@ -1,0 +1,122 @@
+package io.github.dl4jretention.samples.comparison;
+
+import io.github.dl4jretention.samples.console.Progress;
+import java.io.IOException;
+import java.io.Writer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.commons.csv.CSVFormat;
+import org.apache.commons.csv.CSVParser;
+import org.apache.commons.csv.CSVPrinter;
+import org.apache.commons.csv.CSVRecord;
+
+/**
+ * What a training step of each method takes against one of plain finetuning: all methods in turn, round after round in one
+ * process, the median of the rounds' ratios. Each method at its first strength and learning rate, on the first pair.
+ */
+final class StepTimes {
+
+    private static final String FILE = "step-times.csv";
+    private static final int ROUNDS = 5;
+    private static final int STEPS = 5;
+
+    private final int steps;
+    private final Map<String, Method.Training> trainings = new LinkedHashMap<>();
+
+    private StepTimes(Plan plan, TrialRunner runner) {
+        steps = Math.min(STEPS, plan.steps());
+        for (Trial trial : plan.trials()) {
+            boolean first = trial.model() == plan.models().get(0)
+                    && trial.pair().equals(plan.pairs().get(0));
+            if (first) {
+                trainings.computeIfAbsent(trial.method().method().label(), label -> runner.prepare(trial));
+            }
+        }
+    }
+
+    /** Measures, unless the file is there. */
+    static void measure(Plan plan, TrialRunner runner, Path folder) throws IOException {
+        if (!Files.exists(folder.resolve(FILE))) {
+            new StepTimes(plan, runner).write(folder);
+        }
+    }
+
+    private void write(Path folder) throws IOException {
+        Map<String, double[]> millis = new LinkedHashMap<>();
+        trainings.keySet().forEach(method -> millis.put(method, new double[ROUNDS]));
+        try (Progress progress = new Progress("step times", (ROUNDS + 1) * trainings.size())) {
+            // The first round warms up.
+            for (int round = -1; round < ROUNDS; round++) {
+                for (Map.Entry<String, Method.Training> training : trainings.entrySet()) {
+                    double taken = round(training.getValue());
+                    if (round >= 0) {
+                        millis.get(training.getKey())[round] = taken;
+                    }
+                    progress.step(() -> "%.0f ms".formatted(taken));
+                }
+            }
+        }
+        new WholeFile(folder.resolve(FILE)).write(part -> write(part, millis));
+    }
+
+    private static void write(Path part, Map<String, double[]> millis) throws IOException {
+        CSVFormat format = CSVFormat.RFC4180
+                .builder()
+                .setHeader("method", "step_ms", "ratio")
+                .build();
+        try (Writer writer = Files.newBufferedWriter(part, StandardCharsets.UTF_8);
+                CSVPrinter csv = new CSVPrinter(writer, format)) {
+            double[] plain = millis.get(Method.PLAIN.label());
+            for (Map.Entry<String, double[]> method : millis.entrySet()) {
+                double[] ratios = new double[ROUNDS];
+                Arrays.setAll(ratios, round -> method.getValue()[round] / plain[round]);
+                csv.printRecord(method.getKey(), median(method.getValue()), median(ratios));
+            }
+        }
+    }
+
+    private double round(Method.Training training) {
+        List<Double> millis = new ArrayList<>();
+        for (int step = 0; step < steps; step++) {
+            if (!training.batches().hasNext()) {
+                training.batches().reset();
+            }
+            long started = System.nanoTime();
+            training.network().fit(training.batches().next());
+            millis.add((System.nanoTime() - started) / 1e6);
+        }
+        return median(millis.stream().mapToDouble(value -> value).toArray());
+    }
+
+    /** Ratios by method; empty if they were not measured. */
+    static Map<String, Double> read(Path folder) throws IOException {
+        Path file = folder.resolve(FILE);
+        Map<String, Double> ratios = new LinkedHashMap<>();
+        if (Files.exists(file)) {
+            CSVFormat format = CSVFormat.RFC4180
+                    .builder()
+                    .setHeader()
+                    .setSkipHeaderRecord(true)
+                    .build();
+            try (CSVParser parser = CSVParser.parse(file, StandardCharsets.UTF_8, format)) {
+                for (CSVRecord row : parser) {
+                    ratios.put(row.get("method"), Double.parseDouble(row.get("ratio")));
+                }
+            }
+        }
+        return ratios;
+    }
+
+    /** The mean of the two in the middle where there is an even number. */
+    static double median(double[] values) {
+        double[] sorted = values.clone();
+        Arrays.sort(sorted);
+        return sorted.length == 0 ? Double.NaN : (sorted[(sorted.length - 1) / 2] + sorted[sorted.length / 2]) / 2;
+    }
+}
