@@ -47,7 +47,7 @@ public final class AnswerMask {
     }
 
     /**
-     * {@return as {@link #between(int[], int[])}, for models whose tokens are the bytes of UTF-8 text}
+     * {@return the same as {@link #between(int[], int[])}, for models whose tokens are the bytes of UTF-8 text}
      *
      * @param start text before an answer, not empty
      * @param end   text after it, not empty
@@ -91,7 +91,7 @@ public final class AnswerMask {
     }
 
     /**
-     * {@return as {@link #weights(int[])}, the weight of each UTF-8 byte}
+     * {@return the weight of each UTF-8 byte of a sequence, as {@link #weights(int[])} gives it of tokens}
      *
      * @param text the whole sequence
      */

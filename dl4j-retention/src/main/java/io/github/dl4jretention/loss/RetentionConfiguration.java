@@ -68,14 +68,16 @@ public final class RetentionConfiguration implements Serializable {
         return divergence;
     }
 
-    /** {@return beta of {@link Divergence#JENSEN_SHANNON}, the teacher's share of its mixture in (0, 1); default 0.5} */
+    /**
+     * {@return beta of {@link Divergence#JENSEN_SHANNON}, the teacher's share of its mixture in (0, 1); default 0.5}
+     */
     public double getBeta() {
         return beta;
     }
 
     /**
-     * {@return lambda, the weight of the divergence against the cross-entropy; default 1} At 0 only the cross-entropy counts.
-     * A schedule or an adaptive coefficient, where there is one, stands in its place.
+     * {@return lambda, the weight of the divergence against the cross-entropy; default 1} At 0 only the cross-entropy
+     * counts. A schedule or an adaptive coefficient, where there is one, stands in its place.
      */
     public double getCoefficient() {
         return coefficient;

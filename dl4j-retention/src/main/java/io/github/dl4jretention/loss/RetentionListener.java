@@ -42,8 +42,8 @@ public final class RetentionListener extends BaseListener {
     }
 
     /**
-     * @param measureAgreement whether {@link TokenLoss#agreement()} is measured from now on; default false, for it costs
-     *     two passes over logits
+     * @param measureAgreement whether {@link TokenLoss#agreement()} is measured from now on; default false, for it
+     *     costs two passes over logits
      */
     public void setMeasureAgreement(boolean measureAgreement) {
         this.measureAgreement = measureAgreement;

@@ -144,7 +144,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         return retention;
     }
 
-    /** {@return SHA-256 of the teacher that this layer is trained with; null until it met one} Saved with the network. */
+    /** {@return SHA-256 of the teacher it is trained with; null until it has met one} Saved with the network. */
     public String getTeacher() {
         return teacher;
     }

@@ -25,7 +25,10 @@ public record TokenLoss(
         return crossEntropySum / tokens;
     }
 
-    /** {@return mean divergence from the teacher in nats per token; NaN if every token is masked or without a teacher} */
+    /**
+     * {@return mean divergence from the teacher in nats per token; NaN if every token is masked or there was no
+     * teacher}
+     */
     public double divergence() {
         return divergenceSum / divergenceTokens;
     }
