@@ -51,7 +51,7 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
         return new TokenEvaluation(crossEntropy / tokens, divergence / tokens, tokens);
     }
 
-    /** {@return {@code exp(crossEntropy)}, from 1} */
+    /** {@return {@code exp(crossEntropy)}, at least 1; NaN without an unmasked token} */
     public double perplexity() {
         return Math.exp(crossEntropy);
     }
