@@ -40,9 +40,9 @@ public final class Retention {
     private Retention() {}
 
     /**
-     * A copy of a pretrained network with a {@link io.github.dl4jretention.loss.RetentionOutputLayer} in place of its
-     * output layer: same weights, updater state, iteration count and training settings, frozen layers frozen. It accepts
-     * {@code Teacher.of(pretrained)} as its teacher and no other; the teacher's SHA-256 is saved with it.
+     * {@return a copy of a pretrained network with a {@link io.github.dl4jretention.loss.RetentionOutputLayer} in place
+     * of its output layer: same weights, updater state, iteration count and training settings, frozen layers frozen} It
+     * accepts {@code Teacher.of(pretrained)} as its teacher and no other; the teacher's SHA-256 is saved with it.
      *
      * @param pretrained    a network that ends in softmax cross-entropy, see
      *     {@link io.github.dl4jretention.teacher.SoftmaxOutput}
@@ -58,7 +58,11 @@ public final class Retention {
      * As {@link #attach(MultiLayerNetwork, RetentionConfiguration)}, for another teacher than the pretrained network: one
      * of the same vocabulary, a mixture, a moving average.
      *
-     * @param teacher the only teacher that the student will accept
+     * @param pretrained    a network that ends in softmax cross-entropy
+     * @param configuration the loss
+     * @param teacher       the only teacher that the student will accept
+     * @return the student, which shares nothing with the pretrained network
+     * @throws IllegalArgumentException if its last layer is another one
      */
     public static MultiLayerNetwork attach(
             MultiLayerNetwork pretrained, RetentionConfiguration configuration, Teacher teacher) {
@@ -69,7 +73,10 @@ public final class Retention {
     /**
      * As {@link #attach(MultiLayerNetwork, RetentionConfiguration)}, for a graph.
      *
-     * @param outputs names of the outputs to attach to; default: all. Others keep their layers and losses
+     * @param pretrained    a graph with outputs of softmax cross-entropy
+     * @param configuration the loss of each of these outputs
+     * @param outputs       names of the outputs to attach to; default: all. Others keep their layers and losses
+     * @return the student, which shares nothing with the pretrained graph
      * @throws IllegalArgumentException if an output does not exist or computes no softmax cross-entropy
      */
     public static ComputationGraph attach(
@@ -78,7 +85,16 @@ public final class Retention {
         return GraphRetention.attach(pretrained, configuration, null, outputs);
     }
 
-    /** As {@link #attach(ComputationGraph, RetentionConfiguration, String...)}, for another teacher than the graph. */
+    /**
+     * As {@link #attach(ComputationGraph, RetentionConfiguration, String...)}, for another teacher than the graph.
+     *
+     * @param pretrained    a graph with outputs of softmax cross-entropy
+     * @param configuration the loss of each of these outputs
+     * @param teacher       the only teacher that the student will accept, of the same outputs
+     * @param outputs       names of the outputs to attach to; default: all
+     * @return the student, which shares nothing with the pretrained graph
+     * @throws IllegalArgumentException if an output does not exist or computes no softmax cross-entropy
+     */
     public static ComputationGraph attach(
             ComputationGraph pretrained, RetentionConfiguration configuration, Teacher teacher, String... outputs) {
         Objects.requireNonNull(pretrained, "pretrained");
@@ -86,8 +102,8 @@ public final class Retention {
     }
 
     /**
-     * A copy of a student with a stock output layer: same weights, updater state and training settings; it needs no
-     * class of this library.
+     * {@return a copy of a student with a stock output layer: same weights, updater state and training settings; it
+     * needs no class of this library}
      *
      * @param student a network whose last layer is a {@link io.github.dl4jretention.loss.RetentionOutputLayer}
      * @throws IllegalArgumentException if its last layer is another one
@@ -97,8 +113,9 @@ public final class Retention {
     }
 
     /**
-     * A copy of a student with stock output layers in place of all its retention layers.
+     * {@return a copy of a student with stock output layers in place of all its retention layers}
      *
+     * @param student a graph with one retention layer at least
      * @throws IllegalArgumentException if it has none
      */
     public static ComputationGraph detach(ComputationGraph student) {
@@ -109,6 +126,10 @@ public final class Retention {
      * Trains a student near its teacher, as {@code student.fit(new TeacherIterator(iterator, teacher), epochs)} does,
      * after checking that the teacher is the student's.
      *
+     * @param student  trained in place, with its own updater
+     * @param teacher  the student's; a moving average's listener is added to the student
+     * @param iterator batches whose labels are one-hot, distributions, or class ids
+     * @param epochs   passes over the iterator
      * @throws IllegalArgumentException if the student has no retention layer
      * @throws IllegalStateException if the teacher is not the student's; the message gives both SHA-256
      */
@@ -121,6 +142,13 @@ public final class Retention {
     /**
      * Trains a graph of one input and one output, as
      * {@link #finetune(ComputationGraph, Teacher, MultiDataSetIterator, int)} does.
+     *
+     * @param student  trained in place, with its own updater
+     * @param teacher  the student's
+     * @param iterator batches whose labels are one-hot, distributions, or class ids
+     * @param epochs   passes over the iterator
+     * @throws IllegalArgumentException if the student has no retention layer, or the teacher teaches other outputs
+     * @throws IllegalStateException if the teacher is not the student's; the message gives both SHA-256
      */
     public static void finetune(ComputationGraph student, Teacher teacher, DataSetIterator iterator, int epochs) {
         finetune(student, teacher, new MultiDataSetIteratorAdapter(iterator), epochs);
@@ -130,6 +158,10 @@ public final class Retention {
      * Trains a graph near its teacher, as {@code student.fit(new TeacherMultiDataSetIterator(iterator, teacher), epochs)}
      * does, after checking that the teacher is the student's.
      *
+     * @param student  trained in place, with its own updater
+     * @param teacher  the student's; a moving average's listener is added to the student
+     * @param iterator batches whose taught labels are one-hot, distributions, or class ids
+     * @param epochs   passes over the iterator
      * @throws IllegalArgumentException if the student has no retention layer, or the teacher teaches other outputs
      * @throws IllegalStateException if the teacher is not the student's; the message gives both SHA-256
      */
@@ -146,17 +178,23 @@ public final class Retention {
     }
 
     /**
-     * A copy of a network that starts finetuning afresh: every layer has the given updater, the updater's state is
-     * empty, iteration and epoch counts are 0. DL4J's own {@code setLearningRate} passes over SameDiff layers, and an
-     * empty Adam state at a high iteration count makes first steps several times too long.
+     * {@return a copy of a network that starts finetuning afresh: every layer has the given updater, the updater's
+     * state is empty, iteration and epoch counts are 0} DL4J's own {@code setLearningRate} passes over SameDiff layers,
+     * and an empty Adam state at a high iteration count makes first steps several times too long.
      *
-     * @param updater for weights and biases of all layers
+     * @param network an initialised network
+     * @param updater for weights and biases of all layers; cloned
      */
     public static MultiLayerNetwork withUpdater(MultiLayerNetwork network, IUpdater updater) {
         return MultiLayerRetention.withUpdater(network, Objects.requireNonNull(updater, "updater"));
     }
 
-    /** As {@link #withUpdater(MultiLayerNetwork, IUpdater)}, of a graph. */
+    /**
+     * {@return the same as {@link #withUpdater(MultiLayerNetwork, IUpdater)}, of a graph}
+     *
+     * @param graph   an initialised graph
+     * @param updater for weights and biases of all layers; cloned
+     */
     public static ComputationGraph withUpdater(ComputationGraph graph, IUpdater updater) {
         return GraphRetention.withUpdater(graph, Objects.requireNonNull(updater, "updater"));
     }

@@ -26,66 +26,82 @@ public abstract class CacheCodec {
 
     CacheCodec() {}
 
-    /** The default: {@link #sample} of 36 bytes a token. */
+    /** {@return the default: {@link #sample} of 36 bytes a token, for temperature 1} */
     public static CacheCodec standard() {
         return sample(DEFAULT_BYTES);
     }
 
-    /** Every log-probability in half precision: within 2^-11 of itself. Serves every temperature. */
+    /**
+     * {@return every log-probability in half precision: within 2^-11 of itself, within 2^-25 nats where it is above
+     * -2^-14} What is below -65519 becomes {@code -inf}. Serves every temperature.
+     */
     public static CacheCodec half() {
         return new HalfCodec();
     }
 
     /**
-     * The k most probable classes, their log-probabilities in half precision; the rest of the probability is spread evenly
-     * over the other classes. The spread is a bias: the fewer of the teacher's probability lies in k classes, the larger.
-     * Serves every temperature.
+     * {@return the k most probable classes, their log-probabilities in half precision; the rest of the probability is
+     * spread evenly over the other classes} The spread is a bias: the fewer of the teacher's probability lies in k
+     * classes, the larger. Serves every temperature.
      *
      * @param k at least 1; at V or more every class is kept
+     * @throws IllegalArgumentException if it is below 1
      */
     public static CacheCodec topK(int k) {
         return new TopKCodec(k);
     }
 
     /**
-     * A random sample of least variance among unbiased ones of its size, for temperature 1; see {@link SampleCodec}.
+     * {@return a random sample of least variance among unbiased ones of its size, for temperature 1; see
+     * {@link SampleCodec}}
      *
      * @param bytes a token at most, from 16 to 1,024
+     * @throws IllegalArgumentException if it is another number
      */
     public static CacheCodec sample(int bytes) {
         return new SampleCodec(bytes, 1);
     }
 
     /**
-     * As {@link #sample(int)}, for another temperature.
+     * {@return the same as {@link #sample(int)}, for another temperature}
      *
+     * @param bytes       a token at most, from 16 to 1,024
      * @param temperature of the student's {@link io.github.dl4jretention.loss.RetentionConfiguration}: a sample of one
-     *     temperature's distribution is no sample of another's
+     *     temperature's distribution is no sample of another's. Finite and above 0
+     * @throws IllegalArgumentException if a number is outside of its range
      */
     public static CacheCodec sample(int bytes, double temperature) {
         return new SampleCodec(bytes, temperature);
     }
 
     /**
-     * Classes drawn independently, each weighed by its share of the draws; for temperature 1. Source: Anshumann et al.,
-     * Sparse Logit Sampling, arXiv 2503.16870, Random Sampling Knowledge Distillation with the distribution itself as the
-     * proposal. {@link #sample} has less variance in the same space.
+     * {@return classes drawn independently, each weighed by its share of the draws; for temperature 1} Source:
+     * Anshumann et al., Sparse Logit Sampling, arXiv 2503.16870, Random Sampling Knowledge Distillation with the
+     * distribution itself as the proposal. {@link #sample} has less variance in the same space.
      *
      * @param draws from 1 to 255; 50 give about 12 different classes on large vocabularies
+     * @throws IllegalArgumentException if it is another number
      */
     public static CacheCodec draws(int draws) {
         return new DrawsCodec(draws, 1);
     }
 
-    /** As {@link #draws(int)}, for another temperature, see {@link #sample(int, double)}. */
+    /**
+     * {@return the same as {@link #draws(int)}, for another temperature, see {@link #sample(int, double)}}
+     *
+     * @param draws       from 1 to 255
+     * @param temperature of the student's loss, finite and above 0
+     * @throws IllegalArgumentException if a number is outside of its range
+     */
     public static CacheCodec draws(int draws, double temperature) {
         return new DrawsCodec(draws, temperature);
     }
 
     /**
-     * The codec of a {@link #description}: {@code half}, {@code topK:12}, {@code sample:36}, {@code draws:50}; the latter two
-     * may have a temperature, {@code sample:36:2.0}.
+     * {@return the codec of a {@link #description}: {@code half}, {@code topK:12}, {@code sample:36}, {@code draws:50}}
+     * The latter two may have a temperature, {@code sample:36:2.0}; default 1.
      *
+     * @param description name and parameters, separated by colons
      * @throws IllegalArgumentException if there is none
      */
     public static CacheCodec of(String description) {
@@ -109,10 +125,13 @@ public abstract class CacheCodec {
         }
     }
 
-    /** Name and parameters, as {@link #of} reads them; part of a cache's key. */
+    /** {@return name and parameters, as {@link #of} reads them; part of a cache's key} */
     public abstract String description();
 
-    /** The temperature whose distribution is sampled; empty for codecs that keep whole distributions, at temperature 1. */
+    /**
+     * {@return temperature whose distribution is sampled; empty for codecs that keep whole distributions, at
+     * temperature 1}
+     */
     public OptionalDouble sampledAt() {
         return OptionalDouble.empty();
     }

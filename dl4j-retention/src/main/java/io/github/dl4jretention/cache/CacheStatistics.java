@@ -11,12 +11,12 @@ package io.github.dl4jretention.cache;
  */
 public record CacheStatistics(long sequences, long tokens, long bytes, long computed, double seconds) {
 
-    /** On the disk, everything included. */
+    /** {@return bytes a token on the disk, everything included} */
     public double bytesPerToken() {
         return (double) bytes / tokens;
     }
 
-    /** Tokens that were written a second; NaN if none was. */
+    /** {@return tokens that were written a second; NaN if none was} */
     public double tokensPerSecond() {
         return computed == 0 ? Double.NaN : computed / seconds;
     }

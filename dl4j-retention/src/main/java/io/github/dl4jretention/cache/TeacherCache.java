@@ -83,7 +83,10 @@ public final class TeacherCache extends Teacher {
         missing = builder.computeMissing ? builder.teacher : null;
     }
 
-    /** A builder with the defaults: {@link CacheCodec#standard}, seed 0, shards of 16 MiB, missing sequences refused. */
+    /**
+     * {@return a builder with the defaults: {@link CacheCodec#standard}, seed 0, shards of 16 MiB, missing sequences
+     * refused}
+     */
     public static Builder builder() {
         return new Builder();
     }
@@ -108,12 +111,12 @@ public final class TeacherCache extends Teacher {
         return codec.sampledAt();
     }
 
-    /** What it holds and what it took to write. */
+    /** {@return what it holds and what it took to write, when it was opened} */
     public CacheStatistics statistics() {
         return statistics;
     }
 
-    /** Where its files are. */
+    /** {@return where its files are: a folder named after its key in the builder's} */
     public Path folder() {
         return folder;
     }
@@ -191,7 +194,9 @@ public final class TeacherCache extends Teacher {
 
         /**
          * @param teacher whose values follow from the features alone: no moving average, and not corrected (correct the
-         *     cache instead: {@code cache.corrected(tau)})
+         *     cache instead: {@code cache.corrected(tau)}), and no samples
+         * @return this builder
+         * @throws IllegalArgumentException if it is another
          */
         public Builder teacher(Teacher teacher) {
             requireCacheable(teacher);
@@ -205,13 +210,22 @@ public final class TeacherCache extends Teacher {
         /**
          * As {@link #teacher} of {@code Teacher.of(pretrained)}, which is made only if a sequence is missing, and let go
          * when the cache is complete: with it the teacher takes no memory.
+         *
+         * @param pretrained an initialised network that ends in softmax cross-entropy
+         * @return this builder
          */
         public Builder pretrained(MultiLayerNetwork pretrained) {
             trims = true;
             return teacher(NetworkIdentity.sha256(pretrained), List.of("output"), once(() -> Teacher.of(pretrained)));
         }
 
-        /** As {@link #pretrained(MultiLayerNetwork)}, of a graph; outputs as in {@link Teacher#of(ComputationGraph, String...)}. */
+        /**
+         * As {@link #pretrained(MultiLayerNetwork)}, of a graph.
+         *
+         * @param pretrained an initialised graph
+         * @param outputs    as in {@link Teacher#of(ComputationGraph, String...)}; default: all
+         * @return this builder
+         */
         public Builder pretrained(ComputationGraph pretrained, String... outputs) {
             trims = true;
             List<String> names =
@@ -249,37 +263,56 @@ public final class TeacherCache extends Teacher {
             }
         }
 
-        /** @param folder where caches lie, each in a folder of its own; made if need be */
+        /**
+         * @param folder where caches lie, each in a folder of its own; made if need be
+         * @return this builder
+         */
         public Builder folder(Path folder) {
             root = folder;
             return this;
         }
 
-        /** @param codec how distributions are written; default {@link CacheCodec#standard} */
+        /**
+         * @param codec how distributions are written; default {@link CacheCodec#standard}
+         * @return this builder
+         */
         public Builder codec(CacheCodec codec) {
             this.codec = Objects.requireNonNull(codec, "codec");
             return this;
         }
 
-        /** @param data description or digest of the data, part of the key; default empty */
+        /**
+         * @param data description or digest of the data, part of the key; default empty
+         * @return this builder
+         */
         public Builder data(String data) {
             this.data = Objects.requireNonNull(data, "data");
             return this;
         }
 
-        /** @param tokenisation how the data was made into features, part of the key; default empty */
+        /**
+         * @param tokenisation how the data was made into features, part of the key; default empty
+         * @return this builder
+         */
         public Builder tokenisation(String tokenisation) {
             this.tokenisation = Objects.requireNonNull(tokenisation, "tokenisation");
             return this;
         }
 
-        /** @param seed of samples; default 0 */
+        /**
+         * @param seed of samples; default 0
+         * @return this builder
+         */
         public Builder seed(long seed) {
             this.seed = seed;
             return this;
         }
 
-        /** @param bytes size from which a shard is completed, 1 to 2^30; default 16 MiB. A crash loses one shard at most */
+        /**
+         * @param bytes size from which a shard is completed, 1 to 2^30; default 16 MiB. A crash loses one shard at most
+         * @return this builder
+         * @throws IllegalArgumentException if it is another number
+         */
         public Builder shardBytes(long bytes) {
             if (bytes < 1 || bytes > MOST_SHARD_BYTES) {
                 throw new IllegalArgumentException("bytes: expected from 1 to " + MOST_SHARD_BYTES + ", got " + bytes);
@@ -288,22 +321,30 @@ public final class TeacherCache extends Teacher {
             return this;
         }
 
-        /** @param sequences of the data, for the time left in the log; default unknown */
+        /**
+         * @param sequences of the data, for the time left in the log; default unknown
+         * @return this builder
+         */
         public Builder expected(long sequences) {
             expected = sequences;
             return this;
         }
 
-        /** Lets the teacher compute sequences that the complete cache lacks, each time that they are met. */
+        /**
+         * Lets the teacher compute sequences that the complete cache lacks, each time that they are met.
+         *
+         * @return this builder
+         */
         public Builder computeMissing() {
             computeMissing = true;
             return this;
         }
 
         /**
-         * As {@link #build(MultiDataSetIterator)}.
+         * {@return the same as {@link #build(MultiDataSetIterator)}}
          *
-         * @param iterator the training data, without the teacher's values
+         * @param iterator the training data, without the teacher's values; it must support {@code reset()}
+         * @throws IOException if a file cannot be read or written
          */
         public TeacherCache build(DataSetIterator iterator) throws IOException {
             return build(new MultiDataSetIteratorAdapter(iterator));
@@ -314,6 +355,7 @@ public final class TeacherCache extends Teacher {
          * the data; else the iterator is not touched.
          *
          * @param iterator the training data, without the teacher's values; it must support {@code reset()}
+         * @return the complete cache
          * @throws IOException if a file cannot be read or written; the message names it. What is complete stays
          * @throws IllegalArgumentException if the teacher's arrays are of a form that cannot be cached
          * @throws NullPointerException if the teacher or the folder is missing

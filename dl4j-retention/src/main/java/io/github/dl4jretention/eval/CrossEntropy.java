@@ -21,9 +21,12 @@ public final class CrossEntropy {
     private CrossEntropy() {}
 
     /**
+     * {@return mean cross-entropy in nats per unmasked token; NaN if every token is masked}
+     *
      * @param predictor the network, asked for log-probabilities as a teacher is
      * @param batches   from the present one on; labels of the output's shape (one-hot or distributions) or class ids, one
      *     for each token; masks of any weight of at least 0
+     * @throws IllegalArgumentException if labels do not fit an output, or a class id is none of its classes
      */
     public static double of(Teacher predictor, MultiDataSetIterator batches) {
         CrossEntropy total = new CrossEntropy();

@@ -27,8 +27,10 @@ public final class ParetoFront<T> {
     }
 
     /**
-     * The front of candidates.
+     * {@return the front of candidates}
      *
+     * @param <T>        the candidates: runs, models, trials
+     * @param candidates in any order; of equal ones the first stays
      * @param gain       of a candidate, more is better
      * @param forgetting of a candidate, less is better; below 0 where it is better than the base
      */
@@ -57,15 +59,16 @@ public final class ParetoFront<T> {
         return new ParetoFront<>(List.copyOf(front), gain, forgetting);
     }
 
-    /** The candidates of the front, from the least forgetting and gain to the most. */
+    /** {@return the candidates of the front, from the least forgetting and gain to the most; unmodifiable} */
     public List<T> points() {
         return points;
     }
 
     /**
-     * The area between the front and a reference point: of all pairs (g, f) with g above the reference's gain and f below
-     * its forgetting that some candidate is at least as good as. Candidates that are worse than the reference in one number
-     * add nothing. Fronts are comparable at one reference point only.
+     * {@return the area between the front and a reference point, in units of gain times forgetting} It is that of all
+     * pairs (g, f) with g above the reference's gain and f below its forgetting that some candidate is at least as good
+     * as. Candidates that are worse than the reference in one number add nothing. Fronts are comparable at one
+     * reference point only.
      *
      * @param referenceGain       0 for the base's
      * @param referenceForgetting the most forgetting that is of any interest
@@ -84,7 +87,11 @@ public final class ParetoFront<T> {
         return area;
     }
 
-    /** The candidate of most gain among those that forget no more than a limit; none if all forget more. */
+    /**
+     * {@return the candidate of most gain among those that forget no more than a limit; none if all forget more}
+     *
+     * @param mostForgetting the limit, itself allowed
+     */
     public Optional<T> best(double mostForgetting) {
         return points.stream()
                 .filter(point -> forgetting.applyAsDouble(point) <= mostForgetting)

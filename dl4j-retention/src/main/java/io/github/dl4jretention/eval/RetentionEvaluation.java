@@ -29,12 +29,25 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
     private static final long serialVersionUID = 1L;
     private static final double SMALLEST = 1e-38;
 
+    /** 1, or 2 for sequences in NWC layout. */
     private int classAxis;
+
+    /** Mean length of a token in bytes of text. */
     private double bytesPerToken;
+
+    /** In nats, each token's times its mask. */
     private double crossEntropySum;
+
+    /** Sum of masks. */
     private double tokens;
+
+    /** In nats, each token's times its divergence's weight. */
     private double divergenceSum;
+
+    /** Sum of the divergence's weights of tokens on which student and teacher agree. */
     private double agreements;
+
+    /** Sum of the divergence's weights. */
     private double divergenceTokens;
 
     /** Classes on axis 1, a byte for each token. */
@@ -207,32 +220,34 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         return best;
     }
 
-    /** Mean cross-entropy in nats per token; NaN before the first. */
+    /** {@return mean cross-entropy in nats per token; NaN before the first} */
     public double crossEntropy() {
         return crossEntropySum / tokens;
     }
 
-    /** {@code exp(crossEntropy)}. */
+    /** {@return {@code exp(crossEntropy)}; NaN before the first token} */
     public double perplexity() {
         return Math.exp(crossEntropy());
     }
 
-    /** {@code crossEntropy / (log 2 * bytesPerToken)}. */
+    /** {@return {@code crossEntropy / (log 2 * bytesPerToken)}, in bits; NaN before the first token} */
     public double bitsPerByte() {
         return crossEntropy() / (Math.log(2) * bytesPerToken);
     }
 
-    /** Mean {@code KL(p0 || p)} in nats per token, at temperature 1; NaN without a teacher. */
+    /** {@return mean {@code KL(p0 || p)} in nats per token, at temperature 1; NaN without a teacher} */
     public double divergence() {
         return divergenceSum / divergenceTokens;
     }
 
-    /** Share of tokens on which student and teacher hold the same class most probable; NaN without a teacher. */
+    /**
+     * {@return share of tokens on which student and teacher hold the same class most probable; NaN without a teacher}
+     */
     public double agreement() {
         return agreements / divergenceTokens;
     }
 
-    /** Number of tokens, each times its mask. */
+    /** {@return number of tokens, each times its mask} */
     public double tokens() {
         return tokens;
     }

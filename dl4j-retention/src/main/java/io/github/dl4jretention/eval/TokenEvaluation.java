@@ -18,12 +18,14 @@ import org.nd4j.linalg.ops.transforms.Transforms;
 public record TokenEvaluation(double crossEntropy, double divergence, double tokens) {
 
     /**
-     * Evaluates a network on all batches; the iterator is reset first.
+     * {@return means over all batches, NaN without an unmasked token} The iterator is reset first.
      *
      * @param network  a network that ends in softmax cross-entropy; detach a student first
      * @param teacher  what the divergence is measured from
      * @param iterator batches with labels {@code [batch, classes, time]} or {@code [batch, classes]}, or class ids, one for
      *     each token; masks of 0 and 1
+     * @throws IllegalArgumentException if the teacher gives samples, the network cannot be a teacher, or labels do not
+     *     fit
      */
     public static TokenEvaluation of(MultiLayerNetwork network, Teacher teacher, DataSetIterator iterator) {
         if (teacher.sampledAt().isPresent()) {
@@ -49,7 +51,7 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
         return new TokenEvaluation(crossEntropy / tokens, divergence / tokens, tokens);
     }
 
-    /** {@code exp(crossEntropy)}. */
+    /** {@return {@code exp(crossEntropy)}, at least 1; NaN without an unmasked token} */
     public double perplexity() {
         return Math.exp(crossEntropy);
     }

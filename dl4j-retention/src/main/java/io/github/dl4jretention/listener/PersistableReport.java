@@ -31,15 +31,27 @@ public final class PersistableReport implements Persistable {
     private static final long serialVersionUID = 1L;
     private static final int VERSION = 1;
 
+    /** As given; null before decoding. */
     private String sessionId;
+
+    /** As given; null before decoding. */
     private String workerId;
+
+    /** In milliseconds since 1970. */
     private long timeStamp;
+
+    /** As given; null before decoding. */
     private RetentionReport report;
 
     /** Empty, to be decoded. */
     public PersistableReport() {}
 
-    /** @param timeStamp in milliseconds since 1970 */
+    /**
+     * @param sessionId of the training run, not null
+     * @param workerId  of one of several that train at once, not null
+     * @param timeStamp in milliseconds since 1970
+     * @param report    not null
+     */
     public PersistableReport(String sessionId, String workerId, long timeStamp, RetentionReport report) {
         this.sessionId = Objects.requireNonNull(sessionId, "sessionId");
         this.workerId = Objects.requireNonNull(workerId, "workerId");
@@ -47,7 +59,7 @@ public final class PersistableReport implements Persistable {
         this.report = Objects.requireNonNull(report, "report");
     }
 
-    /** The report. */
+    /** {@return the report; null before decoding} */
     public RetentionReport getReport() {
         return report;
     }

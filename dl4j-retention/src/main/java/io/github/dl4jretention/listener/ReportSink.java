@@ -4,10 +4,18 @@ package io.github.dl4jretention.listener;
 @FunctionalInterface
 public interface ReportSink extends AutoCloseable {
 
-    /** Takes a report; called by the training thread. */
+    /**
+     * Takes a report; called by the training thread.
+     *
+     * @param report of one retention layer; a graph of several gives one for each in an iteration
+     */
     void accept(RetentionReport report);
 
-    /** Says how many iterations the run will have, once that is known; default: nothing. */
+    /**
+     * Says how many iterations the run will have, once that is known; default: nothing.
+     *
+     * @param iterations of the whole run, counted from iteration 0
+     */
     default void expect(int iterations) {}
 
     /** Ends the sink; default: nothing. */

@@ -28,12 +28,17 @@ public final class ReportStatsStorage implements ReportSink {
     private final String workerId;
     private long last;
 
-    /** A session of its own, by a random UUID. */
+    /**
+     * A session of its own, by a random UUID, and the default worker.
+     *
+     * @param router a storage, or the way to a remote one; not closed
+     */
     public ReportStatsStorage(StatsStorageRouter router) {
         this(router, UUID.randomUUID().toString(), WORKER_ID);
     }
 
     /**
+     * @param router    a storage, or the way to a remote one; not closed
      * @param sessionId a StatsListener's, say, or an earlier run's, to go on with it
      * @param workerId  one of several that train at once
      */
@@ -56,7 +61,7 @@ public final class ReportStatsStorage implements ReportSink {
         router.putUpdate(persistable);
     }
 
-    /** By which the reports are found in the storage. */
+    /** {@return the session by which the reports are found in the storage} */
     public String getSessionId() {
         return sessionId;
     }

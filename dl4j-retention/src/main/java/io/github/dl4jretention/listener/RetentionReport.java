@@ -7,14 +7,15 @@ import java.io.Serializable;
  *
  * @param iteration    from 0
  * @param epoch        from 0
- * @param output       name of the layer
+ * @param output       name of the layer: the graph's output, "output", or the loss of a SameDiff graph, "retentionLoss"
  * @param tokens       sum of the label mask, the number of tokens where it is 0 or 1
- * @param crossEntropy mean cross-entropy
+ * @param crossEntropy mean cross-entropy; NaN if every token is masked
  * @param divergence   mean divergence from the teacher; NaN if the labels carried none
  * @param coefficient  lambda; 0 if the labels carried no teacher
- * @param total        {@code crossEntropy + lambda T^2 divergence}
+ * @param total        {@code crossEntropy + lambda T^2 divergence}; without a teacher {@code crossEntropy}
  * @param agreement    share of tokens on which student and teacher hold the same class most probable; NaN if not measured
  * @param gradientNorm Euclidean norm of the network's gradient, divided by the examples of the minibatch
+ * @serial exclude
  */
 public record RetentionReport(
         int iteration,

@@ -35,7 +35,7 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
         this.reports = reports;
     }
 
-    /** A builder with the defaults: every iteration, with agreement, to nowhere. */
+    /** {@return a builder with the defaults: every iteration, with agreement, to nowhere} */
     public static Builder builder() {
         return new Builder();
     }
@@ -107,7 +107,10 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
 
         private Builder() {}
 
-        /** @param sink where reports go; one more each time */
+        /**
+         * @param sink where reports go; one more each time
+         * @return this builder
+         */
         public Builder to(ReportSink sink) {
             sinks.add(sink);
             return this;
@@ -115,6 +118,7 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
 
         /**
          * @param iterations report every so many iterations, at least 1; default 1. The guard looks at every one
+         * @return this builder
          * @throws IllegalArgumentException if it is below 1
          */
         public Builder every(int iterations) {
@@ -125,18 +129,22 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
             return this;
         }
 
-        /** @param agreement whether agreement is measured, which costs two passes over the logits; default true */
+        /**
+         * @param agreement whether agreement is measured, which costs two passes over the logits; default true
+         * @return this builder
+         */
         public Builder agreement(boolean agreement) {
             this.agreement = agreement;
             return this;
         }
 
+        /** {@return a listener for a network or a graph; closing it closes the sinks} */
         public RetentionTrainingListener build() {
             return new RetentionTrainingListener(reports());
         }
 
         /**
-         * For a SameDiff graph.
+         * {@return a listener for a SameDiff graph; closing it closes the sinks}
          *
          * @param listener the graph's; it comes before this one in the graph's listeners
          */

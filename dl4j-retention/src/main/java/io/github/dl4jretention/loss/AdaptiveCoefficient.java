@@ -38,7 +38,13 @@ public record AdaptiveCoefficient(
     private static final double HORIZON = 10;
     private static final double CLIP = 0.2;
 
-    /** @throws IllegalArgumentException if a number is outside of its range; the message names it */
+    /**
+     * @param initial finite and above 0
+     * @param target  in nats per token, finite and above 0
+     * @param horizon in iterations, finite and at least 1
+     * @param clip    in (0, 1] and below horizon
+     * @throws IllegalArgumentException if a number is outside of its range; the message names it
+     */
     @JsonCreator
     public AdaptiveCoefficient {
         require(initial > 0 && Double.isFinite(initial), "initial: expected a finite number above 0, got ", initial);
@@ -51,13 +57,17 @@ public record AdaptiveCoefficient(
         require(clip < horizon, "clip: expected less than horizon, or lambda could become 0 for ever, got ", clip);
     }
 
-    /** Starts at lambda = 1, with horizon 10 and clip 0.2. */
+    /**
+     * {@return a coefficient that starts at lambda = 1, with horizon 10 and clip 0.2}
+     *
+     * @param target wanted mean divergence in nats per token, finite and above 0
+     */
     public static AdaptiveCoefficient toward(double target) {
         return new AdaptiveCoefficient(1, target, HORIZON, CLIP);
     }
 
     /**
-     * The next lambda.
+     * {@return the next lambda, by the class's formula}
      *
      * @param lambda     the present one
      * @param divergence the mean divergence of the last minibatch in nats per token; NaN (nothing measured) changes

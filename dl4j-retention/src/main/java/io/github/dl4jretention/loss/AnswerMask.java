@@ -36,23 +36,32 @@ public final class AnswerMask {
     }
 
     /**
-     * Answers between two markers of token ids; instructions have weight 0.
+     * {@return masks of answers between two markers of token ids; instructions have weight 0}
      *
+     * @param start token ids before an answer, at least one; copied
+     * @param end   token ids after it, at least one; copied
      * @throws IllegalArgumentException if a marker is empty
      */
     public static AnswerMask between(int[] start, int[] end) {
         return new AnswerMask(start, end, 0);
     }
 
-    /** As {@link #between(int[], int[])}, for models whose tokens are the bytes of UTF-8 text. */
+    /**
+     * {@return the same as {@link #between(int[], int[])}, for models whose tokens are the bytes of UTF-8 text}
+     *
+     * @param start text before an answer, not empty
+     * @param end   text after it, not empty
+     * @throws IllegalArgumentException if a marker is empty
+     */
     public static AnswerMask between(String start, String end) {
         return between(bytes(start), bytes(end));
     }
 
     /**
-     * The same markers with another weight of instructions.
+     * {@return the same markers with another weight of instructions}
      *
      * @param weight finite and at least 0: 0 learns answers only (the default), 1 instructions as much as answers
+     * @throws IllegalArgumentException if it is another number
      */
     public AnswerMask withInstructionWeight(double weight) {
         if (!(weight >= 0) || Double.isInfinite(weight)) {
@@ -61,7 +70,11 @@ public final class AnswerMask {
         return new AnswerMask(start, end, weight);
     }
 
-    /** The weight of each token of a sequence. */
+    /**
+     * {@return the weight of each token of a sequence, as a label: entry t weighs the prediction of token t}
+     *
+     * @param tokens token ids of the whole sequence
+     */
     public float[] weights(int[] tokens) {
         float[] weights = new float[tokens.length];
         boolean answer = false;
@@ -77,13 +90,17 @@ public final class AnswerMask {
         return weights;
     }
 
-    /** As {@link #weights(int[])}, of UTF-8 bytes. */
+    /**
+     * {@return the weight of each UTF-8 byte of a sequence, as {@link #weights(int[])} gives it of tokens}
+     *
+     * @param text the whole sequence
+     */
     public float[] weights(String text) {
         return weights(bytes(text));
     }
 
     /**
-     * The label mask of a minibatch, {@code [batch, longest - 1]} in FLOAT; shorter sequences are padded with 0.
+     * {@return the label mask of a minibatch, {@code [batch, longest - 1]} in FLOAT; shorter sequences padded with 0}
      *
      * @param sequences token ids, each sequence of at least two
      * @throws IllegalArgumentException if a sequence is shorter
@@ -99,7 +116,12 @@ public final class AnswerMask {
         return mask;
     }
 
-    /** The features mask of the same minibatch: 1 for tokens, 0 for padding. */
+    /**
+     * {@return the features mask of the same minibatch, {@code [batch, longest - 1]}: 1 for tokens, 0 for padding}
+     *
+     * @param sequences token ids, each sequence of at least two
+     * @throws IllegalArgumentException if a sequence is shorter
+     */
     public static INDArray featuresMask(int[]... sequences) {
         INDArray mask = Nd4j.zeros(sequences.length, longest(sequences) - 1L);
         for (int row = 0; row < sequences.length; row++) {

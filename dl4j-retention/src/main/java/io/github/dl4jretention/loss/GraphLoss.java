@@ -14,7 +14,12 @@ import org.nd4j.graph.FlatGraph;
  */
 public record GraphLoss(String teacher, RetentionConfiguration configuration, String logits, double coefficient) {
 
-    /** @throws IllegalStateException if the graph has no such loss */
+    /**
+     * {@return what the graph knows of its loss}
+     *
+     * @param sd a graph with its arrays, as {@link RetentionLoss#add} left it or as it was loaded
+     * @throws IllegalStateException if the graph has no such loss
+     */
     public static GraphLoss of(SameDiff sd) {
         LossDescription description = LossDescription.of(sd);
         RetentionConfiguration configuration = description.configuration();
@@ -30,8 +35,10 @@ public record GraphLoss(String teacher, RetentionConfiguration configuration, St
     }
 
     /**
-     * Of a graph as it was saved, without making arrays of it.
+     * {@return what a graph as it was saved knows of its loss, read without making arrays of it}
      *
+     * @param saved the graph as FlatBuffers
+     * @throws IllegalArgumentException if the graph has no such loss
      * @throws RuntimeException of some kind, if the bytes are no graph
      */
     public static GraphLoss of(FlatGraph saved) {

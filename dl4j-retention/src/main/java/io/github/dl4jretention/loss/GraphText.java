@@ -21,7 +21,13 @@ public final class GraphText {
 
     private GraphText() {}
 
-    /** Sets a text, in place of the one of that name if there is one. */
+    /**
+     * Sets a text, in place of the one of that name if there is one.
+     *
+     * @param sd   changed: the text is a constant of it
+     * @param name of the constant
+     * @param text kept as UTF-8, not null
+     */
     public static void write(SameDiff sd, String name, String text) {
         byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
         INDArray array = Nd4j.createFromArray(ByteBuffer.allocate(bytes.length + Integer.BYTES)
@@ -36,8 +42,10 @@ public final class GraphText {
     }
 
     /**
-     * The text of that name, if the graph has one.
+     * {@return the text of that name; empty if the graph has none}
      *
+     * @param sd   a graph with its arrays
+     * @param name of the constant
      * @throws IllegalArgumentException if it is damaged
      */
     public static Optional<String> read(SameDiff sd, String name) {
@@ -53,8 +61,10 @@ public final class GraphText {
     }
 
     /**
-     * The text of that name in a graph as it was saved, without making arrays of it.
+     * {@return the text of that name in a graph as it was saved, without making arrays of it; empty if there is none}
      *
+     * @param saved the graph as FlatBuffers
+     * @param name  of the constant
      * @throws RuntimeException of some kind, if the bytes are no graph, or the text is damaged
      */
     public static Optional<String> read(FlatGraph saved, String name) {

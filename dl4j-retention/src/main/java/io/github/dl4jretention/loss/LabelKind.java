@@ -31,22 +31,26 @@ public enum LabelKind {
         this.weight = weight;
     }
 
-    /** Whether the label is a class id. */
+    /** {@return whether the label is a class id, not a distribution} */
     public boolean isClassId() {
         return id;
     }
 
-    /** Whether the labels carry the teacher's log-probabilities. */
+    /** {@return whether the labels carry the teacher's log-probabilities} */
     public boolean hasTeacher() {
         return teacher;
     }
 
-    /** Whether the divergence has weights of its own; else the label mask weighs it too. */
+    /** {@return whether the divergence has weights of its own; else the label mask weighs it too} */
     public boolean hasWeight() {
         return weight;
     }
 
-    /** Size of the class axis for a vocabulary of V classes. */
+    /**
+     * {@return the size of the class axis for a vocabulary of V classes}
+     *
+     * @param vocabulary V
+     */
     public long size(long vocabulary) {
         return targetSize(vocabulary) + (teacher ? vocabulary : 0) + (weight ? 1 : 0);
     }
@@ -57,9 +61,11 @@ public enum LabelKind {
     }
 
     /**
-     * The kind that a class axis of this size has for a vocabulary of V classes.
+     * {@return the kind that a class axis of this size has for a vocabulary of V classes}
      *
-     * @param found describes the labels in the message
+     * @param size       of the class axis
+     * @param vocabulary V
+     * @param found      describes the labels in the message
      * @throws IllegalArgumentException if no kind has it
      */
     public static LabelKind of(long size, long vocabulary, String found) {

@@ -58,47 +58,49 @@ public final class RetentionConfiguration implements Serializable {
                 labelSmoothing);
     }
 
-    /** A builder with the defaults: forward KL, coefficient 1, temperature 1, no label smoothing. */
+    /** {@return a builder with the defaults: forward KL, coefficient 1, temperature 1, no label smoothing} */
     public static Builder builder() {
         return new Builder();
     }
 
-    /** The divergence; default {@link Divergence#FORWARD_KL}. */
+    /** {@return the divergence; default {@link Divergence#FORWARD_KL}} */
     public Divergence getDivergence() {
         return divergence;
     }
 
-    /** Beta of {@link Divergence#JENSEN_SHANNON}, the teacher's share of the mixture, in (0, 1); default 0.5. */
+    /**
+     * {@return beta of {@link Divergence#JENSEN_SHANNON}, the teacher's share of its mixture in (0, 1); default 0.5}
+     */
     public double getBeta() {
         return beta;
     }
 
     /**
-     * Lambda, the weight of the divergence against the cross-entropy; default 1. At 0 only the cross-entropy counts. A
-     * schedule or an adaptive coefficient, where there is one, stands in its place.
+     * {@return lambda, the weight of the divergence against the cross-entropy; default 1} At 0 only the cross-entropy
+     * counts. A schedule or an adaptive coefficient, where there is one, stands in its place.
      */
     public double getCoefficient() {
         return coefficient;
     }
 
-    /** Lambda's schedule over iterations or epochs; null for none. */
+    /** {@return lambda's schedule over iterations or epochs; null for none} */
     public ISchedule getSchedule() {
         return schedule;
     }
 
-    /** How lambda is steered to a divergence; null for not at all. */
+    /** {@return how lambda is steered to a divergence; null for not at all} */
     public AdaptiveCoefficient getAdaptive() {
         return adaptive;
     }
 
-    /** T, applied to both networks' logits in the divergence and not in the cross-entropy; default 1. */
+    /** {@return T, applied to both networks' logits in the divergence and not in the cross-entropy; default 1} */
     public double getTemperature() {
         return temperature;
     }
 
     /**
-     * Epsilon, in [0, 1): the cross-entropy's target is {@code (1 - epsilon) y + epsilon / V}; default 0. Source: Szegedy
-     * et al., arXiv 1512.00567, section 7.
+     * {@return epsilon, in [0, 1): the cross-entropy's target is {@code (1 - epsilon) y + epsilon / V}; default 0}
+     * Source: Szegedy et al., arXiv 1512.00567, section 7.
      */
     public double getLabelSmoothing() {
         return labelSmoothing;
@@ -178,19 +180,28 @@ public final class RetentionConfiguration implements Serializable {
 
         private Builder() {}
 
-        /** @param divergence which divergence; default {@link Divergence#FORWARD_KL} */
+        /**
+         * @param divergence which divergence; default {@link Divergence#FORWARD_KL}
+         * @return this builder
+         */
         public Builder divergence(Divergence divergence) {
             this.divergence = divergence;
             return this;
         }
 
-        /** @param beta of {@link Divergence#JENSEN_SHANNON}, in (0, 1); default 0.5 */
+        /**
+         * @param beta of {@link Divergence#JENSEN_SHANNON}, in (0, 1); default 0.5
+         * @return this builder
+         */
         public Builder beta(double beta) {
             this.beta = beta;
             return this;
         }
 
-        /** @param coefficient lambda, finite and at least 0; default 1 */
+        /**
+         * @param coefficient lambda, finite and at least 0; default 1. Takes the place of a schedule or an adaptive one
+         * @return this builder
+         */
         public Builder coefficient(double coefficient) {
             this.coefficient = coefficient;
             this.schedule = null;
@@ -198,33 +209,47 @@ public final class RetentionConfiguration implements Serializable {
             return this;
         }
 
-        /** @param schedule lambda at each iteration or epoch, finite and at least 0 everywhere */
+        /**
+         * @param schedule lambda at each iteration or epoch, finite and at least 0 everywhere
+         * @return this builder
+         */
         public Builder coefficient(ISchedule schedule) {
             coefficient(1);
             this.schedule = Objects.requireNonNull(schedule, "schedule");
             return this;
         }
 
-        /** @param adaptive how lambda is steered */
+        /**
+         * @param adaptive how lambda is steered
+         * @return this builder
+         */
         public Builder coefficient(AdaptiveCoefficient adaptive) {
             coefficient(1);
             this.adaptive = Objects.requireNonNull(adaptive, "adaptive");
             return this;
         }
 
-        /** @param temperature T, finite and above 0; default 1 */
+        /**
+         * @param temperature T, finite and above 0; default 1
+         * @return this builder
+         */
         public Builder temperature(double temperature) {
             this.temperature = temperature;
             return this;
         }
 
-        /** @param labelSmoothing epsilon, in [0, 1); default 0 */
+        /**
+         * @param labelSmoothing epsilon, in [0, 1); default 0
+         * @return this builder
+         */
         public Builder labelSmoothing(double labelSmoothing) {
             this.labelSmoothing = labelSmoothing;
             return this;
         }
 
         /**
+         * {@return what was set, checked}
+         *
          * @throws IllegalArgumentException if a number is outside of its range; the message names it
          * @throws NullPointerException if the divergence is null
          */

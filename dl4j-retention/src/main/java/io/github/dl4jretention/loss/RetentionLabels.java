@@ -82,12 +82,21 @@ public final class RetentionLabels {
         return classAxis == 2 ? rows.permute(1, 0, 2) : rows.permute(1, 2, 0);
     }
 
-    /** Whether an array holds a teacher's output. */
+    /**
+     * {@return whether an array holds a teacher's output}
+     *
+     * @param array packed labels, the teacher's values, or a view of them
+     */
     public static boolean isTaught(INDArray array) {
         return TEACHERS.containsKey(root(array));
     }
 
-    /** Frees an array's memory now, with every view of it, in place of at some garbage collection. */
+    /**
+     * Frees an array's memory now, with every view of it, in place of at some garbage collection. Arrays of a workspace
+     * and memory that cannot be freed stay.
+     *
+     * @param array not used afterwards, nor any view of it
+     */
     public static void release(INDArray array) {
         DataBuffer buffer = root(array);
         if (!array.isAttached() && buffer.closeable()) {
@@ -96,7 +105,12 @@ public final class RetentionLabels {
         }
     }
 
-    /** Notes that an array holds a teacher's output. */
+    /**
+     * Notes that an array holds a teacher's output.
+     *
+     * @param array    known with all its views from now on
+     * @param identity the teacher's SHA-256
+     */
     public static void claim(INDArray array, String identity) {
         TEACHERS.put(root(array), identity);
     }

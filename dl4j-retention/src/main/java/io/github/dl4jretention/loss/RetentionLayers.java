@@ -16,7 +16,12 @@ public final class RetentionLayers {
 
     private RetentionLayers() {}
 
-    /** @throws IllegalArgumentException if the last layer is another one */
+    /**
+     * {@return the configuration of a network's last layer, the network's own}
+     *
+     * @param student a network with retention attached
+     * @throws IllegalArgumentException if the last layer is another one
+     */
     public static RetentionOutputLayer of(MultiLayerNetwork student) {
         Layer last = student.getLayerWiseConfigurations()
                 .getConf(student.getnLayers() - 1)
@@ -29,8 +34,9 @@ public final class RetentionLayers {
     }
 
     /**
-     * By the names of their outputs.
+     * {@return the configurations of a graph's retention layers, the graph's own, by the names of their outputs}
      *
+     * @param student a graph with retention attached to an output at least
      * @throws IllegalArgumentException if there is none
      */
     public static Map<String, RetentionOutputLayer> of(ComputationGraph student) {

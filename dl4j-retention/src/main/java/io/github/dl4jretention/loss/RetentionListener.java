@@ -36,12 +36,15 @@ public final class RetentionListener extends BaseListener {
     private double agreements = Double.NaN;
     private TokenLoss last;
 
-    /** The loss of the last minibatch, before its update; null before the first. */
+    /** {@return the loss of the last minibatch, before its update; null before the first} */
     public TokenLoss lastTokenLoss() {
         return last;
     }
 
-    /** Whether {@link TokenLoss#agreement()} is measured from now on; default false, for it costs two passes over logits. */
+    /**
+     * @param measureAgreement whether {@link TokenLoss#agreement()} is measured from now on; default false, for it
+     *     costs two passes over logits
+     */
     public void setMeasureAgreement(boolean measureAgreement) {
         this.measureAgreement = measureAgreement;
     }

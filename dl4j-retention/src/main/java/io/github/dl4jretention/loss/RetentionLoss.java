@@ -58,11 +58,12 @@ public final class RetentionLoss {
     /**
      * Adds the loss and marks it as the graph's loss.
      *
+     * @param sd            changed: the loss becomes part of it
      * @param logits        name of the variable of the student's logits {@code [..., V]}, floating point
      * @param labels        name of the labels: class ids {@code [...]} or {@code [..., 1]}, or distributions, mostly one-hot,
      *     {@code [..., V]}
      * @param configuration the loss; a schedule or an adaptive coefficient needs a {@link RetentionListener} in training
-     * @return the loss, a scalar
+     * @return the loss, a scalar in nats per example
      * @throws IllegalArgumentException if a variable does not exist, the logits are no floating-point numbers, or the
      *     graph has this loss already
      */
@@ -73,8 +74,14 @@ public final class RetentionLoss {
     /**
      * As {@link #add(SameDiff, String, String, RetentionConfiguration)} with weights of tokens.
      *
+     * @param sd                changed: the loss becomes part of it
+     * @param logits            name of the variable of the student's logits {@code [..., V]}
+     * @param labels            name of the labels
      * @param weights           name of the cross-entropy's weights {@code [...]}, at least 0; null for 1
      * @param divergenceWeights name of the divergence's weights {@code [...]}; null for those of the cross-entropy
+     * @param configuration     the loss
+     * @return the loss, a scalar in nats per example
+     * @throws IllegalArgumentException as without weights
      */
     public static SDVariable add(
             SameDiff sd,
@@ -131,6 +138,7 @@ public final class RetentionLoss {
      * Binds the graph to one teacher: a {@link RetentionListener} refuses any other from then on. The identity is saved
      * with the graph.
      *
+     * @param sd            a graph with this loss
      * @param teacherSha256 the teacher's SHA-256, 64 hexadecimal digits
      */
     public static void bind(SameDiff sd, String teacherSha256) {

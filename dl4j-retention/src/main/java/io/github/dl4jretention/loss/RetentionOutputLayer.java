@@ -23,7 +23,6 @@ import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 
 /**
  * A softmax output layer whose loss keeps the network near its teacher:
- *
  * <pre>
  * loss = sum over unmasked tokens of [ CE(y, p) + lambda T^2 D(p0^(T), p^(T)) ]
  * </pre>
@@ -95,11 +94,10 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     }
 
     /**
-     * A retention layer in place of a stock output layer: same name, parameters, updaters, regularisation, dropout and
-     * constraints.
+     * {@return a retention layer in place of a stock output layer: same name, parameters, updaters, regularisation,
+     * dropout and constraints}
      *
-     * @param stock     an OutputLayer, RnnOutputLayer, LossLayer or RnnLossLayer with softmax and cross-entropy, which
-     *     the caller has checked
+     * @param stock     OutputLayer, RnnOutputLayer, LossLayer or RnnLossLayer of softmax cross-entropy, checked before
      * @param retention the loss
      * @param teacher   SHA-256 of the only teacher that this layer will accept in training; null to accept the first
      */
@@ -110,45 +108,43 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         return layer;
     }
 
-    /**
-     * The stock layer that computes the same activations: the one that this layer replaced, or a new RnnOutputLayer
-     * (OutputLayer where no data format is set) with MCXENT. Training settings are this layer's.
-     */
+    /** {@return the stock layer that computes the same activations: the one that this layer replaced, or a new
+     * RnnOutputLayer (OutputLayer where no data format is set) with MCXENT} Training settings are this layer's. */
     public FeedForwardLayer toStockLayer() {
         return StockLayers.restore(this, stockLayer);
     }
 
-    /** Size of the input. */
+    /** {@return size of the input; 0 or less until it is set or known from the network's input type} */
     public long getNIn() {
         return nIn;
     }
 
-    /** Size of the vocabulary; 0 in place of a layer without parameters, which takes it from its input. */
+    /** {@return size of the vocabulary; 0 in place of a layer without parameters, which takes it from its input} */
     public long getNOut() {
         return nOut;
     }
 
-    /** Whether the layer has W; without it, its input is the logits. */
+    /** {@return whether the layer has W; without it, its input is the logits} */
     public boolean hasParameters() {
         return hasParameters;
     }
 
-    /** Whether there is a bias {@code b}. */
+    /** {@return whether there is a bias {@code b}} */
     public boolean hasBias() {
         return hasBias;
     }
 
-    /** Layout of sequences; null for a layer that was made for {@code [batch, nIn]}. */
+    /** {@return layout of sequences; null for a layer that was made for {@code [batch, nIn]}} */
     public RNNFormat getDataFormat() {
         return dataFormat;
     }
 
-    /** The loss. */
+    /** {@return the settings of the loss} */
     public RetentionConfiguration getRetention() {
         return retention;
     }
 
-    /** SHA-256 of the teacher that this layer is trained with; null until it has met one. Saved with the network. */
+    /** {@return SHA-256 of the teacher it is trained with; null until it has met one} Saved with the network. */
     public String getTeacher() {
         return teacher;
     }
@@ -157,17 +153,19 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         this.teacher = sha256;
     }
 
-    /** Lambda at an iteration, as training uses it; the state of an adaptive coefficient is saved with the network. */
+    /** {@return lambda as training uses it; the state of an adaptive coefficient is saved with the network}
+     * @param iteration from 0; an adaptive coefficient has its present value at any
+     * @param epoch     from 0; likewise */
     public double coefficientAt(int iteration, int epoch) {
         return retention.coefficientAt(iteration, epoch, adaptedCoefficient);
     }
 
-    /** How many minibatches the layer was trained on near its teacher. Saved with the network. */
+    /** {@return how many minibatches the layer was trained on near its teacher} Saved with the network. */
     public long getTaughtMinibatches() {
         return taughtMinibatches;
     }
 
-    /** What made the network, as JSON of a Provenance; null if it was not noted. Saved with the network. */
+    /** {@return what made the network, as JSON of a Provenance; null if it was not noted} Saved with the network. */
     public String getProvenance() {
         return provenance;
     }
@@ -343,31 +341,36 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
             this.retention = retention;
         }
 
-        /** @param nIn size of the input; default: from the network's input type */
+        /** @param nIn size of the input; default: from the network's input type
+         * @return this builder */
         public Builder nIn(long nIn) {
             this.nIn = nIn;
             return this;
         }
 
-        /** @param nOut size of the vocabulary, at least 2; required */
+        /** @param nOut size of the vocabulary, at least 2; required
+         * @return this builder */
         public Builder nOut(long nOut) {
             this.nOut = nOut;
             return this;
         }
 
-        /** @param hasBias whether there is a bias; default true */
+        /** @param hasBias whether there is a bias; default true
+         * @return this builder */
         public Builder hasBias(boolean hasBias) {
             this.hasBias = hasBias;
             return this;
         }
 
-        /** @param dataFormat layout of sequences; default: from the network's input type, else {@code [batch, nIn]} */
+        /** @param dataFormat layout of sequences; default: from the network's input type, else {@code [batch, nIn]}
+         * @return this builder */
         public Builder dataFormat(RNNFormat dataFormat) {
             this.dataFormat = dataFormat;
             return this;
         }
 
-        /** @param weightInitFn initial weights; default: the network's, else Xavier */
+        /** @param weightInitFn initial weights; default: the network's, else Xavier
+         * @return this builder */
         public Builder weightInit(IWeightInit weightInitFn) {
             this.weightInitFn = weightInitFn;
             return this;

@@ -47,22 +47,28 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         super(conf, dataType);
     }
 
-    /** The loss of the last minibatch that was scored or trained on; null before the first. */
+    /** {@return the loss of the last minibatch that was scored or trained on; null before the first} */
     public TokenLoss lastTokenLoss() {
         return last;
     }
 
-    /** Whether {@link TokenLoss#agreement()} is measured from now on; default false, for it costs two passes over logits. */
+    /**
+     * @param measureAgreement whether {@link TokenLoss#agreement()} is measured from now on; default false, for it
+     *     costs two passes over logits
+     */
     public void setMeasureAgreement(boolean measureAgreement) {
         this.measureAgreement = measureAgreement;
     }
 
-    /** Whether activations are log-probabilities, masked or not, in place of probabilities; default false. */
+    /**
+     * @param logActivation whether activations are log-probabilities, masked or not, in place of probabilities; default
+     *     false
+     */
     public void setLogActivation(boolean logActivation) {
         this.logActivation = logActivation;
     }
 
-    /** Lambda, as the next minibatch is trained with. */
+    /** {@return lambda, as the next minibatch is trained with} */
     public double currentCoefficient() {
         return coefficient();
     }

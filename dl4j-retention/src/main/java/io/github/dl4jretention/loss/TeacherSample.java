@@ -9,7 +9,8 @@ import org.nd4j.shade.guava.collect.MapMaker;
  * Labels in which the teacher's values are a random sample of its distribution: classes that were not drawn have the
  * log-probability {@code -inf}, the others weights whose expectation is the distribution at one temperature. Forward KL
  * alone is linear in the teacher's distribution, so that the expected gradient is right; its value is not, it is that from
- * the sample and larger. Labels are known as samples as {@link RetentionLabels} knows their teacher.
+ * the sample and larger. Labels are known as samples as {@link RetentionLabels} knows their teacher. Source:
+ * Anshumann et al., Sparse Logit Sampling, arXiv 2503.16870.
  */
 public final class TeacherSample {
 
@@ -28,7 +29,12 @@ public final class TeacherSample {
         TEMPERATURES.put(RetentionLabels.root(labels), temperature);
     }
 
-    /** @throws IllegalArgumentException if the labels are samples */
+    /**
+     * Lets pass all labels but samples.
+     *
+     * @param labels the teacher's values or packed labels, or a view of them
+     * @throws IllegalArgumentException if the labels are samples
+     */
     public static void requireNone(INDArray labels) {
         if (TEMPERATURES.containsKey(RetentionLabels.root(labels))) {
             throw new IllegalArgumentException(

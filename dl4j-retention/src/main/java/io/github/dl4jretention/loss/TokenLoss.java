@@ -20,32 +20,35 @@ public record TokenLoss(
         double divergenceTokens,
         double agreements) {
 
-    /** Mean cross-entropy in nats per token; NaN if every token is masked. */
+    /** {@return mean cross-entropy in nats per token; NaN if every token is masked} */
     public double crossEntropy() {
         return crossEntropySum / tokens;
     }
 
-    /** Mean divergence from the teacher in nats per token; NaN if every token is masked or there was no teacher. */
+    /**
+     * {@return mean divergence from the teacher in nats per token; NaN if every token is masked or there was no
+     * teacher}
+     */
     public double divergence() {
         return divergenceSum / divergenceTokens;
     }
 
-    /** Share of tokens on which student and teacher hold the same class most probable; NaN if it was not measured. */
+    /** {@return share of tokens on which student and teacher hold the same class most probable; NaN if unmeasured} */
     public double agreement() {
         return agreements / divergenceTokens;
     }
 
-    /** Mean cross-entropy plus {@code lambda * T^2} times mean divergence; NaN if every token is masked. */
+    /** {@return mean cross-entropy plus {@code lambda * T^2} times mean divergence; NaN if every token is masked} */
     public double total() {
         return hasTeacher() ? crossEntropy() + factor * divergence() : crossEntropy();
     }
 
-    /** The summed loss that training minimises; 0 if every token is masked. */
+    /** {@return the summed loss that training minimises, in nats; 0 if every token is masked} */
     public double sum() {
         return hasTeacher() ? crossEntropySum + factor * divergenceSum : crossEntropySum;
     }
 
-    /** Whether the batch carried a teacher. */
+    /** {@return whether the batch carried a teacher} */
     public boolean hasTeacher() {
         return !Double.isNaN(divergenceSum) || factor != 0;
     }

@@ -47,13 +47,22 @@ public interface DivergenceMask {
     /**
      * The weights of a batch's divergence.
      *
+     * @param batch     the plain batch, without the teacher's values
+     * @param output    of the teacher, which the weights are for
      * @param batchSize examples of the batch
      * @param time      length of the output's sequences; 1 without time
      * @return {@code [batchSize, time]}, finite and at least 0; null for the label mask
      */
     INDArray of(MultiDataSet batch, TeacherOutput output, long batchSize, long time);
 
-    /** The weights for a teacher's output. */
+    /**
+     * The weights for a teacher's output, whose shape gives batch size and time.
+     *
+     * @param batch  the plain batch, without the teacher's values
+     * @param output of the teacher
+     * @param target the teacher's values of that output
+     * @return {@code [batchSize, time]}, finite and at least 0; null for the label mask
+     */
     default INDArray of(MultiDataSet batch, TeacherOutput output, INDArray target) {
         long tokens = target.length() / target.size(output.classAxis(target.rank()));
         return of(batch, output, target.size(0), tokens / target.size(0));

@@ -23,6 +23,7 @@ public final class InferenceMode {
     /**
      * Lets every consumer of a dropout operation take the operation's input instead.
      *
+     * @param graph  changed in place
      * @param logits what the graph is asked for
      * @throws IllegalArgumentException if the logits themselves are dropped out, or depend on another random operation
      */

@@ -24,10 +24,11 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
- * A teacher that follows its student slowly. Add its {@link #listener()} to the student, or its
- * {@link #sameDiffListener()} to a SameDiff graph; {@code Retention.finetune} does it by itself. Its identity is that of the
- * network it started at and of the decay; {@link #save} and {@link #restore} carry the average over a restart, without
- * which it would start afresh. Averages of HALF networks are kept in FLOAT.
+ * A teacher that follows its student slowly, {@code w = decay w + (1 - decay) student} after every iteration. Add its
+ * {@link #listener()} to the student, or its {@link #sameDiffListener()} to a SameDiff graph;
+ * {@code Retention.finetune} does it by itself. Its identity is that of the network it started at and of the decay;
+ * {@link #save} and {@link #restore} carry the average over a restart, without which it would start afresh. Averages of
+ * HALF networks are kept in FLOAT.
  */
 public final class MovingAverageTeacher extends NetworkTeacher {
 
@@ -74,12 +75,12 @@ public final class MovingAverageTeacher extends NetworkTeacher {
         return List.of(this);
     }
 
-    /** Averages the student's parameters after each of its iterations; always the same listener. */
+    /** {@return what averages the student's parameters after each of its iterations; always the same listener} */
     public TrainingListener listener() {
         return listener;
     }
 
-    /** Averages the variables of a SameDiff student after each of its iterations. */
+    /** {@return what averages the variables of a SameDiff student after each of its iterations; a new listener} */
     public Listener sameDiffListener() {
         return new BaseListener() {
             @Override
@@ -102,7 +103,7 @@ public final class MovingAverageTeacher extends NetworkTeacher {
         };
     }
 
-    /** A copy of the averaged parameters as one vector, in the order of the student's. */
+    /** {@return a copy of the averaged parameters as one vector, in the order of the student's} */
     public INDArray params() {
         synchronized (network()) {
             return Nd4j.concat(
@@ -113,7 +114,7 @@ public final class MovingAverageTeacher extends NetworkTeacher {
         }
     }
 
-    /** Whether the average has been updated or restored since it started at its network. */
+    /** {@return whether the average has been updated or restored since it started at its network} */
     public boolean hasMoved() {
         return moved;
     }
@@ -145,7 +146,12 @@ public final class MovingAverageTeacher extends NetworkTeacher {
         });
     }
 
-    /** Writes the average to a file, completely or not at all. */
+    /**
+     * Writes the average to a file, completely or not at all.
+     *
+     * @param file replaced if it is there; its folder must exist
+     * @throws IOException if it cannot be written
+     */
     public void save(Path file) throws IOException {
         Path part = file.resolveSibling(file.getFileName() + ".part");
         Nd4j.saveBinary(params(), part.toFile());
@@ -155,6 +161,7 @@ public final class MovingAverageTeacher extends NetworkTeacher {
     /**
      * Continues from a saved average.
      *
+     * @param file that {@link #save} wrote
      * @throws IOException if the file cannot be read
      * @throws IllegalArgumentException if it is another network's
      */
@@ -165,6 +172,7 @@ public final class MovingAverageTeacher extends NetworkTeacher {
     /**
      * Continues from {@link #params()} of another run.
      *
+     * @param saved copied
      * @throws IllegalArgumentException if they are another network's
      */
     public void restore(INDArray saved) {

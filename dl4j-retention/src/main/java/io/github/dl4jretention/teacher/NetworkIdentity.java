@@ -18,7 +18,11 @@ public final class NetworkIdentity {
 
     private NetworkIdentity() {}
 
-    /** @param network an initialised network */
+    /**
+     * {@return the identity of a network's configuration and parameters}
+     *
+     * @param network an initialised network
+     */
     public static String sha256(MultiLayerNetwork network) {
         Objects.requireNonNull(network, "network");
         return new IdentityDigest()
@@ -27,7 +31,11 @@ public final class NetworkIdentity {
                 .hex();
     }
 
-    /** @param graph an initialised graph */
+    /**
+     * {@return the identity of a graph's configuration and parameters}
+     *
+     * @param graph an initialised graph
+     */
     public static String sha256(ComputationGraph graph) {
         Objects.requireNonNull(graph, "graph");
         return new IdentityDigest()
@@ -37,8 +45,10 @@ public final class NetworkIdentity {
     }
 
     /**
-     * Of the part of a graph that a variable depends on: operations with their arguments, variables, constants.
+     * {@return the identity of the part of a graph that a variable depends on: operations with their arguments,
+     * variables, constants}
      *
+     * @param graph    with its arrays
      * @param variable its name, the logits
      */
     public static String sha256(SameDiff graph, String variable) {
@@ -46,7 +56,11 @@ public final class NetworkIdentity {
         return new IdentityDigest().graph(graph, variable).hex();
     }
 
-    /** Of a list of texts, for what is made of networks. */
+    /**
+     * {@return the identity of a list of texts, for what is made of networks}
+     *
+     * @param parts in their order, identities among them
+     */
     public static String sha256(List<String> parts) {
         IdentityDigest digest = new IdentityDigest();
         parts.forEach(digest::text);

@@ -34,10 +34,11 @@ public final class SoftmaxOutput {
     private SoftmaxOutput() {}
 
     /**
-     * A network's last layer.
+     * {@return the configuration of a network's last layer, the network's own}
      *
-     * @throws IllegalArgumentException if it computes no softmax cross-entropy; the message names the layer and what was
-     *     expected
+     * @param network an initialised network
+     * @throws IllegalArgumentException if it computes no softmax cross-entropy or is not initialised; the message names
+     *     the layer and what was expected
      */
     public static FeedForwardLayer require(MultiLayerNetwork network) {
         int index = network.getnLayers() - 1;
@@ -48,10 +49,13 @@ public final class SoftmaxOutput {
     }
 
     /**
-     * The layer of an output of a graph.
+     * {@return the configuration of the layer of an output of a graph, the graph's own}
      *
+     * @param graph  an initialised graph
+     * @param output its name
      * @throws IllegalArgumentException if the graph has no such output, or the output is no layer that computes softmax
-     *     cross-entropy, or another vertex takes its activations; the message names it and what was expected
+     *     cross-entropy, another vertex takes its activations, or the graph is not initialised; the message names it
+     *     and what was expected
      */
     public static FeedForwardLayer require(ComputationGraph graph, String output) {
         ComputationGraphConfiguration conf = graph.getConfiguration();
@@ -77,8 +81,10 @@ public final class SoftmaxOutput {
     }
 
     /**
-     * The outputs that are meant: those named, or all of the graph's if none is.
+     * {@return the outputs that are meant: those named, or all of the graph's if none is}
      *
+     * @param graph   an initialised graph
+     * @param outputs names; none for all
      * @throws IllegalArgumentException as {@link #require(ComputationGraph, String)} does
      */
     public static List<String> require(ComputationGraph graph, String... outputs) {
@@ -88,7 +94,11 @@ public final class SoftmaxOutput {
         return names;
     }
 
-    /** The axis on which the layer's classes lie: 1, or 2 for sequences in NWC layout. */
+    /**
+     * {@return the axis on which the layer's classes lie: 1, or 2 for sequences in NWC layout}
+     *
+     * @param layer as {@link #require(MultiLayerNetwork)} gives it
+     */
     public static int classAxis(FeedForwardLayer layer) {
         RNNFormat format = layer instanceof RnnOutputLayer rnn
                 ? rnn.getRnnDataFormat()

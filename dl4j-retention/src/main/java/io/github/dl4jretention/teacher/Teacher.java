@@ -25,7 +25,7 @@ public abstract class Teacher {
     protected Teacher() {}
 
     /**
-     * A frozen copy of a network.
+     * {@return a frozen copy of a network}
      *
      * @param pretrained a network that ends in softmax cross-entropy, see {@link SoftmaxOutput}; a student must be
      *     detached first
@@ -36,7 +36,7 @@ public abstract class Teacher {
     }
 
     /**
-     * A frozen copy of a graph.
+     * {@return a frozen copy of a graph}
      *
      * @param pretrained a graph; a student must be detached first
      * @param outputs    names of the outputs to teach, which are softmax cross-entropy, see {@link SoftmaxOutput};
@@ -48,7 +48,7 @@ public abstract class Teacher {
     }
 
     /**
-     * A frozen copy of a SameDiff graph.
+     * {@return a frozen copy of a SameDiff graph}
      *
      * @param pretrained   the graph
      * @param logits       the variable of the logits {@code [..., V]}, classes on the last axis
@@ -61,9 +61,10 @@ public abstract class Teacher {
     }
 
     /**
-     * A frozen copy of a network with parameters in half precision, in half the memory. Each layer's are widened before it is
-     * used, into an array that all layers share, as large as the largest needs it. It computes in the network's own type with
-     * weights that are rounded to 11 bits, and has an identity of its own: {@code Retention.attach(network, conf, teacher)}.
+     * {@return a frozen copy of a network with parameters in half precision, in half the memory} Each layer's are
+     * widened before it is used, into an array that all layers share, as large as the largest needs it. It computes in
+     * the network's own type with weights that are rounded to 11 bits, and has an identity of its own:
+     * {@code Retention.attach(network, conf, teacher)}.
      *
      * @param pretrained a network of type FLOAT or DOUBLE, as {@link #of(MultiLayerNetwork)} takes it
      * @throws IllegalArgumentException if it is of another type, or a parameter is larger than 65504
@@ -72,16 +73,22 @@ public abstract class Teacher {
         return new NetworkTeacher(FrozenMultiLayerNetwork.ofHalf(Objects.requireNonNull(pretrained, "pretrained")));
     }
 
-    /** As {@link #ofHalf(MultiLayerNetwork)}, of a graph. Vertices that have parameters and are no layers keep full precision. */
+    /**
+     * {@return the same as {@link #ofHalf(MultiLayerNetwork)}, of a graph} Vertices that have parameters and are no
+     * layers keep full precision.
+     *
+     * @param pretrained a graph of type FLOAT or DOUBLE, as {@link #of(ComputationGraph, String...)} takes it
+     * @param outputs    names of the outputs to teach; default: all
+     */
     public static Teacher ofHalf(ComputationGraph pretrained, String... outputs) {
         return new NetworkTeacher(
                 FrozenComputationGraph.ofHalf(Objects.requireNonNull(pretrained, "pretrained"), outputs));
     }
 
     /**
-     * As {@link #of(MultiLayerNetwork)}, without a copy of what is frozen in the student: those layers use the student's own
-     * parameters. The identity is that of {@code of(pretrained)}. Parameters that are changed later, by {@code setParams},
-     * say, are noticed.
+     * {@return the same as {@link #of(MultiLayerNetwork)}, without a copy of what is frozen in the student} Those
+     * layers use the student's own parameters. The identity is that of {@code of(pretrained)}. Parameters that are
+     * changed later, by {@code setParams}, say, are noticed: the teacher throws an IllegalStateException.
      *
      * @param pretrained what the student was made of; not needed afterwards
      * @param student    whose layers {@link org.deeplearning4j.nn.conf.layers.misc.FrozenLayer} or FrozenLayerWithBackprop
@@ -93,27 +100,35 @@ public abstract class Teacher {
                 Objects.requireNonNull(pretrained, "pretrained"), Objects.requireNonNull(student, "student")));
     }
 
-    /** As {@link #sharing(MultiLayerNetwork, MultiLayerNetwork)}, of a graph and of outputs as in {@link #of(ComputationGraph, String...)}. */
+    /**
+     * {@return the same as {@link #sharing(MultiLayerNetwork, MultiLayerNetwork)}, of a graph}
+     *
+     * @param pretrained what the student was made of; not needed afterwards
+     * @param student    whose frozen layers have the pretrained graph's parameters, bit for bit
+     * @param outputs    names of the outputs to teach, as in {@link #of(ComputationGraph, String...)}
+     */
     public static Teacher sharing(ComputationGraph pretrained, ComputationGraph student, String... outputs) {
         return new NetworkTeacher(FrozenComputationGraph.sharing(
                 Objects.requireNonNull(pretrained, "pretrained"), Objects.requireNonNull(student, "student"), outputs));
     }
 
     /**
-     * The mixture of several teachers, {@code p0 = sum_i w_i p_i}. For forward KL the gradient is that of the weighted sum
-     * of the divergences from each.
+     * {@return the mixture of several teachers, {@code p0 = sum_i w_i p_i}} For forward KL the gradient is that of the
+     * weighted sum of the divergences from each.
      *
      * @param teachers of the same outputs and vocabulary, at least one
-     * @param weights  one for each, finite and at least 0; they are divided by their sum
-     * @throws IllegalArgumentException if the numbers do not fit
+     * @param weights  one for each, finite and at least 0, not all 0; they are divided by their sum
+     * @throws IllegalArgumentException if the numbers or the outputs do not fit, or one gives samples of a temperature
+     *     that is not 1
      */
     public static Teacher weighted(List<Teacher> teachers, double... weights) {
         return new WeightedTeacher(teachers, weights);
     }
 
     /**
-     * The exponential moving average of a student's parameters, {@code w = decay w + (1 - decay) student} after every
-     * iteration, starting at a pretrained network. Source: Tarvainen and Valpola, Mean teachers, arXiv 1703.01780.
+     * {@return the exponential moving average of a student's parameters, {@code w = decay w + (1 - decay) student}
+     * after every iteration, starting at a pretrained network} Source: Tarvainen and Valpola, Mean teachers, arXiv
+     * 1703.01780.
      *
      * @param start the pretrained network
      * @param decay in [0, 1); at 0.99 the average is over about 100 iterations
@@ -122,20 +137,33 @@ public abstract class Teacher {
         return new MovingAverageTeacher(FrozenMultiLayerNetwork.of(start), decay);
     }
 
-    /** As {@link #movingAverage(MultiLayerNetwork, double)}, of a graph. */
+    /**
+     * {@return the same as {@link #movingAverage(MultiLayerNetwork, double)}, of a graph}
+     *
+     * @param start   the pretrained graph
+     * @param decay   in [0, 1)
+     * @param outputs names of the outputs to teach; default: all
+     */
     public static MovingAverageTeacher movingAverage(ComputationGraph start, double decay, String... outputs) {
         return new MovingAverageTeacher(FrozenComputationGraph.of(start, outputs), decay);
     }
 
-    /** As {@link #movingAverage(MultiLayerNetwork, double)}, of a SameDiff graph's variables. */
+    /**
+     * {@return the same as {@link #movingAverage(MultiLayerNetwork, double)}, of a SameDiff graph's variables}
+     *
+     * @param start        the pretrained graph
+     * @param decay        in [0, 1)
+     * @param logits       the variable of the logits {@code [..., V]}, classes on the last axis
+     * @param placeholders what the arrays of a batch's features are given to, in their order
+     */
     public static MovingAverageTeacher movingAverage(
             SameDiff start, double decay, String logits, String... placeholders) {
         return new MovingAverageTeacher(FrozenSameDiff.of(start, logits, Arrays.asList(placeholders)), decay);
     }
 
     /**
-     * This teacher with its distributions corrected toward the labels, as a self-teacher of Minifinetuning, see
-     * {@link CorrectedTeacher}.
+     * {@return this teacher with its distributions corrected toward the labels, as a self-teacher of Minifinetuning,
+     * see {@link CorrectedTeacher}}
      *
      * @param tau the margin, in (0, 1]
      */
@@ -143,29 +171,30 @@ public abstract class Teacher {
         return new CorrectedTeacher(this, tau);
     }
 
-    /** Its identity, 64 hexadecimal digits; see {@link NetworkIdentity}. */
+    /** {@return its identity, 64 hexadecimal digits} See {@link NetworkIdentity}. */
     public abstract String sha256();
 
     /**
-     * Whether its network stays as it is while a student trains, and is its own: only then may it be asked ahead of time, on
-     * another thread. Default false.
+     * {@return whether its network stays as it is while a student trains, and is its own} Only then may it be asked
+     * ahead of time, on another thread. Default false.
      */
     public boolean isFrozen() {
         return false;
     }
 
-    /** The outputs that it teaches. */
+    /** {@return the outputs that it teaches, in the order of its values' arrays} */
     public abstract List<TeacherOutput> outputs();
 
-    /** Whether its values follow from the features alone, the same at any time; only then can they be cached. */
+    /**
+     * {@return whether its values follow from the features alone, the same at any time; only then can they be cached}
+     */
     public boolean dependsOnFeaturesOnly() {
         return true;
     }
 
     /**
-     * The temperature at which its values are a random sample of its distribution; empty where they are the distribution
-     * itself. A student of samples needs forward KL at that temperature, see
-     * {@link TeacherSample}.
+     * {@return the temperature at which its values are a random sample of its distribution; empty where they are the
+     * distribution itself} A student of samples needs forward KL at that temperature, see {@link TeacherSample}.
      */
     public OptionalDouble sampledAt() {
         return OptionalDouble.empty();
@@ -184,7 +213,7 @@ public abstract class Teacher {
         sampledAt().ifPresent(temperature -> TeacherSample.claim(labels, temperature));
     }
 
-    /** The moving averages that it is made of, itself among them: what of it has a state. */
+    /** {@return the moving averages that it is made of, itself among them: what of it has a state; default none} */
     public List<MovingAverageTeacher> movingAverages() {
         return List.of();
     }
@@ -199,13 +228,23 @@ public abstract class Teacher {
      */
     public abstract INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks);
 
-    /** Log-probabilities of the first output for a single input. */
+    /**
+     * {@return log-probabilities of the first output for a single input, a new array}
+     *
+     * @param features     the network's only input
+     * @param featuresMask its mask; null for none
+     */
     public INDArray logProbabilities(INDArray features, INDArray featuresMask) {
         return logProbabilities(new INDArray[] {features}, featuresMask == null ? null : new INDArray[] {featuresMask})[
                 0];
     }
 
-    /** What a student is held near on a batch: its log-probabilities, unless they are to depend on the labels. */
+    /**
+     * {@return what a student is held near on a batch: its log-probabilities, unless they are to depend on the labels}
+     * Shapes are those of {@link #logProbabilities(INDArray[], INDArray[])}.
+     *
+     * @param batch plain, without the teacher's values
+     */
     public INDArray[] targets(MultiDataSet batch) {
         return logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays());
     }

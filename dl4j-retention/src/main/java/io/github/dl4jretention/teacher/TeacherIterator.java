@@ -23,6 +23,7 @@ public final class TeacherIterator implements DataSetIterator {
 
     private static final long serialVersionUID = 1L;
 
+    /** Gives the plain batches. All else is transient: what Java deserializes has no teacher. */
     private final DataSetIterator iterator;
     private final transient Teacher teacher;
     private final transient DivergenceMask divergenceMask;
@@ -39,6 +40,8 @@ public final class TeacherIterator implements DataSetIterator {
     }
 
     /**
+     * @param iterator       batches whose labels are one-hot, distributions, or class ids
+     * @param teacher        asked for every batch
      * @param divergenceMask which tokens are held near the teacher
      * @throws IllegalArgumentException if the teacher has several outputs
      */
@@ -62,6 +65,7 @@ public final class TeacherIterator implements DataSetIterator {
     /**
      * @param enabled whether the next batch is prepared while the student trains on the last; default true, but for a
      *     teacher that follows its student, which is asked for every batch when its turn comes
+     * @return this iterator
      * @throws IllegalArgumentException if it is enabled for such a teacher
      */
     public TeacherIterator setPrefetch(boolean enabled) {
@@ -75,6 +79,7 @@ public final class TeacherIterator implements DataSetIterator {
     /**
      * @param releases whether the labels of a batch are freed when the next batch is taken; default false: then they wait
      *     for a garbage collection, by which time there may be many. For training loops; not where batches are kept
+     * @return this iterator
      */
     public TeacherIterator setReleaseLabels(boolean releases) {
         this.releasesLabels = releases;

@@ -26,6 +26,7 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
 
     private static final long serialVersionUID = 1L;
 
+    /** Gives the plain batches. All else is transient: what Java deserializes has no teacher. */
     private final MultiDataSetIterator iterator;
     private final transient Teacher teacher;
     private final transient DivergenceMask divergenceMask;
@@ -41,7 +42,11 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
         this(iterator, teacher, DivergenceMask.LABEL_MASK);
     }
 
-    /** @param divergenceMask which tokens are held near the teacher */
+    /**
+     * @param iterator       batches whose labels are one-hot, distributions, or class ids
+     * @param teacher        asked for every batch
+     * @param divergenceMask which tokens are held near the teacher
+     */
     public TeacherMultiDataSetIterator(MultiDataSetIterator iterator, Teacher teacher, DivergenceMask divergenceMask) {
         this.iterator = Objects.requireNonNull(iterator, "iterator");
         this.teacher = Objects.requireNonNull(teacher, "teacher");
@@ -50,7 +55,14 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
         prefetch.setEnabled(teacher.isFrozen());
     }
 
-    /** See {@link TeacherIterator#setPrefetch}. */
+    /**
+     * See {@link TeacherIterator#setPrefetch}.
+     *
+     * @param enabled whether the next batch is prepared while the student trains on the last; default: for frozen
+     *     teachers
+     * @return this iterator
+     * @throws IllegalArgumentException if it is enabled for a teacher that follows its student
+     */
     public TeacherMultiDataSetIterator setPrefetch(boolean enabled) {
         if (enabled && !teacher.isFrozen()) {
             throw new IllegalArgumentException("prefetch: expected a frozen teacher, got one that follows its student");
@@ -59,7 +71,12 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
         return this;
     }
 
-    /** See {@link TeacherIterator#setReleaseLabels}; the teacher's arrays are freed, others are not. */
+    /**
+     * See {@link TeacherIterator#setReleaseLabels}; the teacher's arrays are freed, others are not.
+     *
+     * @param releases whether that is done when the next batch is taken; default false
+     * @return this iterator
+     */
     public TeacherMultiDataSetIterator setReleaseLabels(boolean releases) {
         this.releasesLabels = releases;
         return this;

@@ -14,7 +14,11 @@ public record TeacherOutput(String name, int index, int classAxis) {
         return classAxis < 0;
     }
 
-    /** The class axis of an array of some rank, from 0. */
+    /**
+     * {@return the class axis of an array of some rank, from 0}
+     *
+     * @param rank of the array, at least 2
+     */
     public int classAxis(int rank) {
         return classAxis < 0 || rank == 2 ? rank - 1 : classAxis;
     }
