@@ -20,6 +20,7 @@ public final class Pictures {
 
     private static final int WIDTH = 900;
     private static final int HEIGHT = 600;
+    private static final int TICKS = 8;
 
     private Pictures() {}
 
@@ -74,6 +75,7 @@ public final class Pictures {
             throws IOException {
         XYChart chart = chart(title, "step", yTitle);
         chart.getStyler().setXAxisDecimalPattern("0");
+        chart.getStyler().setXAxisMaxLabelCount(TICKS);
         chart.getStyler().setLegendPosition(Styler.LegendPosition.OutsideE);
         for (CandidateOutcome candidate : sweep.candidates()) {
             List<CurvePoint> points = candidate.curve().stream()

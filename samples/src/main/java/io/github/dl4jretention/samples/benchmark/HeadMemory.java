@@ -11,17 +11,16 @@ final class HeadMemory {
 
     private static final int INPUT_SIZE = 256;
     private static final int RUNS = 3;
+    private static final int FEW = 64;
 
     private HeadMemory() {}
 
     /** @param args {@code stock} or {@code retention}, V, tokens */
     public static void main(String[] args) throws IOException, InterruptedException {
         Console.prepare(1);
-        OutputHead head = OutputHead.stock(INPUT_SIZE, Integer.parseInt(args[1]), Integer.parseInt(args[2]));
-        if (!args[0].equals("stock")) {
-            head = head.retention();
-        }
-        head.first().run();
+        // Loads the code, with layers so small that their memory hides nothing.
+        side(args[0], FEW, FEW).run();
+        OutputHead head = side(args[0], Integer.parseInt(args[1]), Integer.parseInt(args[2]));
         // What the set-up left is given back, so that it cannot hide what the layer takes.
         System.gc();
         Thread.sleep(1000);
@@ -32,5 +31,10 @@ final class HeadMemory {
             head.run();
         }
         System.out.println(ProcessMemory.peak() - before);
+    }
+
+    private static OutputHead side(String name, int vocabulary, int tokens) {
+        OutputHead stock = OutputHead.stock(INPUT_SIZE, vocabulary, tokens);
+        return name.equals("stock") ? stock : stock.retention();
     }
 }

@@ -66,15 +66,6 @@ public record OutputHead(MultiLayerNetwork network, INDArray input, INDArray lab
         return new OutputHead(student, input, taught.next().getLabels());
     }
 
-    /** The first sequence alone. */
-    public OutputHead first() {
-        return new OutputHead(network, part(input), part(labels));
-    }
-
-    private static INDArray part(INDArray array) {
-        return array.slice(0).reshape(1, array.size(1), array.size(2)).dup();
-    }
-
     /** Loss and gradients of the minibatch. */
     public double run() {
         network.setInput(input);
