@@ -5,6 +5,7 @@ import io.github.dl4jretention.cache.CacheCodec;
 import io.github.dl4jretention.cache.CacheStatistics;
 import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionLabels;
 import io.github.dl4jretention.samples.console.Console;
 import io.github.dl4jretention.samples.model.Checkpoint;
 import io.github.dl4jretention.samples.model.ModelKind;

@@ -75,7 +75,6 @@ public final class Pictures {
             throws IOException {
         XYChart chart = chart(title, "step", yTitle);
         chart.getStyler().setXAxisDecimalPattern("0");
-        chart.getStyler().setXAxisMaxLabelCount(TICKS);
         chart.getStyler().setLegendPosition(Styler.LegendPosition.OutsideE);
         for (CandidateOutcome candidate : sweep.candidates()) {
             List<CurvePoint> points = candidate.curve().stream()
@@ -89,10 +88,22 @@ public final class Pictures {
                 series.setMarker(SeriesMarkers.NONE);
             }
         }
+        int every = (int) Math.ceil(steps(sweep) / (double) TICKS);
+        // XChart puts a tick at every step.
+        chart.setCustomXAxisTickLabelsFormatter(
+                step -> Math.rint(step) % every == 0 ? String.valueOf(Math.round(step)) : " ");
         if (chart.getSeriesMap().isEmpty()) {
             chart.addSeries("none", new double[] {0}, new double[] {0});
         }
         return BitmapEncoder.getBitmapBytes(chart, BitmapFormat.PNG);
+    }
+
+    private static int steps(SweepOutcome sweep) {
+        return sweep.candidates().stream()
+                .flatMap(candidate -> candidate.curve().stream())
+                .mapToInt(CurvePoint::step)
+                .max()
+                .orElse(1);
     }
 
     private static XYChart chart(String title, String xTitle, String yTitle) {
