@@ -103,8 +103,8 @@ public sealed interface MergeMethod permits LinearMerge, InterpolationMerge, Sle
 
     /**
      * {@return DARE (arXiv 2311.03099): each value of a task vector is kept with probability {@code density} and then
-     * divided by it ({@code rescale}), so that its expectation stays; then task arithmetic} mergekit's {@code
-     * dare_linear}, whose newest versions rescale to the task vector's L1 norm instead.
+     * divided by it ({@code rescale}), so that its expectation stays; then task arithmetic} mergekit's
+     * {@code dare_linear}, whose newest versions rescale to the task vector's L1 norm instead.
      *
      * @param seed same seed, same merged model
      */
