@@ -93,7 +93,7 @@ public final class FinetuningRun<M> {
         listeners.requireFor(start);
     }
 
-    /** {@return a builder; defaults: one epoch, a checkpoint every 100 iterations, 3 of them kept, seed 0, no reports} */
+    /** {@return a builder; defaults: one epoch, a checkpoint every 100 iterations, 3 kept, seed 0, no reports} */
     public static Builder<?> builder() {
         return new Builder<>();
     }
