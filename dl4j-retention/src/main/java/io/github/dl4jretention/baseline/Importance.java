@@ -31,7 +31,7 @@ public final class Importance {
     }
 
     /**
-     * A copy of the values: one vector in the order of a network's {@code params()}, or a variable's array.
+     * {@return a copy of the values: one vector in the order of a network's {@code params()}, or a variable's array}
      *
      * @param name "params" for a network, or the name of a SameDiff graph's variable
      * @throws IllegalArgumentException if there is none of the name
@@ -45,11 +45,12 @@ public final class Importance {
     }
 
     /**
-     * {@code decay F + G}: the running importance of online EWC (Schwarz et al., Progress and Compress, arXiv 1805.06370), this
-     * being F of the tasks before and {@code latest} G of the latest.
+     * {@return {@code decay F + G}: the running importance of online EWC (Schwarz et al., Progress and Compress, arXiv
+     * 1805.06370), this being F of the tasks before and {@code latest} G of the latest}
      *
-     * @param decay gamma, in [0, 1]
-     * @throws IllegalArgumentException if it is of another architecture
+     * @param decay  gamma, in [0, 1]
+     * @param latest G, of the same architecture; left as it is
+     * @throws IllegalArgumentException if it is of another architecture, or the decay outside of its range
      */
     public Importance decayedPlus(double decay, Importance latest) {
         if (!(decay >= 0 && decay <= 1)) {
@@ -61,7 +62,12 @@ public final class Importance {
         return new Importance(sum);
     }
 
-    /** Writes a file, complete and at once. */
+    /**
+     * Writes a file, complete and at once.
+     *
+     * @param file to write, in a folder that is there; replaced if it is there
+     * @throws IOException if it cannot be written
+     */
     public void save(Path file) throws IOException {
         Path part = file.resolveSibling(file.getFileName() + ".part");
         try (DataOutputStream out = new DataOutputStream(new BufferedOutputStream(Files.newOutputStream(part)))) {
@@ -75,8 +81,9 @@ public final class Importance {
     }
 
     /**
-     * Reads a file that {@link #save} wrote.
+     * {@return the importance in a file that {@link #save} wrote}
      *
+     * @param file to read
      * @throws IOException if it cannot be read as one
      */
     public static Importance load(Path file) throws IOException {

@@ -34,6 +34,7 @@ import org.nd4j.linalg.ops.transforms.Transforms;
  *
  * <p>The pass runs on a copy in inference mode, dropout off: nothing of the model changes, neither parameters nor counters
  * nor states. It costs a training step of one example for each example; some hundred examples are customary.
+ * Networks with batch normalisation are refused, for its gradient of a single example is not that of inference.
  */
 public final class ImportanceEstimator {
 
@@ -46,6 +47,8 @@ public final class ImportanceEstimator {
     }
 
     /**
+     * {@return an estimator of a network's importance, from all examples of an iterator}
+     *
      * @param network whose labels are taken as its output layer takes them; for the Fisher and MAS it must end in softmax
      *     cross-entropy, see {@link io.github.dl4jretention.teacher.SoftmaxOutput}
      */
@@ -54,13 +57,19 @@ public final class ImportanceEstimator {
         return new ImportanceEstimator(own -> new NetworkGradients(network, own), Integer.MAX_VALUE);
     }
 
-    /** @param graph the losses of all of whose outputs are added; for the Fisher and MAS all must be softmax */
+    /**
+     * {@return an estimator of a graph's importance, from all examples of an iterator}
+     *
+     * @param graph the losses of all of whose outputs are added; for the Fisher and MAS all must be softmax
+     */
     public static ImportanceEstimator of(ComputationGraph graph) {
         Objects.requireNonNull(graph, "graph");
         return new ImportanceEstimator(own -> new GraphGradients(graph, own), Integer.MAX_VALUE);
     }
 
     /**
+     * {@return an estimator of the importance of a graph's variables, from all examples of an iterator}
+     *
      * @param graph        with cross-entropy on its logits; its own losses play no part
      * @param logits       the variable of the logits {@code [..., V]}; labels are class ids {@code [...]} or one-hot
      * @param placeholders what the arrays of a batch's features are given to, in their order
@@ -71,7 +80,12 @@ public final class ImportanceEstimator {
                 own -> new SameDiffGradients(graph, logits, Arrays.asList(placeholders)), Integer.MAX_VALUE);
     }
 
-    /** One that stops after a number of examples; default: all of the iterator. */
+    /**
+     * {@return one that stops after a number of examples}
+     *
+     * @param most number of examples, at least 1; default: all of the iterator
+     * @throws IllegalArgumentException if it is below 1
+     */
     public ImportanceEstimator examples(int most) {
         if (most < 1) {
             throw new IllegalArgumentException("most: expected at least 1, got " + most);
@@ -79,26 +93,46 @@ public final class ImportanceEstimator {
         return new ImportanceEstimator(gradients, most);
     }
 
-    /** The diagonal of the empirical Fisher information, with the labels of the examples. */
+    /**
+     * {@return the diagonal of the empirical Fisher information, with the labels of the examples}
+     *
+     * @param iterator of source text; reset first if it can be
+     * @throws IllegalArgumentException if there is no example, or the network has batch normalisation
+     */
     public Importance empiricalFisher(DataSetIterator iterator) {
         return empiricalFisher(new MultiDataSetIteratorAdapter(iterator));
     }
 
-    /** As {@link #empiricalFisher(DataSetIterator)}. */
+    /**
+     * {@return the same as {@link #empiricalFisher(DataSetIterator)}}
+     *
+     * @param iterator of source text; reset first if it can be
+     * @throws IllegalArgumentException if there is no example, or the network has batch normalisation
+     */
     public Importance empiricalFisher(MultiDataSetIterator iterator) {
         return mean(gradients.apply(false), iterator, (pass, example) -> null, true);
     }
 
     /**
-     * The diagonal of the Fisher information, with labels that are drawn from the model, one for each token.
+     * {@return the diagonal of the Fisher information, with labels that are drawn from the model, one for each token}
      *
-     * @param seed of the draws
+     * @param iterator of source text; reset first if it can be
+     * @param seed     of the draws
+     * @throws IllegalArgumentException if there is no example, an output is no softmax, or the network has batch
+     *     normalisation
      */
     public Importance fisher(DataSetIterator iterator, long seed) {
         return fisher(new MultiDataSetIteratorAdapter(iterator), seed);
     }
 
-    /** As {@link #fisher(DataSetIterator, long)}. */
+    /**
+     * {@return the same as {@link #fisher(DataSetIterator, long)}}
+     *
+     * @param iterator of source text; reset first if it can be
+     * @param seed     of the draws
+     * @throws IllegalArgumentException if there is no example, an output is no softmax, or the network has batch
+     *     normalisation
+     */
     public Importance fisher(MultiDataSetIterator iterator, long seed) {
         Random random = new Random(seed);
         return mean(
@@ -106,14 +140,24 @@ public final class ImportanceEstimator {
     }
 
     /**
-     * The importance of memory aware synapses (Aljundi et al., arXiv 1711.09601, equation 2 for the squared norm of the
-     * outputs), of softmax probabilities. Labels play no part.
+     * {@return the importance of memory aware synapses (Aljundi et al., arXiv 1711.09601, equation 2 for the squared
+     * norm of the outputs), of softmax probabilities} Labels play no part; the label mask does.
+     *
+     * @param iterator of source text; reset first if it can be
+     * @throws IllegalArgumentException if there is no example, an output is no softmax, or the network has batch
+     *     normalisation
      */
     public Importance memoryAwareSynapses(DataSetIterator iterator) {
         return memoryAwareSynapses(new MultiDataSetIteratorAdapter(iterator));
     }
 
-    /** As {@link #memoryAwareSynapses(DataSetIterator)}. */
+    /**
+     * {@return the same as {@link #memoryAwareSynapses(DataSetIterator)}}
+     *
+     * @param iterator of source text; reset first if it can be
+     * @throws IllegalArgumentException if there is no example, an output is no softmax, or the network has batch
+     *     normalisation
+     */
     public Importance memoryAwareSynapses(MultiDataSetIterator iterator) {
         return mean(
                 gradients.apply(true),

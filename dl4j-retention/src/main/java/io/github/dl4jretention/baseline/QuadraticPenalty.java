@@ -53,29 +53,50 @@ public final class QuadraticPenalty {
                 importance == null ? Map.of() : ParameterArrays.map(importance.arrays(), QuadraticPenalty::widened);
     }
 
-    /** L2-SP: all parameters matter alike. */
+    /**
+     * {@return L2-SP: all parameters matter alike, F = 1}
+     *
+     * @param start    a MultiLayerNetwork or ComputationGraph; its parameters are copied
+     * @param strength finite and at least 0; 0 is no pull
+     * @throws IllegalArgumentException if the strength is outside of its range
+     */
     public static QuadraticPenalty toStart(Model start, double strength) {
         return new QuadraticPenalty(ParameterArrays.of(start), null, strength);
     }
 
-    /** L2-SP of a SameDiff graph's variables. */
+    /**
+     * {@return L2-SP of a SameDiff graph's variables}
+     *
+     * @param start    its floating-point variables are copied
+     * @param strength finite and at least 0; 0 is no pull
+     * @throws IllegalArgumentException if the strength is outside of its range
+     */
     public static QuadraticPenalty toStart(SameDiff start, double strength) {
         return new QuadraticPenalty(ParameterArrays.of(start), null, strength);
     }
 
     /**
-     * EWC or MAS.
+     * {@return EWC or MAS, by what the importance is}
      *
      * @param start      a MultiLayerNetwork or ComputationGraph; its parameters are copied
      * @param importance F, of the same architecture
      * @param strength   finite and at least 0
+     * @throws IllegalArgumentException if the importance is of another architecture, or the strength outside of its
+     *     range
      */
     public static QuadraticPenalty weighted(Model start, Importance importance, double strength) {
         return new QuadraticPenalty(
                 ParameterArrays.of(start), Objects.requireNonNull(importance, "importance"), strength);
     }
 
-    /** EWC or MAS of a SameDiff graph's variables. */
+    /**
+     * {@return EWC or MAS of a SameDiff graph's variables}
+     *
+     * @param start      its floating-point variables are copied
+     * @param importance F, of the same variables
+     * @param strength   finite and at least 0
+     * @throws IllegalArgumentException if the importance is of other variables, or the strength outside of its range
+     */
     public static QuadraticPenalty weighted(SameDiff start, Importance importance, double strength) {
         return new QuadraticPenalty(
                 ParameterArrays.of(start), Objects.requireNonNull(importance, "importance"), strength);
@@ -91,17 +112,30 @@ public final class QuadraticPenalty {
      * normalisation and the updater, and the value to the score of the training step. {@code score(DataSet)}, which early
      * stopping asks, is that of the data alone. Running statistics of batch normalisation are left alone. The model's file
      * knows nothing of it: add it again after loading. ParallelWrapper does not call it on all workers.
+     *
+     * @return a new listener, to be added to one network with {@code addListeners}
      */
     public TrainingListener listener() {
         return new PenaltyListener(this);
     }
 
-    /** The penalty of a MultiLayerNetwork or ComputationGraph as it is now. */
+    /**
+     * {@return the penalty of a MultiLayerNetwork or ComputationGraph as it is now, of all its parameters, in units of
+     * the loss}
+     *
+     * @param network of the architecture of the start
+     * @throws IllegalArgumentException if it is of another
+     */
     public double value(Model network) {
         return value(ParameterArrays.of(network));
     }
 
-    /** The penalty of a SameDiff graph as it is now. */
+    /**
+     * {@return the penalty of a SameDiff graph as it is now, in units of the loss}
+     *
+     * @param graph with the variables of the start
+     * @throws IllegalArgumentException if it has others
+     */
     public double value(SameDiff graph) {
         return value(ParameterArrays.of(graph));
     }

@@ -26,14 +26,19 @@ public final class ReplayIterator implements DataSetIterator {
 
     private static final long serialVersionUID = 1L;
 
+    /** What is to be learned. */
     private final DataSetIterator target;
+
+    /** What is replayed. */
     private final DataSetIterator source;
+
+    /** Both, mixed. */
     private final ReplayMultiDataSetIterator mixed;
 
     /**
      * @param target what is to be learned
      * @param source what is replayed; must be resettable
-     * @param share  of source among all examples, in [0, 1)
+     * @param share  of source among all examples, or among all batches where whole batches are replayed; in [0, 1)
      * @param unit   the pieces
      * @param seed   of the rounding or of the order
      * @throws IllegalArgumentException if the source cannot be reset or the share is outside of its range
@@ -45,12 +50,22 @@ public final class ReplayIterator implements DataSetIterator {
                 new MultiDataSetIteratorAdapter(target), new MultiDataSetIteratorAdapter(source), share, unit, seed);
     }
 
-    /** See {@link ReplayMultiDataSetIterator#divergenceOn(ReplayPart)}. */
+    /**
+     * {@return the divergence on one part only, see {@link ReplayMultiDataSetIterator#divergenceOn(ReplayPart)}}
+     *
+     * @param part the examples that are held near the teacher
+     */
     public DivergenceMask divergenceOn(ReplayPart part) {
         return mixed.divergenceOn(part);
     }
 
-    /** See {@link ReplayMultiDataSetIterator#divergenceOn(ReplayPart, DivergenceMask)}. */
+    /**
+     * {@return the divergence on one part only, see
+     * {@link ReplayMultiDataSetIterator#divergenceOn(ReplayPart, DivergenceMask)}}
+     *
+     * @param part the examples that are held near the teacher
+     * @param mask which of their tokens are
+     */
     public DivergenceMask divergenceOn(ReplayPart part, DivergenceMask mask) {
         return mixed.divergenceOn(part, mask);
     }

@@ -31,11 +31,21 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator {
 
     private static final long serialVersionUID = 1L;
 
+    /** What is to be learned. */
     private final MultiDataSetIterator target;
+
+    /** What is replayed. */
     private final MultiDataSetIterator source;
+
+    /** The pieces that are replayed. */
     private final ReplayUnit unit;
+
+    /** Of source among all, in [0, 1). */
     private final double share;
+
+    /** Of the rounding or of the order. */
     private final long seed;
+
     /** How many of a batch's examples, the first ones, are target; weak keys compare by identity. */
     private final transient Map<INDArray, Long> targetExamples =
             new MapMaker().weakKeys().makeMap();
@@ -47,7 +57,7 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator {
     /**
      * @param target what is to be learned
      * @param source what is replayed; must be resettable
-     * @param share  of source among all examples, in [0, 1)
+     * @param share  of source among all examples, or among all batches where whole batches are replayed; in [0, 1)
      * @param unit   the pieces
      * @param seed   of the rounding or of the order
      * @throws IllegalArgumentException if the source cannot be reset or the share is outside of its range
@@ -133,7 +143,11 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator {
         return source.next();
     }
 
-    /** The divergence on one part only, weighed there by the label mask. */
+    /**
+     * {@return the divergence on one part only, weighed there by the label mask}
+     *
+     * @param part the examples that are held near the teacher
+     */
     public DivergenceMask divergenceOn(ReplayPart part) {
         return divergenceOn(part, DivergenceMask.LABEL_MASK);
     }

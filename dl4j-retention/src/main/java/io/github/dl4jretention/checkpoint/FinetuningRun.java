@@ -46,7 +46,6 @@ import org.slf4j.LoggerFactory;
  * <p>Another teacher, loss, iterator, seed or kind of model is noticed before anything is trained; a loss or gradient that
  * is not finite, before an update. {@link #stop()}, from another thread, ends the run after the iteration under way, with
  * a checkpoint.
- *
  * @param <M> the kind of model: MultiLayerNetwork, ComputationGraph or SameDiff
  */
 public final class FinetuningRun<M> {
@@ -94,7 +93,7 @@ public final class FinetuningRun<M> {
         listeners.requireFor(start);
     }
 
-    /** A builder with the defaults: one epoch, a checkpoint every 100 iterations of which 3 are kept, seed 0, no reports. */
+    /** {@return a builder; defaults: one epoch, a checkpoint every 100 iterations, 3 kept, seed 0, no reports} */
     public static Builder<?> builder() {
         return new Builder<>();
     }
@@ -104,7 +103,7 @@ public final class FinetuningRun<M> {
         stopped = true;
     }
 
-    /** Whether all epochs have been trained. */
+    /** {@return whether all epochs have been trained; false before {@link #run()} has read the last checkpoint} */
     public boolean isFinished() {
         return epoch >= epochs;
     }
@@ -113,12 +112,11 @@ public final class FinetuningRun<M> {
      * Trains, from the start or from the last checkpoint. SIGINT and SIGTERM let it finish the iteration under way and write
      * a checkpoint before the JVM ends; it does not return then. Listeners must not call {@code System.exit}: the JVM would
      * wait 300 s for the iteration under way. A run that was stopped is built anew to go on.
-     *
      * @return the student, with its {@link Provenance}; where {@link #stop()} ended the run, as it is then
      * @throws IOException if a checkpoint cannot be written or none of those there can be read
      * @throws IllegalArgumentException if a minibatch does not fit
      * @throws IllegalStateException if another run has the folder, a moving average is not where the student was left, or
-     *     the checkpoint belongs to another teacher, loss, iterator, seed or kind of model
+     *     the checkpoint belongs to another teacher, loss, iterator, seed or kind of model, or has had more epochs
      * @throws ArithmeticException if a loss or gradient is not finite; checkpoints and parameters are as before
      */
     public M run() throws IOException {
@@ -257,23 +255,22 @@ public final class FinetuningRun<M> {
 
         private Builder() {}
 
-        /**
+        /** {@return this builder}
          * @param student to start with, left as it is; a checkpoint in the folder stands in its place
-         * @throws IllegalArgumentException if it has no retention layer
-         */
+         * @throws IllegalArgumentException if it has no retention layer */
         public Builder<MultiLayerNetwork> student(MultiLayerNetwork student) {
             return with(new MultiLayerStudent(Objects.requireNonNull(student, "student")));
         }
 
-        /** As {@link #student(MultiLayerNetwork)}. */
+        /** {@return this builder} As {@link #student(MultiLayerNetwork)}.
+         * @param student to start with */
         public Builder<ComputationGraph> student(ComputationGraph student) {
             return with(new GraphStudent(Objects.requireNonNull(student, "student")));
         }
 
-        /**
-         * As {@link #student(MultiLayerNetwork)}, of a graph with a {@link io.github.dl4jretention.loss.RetentionLoss} and
-         * a training configuration. The run has a RetentionListener of its own. Listeners hear of iterations, not of epochs.
-         */
+        /** {@return this builder} The run has a RetentionListener of its own. Listeners hear of iterations, not epochs.
+         * @param student as {@link #student(MultiLayerNetwork)}, a graph with a
+         *     {@link io.github.dl4jretention.loss.RetentionLoss} and a training configuration */
         public Builder<SameDiff> student(SameDiff student) {
             return with(new SameDiffStudent(Objects.requireNonNull(student, "student")));
         }
@@ -284,102 +281,111 @@ public final class FinetuningRun<M> {
             return builder;
         }
 
-        /** @param teacher the student's */
+        /** @param teacher the student's
+         * @return this builder */
         public Builder<M> teacher(Teacher teacher) {
             this.teacher = teacher;
             return this;
         }
 
-        /** @param iterator training data without the teacher's values, the same minibatches after every reset */
+        /** @param iterator training data without the teacher's values, the same minibatches after every reset
+         * @return this builder */
         public Builder<M> iterator(DataSetIterator iterator) {
             return iterator(new MultiDataSetIteratorAdapter(Objects.requireNonNull(iterator, "iterator")));
         }
 
-        /** As {@link #iterator(DataSetIterator)}. */
+        /** {@return this builder}
+         * @param iterator as {@link #iterator(DataSetIterator)} */
         public Builder<M> iterator(MultiDataSetIterator iterator) {
             this.iterator = iterator;
             return this;
         }
 
-        /** @param divergenceMask which tokens are held near the teacher; default: those of the label mask */
+        /** @param divergenceMask which tokens are held near the teacher; default: those of the label mask
+         * @return this builder */
         public Builder<M> divergenceMask(DivergenceMask divergenceMask) {
             this.divergenceMask = Objects.requireNonNull(divergenceMask, "divergenceMask");
             return this;
         }
 
-        /** @param folder of the checkpoints, made if need be */
+        /** @param folder of the checkpoints, made if need be
+         * @return this builder */
         public Builder<M> folder(Path folder) {
             this.folder = folder;
             return this;
         }
 
-        /** @param epochs of the whole run, at least 1; default 1 */
+        /** @param epochs of the whole run, at least 1; default 1
+         * @return this builder */
         public Builder<M> epochs(int epochs) {
             this.epochs = positive(epochs, "epochs");
             return this;
         }
 
-        /** @param iterations of an epoch, at least 1, for the time left; default: known when the first epoch has ended */
+        /** @param iterations of an epoch, at least 1, for the time left; default: known when the first epoch has ended
+         * @return this builder */
         public Builder<M> iterationsPerEpoch(int iterations) {
             this.iterationsPerEpoch = positive(iterations, "iterations");
             return this;
         }
 
-        /** @param iterations from one checkpoint to the next, at least 1; default 100 */
+        /** @param iterations from one checkpoint to the next, at least 1; default 100
+         * @return this builder */
         public Builder<M> every(int iterations) {
             this.every = positive(iterations, "iterations");
             return this;
         }
 
-        /** @param checkpoints that are kept, at least 1; default 3 */
+        /** @param checkpoints that are kept, at least 1; default 3
+         * @return this builder */
         public Builder<M> keep(int checkpoints) {
             this.keep = positive(checkpoints, "checkpoints");
             return this;
         }
 
-        /** @param seed of the random numbers of training; default 0 */
+        /** @param seed of the random numbers of training; default 0
+         * @return this builder */
         public Builder<M> seed(long seed) {
             this.seed = seed;
             return this;
         }
 
-        /** @param data a description of the training data for the provenance; default empty */
+        /** @param data a description of the training data for the provenance; default empty
+         * @return this builder */
         public Builder<M> data(String data) {
             this.data = Objects.requireNonNull(data, "data");
             return this;
         }
 
-        /**
-         * Reports loss, divergence and speed. Sinks learn the number of iterations, and so the time left, when the first
-         * epoch has ended, or from {@link #iterationsPerEpoch(int)}.
-         *
+        /** {@return this builder} Reports loss, divergence and speed. Sinks learn the number of iterations, and so the
+         * time left, when the first epoch has ended, or from {@link #iterationsPerEpoch(int)}.
          * @param iterations from one report to the next, at least 1
-         * @param sinks      where reports go; the caller closes them
-         */
+         * @param sinks      where reports go; the caller closes them */
         public Builder<M> report(int iterations, ReportSink... sinks) {
             this.reportEvery = positive(iterations, "iterations");
             this.sinks.addAll(List.of(sinks));
             return this;
         }
 
-        /** @param listener of a network, called in training; one more each time */
+        /** @param listener of a network, called in training; one more each time
+         * @return this builder */
         public Builder<M> listener(TrainingListener listener) {
             networkListeners.add(Objects.requireNonNull(listener, "listener"));
             return this;
         }
 
-        /** @param listener of a SameDiff graph, called in training; one more each time */
+        /** @param listener of a SameDiff graph, called in training; one more each time
+         * @return this builder */
         public Builder<M> listener(Listener listener) {
             sameDiffListeners.add(Objects.requireNonNull(listener, "listener"));
             return this;
         }
 
-        /**
+        /** {@return a run, ready to start}
          * @throws IOException if the folder cannot be made
          * @throws IllegalArgumentException if the teacher teaches other outputs than the student's, the iterator cannot be
          *     reset, or a listener is for another kind of model
-         * @throws NullPointerException if the student, the teacher, the iterator or the folder is missing
-         */
+         * @throws NullPointerException if the student, the teacher, the iterator or the folder is missing */
         public FinetuningRun<M> build() throws IOException {
             return new FinetuningRun<>(this);
         }

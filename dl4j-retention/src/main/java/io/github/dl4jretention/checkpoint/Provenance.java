@@ -69,13 +69,31 @@ public record Provenance(
             @JsonProperty(value = "configuration", required = true) RetentionConfiguration configuration,
             @JsonProperty(value = "coefficient", required = true) double coefficient) {
 
+        /**
+         * Checks the configuration.
+         *
+         * @param configuration the loss, not null
+         * @param coefficient   lambda
+         */
         @JsonCreator
         public Loss {
             Objects.requireNonNull(configuration, "configuration");
         }
     }
 
-    /** @throws IllegalArgumentException if a SHA-256 is none */
+    /**
+     * Checks every part.
+     *
+     * @param teacher   the teacher's SHA-256; null if the student met none
+     * @param losses    by the names of outputs; copied
+     * @param model     SHA-256 of the model saved with it; null for none
+     * @param data      the user's description of the training data; not null
+     * @param seed      of training
+     * @param iteration minibatches trained
+     * @param epoch     epochs finished
+     * @param versions  what it was trained with; not null
+     * @throws IllegalArgumentException if a SHA-256 is none
+     */
     @JsonCreator
     public Provenance {
         requireSha256(teacher, "teacher");
@@ -86,22 +104,39 @@ public record Provenance(
     }
 
     /**
-     * Of a student as it is now, on this machine.
+     * {@return the provenance of a student as it is now, on this machine}
      *
-     * @param data a description of the training data
-     * @param seed of training
+     * @param student with its retention layer, not detached
+     * @param data    a description of the training data
+     * @param seed    of training
      * @throws IllegalArgumentException if the network is no student
      */
     public static Provenance of(MultiLayerNetwork student, String data, long seed) {
         return of(new MultiLayerStudent(student), data, seed);
     }
 
-    /** As {@link #of(MultiLayerNetwork, String, long)}. */
+    /**
+     * {@return the same as {@link #of(MultiLayerNetwork, String, long)}, with the loss of every retention output}
+     *
+     * @param student with its retention layers, not detached
+     * @param data    a description of the training data
+     * @param seed    of training
+     * @throws IllegalArgumentException if the graph is no student
+     */
     public static Provenance of(ComputationGraph student, String data, long seed) {
         return of(new GraphStudent(student), data, seed);
     }
 
-    /** As {@link #of(MultiLayerNetwork, String, long)}, of a graph that has been given its training configuration. */
+    /**
+     * {@return the same as {@link #of(MultiLayerNetwork, String, long)}, of a graph that has been given its training
+     * configuration}
+     *
+     * @param student with its retention loss
+     * @param data    a description of the training data
+     * @param seed    of training
+     * @throws IllegalArgumentException if the graph has no training configuration
+     * @throws IllegalStateException if it has no {@link io.github.dl4jretention.loss.RetentionLoss}
+     */
     public static Provenance of(SameDiff student, String data, long seed) {
         return of(new SameDiffStudent(student), data, seed);
     }
@@ -119,10 +154,11 @@ public record Provenance(
     }
 
     /**
-     * Reads the provenance of a model file: a checkpoint, a file of {@link #write}, or a student's that DL4J or SameDiff
-     * saved. Of a network that was not trained by a run, or trained on since, only its teacher, its losses and its counters
-     * are known.
+     * {@return the provenance of a model file: a checkpoint, a file of {@link #write}, or a student's that DL4J or
+     * SameDiff saved} Of a network that was not trained by a run, or trained on since, only its teacher, its losses and
+     * its counters are known.
      *
+     * @param file to read; no model is made of it
      * @throws IOException if the file is missing, damaged, or has none; the message names it
      */
     public static Provenance read(Path file) throws IOException {
@@ -133,13 +169,20 @@ public record Provenance(
      * Saves a network with this provenance: a model file of DL4J, completely or not at all.
      *
      * @param model the student, or detached
+     * @param file  to write; replaced if it is there
      * @throws IOException if it cannot be written
      */
     public void write(MultiLayerNetwork model, Path file) throws IOException {
         write(MultiLayerStudent.entries(model), NetworkIdentity.sha256(model), file);
     }
 
-    /** As {@link #write(MultiLayerNetwork, Path)}. */
+    /**
+     * The same as {@link #write(MultiLayerNetwork, Path)}.
+     *
+     * @param model the student, or detached
+     * @param file  to write; replaced if it is there
+     * @throws IOException if it cannot be written
+     */
     public void write(ComputationGraph model, Path file) throws IOException {
         write(GraphStudent.entries(model), NetworkIdentity.sha256(model), file);
     }
@@ -147,6 +190,9 @@ public record Provenance(
     /**
      * Saves a graph with its updater's state and this provenance, which the graph keeps: a file for {@code SameDiff.load}.
      *
+     * @param model the student
+     * @param file  to write; replaced if it is there
+     * @throws IOException if it cannot be written
      * @throws IllegalStateException if the graph has no {@link io.github.dl4jretention.loss.RetentionLoss}
      */
     public void write(SameDiff model, Path file) throws IOException {
@@ -180,7 +226,7 @@ public record Provenance(
         }
     }
 
-    /** As indented JSON. */
+    /** {@return this as indented JSON} */
     public String toJson() {
         return Json.write(this);
     }

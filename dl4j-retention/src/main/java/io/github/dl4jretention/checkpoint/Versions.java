@@ -34,6 +34,16 @@ public record Versions(
 
     private static final String UNKNOWN = "unknown";
 
+    /**
+     * Checks that nothing is null.
+     *
+     * @param library version of this library
+     * @param dl4j    version of DL4J
+     * @param nd4j    version of ND4J
+     * @param backend ND4J's backend
+     * @param java    version of Java
+     * @param system  operating system and processor
+     */
     @JsonCreator
     public Versions {
         Objects.requireNonNull(library, "library");
@@ -44,7 +54,7 @@ public record Versions(
         Objects.requireNonNull(system, "system");
     }
 
-    /** Of this process. */
+    /** {@return the versions of this process; "unknown" for a library that is not a jar of Maven's} */
     public static Versions current() {
         return new Versions(
                 version(Versions.class, "io.github.dl4jretention", "dl4j-retention"),

@@ -23,9 +23,11 @@ public final class GreedySoup {
     /**
      * Chooses the models of the soup.
      *
+     * @param <N>    the kind of model, as {@link Merge} takes it
      * @param models candidates, at least one
      * @param loss   validation loss of the uniform average of a list of them; lower is better, NaN worst
-     * @return those that stay, best first
+     * @return those that stay, best first; a new list
+     * @throws IllegalArgumentException if there is no model
      */
     public static <N> List<N> choose(List<N> models, ToDoubleFunction<List<N>> loss) {
         if (models.isEmpty()) {

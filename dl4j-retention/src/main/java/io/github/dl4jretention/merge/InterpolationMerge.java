@@ -10,7 +10,12 @@ import java.util.List;
  */
 public record InterpolationMerge(double t) implements MergeMethod {
 
-    /** @throws IllegalArgumentException if t is not finite */
+    /**
+     * Checks t.
+     *
+     * @param t where on the line through both, 0 the base and 1 the model
+     * @throws IllegalArgumentException if t is not finite
+     */
     public InterpolationMerge {
         if (!Double.isFinite(t)) {
             throw new IllegalArgumentException("t: expected a finite number, got " + t);

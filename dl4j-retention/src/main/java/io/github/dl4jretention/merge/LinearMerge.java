@@ -9,7 +9,11 @@ import java.util.List;
  */
 public record LinearMerge(boolean normalize) implements MergeMethod {
 
-    /** The same with or without division by the sum of the weights. */
+    /**
+     * {@return the same with or without division by the sum of the weights}
+     *
+     * @param normalize whether the weights are divided by their sum
+     */
     public LinearMerge withNormalize(boolean normalize) {
         return new LinearMerge(normalize);
     }

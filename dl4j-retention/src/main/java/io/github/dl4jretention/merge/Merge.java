@@ -45,51 +45,83 @@ public final class Merge<N> {
         this.access = access;
     }
 
-    /** Of networks in memory. */
+    /**
+     * {@return a merge of networks in memory}
+     *
+     * @param method what becomes of each parameter
+     */
     public static Merge<MultiLayerNetwork> networks(MergeMethod method) {
         return new Merge<>(method, NetworkAccess.NETWORKS);
     }
 
-    /** Of graphs in memory. */
+    /**
+     * {@return a merge of graphs in memory}
+     *
+     * @param method what becomes of each parameter
+     */
     public static Merge<ComputationGraph> graphs(MergeMethod method) {
         return new Merge<>(method, NetworkAccess.GRAPHS);
     }
 
-    /** Of the variables of SameDiff graphs in memory; constants and all else come from the base or the first model. */
+    /**
+     * {@return a merge of the variables of SameDiff graphs in memory; constants and all else come from the base or the
+     * first model}
+     *
+     * @param method what becomes of each variable
+     */
     public static Merge<SameDiff> sameDiffs(MergeMethod method) {
         return new Merge<>(method, new SameDiffAccess());
     }
 
     /**
-     * Of files written by DL4J's {@code ModelSerializer}, parameter by parameter: in memory is one parameter of each model,
-     * in double.
+     * {@return a merge of files written by DL4J's {@code ModelSerializer}, parameter by parameter: in memory is one
+     * parameter of each model, in double}
      *
-     * @param out the file to write, complete and at once; replaced if it is there
+     * @param method what becomes of each parameter
+     * @param out    the file to write, complete and at once; replaced if it is there
      */
     public static Merge<Path> files(MergeMethod method, Path out) {
         return new Merge<>(method, new FileAccess(Objects.requireNonNull(out, "out")));
     }
 
-    /** @param base the model from which the others are seen, for methods that have one */
+    /**
+     * @param base the model from which the others are seen, for methods that have one
+     * @return this merge
+     */
     public Merge<N> base(N base) {
         this.base = Objects.requireNonNull(base, "base");
         return this;
     }
 
-    /** A model of weight 1 and density 1. */
+    /**
+     * Adds a model of weight 1 and density 1.
+     *
+     * @param model a model beside the base
+     * @return this merge
+     */
     public Merge<N> model(N model) {
         return model(model, 1, 1);
     }
 
-    /** A model of density 1. */
+    /**
+     * Adds a model of density 1.
+     *
+     * @param model  a model beside the base
+     * @param weight its share, as the method takes it; any finite number
+     * @return this merge
+     */
     public Merge<N> model(N model, double weight) {
         return model(model, weight, 1);
     }
 
     /**
+     * Adds a model.
+     *
      * @param model   a model beside the base
      * @param weight  its share, as the method takes it; any finite number; interpolations have none and want 1
      * @param density share of its task vector's values that sparsifying methods keep, in (0, 1]
+     * @return this merge
+     * @throws IllegalArgumentException if a number is outside of its range
      */
     public Merge<N> model(N model, double weight, double density) {
         if (!Double.isFinite(weight)) {
@@ -102,7 +134,10 @@ public final class Merge<N> {
         return this;
     }
 
-    /** @param all models of weight 1 and density 1 */
+    /**
+     * @param all models of weight 1 and density 1, added in their order
+     * @return this merge
+     */
     public Merge<N> models(Iterable<? extends N> all) {
         all.forEach(this::model);
         return this;
@@ -111,7 +146,7 @@ public final class Merge<N> {
     /**
      * Merges.
      *
-     * @return a new model; for files the path of what was written
+     * @return a new model, the caller's; for files the path of what was written
      * @throws IllegalArgumentException if the models are not of one architecture, or the method takes more or fewer; the
      *     message says which
      * @throws UncheckedIOException if a file cannot be read or written

@@ -11,7 +11,13 @@ import java.util.List;
  */
 public sealed interface MergeMethod permits LinearMerge, InterpolationMerge, SlerpMerge, TaskVectorMerge {
 
-    /** One model's parameter with the model's options. */
+    /**
+     * One model's parameter with the model's options.
+     *
+     * @param values  of the parameter, flat
+     * @param weight  the model's share
+     * @param density share of its task vector's values that sparsifying methods keep, in (0, 1]
+     */
     record Weighted(double[] values, double weight, double density) {}
 
     /**
@@ -24,26 +30,28 @@ public sealed interface MergeMethod permits LinearMerge, InterpolationMerge, Sle
      */
     double[] merge(double[] base, List<Weighted> models, int parameter);
 
-    /** Whether there is a base model, from which the others are seen. */
+    /** {@return whether there is a base model, from which the others are seen} */
     boolean hasBase();
 
-    /** How many models, the base excluded, are merged at most. */
+    /** {@return how many models, the base excluded, are merged at most; {@link Integer#MAX_VALUE} for no limit} */
     default int mostModels() {
         return Integer.MAX_VALUE;
     }
 
     /**
-     * {@code sum_i weight_i w_i / sum_i weight_i}; with equal weights the uniform soup of Model soups (arXiv 2203.05482).
-     * No base model. For the division see {@link LinearMerge#withNormalize}.
+     * {@return {@code sum_i weight_i w_i / sum_i weight_i}; with equal weights the uniform soup of Model soups (arXiv
+     * 2203.05482)} No base model. For the division see {@link LinearMerge#withNormalize}.
      */
     static LinearMerge linear() {
         return new LinearMerge(true);
     }
 
     /**
-     * {@code (1 - alpha) base + alpha model}: the average of a finetuned model with its start, WiSE-FT (arXiv 2109.01903).
+     * {@return {@code (1 - alpha) base + alpha model}: the average of a finetuned model with its start, WiSE-FT (arXiv
+     * 2109.01903)}
      *
      * @param alpha 0 gives the base, 1 the model; in [0, 1]
+     * @throws IllegalArgumentException if it is outside of its range
      */
     static InterpolationMerge wiseFt(double alpha) {
         if (!(alpha >= 0 && alpha <= 1)) {
@@ -53,10 +61,11 @@ public sealed interface MergeMethod permits LinearMerge, InterpolationMerge, Sle
     }
 
     /**
-     * {@code model + alpha (model - base)}: from the start through the tuned model and beyond, ExPO (arXiv 2404.16792,
-     * equation 1).
+     * {@return {@code model + alpha (model - base)}: from the start through the tuned model and beyond, ExPO (arXiv
+     * 2404.16792, equation 1)}
      *
      * @param alpha 0 gives the model; finite and at least 0
+     * @throws IllegalArgumentException if it is outside of its range
      */
     static InterpolationMerge expo(double alpha) {
         if (!(alpha >= 0) || Double.isInfinite(alpha)) {
@@ -66,35 +75,36 @@ public sealed interface MergeMethod permits LinearMerge, InterpolationMerge, Sle
     }
 
     /**
-     * Spherical interpolation of the base and one model.
+     * {@return spherical interpolation of the base and one model}
      *
      * @param t 0 gives the base, 1 the model; in [0, 1]
+     * @throws IllegalArgumentException if it is outside of its range
      */
     static SlerpMerge slerp(double t) {
         return new SlerpMerge(t);
     }
 
     /**
-     * {@code base + lambda sum_i weight_i (w_i - base)}: task arithmetic (arXiv 2212.04089). A negative weight takes a task
-     * away.
+     * {@return {@code base + lambda sum_i weight_i (w_i - base)}: task arithmetic (arXiv 2212.04089), with lambda 1} A
+     * negative weight takes a task away.
      */
     static TaskVectorMerge taskArithmetic() {
         return new TaskVectorMerge(TaskVectorMerge.Sparsification.NONE, false, false, false, 1, 0);
     }
 
     /**
-     * TIES (arXiv 2306.01708): each task vector keeps its share {@code density} of largest values; where signs differ, the
-     * sign of the weighted sum is elected and values of the other are left out. Divided by the sum of the weights of the
-     * values that remain ({@code normalize}), as in mergekit.
+     * {@return TIES (arXiv 2306.01708): each task vector keeps its share {@code density} of largest values; where signs
+     * differ, the sign of the weighted sum is elected and values of the other are left out} Divided by the sum of the
+     * weights of the values that remain ({@code normalize}), as in mergekit.
      */
     static TaskVectorMerge ties() {
         return new TaskVectorMerge(TaskVectorMerge.Sparsification.MAGNITUDE, true, true, false, 1, 0);
     }
 
     /**
-     * DARE (arXiv 2311.03099): each value of a task vector is kept with probability {@code density} and then divided by it
-     * ({@code rescale}), so that its expectation stays; then task arithmetic. mergekit's {@code dare_linear}, whose newest
-     * versions rescale to the task vector's L1 norm instead.
+     * {@return DARE (arXiv 2311.03099): each value of a task vector is kept with probability {@code density} and then
+     * divided by it ({@code rescale}), so that its expectation stays; then task arithmetic} mergekit's
+     * {@code dare_linear}, whose newest versions rescale to the task vector's L1 norm instead.
      *
      * @param seed same seed, same merged model
      */
@@ -102,7 +112,11 @@ public sealed interface MergeMethod permits LinearMerge, InterpolationMerge, Sle
         return new TaskVectorMerge(TaskVectorMerge.Sparsification.RANDOM, false, false, true, 1, seed);
     }
 
-    /** As {@link #dareLinear}, then with the sign election of TIES; mergekit's {@code dare_ties}. */
+    /**
+     * {@return the same as {@link #dareLinear}, then with the sign election of TIES; mergekit's {@code dare_ties}}
+     *
+     * @param seed same seed, same merged model
+     */
     static TaskVectorMerge dareTies(long seed) {
         return new TaskVectorMerge(TaskVectorMerge.Sparsification.RANDOM, true, false, true, 1, seed);
     }

@@ -20,7 +20,12 @@ public record SlerpMerge(double t) implements MergeMethod {
     private static final double COLLINEAR = 0.9995;
     private static final double SHORTEST = 1e-8;
 
-    /** @throws IllegalArgumentException if t is outside of [0, 1] */
+    /**
+     * Checks t.
+     *
+     * @param t 0 gives the base, 1 the model
+     * @throws IllegalArgumentException if t is outside of [0, 1]
+     */
     public SlerpMerge {
         if (!(t >= 0 && t <= 1)) {
             throw new IllegalArgumentException("t: expected a number in [0, 1], got " + t);

@@ -44,7 +44,17 @@ public record TaskVectorMerge(
         RANDOM
     }
 
-    /** @throws IllegalArgumentException if lambda is not finite, or what is not random is to be rescaled */
+    /**
+     * Checks lambda and rescale.
+     *
+     * @param sparsification what a density below 1 leaves of a task vector
+     * @param election       whether signs are elected
+     * @param normalize      whether the sum is divided by that of the weights
+     * @param rescale        whether values that a random sparsification keeps are divided by the density
+     * @param lambda         factor of the sum, finite
+     * @param seed           of a random sparsification
+     * @throws IllegalArgumentException if lambda is not finite, or what is not random is to be rescaled
+     */
     public TaskVectorMerge {
         if (!Double.isFinite(lambda)) {
             throw new IllegalArgumentException("lambda: expected a finite number, got " + lambda);
@@ -55,17 +65,31 @@ public record TaskVectorMerge(
         }
     }
 
-    /** The same with or without division by the sum of the weights. */
+    /**
+     * {@return the same with or without division by the sum of the weights}
+     *
+     * @param normalize whether the sum is divided
+     */
     public TaskVectorMerge withNormalize(boolean normalize) {
         return new TaskVectorMerge(sparsification, election, normalize, rescale, lambda, seed);
     }
 
-    /** The same with or without DARE's division by the density. */
+    /**
+     * {@return the same with or without DARE's division by the density}
+     *
+     * @param rescale whether kept values are divided
+     * @throws IllegalArgumentException if it is true and the sparsification is not random
+     */
     public TaskVectorMerge withRescale(boolean rescale) {
         return new TaskVectorMerge(sparsification, election, normalize, rescale, lambda, seed);
     }
 
-    /** The same with another factor of the sum. */
+    /**
+     * {@return the same with another factor of the sum}
+     *
+     * @param lambda the factor, finite; 1 is task arithmetic as it is
+     * @throws IllegalArgumentException if it is not finite
+     */
     public TaskVectorMerge withLambda(double lambda) {
         return new TaskVectorMerge(sparsification, election, normalize, rescale, lambda, seed);
     }

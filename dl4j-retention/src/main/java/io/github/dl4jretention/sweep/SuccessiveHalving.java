@@ -11,7 +11,13 @@ package io.github.dl4jretention.sweep;
  */
 public record SuccessiveHalving(int minSteps, int eta) {
 
-    /** @throws IllegalArgumentException if a number is outside of its range */
+    /**
+     * Checks both numbers.
+     *
+     * @param minSteps steps before the first score, at least 1
+     * @param eta      share that goes on is 1 / eta, at least 2
+     * @throws IllegalArgumentException if a number is outside of its range
+     */
     public SuccessiveHalving {
         if (minSteps < 1) {
             throw new IllegalArgumentException("minSteps: expected at least 1, got " + minSteps);

@@ -97,7 +97,7 @@ public final class Sweep {
         configuration = configuration();
     }
 
-    /** A builder with the defaults: random search, target loss + source loss, one candidate at a time, Adam, seed 0. */
+    /** {@return a builder; defaults: random search, target loss + source loss, one candidate at a time, Adam, seed 0} */
     public static Builder builder() {
         return new Builder();
     }
@@ -133,7 +133,8 @@ public final class Sweep {
     /**
      * Runs what is missing.
      *
-     * @throws IOException if the folder cannot be written to, or another sweep works in it
+     * @return the sweep at its end, with losses on test text
+     * @throws IOException if the folder cannot be written to or read, or another sweep works in it
      * @throws IllegalStateException if the folder holds another sweep; the message says what differs
      */
     public SweepOutcome run() throws IOException {
@@ -165,6 +166,7 @@ public final class Sweep {
     /**
      * Trains one candidate as the sweep does: on the same texts, with the same teacher, updater and seed.
      *
+     * @param candidate how; of a sweep's outcome, or any other
      * @return a network of the model's class without any part of this library
      * @throws IllegalStateException if it fails; the message says why
      */
@@ -228,66 +230,78 @@ public final class Sweep {
 
         private Builder() {}
 
-        /** @param model where every candidate starts */
+        /** @param model where every candidate starts
+         * @return this builder */
         public Builder model(FinetuneModel model) {
             this.model = model;
             return this;
         }
 
-        /** @param teacher of all candidates, or a cache of it; default: the model as it is */
+        /** @param teacher of all candidates, or a cache of it; default: the model as it is
+         * @return this builder */
         public Builder teacher(Teacher teacher) {
             this.teacher = teacher;
             return this;
         }
 
-        /** @param data texts to train on, to choose by, to report on */
+        /** @param data texts to train on, to choose by, to report on
+         * @return this builder */
         public Builder data(SweepData data) {
             this.data = data;
             return this;
         }
 
-        /** @param space of candidates; default: {@link FinetuneSpace} with its defaults */
+        /** @param space of candidates; default: {@link FinetuneSpace} with its defaults
+         * @return this builder */
         public Builder space(FinetuneSpace space) {
             this.space = Objects.requireNonNull(space, "space");
             return this;
         }
 
-        /** @param space of losses, with the rest as {@link FinetuneSpace} has it by default */
+        /** @param space of losses, with the rest as {@link FinetuneSpace} has it by default
+         * @return this builder */
         public Builder space(RetentionSpace space) {
             return space(FinetuneSpace.builder().retention(space).build());
         }
 
-        /** @param search how candidates are drawn; default: at random */
+        /** @param search how candidates are drawn; default: at random
+         * @return this builder */
         public Builder search(Search search) {
             this.search = Objects.requireNonNull(search, "search");
             return this;
         }
 
-        /** @param score what candidates are chosen by; default: target loss + source loss */
+        /** @param score what candidates are chosen by; default: target loss + source loss
+         * @return this builder */
         public Builder score(RetentionScore score) {
             this.score = Objects.requireNonNull(score, "score");
             return this;
         }
 
-        /** @param updater of all candidates; its learning rate is the candidate's. Default: Adam */
+        /** @param updater of all candidates; its learning rate is the candidate's. Default: Adam
+         * @return this builder */
         public Builder updater(IUpdater updater) {
             this.updater = Objects.requireNonNull(updater, "updater");
             return this;
         }
 
-        /** @param pruning how hopeless candidates are ended early; default: not at all */
+        /** @param pruning how hopeless candidates are ended early; default: not at all
+         * @return this builder */
         public Builder pruning(SuccessiveHalving pruning) {
             this.pruning = Objects.requireNonNull(pruning, "pruning");
             return this;
         }
 
-        /** @param folder of the results, made if need be */
+        /** @param folder of the results, made if need be
+         * @return this builder */
         public Builder folder(Path folder) {
             this.folder = folder;
             return this;
         }
 
-        /** @param candidates at most, over all starts, at least 1; default: as many as the search gives */
+        /** @param candidates at most, over all starts, at least 1; default: as many as the search gives, for
+         *     a grid or with minutes only
+         * @return this builder */
         public Builder candidates(int candidates) {
             if (candidates < 1) {
                 throw new IllegalArgumentException("candidates: expected at least 1, got " + candidates);
@@ -296,7 +310,8 @@ public final class Sweep {
             return this;
         }
 
-        /** @param minutes after which no candidate is started, over all starts, above 0; default: no limit */
+        /** @param minutes after which no candidate is started, over all starts, above 0; default: no limit
+         * @return this builder */
         public Builder minutes(double minutes) {
             if (!(minutes > 0)) {
                 throw new IllegalArgumentException("minutes: expected a number above 0, got " + minutes);
@@ -305,7 +320,8 @@ public final class Sweep {
             return this;
         }
 
-        /** @param parallelism candidates at once, each on a thread, at least 1; default 1 */
+        /** @param parallelism candidates at once, each on a thread, at least 1; default 1
+         * @return this builder */
         public Builder parallelism(int parallelism) {
             if (parallelism < 1) {
                 throw new IllegalArgumentException("parallelism: expected at least 1, got " + parallelism);
@@ -314,19 +330,22 @@ public final class Sweep {
             return this;
         }
 
-        /** @param seed of the search and of training; default 0 */
+        /** @param seed of the search and of training; default 0
+         * @return this builder */
         public Builder seed(long seed) {
             this.seed = seed;
             return this;
         }
 
-        /** @param listener is told how the sweep goes; one more each time */
+        /** @param listener is told how the sweep goes; one more each time
+         * @return this builder */
         public Builder listener(SweepListener listener) {
             listeners.add(Objects.requireNonNull(listener, "listener"));
             return this;
         }
 
-        /** @param listener of Arbiter's, as the one of its user interface; one more each time */
+        /** @param listener of Arbiter's, as the one of its user interface; one more each time
+         * @return this builder */
         public Builder statusListener(StatusListener listener) {
             statusListeners.add(Objects.requireNonNull(listener, "listener"));
             return this;
@@ -335,7 +354,9 @@ public final class Sweep {
         /**
          * Checks all that can be checked before anything is trained.
          *
+         * @return a sweep, ready to run
          * @throws IllegalArgumentException if something does not fit; the message names it
+         * @throws NullPointerException if the model, the data or the folder is missing
          * @throws IOException if the folder cannot be written to
          */
         public Sweep build() throws IOException {

@@ -7,7 +7,11 @@ import io.github.dl4jretention.sweep.outcome.SweepOutcome;
 /** Is told how a sweep goes, by the threads that train; of those one at a time. */
 public interface SweepListener {
 
-    /** The sweep begins, or goes on with what an earlier start has found. */
+    /**
+     * The sweep begins, or goes on with what an earlier start has found.
+     *
+     * @param sweep so far; without candidates if it begins
+     */
     default void onStart(SweepOutcome sweep) {}
 
     /**
@@ -16,12 +20,22 @@ public interface SweepListener {
      * @param candidate its index
      * @param step      from 1
      * @param steps     of the candidate
+     * @param loss      of the step's minibatch, before its update
      */
     default void onStep(int candidate, int step, int steps, TokenLoss loss) {}
 
-    /** A candidate has ended and is on the disk. */
+    /**
+     * A candidate has ended and is on the disk.
+     *
+     * @param sweep     so far, with the candidate
+     * @param candidate that has ended: complete, pruned or failed
+     */
     default void onCandidate(SweepOutcome sweep, CandidateOutcome candidate) {}
 
-    /** Nothing is left to run; losses on test text are there. */
+    /**
+     * Nothing is left to run; losses on test text are there.
+     *
+     * @param sweep at its end
+     */
     default void onFinish(SweepOutcome sweep) {}
 }

@@ -56,10 +56,34 @@ public record CandidateOutcome(
         FAILED
     }
 
+    /**
+     * Nothing is checked.
+     *
+     * @param index             from 0, in the order in which candidates were drawn
+     * @param status            how it ended
+     * @param configuration     how it was finetuned; null for none
+     * @param reason            why it failed; null if it did not
+     * @param score             on validation text; null for none
+     * @param validation        losses on validation text; null for none
+     * @param test              losses on test text; null for none
+     * @param steps             minibatches trained
+     * @param plannedSteps      minibatches of the whole candidate
+     * @param trainingSeconds   time in training steps
+     * @param evaluationSeconds time in losses on validation text
+     * @param curve             of training; kept, not copied
+     * @param rungs             scores on the way; kept, not copied
+     */
     @JsonCreator
     public CandidateOutcome {}
 
-    /** Of a task's result. */
+    /**
+     * {@return a candidate as its task has left it, complete or pruned, without losses on test text}
+     *
+     * @param index         from 0, in the order in which candidates were drawn
+     * @param configuration how it was finetuned
+     * @param result        of its task
+     * @param score         on validation text, the less the better; null if it was pruned
+     */
     public static CandidateOutcome of(
             int index, FinetuneConfiguration configuration, FinetuneResult result, Double score) {
         return new CandidateOutcome(
@@ -78,13 +102,23 @@ public record CandidateOutcome(
                 result.rungs());
     }
 
-    /** Of one that failed. */
+    /**
+     * {@return a candidate that failed: steps and times are 0, curve and rungs empty, whatever was trained}
+     *
+     * @param index         from 0, in the order in which candidates were drawn
+     * @param configuration how it was finetuned; null if it failed while it was generated
+     * @param reason        why it failed
+     */
     public static CandidateOutcome failed(int index, FinetuneConfiguration configuration, String reason) {
         return new CandidateOutcome(
                 index, Status.FAILED, configuration, reason, null, null, null, 0, 0, 0, 0, List.of(), List.of());
     }
 
-    /** This one with losses on test text. */
+    /**
+     * {@return this one with losses on test text}
+     *
+     * @param measured in nats per token; null for none
+     */
     public CandidateOutcome withTest(Losses measured) {
         return new CandidateOutcome(
                 index,
@@ -102,12 +136,12 @@ public record CandidateOutcome(
                 rungs);
     }
 
-    /** Whether it was trained to its end and measured. */
+    /** {@return whether it was trained to its end and measured} */
     public boolean isComplete() {
         return status == Status.COMPLETE;
     }
 
-    /** Lambda; NaN for plain finetuning, or where there is no configuration. */
+    /** {@return lambda; NaN for methods other than retention, or where there is no configuration} */
     public double coefficient() {
         return configuration == null || configuration.retention() == null
                 ? Double.NaN

@@ -39,15 +39,27 @@ public record SweepOutcome(
         @JsonProperty("finished") boolean finished,
         @JsonProperty("candidates") List<CandidateOutcome> candidates) {
 
+    /**
+     * Nothing is checked or copied.
+     *
+     * @param configuration what was asked for, by name
+     * @param score         what candidates are chosen by
+     * @param base          losses of the pretrained model on validation text
+     * @param baseTest      losses of the pretrained model on test text; null before the end
+     * @param budget        candidates that were asked for; null if their number is not known
+     * @param seconds       time that the sweep has taken, over all its starts
+     * @param finished      whether there is nothing left to run
+     * @param candidates    those that have ended, by index
+     */
     @JsonCreator
     public SweepOutcome {}
 
-    /** Candidates that were trained to their end. */
+    /** {@return candidates that were trained to their end, by index} */
     public List<CandidateOutcome> complete() {
         return candidates.stream().filter(CandidateOutcome::isComplete).toList();
     }
 
-    /** Candidates that have failed. */
+    /** {@return candidates that have failed, by index} */
     public List<CandidateOutcome> failed() {
         return candidates.stream()
                 .filter(candidate -> candidate.status() == CandidateOutcome.Status.FAILED)
@@ -55,8 +67,8 @@ public record SweepOutcome(
     }
 
     /**
-     * The complete candidates that no other betters in gain and forgetting on validation text, from the least forgetting
-     * and gain to the most; see {@link ParetoFront}.
+     * {@return the complete candidates that no other betters in gain and forgetting on validation text, from the least
+     * forgetting and gain to the most; see {@link ParetoFront}}
      */
     public List<CandidateOutcome> front() {
         return paretoFront().points();
@@ -69,8 +81,8 @@ public record SweepOutcome(
     }
 
     /**
-     * Gain and forgetting against which the hypervolume is measured: none of the gain, and the largest forgetting of all
-     * complete candidates.
+     * {@return gain and forgetting, in nats per token, against which the hypervolume is measured: none of the gain, and
+     * the largest forgetting of all complete candidates, at least 0}
      */
     public double[] reference() {
         double most = complete().stream()
@@ -80,14 +92,14 @@ public record SweepOutcome(
         return new double[] {0, Math.max(0, most)};
     }
 
-    /** Area of gain and forgetting between the front and the {@link #reference()}, in squared nats per token. */
+    /** {@return area of gain and forgetting between front and {@link #reference()}, in squared nats per token} */
     public double hypervolume() {
         return paretoFront().hypervolume(reference()[0], reference()[1]);
     }
 
     /**
-     * The candidate of the best score among those that keep to the score's constraint; empty if there is none, or if the
-     * pretrained model itself scores better.
+     * {@return the candidate of the best score among those that keep to the score's constraint; empty if there is none,
+     * or if the pretrained model itself scores as well or better}
      */
     public Optional<CandidateOutcome> recommended() {
         return complete().stream()
@@ -96,14 +108,18 @@ public record SweepOutcome(
                 .filter(candidate -> candidate.score() < score.score(base, base));
     }
 
-    /** One line of Java that trains a candidate again, by the {@code Sweep} that has found it. */
+    /**
+     * {@return one line of Java that trains a candidate again, by the {@code Sweep} that has found it}
+     *
+     * @param candidate with a configuration
+     */
     public String javaLine(CandidateOutcome candidate) {
         return JavaLine.of(candidate.configuration());
     }
 
     /**
-     * Training time in seconds that pruning has saved: the steps that were not trained, at the pace of those that were, less
-     * the time that scores on the way have taken.
+     * {@return training time in seconds that pruning has saved: the steps that were not trained, at the pace of those
+     * that were, less the time that scores on the way have taken} Below 0 where scores on the way have taken more.
      */
     public double secondsSaved() {
         double saved = 0;
@@ -120,7 +136,7 @@ public record SweepOutcome(
         return saved;
     }
 
-    /** As indented JSON. */
+    /** {@return this as indented JSON} */
     public String toJson() {
         try {
             return NeuralNetConfiguration.mapper().writeValueAsString(this);
@@ -129,7 +145,12 @@ public record SweepOutcome(
         }
     }
 
-    /** @throws IllegalArgumentException if it is no sweep's JSON */
+    /**
+     * {@return the sweep that {@link #toJson()} wrote}
+     *
+     * @param json as in {@code sweep.json}
+     * @throws IllegalArgumentException if it is no sweep's JSON
+     */
     public static SweepOutcome fromJson(String json) {
         try {
             return NeuralNetConfiguration.mapper().readValue(json, SweepOutcome.class);

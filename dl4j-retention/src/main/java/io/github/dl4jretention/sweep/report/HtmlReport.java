@@ -28,14 +28,19 @@ public final class HtmlReport {
         this.front = sweep.front();
     }
 
-    /** The page of a sweep that has ended, or of one so far. */
+    /**
+     * {@return the page of a sweep that has ended, or of one so far}
+     *
+     * @param sweep to show
+     */
     public static String of(SweepOutcome sweep) {
         return new HtmlReport(sweep).page("");
     }
 
     /**
-     * As {@link #of}, for a page that loads itself again until the sweep has finished.
+     * {@return the same as {@link #of}, for a page that loads itself again until the sweep has finished}
      *
+     * @param sweep   to show
      * @param seconds between loads
      */
     public static String live(SweepOutcome sweep, int seconds) {

@@ -24,7 +24,12 @@ public final class Pictures {
 
     private Pictures() {}
 
-    /** Gain against forgetting on validation text, with the Pareto front and the recommended point. */
+    /**
+     * {@return gain against forgetting on validation text, with the Pareto front and the recommended point, a PNG file}
+     *
+     * @param sweep to show
+     * @throws IOException if XChart cannot draw it
+     */
     public static byte[] tradeOff(SweepOutcome sweep) throws IOException {
         XYChart chart = chart(
                 "Gain against forgetting, validation text",
@@ -38,12 +43,22 @@ public final class Pictures {
         return BitmapEncoder.getBitmapBytes(chart, BitmapFormat.PNG);
     }
 
-    /** Cross-entropy of the training text over steps. */
+    /**
+     * {@return cross-entropy of the training text over steps, in nats per token, a PNG file}
+     *
+     * @param sweep to show
+     * @throws IOException if XChart cannot draw it
+     */
     public static byte[] crossEntropy(SweepOutcome sweep) throws IOException {
         return curves(sweep, "Cross-entropy in training", "cross-entropy, nats per token", CurvePoint::crossEntropy);
     }
 
-    /** Divergence from the teacher on the training text over steps. */
+    /**
+     * {@return divergence from the teacher on the training text over steps, in nats per token, a PNG file}
+     *
+     * @param sweep to show
+     * @throws IOException if XChart cannot draw it
+     */
     public static byte[] divergence(SweepOutcome sweep) throws IOException {
         return curves(
                 sweep, "Divergence from the teacher in training", "divergence, nats per token", CurvePoint::divergence);

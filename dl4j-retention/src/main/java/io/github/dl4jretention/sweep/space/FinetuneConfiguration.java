@@ -18,6 +18,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param frozenUpTo   index of the last layer that is not trained, counted from the input; -1 for none. In graphs the
  *     index in topological order, and everything before that layer is frozen too
  * @param strength     of a baseline, see {@link FinetuneMethod}; 0 for any other method
+ * @serial exclude
  */
 @JsonAutoDetect(
         fieldVisibility = JsonAutoDetect.Visibility.ANY,
@@ -33,7 +34,19 @@ public record FinetuneConfiguration(
         @JsonProperty("strength") double strength)
         implements Serializable {
 
-    /** @throws IllegalArgumentException if a number is outside of its range; the message names it */
+    /**
+     * Checks every part.
+     *
+     * @param method       plain, near the teacher, or a baseline
+     * @param retention    the loss near the teacher; null for any other method
+     * @param learningRate finite and above 0
+     * @param epochs       passes over the training data, at least 1
+     * @param steps        minibatches, at least 1; 0 for all of every epoch
+     * @param frozenUpTo   index of the last layer that is not trained; -1 for none
+     * @param strength     of a baseline; 0 for any other method
+     * @throws IllegalArgumentException if a number is outside of its range, or there is a loss for another method than
+     *     retention or none for it; the message names it
+     */
     @JsonCreator
     public FinetuneConfiguration {
         Objects.requireNonNull(method, "method");
@@ -52,7 +65,17 @@ public record FinetuneConfiguration(
                 "strength: expected " + method.strengths() + " for " + method + ", got " + strength);
     }
 
-    /** Of a method without a strength. */
+    /**
+     * Of a method without a strength.
+     *
+     * @param method       plain, near the teacher, or a baseline
+     * @param retention    the loss near the teacher; null for any other method
+     * @param learningRate finite and above 0
+     * @param epochs       passes over the training data, at least 1
+     * @param steps        minibatches, at least 1; 0 for all of every epoch
+     * @param frozenUpTo   index of the last layer that is not trained; -1 for none
+     * @throws IllegalArgumentException if a number is outside of its range; the message names it
+     */
     public FinetuneConfiguration(
             FinetuneMethod method,
             RetentionConfiguration retention,

@@ -34,22 +34,26 @@ public enum FinetuneMethod {
         this.end = end;
     }
 
-    /** Whether it is trained with source text. */
+    /** {@return whether it is trained with source text} */
     public boolean needsSource() {
         return needsSource;
     }
 
-    /** Whether it is a baseline, which has a strength. */
+    /** {@return whether it is a baseline, which has a strength} */
     public boolean hasStrength() {
         return end > 0;
     }
 
-    /** Whether a number is a strength of this method: 0 where it has none, else at least 0 and below its end. */
+    /**
+     * {@return whether a number is a strength of this method: 0 where it has none, else at least 0 and below its end}
+     *
+     * @param strength any number
+     */
     public boolean allows(double strength) {
         return hasStrength() ? strength >= 0 && strength < end : strength == 0;
     }
 
-    /** The strengths it allows, in words. */
+    /** {@return the strengths it allows, in words} */
     public String strengths() {
         if (!hasStrength()) {
             return "0, it has none";

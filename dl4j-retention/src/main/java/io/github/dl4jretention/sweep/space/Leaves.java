@@ -19,24 +19,43 @@ public final class Leaves {
 
     private Leaves() {}
 
-    /** The leaves of some spaces, each once, in their order. */
+    /**
+     * {@return the leaves of some spaces, each once, in their order}
+     *
+     * @param spaces any, leaves themselves or not
+     */
     public static List<ParameterSpace> of(Iterable<? extends ParameterSpace> spaces) {
         List<ParameterSpace> leaves = new ArrayList<>();
         spaces.forEach(space -> leaves.addAll(space.collectLeaves()));
         return LeafUtils.getUniqueObjects(leaves);
     }
 
-    /** Number of parameters of some spaces, shared ones counted once. */
+    /**
+     * {@return number of parameters of some spaces, shared ones counted once}
+     *
+     * @param spaces any, leaves themselves or not
+     */
     public static int count(Iterable<? extends ParameterSpace> spaces) {
         return of(spaces).stream().mapToInt(ParameterSpace::numParameters).sum();
     }
 
-    /** A space's value; spaces that were read from JSON may hold whole numbers where others were written. */
+    /**
+     * {@return a space's value; spaces that were read from JSON may hold whole numbers where others were written}
+     *
+     * @param space  of numbers, its indices set
+     * @param values in [0, 1], of all parameters
+     */
     public static double number(ParameterSpace<? extends Number> space, double[] values) {
         return ((Number) ((ParameterSpace) space).getValue(values)).doubleValue();
     }
 
-    /** A fixed value in place of a space of a single one, which Arbiter's grid search counts wrongly. */
+    /**
+     * {@return a fixed value in place of a space of a single one, which Arbiter's grid search counts wrongly; else the
+     * space}
+     *
+     * @param <T>   the type of the values
+     * @param space any
+     */
     public static <T> ParameterSpace<T> collapsed(ParameterSpace<T> space) {
         boolean single = space instanceof DiscreteParameterSpace discrete && discrete.numValues() == 1
                 || space instanceof IntegerParameterSpace range && range.getMin() == range.getMax();
@@ -51,7 +70,10 @@ public final class Leaves {
      * Refuses a space of numbers that reaches outside of a range: all values of a discrete one, both ends of any other.
      *
      * @param argument its name in the message
+     * @param space    to check; its indices are set anew
+     * @param range    whether a number is within
      * @param expected the range in words
+     * @throws IllegalArgumentException if it is empty or reaches outside
      */
     public static void require(
             String argument, ParameterSpace<? extends Number> space, DoublePredicate range, String expected) {
@@ -76,7 +98,12 @@ public final class Leaves {
         }
     }
 
-    /** All values of a discrete or fixed space that is a leaf. */
+    /**
+     * {@return all values of a discrete or fixed space that is a leaf, each once}
+     *
+     * @param <T>   the type of the values
+     * @param space whose index is set to 0 if it is searched
+     */
     public static <T> List<T> values(ParameterSpace<T> space) {
         if (space.numParameters() > 0) {
             space.setIndices(0);
@@ -95,7 +122,14 @@ public final class Leaves {
                 : new double[] {0, 1};
     }
 
-    /** A log-uniform space. */
+    /**
+     * {@return a log-uniform space}
+     *
+     * @param argument its name in the message
+     * @param lowest   above 0
+     * @param highest  above the lowest, finite
+     * @throws IllegalArgumentException if a bound is outside of its range
+     */
     public static ParameterSpace<Double> logUniform(String argument, double lowest, double highest) {
         if (!(lowest > 0 && highest > lowest && Double.isFinite(highest))) {
             throw new IllegalArgumentException(

@@ -86,25 +86,37 @@ public final class RetentionOutputLayerSpace extends LayerSpace<RetentionOutputL
             this.retention = retention;
         }
 
-        /** @param nIn size of the input; default: from the network's input type */
+        /**
+         * @param nIn size of the input; default: from the network's input type
+         * @return this builder
+         */
         public Builder nIn(int nIn) {
             this.nIn = new FixedValue<>(nIn);
             return this;
         }
 
-        /** @param nOut size of the vocabulary, at least 2; required */
+        /**
+         * @param nOut size of the vocabulary, at least 2; required
+         * @return this builder
+         */
         public Builder nOut(int nOut) {
             this.nOut = new FixedValue<>(nOut);
             return this;
         }
 
-        /** @param hasBias whether there is a bias; default true */
+        /**
+         * @param hasBias whether there is a bias; default true
+         * @return this builder
+         */
         public Builder hasBias(boolean hasBias) {
             this.hasBias = hasBias;
             return this;
         }
 
-        /** @param dataFormat layout of sequences; default: from the network's input type, else {@code [batch, nIn]} */
+        /**
+         * @param dataFormat layout of sequences; default: from the network's input type, else {@code [batch, nIn]}
+         * @return this builder
+         */
         public Builder dataFormat(RNNFormat dataFormat) {
             this.dataFormat = dataFormat;
             return this;

@@ -46,7 +46,7 @@ public final class RetentionSpace extends AbstractParameterSpace<RetentionConfig
         labelSmoothing = builder.labelSmoothing;
     }
 
-    /** A builder with the defaults. */
+    /** {@return a builder: the coefficient log-uniform in [0.03, 30], the rest fixed} */
     public static Builder builder() {
         return new Builder();
     }
@@ -113,64 +113,96 @@ public final class RetentionSpace extends AbstractParameterSpace<RetentionConfig
          *
          * @param lowest  above 0
          * @param highest above the lowest, finite
+         * @return this builder
          * @throws IllegalArgumentException if a bound is outside of its range
          */
         public Builder coefficient(double lowest, double highest) {
             return coefficient(Leaves.logUniform("coefficient", lowest, highest));
         }
 
-        /** @param values of lambda, each at least 0; one fixes it */
+        /**
+         * @param values of lambda, each at least 0; one fixes it
+         * @return this builder
+         */
         public Builder coefficients(double... values) {
             return coefficient(discrete(values));
         }
 
-        /** @param space of lambda, at least 0 and finite everywhere */
+        /**
+         * @param space of lambda, at least 0 and finite everywhere
+         * @return this builder
+         */
         public Builder coefficient(ParameterSpace<Double> space) {
             this.coefficient = Objects.requireNonNull(space, "coefficient");
             return this;
         }
 
-        /** @param values of T, each above 0; one fixes it */
+        /**
+         * @param values of T, each above 0; one fixes it
+         * @return this builder
+         */
         public Builder temperatures(double... values) {
             return temperature(discrete(values));
         }
 
-        /** @param space of T, above 0 and finite everywhere */
+        /**
+         * @param space of T, above 0 and finite everywhere
+         * @return this builder
+         */
         public Builder temperature(ParameterSpace<Double> space) {
             this.temperature = Objects.requireNonNull(space, "temperature");
             return this;
         }
 
-        /** @param values one or more; one fixes it */
+        /**
+         * @param values one or more; one fixes it
+         * @return this builder
+         */
         public Builder divergences(Divergence... values) {
             this.divergence = new DiscreteParameterSpace<>(
                     Arrays.stream(values).map(Divergence::name).collect(Collectors.toList()));
             return this;
         }
 
-        /** @param values of the beta of Jensen-Shannon, each in (0, 1); one fixes it */
+        /**
+         * @param values of the beta of Jensen-Shannon, each in (0, 1); one fixes it
+         * @return this builder
+         */
         public Builder betas(double... values) {
             return beta(discrete(values));
         }
 
-        /** @param space of the beta of Jensen-Shannon, within (0, 1) */
+        /**
+         * @param space of the beta of Jensen-Shannon, within (0, 1)
+         * @return this builder
+         */
         public Builder beta(ParameterSpace<Double> space) {
             this.beta = Objects.requireNonNull(space, "beta");
             return this;
         }
 
-        /** @param values of the label smoothing, each in [0, 1); one fixes it */
+        /**
+         * @param values of the label smoothing, each in [0, 1); one fixes it
+         * @return this builder
+         */
         public Builder labelSmoothings(double... values) {
             return labelSmoothing(discrete(values));
         }
 
-        /** @param space of the label smoothing, within [0, 1) */
+        /**
+         * @param space of the label smoothing, within [0, 1)
+         * @return this builder
+         */
         public Builder labelSmoothing(ParameterSpace<Double> space) {
             this.labelSmoothing = Objects.requireNonNull(space, "labelSmoothing");
             return this;
         }
 
-        /** @throws IllegalArgumentException if a space is empty or reaches outside of its range; the message names it */
+        /**
+         * {@return the space}
+         *
+         * @throws IllegalArgumentException if a space is empty or reaches outside of its range; the message names it
+         */
         public RetentionSpace build() {
             Leaves.require(
                     "coefficient",

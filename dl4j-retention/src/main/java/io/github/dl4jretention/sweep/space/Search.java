@@ -21,42 +21,60 @@ import org.deeplearning4j.arbiter.optimize.generator.genetic.selection.GeneticSe
  */
 public sealed interface Search {
 
-    /** A new generator over a space. */
+    /**
+     * {@return a new generator over a space}
+     *
+     * @param space to draw from; generators set its indices
+     * @param score whether more is better, for a search that learns
+     * @param seed  of all random numbers; a grid has none
+     */
     CandidateGenerator over(ParameterSpace<?> space, ScoreFunction score, long seed);
 
-    /** Whether later candidates depend on the results of earlier ones. */
+    /** {@return whether later candidates depend on the results of earlier ones} */
     boolean learns();
 
-    /** Whether it ends by itself. */
+    /** {@return whether it ends by itself} */
     boolean ends();
 
     /**
-     * All combinations: every value of a discrete parameter, so many of any other, evenly spaced in its distribution.
+     * {@return all combinations: every value of a discrete parameter, so many of any other, evenly spaced in its
+     * distribution}
      *
      * @param points values of a continuous parameter, at least 2
+     * @throws IllegalArgumentException if there are fewer
      */
     static Search grid(int points) {
         return new Grid(points);
     }
 
-    /** Independent draws from the space's distributions. */
+    /** {@return independent draws from the space's distributions} */
     static Search random() {
         return new Random();
     }
 
     /**
-     * Arbiter's genetic search: at first random draws, then mixtures of good candidates with some mutation.
+     * {@return Arbiter's genetic search: at first random draws, then mixtures of good candidates with some mutation}
      *
      * @param population candidates to breed from, at least 3
+     * @throws IllegalArgumentException if it is smaller
      */
     static Search genetic(int population) {
         return new Genetic(population);
     }
 
-    /** See {@link Search#grid}. */
+    /**
+     * See {@link Search#grid}.
+     *
+     * @param points values of a continuous parameter, at least 2
+     */
     record Grid(int points) implements Search {
 
-        /** @throws IllegalArgumentException if there are fewer than 2 points */
+        /**
+         * Checks the points.
+         *
+         * @param points values of a continuous parameter
+         * @throws IllegalArgumentException if there are fewer than 2 points
+         */
         public Grid {
             if (points < 2) {
                 throw new IllegalArgumentException("points: expected at least 2, got " + points);
@@ -100,10 +118,19 @@ public sealed interface Search {
         }
     }
 
-    /** See {@link Search#genetic}. */
+    /**
+     * See {@link Search#genetic}.
+     *
+     * @param population candidates to breed from, at least 3
+     */
     record Genetic(int population) implements Search {
 
-        /** @throws IllegalArgumentException if the population is smaller than 3 */
+        /**
+         * Checks the population.
+         *
+         * @param population candidates to breed from
+         * @throws IllegalArgumentException if the population is smaller than 3
+         */
         public Genetic {
             if (population < 3) {
                 throw new IllegalArgumentException("population: expected at least 3, got " + population);

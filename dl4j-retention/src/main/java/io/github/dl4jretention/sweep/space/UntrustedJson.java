@@ -33,10 +33,11 @@ public final class UntrustedJson {
     private UntrustedJson() {}
 
     /**
-     * Reads an object.
+     * {@return an object, read}
      *
+     * @param <T>  the type
      * @param json as Arbiter writes it
-     * @param type of the object, e.g. OptimizationConfiguration or {@link RetentionSpace}
+     * @param type of the object, such as OptimizationConfiguration or {@link RetentionSpace}
      * @throws IOException if it is not readable as such, or holds what is not read from elsewhere; the message says what
      */
     public static <T> T read(String json, Class<T> type) throws IOException {

@@ -23,7 +23,10 @@ public final class SweepStatsListener implements SweepListener {
     private final StatsStorageRouter storage;
     private boolean announced;
 
-    /** @param session name of the sweep in the storage */
+    /**
+     * @param session name of the sweep in the storage
+     * @param storage what gets the sweep after every candidate; the caller closes it
+     */
     public SweepStatsListener(String session, StatsStorageRouter storage) {
         this.session = Objects.requireNonNull(session, "session");
         this.storage = Objects.requireNonNull(storage, "storage");

@@ -17,8 +17,13 @@ public final class SweepUpdate implements Persistable {
     private static final long serialVersionUID = 1L;
     private static final String WORKER = "sweep";
 
+    /** Name of the sweep in the storage. */
     private String session;
+
+    /** Milliseconds since 1970. */
     private long time;
+
+    /** The sweep, as {@link SweepOutcome#toJson()} writes it. */
     private String json;
 
     /** For StatsStorage, which decodes into a new instance. */
@@ -30,7 +35,7 @@ public final class SweepUpdate implements Persistable {
         this.json = sweep.toJson();
     }
 
-    /** The sweep. */
+    /** {@return the sweep as it was at the update's time} */
     public SweepOutcome sweep() {
         return SweepOutcome.fromJson(json);
     }
