@@ -31,7 +31,8 @@ public final class Importance {
     }
 
     /**
-     * {@return a copy of the values: one vector in the order of a network's {@code params()}, or a variable's array}
+     * {@return a copy of the values: one vector in the order of a network's {@code params()}, or a variable's array;
+     * DOUBLE for a DOUBLE model, else FLOAT}
      *
      * @param name "params" for a network, or the name of a SameDiff graph's variable
      * @throws IllegalArgumentException if there is none of the name

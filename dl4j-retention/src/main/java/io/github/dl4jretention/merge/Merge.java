@@ -147,8 +147,8 @@ public final class Merge<N> {
      * Merges.
      *
      * @return a new model, the caller's; for files the path of what was written
-     * @throws IllegalArgumentException if the models are not of one architecture, or the method takes more or fewer; the
-     *     message says which
+     * @throws IllegalArgumentException if the models are not of one architecture, or the method takes more or fewer, or
+     *     other weights or densities; the message says which
      * @throws UncheckedIOException if a file cannot be read or written
      */
     public N merge() {

@@ -97,7 +97,7 @@ public final class Sweep {
         configuration = configuration();
     }
 
-    /** {@return a builder; defaults: random search, target loss + source loss, one candidate at a time, Adam, seed 0} */
+    /** {@return a builder; default: random search, target loss + source loss, one candidate at a time, Adam, seed 0} */
     public static Builder builder() {
         return new Builder();
     }

@@ -15,7 +15,7 @@ import org.knowm.xchart.XYSeries;
 import org.knowm.xchart.style.Styler;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
-/** The plots of a sweep as PNG files, by XChart. */
+/** The plots of a sweep as PNG files of 900 x 600 pixels, by XChart. */
 public final class Pictures {
 
     private static final int WIDTH = 900;

@@ -12,8 +12,8 @@ public enum FinetuneMethod {
     L2_SP(false, Double.POSITIVE_INFINITY),
 
     /**
-     * Elastic weight consolidation: the pull weighed by the diagonal of the empirical Fisher information on source text.
-     * Source: arXiv 1612.00796.
+     * Elastic weight consolidation: the pull weighed by the diagonal F of the empirical Fisher information on source
+     * text, {@code strength / 2 sum F (w - w0)^2}. Source: arXiv 1612.00796.
      */
     EWC(true, Double.POSITIVE_INFINITY),
 

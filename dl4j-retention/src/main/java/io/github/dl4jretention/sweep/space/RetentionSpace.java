@@ -46,7 +46,7 @@ public final class RetentionSpace extends AbstractParameterSpace<RetentionConfig
         labelSmoothing = builder.labelSmoothing;
     }
 
-    /** {@return a builder: the coefficient log-uniform in [0.03, 30], the rest fixed} */
+    /** {@return a builder with the defaults: the coefficient log-uniform in [0.03, 30], the rest fixed} */
     public static Builder builder() {
         return new Builder();
     }

@@ -33,7 +33,7 @@ public final class UntrustedJson {
     private UntrustedJson() {}
 
     /**
-     * {@return an object, read}
+     * {@return an object that is read from JSON}
      *
      * @param <T>  the type
      * @param json as Arbiter writes it

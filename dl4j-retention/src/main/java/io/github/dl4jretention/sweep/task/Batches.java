@@ -17,22 +17,34 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 @FunctionalInterface
 public interface Batches {
 
-    /** A new iterator at the first batch, which can be reset. */
+    /** {@return a new iterator at the first batch, which can be reset} */
     MultiDataSetIterator iterator();
 
-    /** @param iterators a new iterator at each call */
+    /**
+     * {@return a text of one input and one output}
+     *
+     * @param iterators a new iterator at each call
+     */
     static Batches of(Supplier<? extends DataSetIterator> iterators) {
         Objects.requireNonNull(iterators, "iterators");
         return () -> new MultiDataSetIteratorAdapter(iterators.get());
     }
 
-    /** @param iterators a new iterator at each call */
+    /**
+     * {@return a text of any inputs and outputs}
+     *
+     * @param iterators a new iterator at each call
+     */
     static Batches ofMultiDataSets(Supplier<? extends MultiDataSetIterator> iterators) {
         Objects.requireNonNull(iterators, "iterators");
         return iterators::get;
     }
 
-    /** @param iterator is reset and read into memory, all of it, at once */
+    /**
+     * {@return a text in memory}
+     *
+     * @param iterator is reset and read into memory, all of it, at once
+     */
     static Batches of(DataSetIterator iterator) {
         List<DataSet> batches = new ArrayList<>();
         iterator.reset();

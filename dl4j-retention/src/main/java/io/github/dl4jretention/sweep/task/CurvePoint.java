@@ -11,6 +11,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param step         last minibatch that counts, from 1
  * @param crossEntropy on the training text
  * @param divergence   from the teacher; NaN without one
+ * @serial exclude
  */
 @JsonAutoDetect(
         fieldVisibility = JsonAutoDetect.Visibility.ANY,
@@ -22,6 +23,13 @@ public record CurvePoint(
         @JsonProperty("divergence") double divergence)
         implements Serializable {
 
+    /**
+     * Nothing is checked.
+     *
+     * @param step         last minibatch that counts, from 1
+     * @param crossEntropy on the training text, in nats per token
+     * @param divergence   from the teacher, in nats per token; NaN without one
+     */
     @JsonCreator
     public CurvePoint {}
 }

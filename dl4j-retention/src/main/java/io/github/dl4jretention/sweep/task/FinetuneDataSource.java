@@ -10,7 +10,7 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
  */
 public interface FinetuneDataSource extends DataSource {
 
-    /** The problem, the same object at each call, of all instances with the same properties. */
+    /** {@return the problem, the same object at each call, of all instances with the same properties} */
     FinetuneProblem problem();
 
     @Override
@@ -31,7 +31,13 @@ public interface FinetuneDataSource extends DataSource {
         return MultiDataSetIterator.class;
     }
 
-    /** Makes an instance as Arbiter does. */
+    /**
+     * {@return the problem of an instance that is made as Arbiter does}
+     *
+     * @param dataSource a {@link FinetuneDataSource} with a public constructor without arguments
+     * @param properties what it is configured with; null for none
+     * @throws IllegalArgumentException if it is no such class
+     */
     static FinetuneProblem problem(Class<? extends DataSource> dataSource, Properties properties) {
         if (dataSource == null || !FinetuneDataSource.class.isAssignableFrom(dataSource)) {
             throw new IllegalArgumentException("dataSource: expected a FinetuneDataSource, got " + dataSource);

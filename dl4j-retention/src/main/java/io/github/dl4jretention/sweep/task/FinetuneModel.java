@@ -30,7 +30,10 @@ public abstract class FinetuneModel {
     }
 
     /**
-     * @param pretrained ends in softmax cross-entropy, see {@link io.github.dl4jretention.teacher.SoftmaxOutput}
+     * {@return a model of a network}
+     *
+     * @param pretrained is copied; ends in softmax cross-entropy, see {@link
+     *     io.github.dl4jretention.teacher.SoftmaxOutput}
      * @throws IllegalArgumentException if its last layer is another one
      */
     public static FinetuneModel of(MultiLayerNetwork pretrained) {
@@ -38,7 +41,10 @@ public abstract class FinetuneModel {
     }
 
     /**
-     * @param outputs names of the outputs to finetune; default: all
+     * {@return a model of a graph}
+     *
+     * @param pretrained is copied
+     * @param outputs    names of the outputs to finetune; default: all
      * @throws IllegalArgumentException if an output computes no softmax cross-entropy
      */
     public static FinetuneModel of(ComputationGraph pretrained, String... outputs) {
@@ -46,7 +52,9 @@ public abstract class FinetuneModel {
     }
 
     /**
-     * @param pretrained a graph without a loss; its variables are trained
+     * {@return a model of a SameDiff graph}
+     *
+     * @param pretrained a graph without a loss, is copied; its variables are trained
      * @param logits     name of the variable of the logits {@code [..., V]}
      * @param labels     name of the placeholder of the labels, see {@link io.github.dl4jretention.loss.RetentionLoss}
      * @param features   names of the placeholders of a batch's features, in their order
@@ -56,22 +64,34 @@ public abstract class FinetuneModel {
         return new SameDiffModel(Objects.requireNonNull(pretrained, "pretrained"), logits, labels, List.of(features));
     }
 
-    /** The frozen copy of the model, one for all candidates. */
+    /** {@return the frozen copy of the model, one for all candidates} */
     public final Teacher teacher() {
         return teacher;
     }
 
-    /** SHA-256 of the model, see {@link io.github.dl4jretention.teacher.NetworkIdentity}. */
+    /** {@return SHA-256 of the model, see {@link io.github.dl4jretention.teacher.NetworkIdentity}} */
     public final String sha256() {
         return teacher.sha256();
     }
 
-    /** Mean cross-entropies on two held-out texts of this model as it is. */
+    /**
+     * {@return mean cross-entropies on two held-out texts of this model as it is, in nats per token}
+     *
+     * @param target what is to be learned
+     * @param source what must not be forgotten
+     */
     public final Losses losses(Batches target, Batches source) {
         return lossesOf(teacher, target, source);
     }
 
-    /** Mean cross-entropies of a network that {@link #load} or a task has made from this model. */
+    /**
+     * {@return mean cross-entropies of a network that {@link #load} or a task has made from this model, in nats per
+     * token}
+     *
+     * @param plain  of the model's class
+     * @param target what is to be learned
+     * @param source what must not be forgotten
+     */
     public final Losses losses(Object plain, Batches target, Batches source) {
         return lossesOf(predictor(plain), target, source);
     }
@@ -80,10 +100,21 @@ public abstract class FinetuneModel {
         return new Losses(CrossEntropy.of(predictor, target.iterator()), CrossEntropy.of(predictor, source.iterator()));
     }
 
-    /** Reads what {@link #save} has written. */
+    /**
+     * {@return what {@link #save} has written, a network of the model's class}
+     *
+     * @param file to read
+     * @throws IOException if it cannot be read
+     */
     public abstract Object load(Path file) throws IOException;
 
-    /** Writes a candidate's network, without its updater. */
+    /**
+     * Writes a candidate's network, without its updater.
+     *
+     * @param plain of the model's class
+     * @param file  to write; replaced if it is there
+     * @throws IOException if it cannot be written
+     */
     public abstract void save(Object plain, Path file) throws IOException;
 
     /** How many layers can be frozen at most: all but the outputs; 0 if none can. */

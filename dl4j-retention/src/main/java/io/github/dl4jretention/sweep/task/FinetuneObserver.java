@@ -6,24 +6,44 @@ import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 /** Is told what candidates do, by their own threads, and may end one before its time. */
 public interface FinetuneObserver {
 
-    /** Whether a candidate is to be scored after so many steps of all its steps; default: never. */
+    /**
+     * {@return whether a candidate is to be scored after so many steps of all its steps; default: never}
+     *
+     * @param step  minibatches trained so far, from 1
+     * @param steps minibatches of the whole candidate
+     */
     default boolean isRung(int step, int steps) {
         return false;
     }
 
-    /** Whether a candidate of such a score at a rung is to be ended; default: no. */
+    /**
+     * {@return whether a candidate of such a score at a rung is to be ended; default: no}
+     *
+     * @param candidate its index
+     * @param rung      the score and where it was measured
+     */
     default boolean isHopeless(int candidate, RungScore rung) {
         return false;
     }
 
-    /** A step was trained. */
+    /**
+     * A step was trained.
+     *
+     * @param candidate its index
+     * @param step      from 1
+     * @param steps     minibatches of the whole candidate
+     * @param loss      of the step's minibatch, before its update
+     */
     default void onStep(int candidate, int step, int steps, TokenLoss loss) {}
 
     /**
      * A candidate has ended well.
      *
-     * @param score of Arbiter's score function; null if it was pruned
-     * @param plain the tuned network; null if it was pruned
+     * @param candidate     its index
+     * @param configuration how it was finetuned
+     * @param result        what its task found out
+     * @param score         of Arbiter's score function; null if it was pruned
+     * @param plain         the tuned network; null if it was pruned
      */
     default void onResult(
             int candidate, FinetuneConfiguration configuration, FinetuneResult result, Double score, Object plain) {}
@@ -31,7 +51,9 @@ public interface FinetuneObserver {
     /**
      * A candidate has failed.
      *
+     * @param candidate     its index
      * @param configuration null if it failed while it was generated
+     * @param reason        what was thrown
      */
     default void onFailure(int candidate, FinetuneConfiguration configuration, Throwable reason) {}
 }

@@ -43,6 +43,7 @@ public final class FinetuneProblem {
      * @param data    texts
      * @param updater of all candidates, each with a learning rate and a state of its own
      * @param seed    of the random numbers of training (dropout), the same for all candidates
+     * @throws IllegalArgumentException if the updater has no learning rate
      */
     public FinetuneProblem(FinetuneModel model, Teacher teacher, SweepData data, IUpdater updater, long seed) {
         this.model = Objects.requireNonNull(model, "model");
@@ -55,37 +56,42 @@ public final class FinetuneProblem {
         }
     }
 
-    /** With the model as its own teacher, Adam, and seed 0. */
+    /**
+     * With the model as its own teacher, Adam, and seed 0.
+     *
+     * @param model where every candidate starts
+     * @param data  texts
+     */
     public FinetuneProblem(FinetuneModel model, SweepData data) {
         this(model, model.teacher(), data, new Adam(), 0);
     }
 
-    /** Where every candidate starts. */
+    /** {@return where every candidate starts} */
     public FinetuneModel model() {
         return model;
     }
 
-    /** What candidates are held near. */
+    /** {@return what candidates are held near} */
     public Teacher teacher() {
         return teacher;
     }
 
-    /** The texts. */
+    /** {@return the texts} */
     public SweepData data() {
         return data;
     }
 
-    /** A copy of the updater, with the learning rate it was given with. */
+    /** {@return a copy of the updater, with the learning rate it was given with} */
     public IUpdater updater() {
         return updater.clone();
     }
 
-    /** Seed of the random numbers of training. */
+    /** {@return seed of the random numbers of training} */
     public long seed() {
         return seed;
     }
 
-    /** Losses of the pretrained model on validation text. */
+    /** {@return losses of the pretrained model on validation text, in nats per token} */
     public synchronized Losses baseLosses() {
         if (baseLosses == null) {
             baseLosses = model.losses(data.validationTarget(), data.validationSource());
@@ -93,17 +99,25 @@ public final class FinetuneProblem {
         return baseLosses;
     }
 
-    /** Losses of a tuned network on validation text. */
+    /**
+     * {@return losses of a tuned network on validation text, in nats per token}
+     *
+     * @param plain of the model's class
+     */
     public Losses validation(Object plain) {
         return model.losses(plain, data.validationTarget(), data.validationSource());
     }
 
-    /** Losses of the pretrained model on test text. */
+    /** {@return losses of the pretrained model on test text, in nats per token; computed at each call} */
     public Losses baseTestLosses() {
         return model.losses(data.testTarget(), data.testSource());
     }
 
-    /** Losses of a tuned network on test text. */
+    /**
+     * {@return losses of a tuned network on test text, in nats per token}
+     *
+     * @param plain of the model's class
+     */
     public Losses test(Object plain) {
         return model.losses(plain, data.testTarget(), data.testSource());
     }
@@ -111,6 +125,7 @@ public final class FinetuneProblem {
     /**
      * Trains one candidate.
      *
+     * @param configuration how
      * @return a network of the model's class without any part of this library
      * @throws IllegalStateException if it fails; the message says why
      */

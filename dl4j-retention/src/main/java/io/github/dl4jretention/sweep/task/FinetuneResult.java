@@ -14,6 +14,7 @@ import java.util.List;
  * @param evaluationSeconds time in losses on validation text
  * @param curve             of training
  * @param rungs             scores on the way, if there is a pruning rule
+ * @serial exclude
  */
 public record FinetuneResult(
         Losses validation,
@@ -25,12 +26,23 @@ public record FinetuneResult(
         List<RungScore> rungs)
         implements Serializable {
 
+    /**
+     * Copies the lists.
+     *
+     * @param validation        losses at the end; null if the candidate was pruned
+     * @param steps             minibatches trained
+     * @param plannedSteps      minibatches of the whole candidate
+     * @param trainingSeconds   time in training steps
+     * @param evaluationSeconds time in losses on validation text
+     * @param curve             of training
+     * @param rungs             scores on the way; empty without a pruning rule
+     */
     public FinetuneResult {
         curve = new ArrayList<>(curve);
         rungs = new ArrayList<>(rungs);
     }
 
-    /** Whether a pruning rule ended it before its time. */
+    /** {@return whether a pruning rule ended it before its time} */
     public boolean pruned() {
         return validation == null;
     }

@@ -63,7 +63,7 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
         labelSmoothing = builder.strength(FinetuneMethod.LABEL_SMOOTHING);
     }
 
-    /** A builder with the defaults. */
+    /** {@return a builder with the defaults} */
     public static Builder builder() {
         return new Builder();
     }
@@ -100,6 +100,8 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
     /**
      * Refuses a model that has not so many layers to freeze, and texts that a method lacks.
      *
+     * @param model that candidates start from
+     * @param data  their texts
      * @throws IllegalArgumentException if the space freezes more layers than all but the last, or has a method that trains
      *     with source text where there is none
      */
@@ -163,7 +165,10 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
 
         private Builder() {}
 
-        /** @param values one or more; one fixes it */
+        /**
+         * @param values one or more; one fixes it
+         * @return this builder
+         */
         public Builder methods(FinetuneMethod... values) {
             this.chosen = Set.copyOf(Arrays.asList(values));
             this.method = new DiscreteParameterSpace<>(
@@ -171,7 +176,10 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
             return this;
         }
 
-        /** @param space of the loss */
+        /**
+         * @param space of the loss
+         * @return this builder
+         */
         public Builder retention(RetentionSpace space) {
             this.retention = Objects.requireNonNull(space, "retention");
             return this;
@@ -182,53 +190,78 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
          *
          * @param lowest  above 0
          * @param highest above the lowest, finite
+         * @return this builder
          * @throws IllegalArgumentException if a bound is outside of its range
          */
         public Builder learningRate(double lowest, double highest) {
             return learningRate(Leaves.logUniform("learningRate", lowest, highest));
         }
 
-        /** @param values each above 0; one fixes it */
+        /**
+         * @param values each above 0; one fixes it
+         * @return this builder
+         */
         public Builder learningRates(double... values) {
             return learningRate(
                     new DiscreteParameterSpace<>(Arrays.stream(values).boxed().collect(Collectors.toList())));
         }
 
-        /** @param space of the learning rate, above 0 and finite everywhere */
+        /**
+         * @param space of the learning rate, above 0 and finite everywhere
+         * @return this builder
+         */
         public Builder learningRate(ParameterSpace<Double> space) {
             this.learningRate = Objects.requireNonNull(space, "learningRate");
             return this;
         }
 
-        /** @param values passes over the training text, each at least 1; one fixes it */
+        /**
+         * @param values passes over the training text, each at least 1; one fixes it
+         * @return this builder
+         */
         public Builder epochs(int... values) {
             return epochs(discrete(values));
         }
 
-        /** @param space of the passes over the training text, at least 1 */
+        /**
+         * @param space of the passes over the training text, at least 1
+         * @return this builder
+         */
         public Builder epochs(ParameterSpace<Integer> space) {
             this.epochs = Objects.requireNonNull(space, "epochs");
             return this;
         }
 
-        /** @param values minibatches, each at least 1; one fixes it. They stand in place of epochs */
+        /**
+         * @param values minibatches, each at least 1; one fixes it. They stand in place of epochs
+         * @return this builder
+         */
         public Builder steps(int... values) {
             return steps(discrete(values));
         }
 
-        /** @param space of the minibatches, at least 1; they stand in place of epochs */
+        /**
+         * @param space of the minibatches, at least 1; they stand in place of epochs
+         * @return this builder
+         */
         public Builder steps(ParameterSpace<Integer> space) {
             Leaves.require("steps", space, v -> v >= 1, "at least 1");
             this.steps = space;
             return this;
         }
 
-        /** @param values indices of the last layer that is not trained, -1 for none; one fixes it */
+        /**
+         * @param values indices of the last layer that is not trained, -1 for none; one fixes it
+         * @return this builder
+         */
         public Builder frozenUpTo(int... values) {
             return frozenUpTo(discrete(values));
         }
 
-        /** @param space of indices of the last layer that is not trained, at least -1 */
+        /**
+         * @param space of indices of the last layer that is not trained, at least -1
+         * @return this builder
+         */
         public Builder frozenUpTo(ParameterSpace<Integer> space) {
             this.frozenUpTo = Objects.requireNonNull(space, "frozenUpTo");
             return this;
@@ -237,6 +270,8 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
         /**
          * @param baseline a method with a strength
          * @param values   of its strength; one fixes it
+         * @return this builder
+         * @throws IllegalArgumentException if the method has no strength, or a value is outside of its range
          */
         public Builder strengths(FinetuneMethod baseline, double... values) {
             return strength(
@@ -250,6 +285,7 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
          *
          * @param baseline a method with a strength
          * @param space    see {@link FinetuneMethod}
+         * @return this builder
          * @throws IllegalArgumentException if the method has no strength, or the space reaches outside of its range
          */
         public Builder strength(FinetuneMethod baseline, ParameterSpace<Double> space) {
@@ -275,7 +311,11 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
                     : Leaves.logUniform("strength", 0.01, 0.5);
         }
 
-        /** @throws IllegalArgumentException if a space is empty or reaches outside of its range; the message names it */
+        /**
+         * {@return the space}
+         *
+         * @throws IllegalArgumentException if a space is empty or reaches outside of its range; the message names it
+         */
         public FinetuneSpace build() {
             Leaves.require(
                     "learningRate", learningRate, v -> v > 0 && v < Double.POSITIVE_INFINITY, "finite numbers above 0");

@@ -10,6 +10,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  *
  * @param target on what is to be learned
  * @param source on what must not be forgotten
+ * @serial exclude
  */
 @JsonAutoDetect(
         fieldVisibility = JsonAutoDetect.Visibility.ANY,
@@ -18,15 +19,29 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
 public record Losses(@JsonProperty("target") double target, @JsonProperty("source") double source)
         implements Serializable {
 
+    /**
+     * Nothing is checked.
+     *
+     * @param target on what is to be learned, in nats per token
+     * @param source on what must not be forgotten, in nats per token
+     */
     @JsonCreator
     public Losses {}
 
-    /** How much better than the base on target text. */
+    /**
+     * {@return how much better than the base on target text, in nats per token; below 0 where it is worse}
+     *
+     * @param base the pretrained model's, on the same texts
+     */
     public double gain(Losses base) {
         return base.target - target;
     }
 
-    /** How much worse than the base on source text. */
+    /**
+     * {@return how much worse than the base on source text, in nats per token; below 0 where it is better}
+     *
+     * @param base the pretrained model's, on the same texts
+     */
     public double forgetting(Losses base) {
         return source - base.source;
     }

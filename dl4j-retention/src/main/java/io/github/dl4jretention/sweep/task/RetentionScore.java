@@ -38,7 +38,10 @@ public final class RetentionScore implements ScoreFunction {
     private static final long serialVersionUID = 1L;
     private static final double INFEASIBLE = 1e6;
 
+    /** The w of a weighted score; 0 for a constrained one. */
     private final double sourceWeight;
+
+    /** The x of a constrained score, in nats per token; null for a weighted one. */
     private final Double largestForgetting;
 
     @JsonCreator
@@ -50,9 +53,10 @@ public final class RetentionScore implements ScoreFunction {
     }
 
     /**
-     * Target loss plus weighted source loss.
+     * {@return target loss plus weighted source loss}
      *
      * @param sourceWeight w, finite and at least 0
+     * @throws IllegalArgumentException if it is outside of its range
      */
     public static RetentionScore weighted(double sourceWeight) {
         if (!(sourceWeight >= 0 && Double.isFinite(sourceWeight))) {
@@ -63,9 +67,10 @@ public final class RetentionScore implements ScoreFunction {
     }
 
     /**
-     * The best target loss of those that forget little.
+     * {@return the best target loss of those that forget little}
      *
      * @param largestForgetting x, how far the source loss may be above the base's, in nats per token; finite
+     * @throws IllegalArgumentException if it is not finite
      */
     public static RetentionScore constrained(double largestForgetting) {
         if (!Double.isFinite(largestForgetting)) {
@@ -75,7 +80,12 @@ public final class RetentionScore implements ScoreFunction {
         return new RetentionScore(0, largestForgetting);
     }
 
-    /** The score of a candidate, from its losses and those of the pretrained model. */
+    /**
+     * {@return the score of a candidate, from its losses and those of the pretrained model; the less the better}
+     *
+     * @param base      of the pretrained model, on validation text
+     * @param candidate of the candidate, on the same text
+     */
     public double score(Losses base, Losses candidate) {
         if (largestForgetting == null) {
             return candidate.target() + sourceWeight * candidate.source();
@@ -84,12 +94,17 @@ public final class RetentionScore implements ScoreFunction {
         return excess <= 0 ? candidate.target() : INFEASIBLE + excess;
     }
 
-    /** Whether a candidate keeps to the constraint; true if there is none. */
+    /**
+     * {@return whether a candidate keeps to the constraint; true if there is none}
+     *
+     * @param base      of the pretrained model, on validation text
+     * @param candidate of the candidate, on the same text
+     */
     public boolean isFeasible(Losses base, Losses candidate) {
         return largestForgetting == null || candidate.forgetting(base) <= largestForgetting;
     }
 
-    /** In words. */
+    /** {@return this score in words} */
     public String description() {
         return largestForgetting == null
                 ? "least target loss + " + sourceWeight + " x source loss"

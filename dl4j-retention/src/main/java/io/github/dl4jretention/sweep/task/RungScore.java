@@ -10,6 +10,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  *
  * @param step  minibatches trained so far
  * @param score the less the better
+ * @serial exclude
  */
 @JsonAutoDetect(
         fieldVisibility = JsonAutoDetect.Visibility.ANY,
@@ -17,6 +18,12 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
         isGetterVisibility = JsonAutoDetect.Visibility.NONE)
 public record RungScore(@JsonProperty("step") int step, @JsonProperty("score") double score) implements Serializable {
 
+    /**
+     * Nothing is checked.
+     *
+     * @param step  minibatches trained so far
+     * @param score the less the better
+     */
     @JsonCreator
     public RungScore {}
 }

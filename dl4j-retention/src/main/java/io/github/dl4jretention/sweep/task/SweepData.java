@@ -26,7 +26,17 @@ public record SweepData(
 
     private static final int TRAINING_BATCHES = 16;
 
-    /** @throws NullPointerException if a text is missing; the message names it */
+    /**
+     * Checks that no text but the last is missing.
+     *
+     * @param training         target text to train on
+     * @param validationTarget held-out target text
+     * @param validationSource held-out source text
+     * @param testTarget       more of it, for the report
+     * @param testSource       more of it, for the report
+     * @param trainingSource   source text for methods that train with it; null for none
+     * @throws NullPointerException if a text is missing; the message names it
+     */
     public SweepData {
         Objects.requireNonNull(training, "training");
         Objects.requireNonNull(validationTarget, "validationTarget");
@@ -35,7 +45,16 @@ public record SweepData(
         Objects.requireNonNull(testSource, "testSource");
     }
 
-    /** Without source text to train with. */
+    /**
+     * Without source text to train with.
+     *
+     * @param training         target text to train on
+     * @param validationTarget held-out target text
+     * @param validationSource held-out source text
+     * @param testTarget       more of it, for the report
+     * @param testSource       more of it, for the report
+     * @throws NullPointerException if a text is missing; the message names it
+     */
     public SweepData(
             Batches training,
             Batches validationTarget,
@@ -45,7 +64,11 @@ public record SweepData(
         this(training, validationTarget, validationSource, testTarget, testSource, null);
     }
 
-    /** These texts, and source text for methods that train with it. */
+    /**
+     * {@return these texts, and source text for methods that train with it}
+     *
+     * @param text source text, another than that of validation and test; null for none
+     */
     public SweepData withTrainingSource(Batches text) {
         return new SweepData(training, validationTarget, validationSource, testTarget, testSource, text);
     }
@@ -59,7 +82,8 @@ public record SweepData(
     }
 
     /**
-     * SHA-256 of each text by its name: of all held-out batches, and of the first {@value #TRAINING_BATCHES} of training.
+     * {@return SHA-256 of each text by its name: of all held-out batches, of all of the source text to train with, and
+     * of the first {@value #TRAINING_BATCHES} of training}
      *
      * @throws IllegalArgumentException if a text is empty, source is equal to target, test equal to validation, or a
      *     held-out text equal to the training text

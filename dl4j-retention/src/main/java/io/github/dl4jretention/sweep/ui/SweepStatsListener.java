@@ -25,7 +25,7 @@ public final class SweepStatsListener implements SweepListener {
 
     /**
      * @param session name of the sweep in the storage
-     * @param storage what gets the sweep after every candidate; the caller closes it
+     * @param storage what gets the sweep after every candidate and at its end; the caller closes it
      */
     public SweepStatsListener(String session, StatsStorageRouter storage) {
         this.session = Objects.requireNonNull(session, "session");
