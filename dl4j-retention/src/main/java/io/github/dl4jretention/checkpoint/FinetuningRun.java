@@ -40,11 +40,12 @@ import org.slf4j.LoggerFactory;
  * <p>A run that was killed at any moment and started again ends with the parameters of one that was not, bit for bit, on
  * one native thread: parameters, updater state, counters, the state of adaptive coefficients and of moving averages are
  * in the checkpoint, and the random numbers of every iteration (dropout) follow from the seed and the iteration. The
- * iterator must give the same minibatches in the same order after every {@code reset()} and restart; those that an
- * unfinished epoch has had are compared.
+ * iterator must give the same minibatches in the same order after every {@code reset()} and restart.
  *
- * <p>Another teacher, loss, iterator, seed or kind of model is noticed before anything is trained; a loss or gradient that
- * is not finite, before an update. {@link #stop()}, from another thread, ends the run after the iteration under way, with
+ * <p>Another teacher, loss, seed, or student (its kind, layers, updater and all else of its configuration) is noticed before
+ * anything is trained, other minibatches as far as the unfinished epoch has had them: where none is under way, not at all. Of
+ * masks of the divergence those of this library are told apart. A loss or gradient that is not finite is noticed before
+ * an update. {@link #stop()}, from another thread, ends the run after the iteration under way, with
  * a checkpoint.
  *
  * @param <M> the kind of model: MultiLayerNetwork, ComputationGraph or SameDiff
@@ -118,7 +119,7 @@ public final class FinetuningRun<M> {
      * @throws IOException if a checkpoint cannot be written or none of those there can be read
      * @throws IllegalArgumentException if a minibatch does not fit
      * @throws IllegalStateException if another run has the folder, a moving average is not where the student was left, or
-     *     the checkpoint belongs to another teacher, loss, iterator, seed or kind of model
+     *     the checkpoint belongs to another teacher, loss, mask, iterator, seed or student
      * @throws ArithmeticException if a loss or gradient is not finite; checkpoints and parameters are as before
      */
     public M run() throws IOException {
@@ -156,7 +157,7 @@ public final class FinetuningRun<M> {
         Checkpoints.Saved<M> saved = newest.get();
         student = saved.student();
         student.requireSame(teacher);
-        saved.requireGoesOn(start, seed, epochs);
+        saved.requireGoesOn(start, seed, RunState.nameOf(divergenceMask), epochs);
         saved.restoreAverages(teacher);
         RunState state = saved.state();
         iteration = state.iteration();
@@ -228,9 +229,11 @@ public final class FinetuningRun<M> {
                 student.iterationCount(),
                 student.epochCount(),
                 Versions.current());
-        RunState state = new RunState(
-                Checkpoints.kind(student), seed, iteration, epoch, position, checksum, iterationsPerEpoch, Map.of());
-        newest = checkpoints.write(student, teacher, provenance, state);
+        String kind = Checkpoints.kind(student);
+        String mask = RunState.nameOf(divergenceMask);
+        RunState state =
+                new RunState(kind, seed, mask, iteration, epoch, position, checksum, iterationsPerEpoch, Map.of());
+        newest = checkpoints.write(student, teacher, start.settings(), provenance, state);
         unsaved = false;
         LOG.info("wrote {}", newest);
     }
@@ -258,7 +261,8 @@ public final class FinetuningRun<M> {
         private Builder() {}
 
         /**
-         * @param student to start with, left as it is; a checkpoint in the folder stands in its place
+         * @param student to start with, left as it is; a checkpoint in the folder stands in its place, if its run began with
+         *     one of the same configuration. The run does not call the student's own listeners
          * @throws IllegalArgumentException if it has no retention layer
          */
         public Builder<MultiLayerNetwork> student(MultiLayerNetwork student) {

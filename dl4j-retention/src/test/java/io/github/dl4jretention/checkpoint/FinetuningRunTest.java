@@ -64,7 +64,7 @@ class FinetuningRunTest {
     }
 
     /** Runs, and stops after so many iterations. */
-    private static void runUntil(FinetuningRun.Builder<?> builder, int iteration) throws IOException {
+    static void runUntil(FinetuningRun.Builder<?> builder, int iteration) throws IOException {
         AtomicReference<FinetuningRun<?>> run = new AtomicReference<>();
         ReportSink stop = report -> {
             if (report.iteration() + 1 == iteration) {
@@ -75,7 +75,7 @@ class FinetuningRunTest {
         run.get().run();
     }
 
-    private static String refusal(Class<? extends Exception> type, FinetuningRun.Builder<?> builder) {
+    static String refusal(Class<? extends Exception> type, FinetuningRun.Builder<?> builder) {
         return assertThrows(type, () -> builder.build().run()).getMessage();
     }
 
