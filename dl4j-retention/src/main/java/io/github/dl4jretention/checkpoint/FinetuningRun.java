@@ -42,11 +42,10 @@ import org.slf4j.LoggerFactory;
  * in the checkpoint, and the random numbers of every iteration (dropout) follow from the seed and the iteration. The
  * iterator must give the same minibatches in the same order after every {@code reset()} and restart.
  *
- * <p>Another teacher, loss, seed, or student (its kind, layers, updater and all else of its configuration) is noticed before
- * anything is trained, other minibatches as far as the unfinished epoch has had them: where none is under way, not at all. Of
- * masks of the divergence those of this library are told apart. A loss or gradient that is not finite is noticed before
- * an update. {@link #stop()}, from another thread, ends the run after the iteration under way, with
- * a checkpoint.
+ * <p>Noticed before anything is trained are another teacher, loss, seed or student (its kind, layers, updater, all of its
+ * configuration), another of this library's masks of the divergence, and other minibatches as far as the unfinished epoch has
+ * had them: between epochs not at all. A loss or gradient that is not finite is noticed before an update. {@link #stop()}, from
+ * another thread, ends the run after the iteration under way, with a checkpoint.
  *
  * @param <M> the kind of model: MultiLayerNetwork, ComputationGraph or SameDiff
  */
@@ -116,7 +115,8 @@ public final class FinetuningRun<M> {
      * wait 300 s for the iteration under way. A run that was stopped is built anew to go on.
      *
      * @return the student, with its {@link Provenance}; where {@link #stop()} ended the run, as it is then
-     * @throws IOException if a checkpoint cannot be written or none of those there can be read
+     * @throws IOException if a checkpoint cannot be written or none of those there can be read, into Java's heap, with
+     *     parameters and updater state of at most 2 GB each
      * @throws IllegalArgumentException if a minibatch does not fit
      * @throws IllegalStateException if another run has the folder, a moving average is not where the student was left, or
      *     the checkpoint belongs to another teacher, loss, mask, iterator, seed or student

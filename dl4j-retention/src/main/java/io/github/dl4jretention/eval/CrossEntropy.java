@@ -68,16 +68,15 @@ public final class CrossEntropy {
         double[] weights =
                 Tokens.weights(likeIds ? mask.reshape(Tokens.shape(predicted, classAxis)) : mask, predicted, classAxis);
         INDArray rows = Tokens.rows(predicted, classAxis);
-        INDArray labelRows = distributions ? Tokens.rows(labels, classAxis) : null;
+        TokenValues values = new TokenValues(rows);
+        TokenValues targets = distributions ? new TokenValues(Tokens.rows(labels, classAxis)) : null;
         double[] ids =
                 distributions ? null : labels.dup('c').reshape(labels.length()).toDoubleVector();
         for (int token = 0; token < weights.length; token++) {
             // What is masked may be anything, NaN included.
             if (weights[token] > 0) {
                 double loss = distributions
-                        ? Tokens.crossEntropy(
-                                labelRows.getRow(token).toDoubleVector(),
-                                rows.getRow(token).toDoubleVector())
+                        ? Tokens.crossEntropy(targets.of(token), values.of(token))
                         : -rows.getDouble(token, Tokens.classId(ids[token], rows.size(1)));
                 sum += weights[token] * loss;
                 tokens += weights[token];

@@ -49,16 +49,12 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
     }
 
     private static double divergence(INDArray teacher, INDArray student, double[] weights, int axis) {
-        INDArray teacherRows = Tokens.rows(teacher, axis);
-        INDArray studentRows = Tokens.rows(student, axis);
+        TokenValues logP0 = new TokenValues(Tokens.rows(teacher, axis));
+        TokenValues logP = new TokenValues(Tokens.rows(student, axis));
         double sum = 0;
         for (int token = 0; token < weights.length; token++) {
             if (weights[token] > 0) {
-                sum += weights[token]
-                        * Tokens.divergence(
-                                teacherRows.getRow(token).toDoubleVector(),
-                                0,
-                                studentRows.getRow(token).toDoubleVector());
+                sum += weights[token] * Tokens.divergence(logP0.of(token), 0, logP.of(token));
             }
         }
         return sum;
