@@ -46,8 +46,10 @@ record GraphStudent(ComputationGraph model, Map<String, RetentionOutputLayer> he
 
     @Override
     public GraphStudent copy() {
-        INDArray state = model.getUpdater().getStateViewArray();
-        return of(model.getConfiguration().toJson(), model.params().dup(), state == null ? null : state.dup());
+        return of(
+                model.getConfiguration().toJson(),
+                model.params().dup(),
+                NetworkEntries.copy(model.getUpdater().getStateViewArray()));
     }
 
     private static GraphStudent of(String configuration, INDArray params, INDArray state) {

@@ -44,9 +44,10 @@ record MultiLayerStudent(MultiLayerNetwork model, RetentionOutputLayer head) imp
 
     @Override
     public MultiLayerStudent copy() {
-        INDArray state = model.getUpdater().getStateViewArray();
         return of(
-                model.getLayerWiseConfigurations().toJson(), model.params().dup(), state == null ? null : state.dup());
+                model.getLayerWiseConfigurations().toJson(),
+                model.params().dup(),
+                NetworkEntries.copy(model.getUpdater().getStateViewArray()));
     }
 
     private static MultiLayerStudent of(String configuration, INDArray params, INDArray state) {
