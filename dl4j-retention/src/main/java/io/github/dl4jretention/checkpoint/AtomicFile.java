@@ -35,6 +35,7 @@ final class AtomicFile {
     static void write(Path file, Content content) throws IOException {
         Path absolute = file.toAbsolutePath();
         Path part = absolute.resolveSibling(absolute.getFileName() + PART);
+        boolean moved = false;
         try {
             try (FileOutputStream stream = new FileOutputStream(part.toFile())) {
                 OutputStream out = new BufferedOutputStream(stream, 1 << 16);
@@ -43,9 +44,13 @@ final class AtomicFile {
                 stream.getChannel().force(true);
             }
             Files.move(part, absolute, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            moved = true;
         } catch (IOException e) {
-            Files.deleteIfExists(part);
             throw new IOException("file: could not be written: " + file + ": " + e.getMessage(), e);
+        } finally {
+            if (!moved) {
+                Files.deleteIfExists(part);
+            }
         }
         force(absolute.getParent());
     }

@@ -34,10 +34,19 @@ final class Checkpoints {
     /** A checkpoint that was read, its entries verified. */
     record Saved<M>(Student<M> student, RunState state, Map<String, byte[]> entries, Path file) {
 
-        /** @throws IllegalStateException if another seed, loss or number of epochs was asked for; the message names it */
-        void requireGoesOn(Student<M> start, long seed, int epochs) {
+        /**
+         * @throws IllegalStateException if another seed, loss, mask, student or number of epochs was asked for; the message
+         *     names it
+         */
+        void requireGoesOn(Student<M> start, long seed, String mask, int epochs) {
             require("seed", state.seed(), seed);
             require("configuration", configurations(student), configurations(start));
+            require("divergenceMask", state.mask(), mask);
+            String settings = new String(entries.get(StudentSettings.ENTRY), StandardCharsets.UTF_8);
+            StudentSettings.difference(settings, start.settings()).ifPresent(difference -> {
+                throw new IllegalStateException("student: expected one trained as the first of " + file + ": "
+                        + difference + "; give the same student to go on, or name a new folder to begin anew");
+            });
             if (state.epoch() > epochs) {
                 throw new IllegalStateException("epochs: expected at least the " + state.epoch() + " that " + file
                         + " has finished, got " + epochs);
@@ -78,9 +87,11 @@ final class Checkpoints {
     /**
      * Writes one, then removes what is older than it, but for the newest few. Newer ones are damaged, and stay.
      *
+     * @param settings of the student that the run began with
      * @throws IOException if it cannot be written; the message names it, and older ones are as they were
      */
-    Path write(Student<?> student, Teacher teacher, Provenance provenance, RunState state) throws IOException {
+    Path write(Student<?> student, Teacher teacher, String settings, Provenance provenance, RunState state)
+            throws IOException {
         student.note(provenance);
         Path file = folder.resolve("%s%09d%s".formatted(PREFIX, state.iteration(), SUFFIX));
         AtomicFile.write(file, out -> {
@@ -94,6 +105,7 @@ final class Checkpoints {
                         AVERAGE.formatted(i),
                         NetworkEntries.array(averages.get(i).params()));
             }
+            zip.add(StudentSettings.ENTRY, entry -> entry.write(settings.getBytes(StandardCharsets.UTF_8)));
             zip.add(Provenance.ENTRY, provenance::writeTo);
             byte[] json = Json.write(state.withEntries(zip.checksums())).getBytes(StandardCharsets.UTF_8);
             zip.add(RunState.ENTRY, entry -> entry.write(json));
@@ -143,6 +155,9 @@ final class Checkpoints {
                         "file " + file + ": damaged: entry " + entry.getKey() + ": expected its checksum, got another");
             }
             entries.put(entry.getKey(), bytes);
+        }
+        if (!entries.containsKey(StudentSettings.ENTRY)) {
+            throw new IOException("file " + file + ": expected an entry " + StudentSettings.ENTRY + ", it has none");
         }
         if (!state.kind().equals(kind(start))) {
             throw new IllegalStateException("student: expected a " + state.kind() + ", of which " + file

@@ -5,6 +5,7 @@ import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
 import java.io.IOException;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -37,10 +38,23 @@ record GraphStudent(ComputationGraph model, Map<String, RetentionOutputLayer> he
 
     @Override
     public GraphStudent restore(Map<String, byte[]> entries) throws IOException {
-        ComputationGraph graph =
-                new ComputationGraph(ComputationGraphConfiguration.fromJson(NetworkEntries.configuration(entries)));
-        graph.init(NetworkEntries.params(entries), false);
-        INDArray state = NetworkEntries.updaterState(entries);
+        return of(
+                NetworkEntries.configuration(entries),
+                NetworkEntries.params(entries),
+                NetworkEntries.updaterState(entries));
+    }
+
+    @Override
+    public GraphStudent copy() {
+        return of(
+                model.getConfiguration().toJson(),
+                model.params().dup(),
+                NetworkEntries.copy(model.getUpdater().getStateViewArray()));
+    }
+
+    private static GraphStudent of(String configuration, INDArray params, INDArray state) {
+        ComputationGraph graph = new ComputationGraph(ComputationGraphConfiguration.fromJson(configuration));
+        graph.init(params, false);
         if (state != null) {
             graph.getUpdater().setStateViewArray(state);
         }
@@ -76,6 +90,18 @@ record GraphStudent(ComputationGraph model, Map<String, RetentionOutputLayer> he
     @Override
     public boolean wasTaught() {
         return heads.values().stream().anyMatch(head -> head.getTaughtMinibatches() > 0);
+    }
+
+    @Override
+    public String settings() {
+        String json = model.getConfiguration().toJson();
+        return StudentSettings.ofNetwork(
+                ComputationGraphConfiguration.fromJson(json).toJson());
+    }
+
+    @Override
+    public Collection<?> listeners() {
+        return model.getListeners();
     }
 
     @Override

@@ -5,6 +5,7 @@ import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
 import java.io.IOException;
+import java.util.Collection;
 import java.util.Map;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -35,10 +36,23 @@ record MultiLayerStudent(MultiLayerNetwork model, RetentionOutputLayer head) imp
 
     @Override
     public MultiLayerStudent restore(Map<String, byte[]> entries) throws IOException {
-        MultiLayerConfiguration conf = MultiLayerConfiguration.fromJson(NetworkEntries.configuration(entries));
-        MultiLayerNetwork network = new MultiLayerNetwork(conf);
-        network.init(NetworkEntries.params(entries), false);
-        INDArray state = NetworkEntries.updaterState(entries);
+        return of(
+                NetworkEntries.configuration(entries),
+                NetworkEntries.params(entries),
+                NetworkEntries.updaterState(entries));
+    }
+
+    @Override
+    public MultiLayerStudent copy() {
+        return of(
+                model.getLayerWiseConfigurations().toJson(),
+                model.params().dup(),
+                NetworkEntries.copy(model.getUpdater().getStateViewArray()));
+    }
+
+    private static MultiLayerStudent of(String configuration, INDArray params, INDArray state) {
+        MultiLayerNetwork network = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(configuration));
+        network.init(params, false);
         if (state != null) {
             network.getUpdater().setStateViewArray(network, state, false);
         }
@@ -69,6 +83,17 @@ record MultiLayerStudent(MultiLayerNetwork model, RetentionOutputLayer head) imp
     @Override
     public boolean wasTaught() {
         return head.getTaughtMinibatches() > 0;
+    }
+
+    @Override
+    public String settings() {
+        String json = model.getLayerWiseConfigurations().toJson();
+        return StudentSettings.ofNetwork(MultiLayerConfiguration.fromJson(json).toJson());
+    }
+
+    @Override
+    public Collection<?> listeners() {
+        return model.getListeners();
     }
 
     @Override

@@ -37,6 +37,11 @@ final class NetworkEntries {
         };
     }
 
+    /** A copy of an updater's state; null for none. */
+    static INDArray copy(INDArray updaterState) {
+        return updaterState == null || updaterState.length() == 0 ? null : updaterState.dup();
+    }
+
     static String configuration(Map<String, byte[]> entries) throws IOException {
         return new String(require(entries, ModelSerializer.CONFIGURATION_JSON), StandardCharsets.UTF_8);
     }

@@ -52,7 +52,6 @@ public record Provenance(
         @JsonProperty(value = "versions", required = true) Versions versions) {
 
     static final String ENTRY = "provenance.json";
-    static final String GRAPH_TEXT = "retentionProvenance";
     private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
 
     /**
@@ -197,7 +196,7 @@ public record Provenance(
      */
     public void write(SameDiff model, Path file) throws IOException {
         String sha256 = NetworkIdentity.sha256(model, GraphLoss.of(model).logits());
-        GraphText.write(model, GRAPH_TEXT, withModel(sha256).toJson());
+        GraphText.write(model, GraphText.PROVENANCE, withModel(sha256).toJson());
         AtomicFile.write(file, SameDiffStudent.content(model));
     }
 

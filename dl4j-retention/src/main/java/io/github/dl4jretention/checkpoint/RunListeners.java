@@ -9,6 +9,8 @@ import java.util.ArrayList;
 import java.util.List;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.nd4j.autodiff.listeners.Listener;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Who listens to a run: the guard against losses that are not finite, which reports, the user's listeners, and last the
@@ -20,6 +22,8 @@ import org.nd4j.autodiff.listeners.Listener;
  * @param sameDiff the user's listeners of a SameDiff graph
  */
 record RunListeners(int every, List<ReportSink> sinks, List<TrainingListener> network, List<Listener> sameDiff) {
+
+    private static final Logger LOG = LoggerFactory.getLogger(RunListeners.class);
 
     RunListeners {
         sinks = List.copyOf(sinks);
@@ -60,8 +64,19 @@ record RunListeners(int every, List<ReportSink> sinks, List<TrainingListener> ne
         return builder;
     }
 
-    /** @throws IllegalArgumentException if there are listeners of another kind of model */
+    /**
+     * Warns of listeners that will not be called.
+     *
+     * @throws IllegalArgumentException if there are listeners of another kind of model
+     */
     void requireFor(Student<?> student) {
+        if (!student.listeners().isEmpty()) {
+            LOG.warn(
+                    "the student's own listeners are not called, add them to the run: {}",
+                    student.listeners().stream()
+                            .map(listener -> listener.getClass().getName())
+                            .toList());
+        }
         boolean graph = student instanceof SameDiffStudent;
         List<?> others = graph ? network : sameDiff;
         if (!others.isEmpty()) {

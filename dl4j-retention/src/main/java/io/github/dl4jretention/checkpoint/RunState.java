@@ -1,5 +1,6 @@
 package io.github.dl4jretention.checkpoint;
 
+import io.github.dl4jretention.teacher.DivergenceMask;
 import java.util.Map;
 import java.util.Objects;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
@@ -11,6 +12,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  *
  * @param kind               the kind of model
  * @param seed               of the run
+ * @param mask               name of the divergence's mask
  * @param iteration          minibatches trained so far
  * @param epoch              epochs finished
  * @param position           minibatches of the unfinished epoch
@@ -25,6 +27,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
 record RunState(
         @JsonProperty("kind") String kind,
         @JsonProperty("seed") long seed,
+        @JsonProperty("mask") String mask,
         @JsonProperty("iteration") int iteration,
         @JsonProperty("epoch") int epoch,
         @JsonProperty("position") int position,
@@ -37,15 +40,24 @@ record RunState(
     @JsonCreator
     RunState {
         Objects.requireNonNull(kind, "kind");
+        Objects.requireNonNull(mask, "mask");
         Objects.requireNonNull(checksum, "checksum");
-        Objects.requireNonNull(entries, "entries");
+        entries = Map.copyOf(entries);
         if (iteration < 0 || epoch < 0 || position < 0 || position > iteration) {
             throw new IllegalArgumentException("iteration, epoch, position: expected numbers of at least 0, got "
                     + iteration + ", " + epoch + ", " + position);
         }
     }
 
+    /** One that is not of this library has no name of its own: two such are not told apart. */
+    static String nameOf(DivergenceMask mask) {
+        if (mask == DivergenceMask.LABEL_MASK) {
+            return "LABEL_MASK";
+        }
+        return mask == DivergenceMask.ALL_TOKENS ? "ALL_TOKENS" : "one of the user's";
+    }
+
     RunState withEntries(Map<String, Long> checksums) {
-        return new RunState(kind, seed, iteration, epoch, position, checksum, iterationsPerEpoch, checksums);
+        return new RunState(kind, seed, mask, iteration, epoch, position, checksum, iterationsPerEpoch, checksums);
     }
 }

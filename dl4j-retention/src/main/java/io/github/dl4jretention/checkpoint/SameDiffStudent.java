@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
 import java.nio.channels.WritableByteChannel;
+import java.util.Collection;
 import java.util.Map;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
@@ -62,7 +63,7 @@ record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
 
     @Override
     public void note(Provenance provenance) {
-        GraphText.write(model, Provenance.GRAPH_TEXT, provenance.toJson());
+        GraphText.write(model, GraphText.PROVENANCE, provenance.toJson());
     }
 
     @Override
@@ -81,6 +82,16 @@ record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
         if (!wasTaught()) {
             Student.super.requireAveragesOf(teacher);
         }
+    }
+
+    @Override
+    public String settings() {
+        return StudentSettings.ofGraph(model);
+    }
+
+    @Override
+    public Collection<?> listeners() {
+        return model.getListeners();
     }
 
     @Override

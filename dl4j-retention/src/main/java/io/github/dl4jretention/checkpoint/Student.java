@@ -5,6 +5,7 @@ import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -40,6 +41,12 @@ sealed interface Student<M> permits MultiLayerStudent, GraphStudent, SameDiffStu
 
     /** Whether it has been trained near a teacher; of a SameDiff graph, whether it has been trained at all. */
     boolean wasTaught();
+
+    /** How it is trained, as JSON without what training changes. */
+    String settings();
+
+    /** Its own listeners, which a run does not call. */
+    Collection<?> listeners();
 
     int iterationCount();
 

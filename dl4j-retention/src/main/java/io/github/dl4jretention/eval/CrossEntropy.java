@@ -18,15 +18,16 @@ public final class CrossEntropy {
     private double sum;
     private double tokens;
 
-    private CrossEntropy() {}
+    CrossEntropy() {}
 
     /**
      * {@return mean cross-entropy in nats per unmasked token; NaN if every token is masked}
      *
      * @param predictor the network, asked for log-probabilities as a teacher is
      * @param batches   from the present one on; labels of the output's shape (one-hot or distributions) or class ids, one
-     *     for each token; masks of any weight of at least 0
-     * @throws IllegalArgumentException if labels do not fit an output, or a class id is none of its classes
+     *     for each token; masks {@code [batch, time]} of finite weights of at least 0
+     * @throws IllegalArgumentException if labels or a mask do not fit an output, or a weight or a class id is none; labels
+     *     of tokens of weight 0 are not looked at
      */
     public static double of(Teacher predictor, MultiDataSetIterator batches) {
         CrossEntropy total = new CrossEntropy();
@@ -35,7 +36,7 @@ public final class CrossEntropy {
                 total.add(predictor, batches.next());
             }
         }
-        return total.sum / total.tokens;
+        return total.mean();
     }
 
     private void add(Teacher predictor, MultiDataSet batch) {
@@ -51,64 +52,51 @@ public final class CrossEntropy {
         }
     }
 
-    private void add(INDArray predicted, INDArray labels, INDArray mask, int classAxis) {
-        INDArray losses = losses(predicted, labels, classAxis);
-        sum += sum(losses, mask);
-        tokens += mask == null ? losses.length() : mask.sumNumber().doubleValue();
-    }
-
-    /** {@code -log p(label)} of each token, in the shape of the output without its class axis. */
-    static INDArray losses(INDArray predicted, INDArray labels, int classAxis) {
-        return Arrays.equals(labels.shape(), predicted.shape())
-                ? labels.castTo(predicted.dataType())
-                        .mul(predicted)
-                        .sum(classAxis)
-                        .neg()
-                : ofIds(predicted, labels, classAxis);
-    }
-
-    /** Sum over tokens, each times its mask. */
-    static double sum(INDArray tokens, INDArray mask) {
-        if (mask == null) {
-            return tokens.sumNumber().doubleValue();
+    /**
+     * Adds tokens of an output.
+     *
+     * @param classAxis of the output
+     * @return the weights of its tokens
+     */
+    double[] add(INDArray predicted, INDArray labels, INDArray mask, int classAxis) {
+        boolean distributions = Arrays.equals(labels.shape(), predicted.shape());
+        if (!distributions) {
+            requireIds(predicted, labels, classAxis);
         }
-        double[] values = tokens.dup('c').reshape(tokens.length()).toDoubleVector();
-        double[] weights = mask.dup('c').reshape(mask.length()).toDoubleVector();
-        double sum = 0;
-        for (int i = 0; i < values.length; i++) {
+        // Ids of another shape than the output's may have a mask like them.
+        boolean likeIds = !distributions && mask != null && Arrays.equals(mask.shape(), labels.shape());
+        double[] weights =
+                Tokens.weights(likeIds ? mask.reshape(Tokens.shape(predicted, classAxis)) : mask, predicted, classAxis);
+        INDArray rows = Tokens.rows(predicted, classAxis);
+        TokenValues values = new TokenValues(rows);
+        TokenValues targets = distributions ? new TokenValues(Tokens.rows(labels, classAxis)) : null;
+        double[] ids =
+                distributions ? null : labels.dup('c').reshape(labels.length()).toDoubleVector();
+        for (int token = 0; token < weights.length; token++) {
             // What is masked may be anything, NaN included.
-            sum += weights[i] == 0 ? 0 : weights[i] * values[i];
-        }
-        return sum;
-    }
-
-    /** Losses in the order of the tokens, for labels that are class ids. */
-    private static INDArray ofIds(INDArray predicted, INDArray labels, int classAxis) {
-        long classes = predicted.size(classAxis);
-        long[] shape = predicted.shape();
-        long[] tokenShape = new long[shape.length - 1];
-        for (int axis = 0, kept = 0; axis < shape.length; axis++) {
-            if (axis != classAxis) {
-                tokenShape[kept++] = shape[axis];
+            if (weights[token] > 0) {
+                double loss = distributions
+                        ? Tokens.crossEntropy(targets.of(token), values.of(token))
+                        : -rows.getDouble(token, Tokens.classId(ids[token], rows.size(1)));
+                sum += weights[token] * loss;
+                tokens += weights[token];
             }
         }
-        long count = predicted.length() / classes;
-        if (labels.length() != count) {
-            throw new IllegalArgumentException("labels: expected shape " + Arrays.toString(shape)
+        return weights;
+    }
+
+    /** Mean over tokens. */
+    double mean() {
+        return sum / tokens;
+    }
+
+    private static void requireIds(INDArray predicted, INDArray labels, int classAxis) {
+        long count = predicted.length() / predicted.size(classAxis);
+        boolean sameBatch = predicted.rank() == 2 || labels.size(0) == predicted.size(0);
+        if (labels.length() != count || !sameBatch) {
+            throw new IllegalArgumentException("labels: expected shape " + Arrays.toString(predicted.shape())
                     + " of the output, or a class id for each of its " + count + " tokens, got "
                     + Arrays.toString(labels.shape()));
         }
-        INDArray rows = classAxis == predicted.rank() - 1 ? predicted : predicted.permute(0, 2, 1);
-        double[] values = rows.dup('c').reshape(predicted.length()).toDoubleVector();
-        double[] ids = labels.dup('c').reshape(count).toDoubleVector();
-        double[] losses = new double[ids.length];
-        for (int token = 0; token < ids.length; token++) {
-            if (!(ids[token] >= 0 && ids[token] < classes)) {
-                throw new IllegalArgumentException(
-                        "labels: expected class ids from 0 to " + (classes - 1) + ", got " + ids[token]);
-            }
-            losses[token] = -values[(int) (token * classes + (long) ids[token])];
-        }
-        return Nd4j.createFromArray(losses).reshape('c', tokenShape);
     }
 }

@@ -10,7 +10,8 @@ import java.util.function.ToDoubleFunction;
 /**
  * The candidates that no other betters in what they gained on the target (more is better) and what they forgot of the
  * source (less is better). A candidate betters another if it is no worse in both and better in one; of equal ones the first
- * stays. Candidates of which one number is NaN are left out.
+ * stays. Candidates of which one number is NaN are left out, and those that are infinitely bad in one, as training that
+ * diverged leaves them: of gain {@code -Infinity} or forgetting {@code Infinity}.
  *
  * @param <T> the candidates: runs, models, trials
  */
@@ -40,7 +41,8 @@ public final class ParetoFront<T> {
             ToDoubleFunction<? super T> forgetting) {
         List<T> sorted = new ArrayList<>();
         for (T candidate : candidates) {
-            if (!Double.isNaN(gain.applyAsDouble(candidate)) && !Double.isNaN(forgetting.applyAsDouble(candidate))) {
+            if (gain.applyAsDouble(candidate) > Double.NEGATIVE_INFINITY
+                    && forgetting.applyAsDouble(candidate) < Double.POSITIVE_INFINITY) {
                 sorted.add(candidate);
             }
         }

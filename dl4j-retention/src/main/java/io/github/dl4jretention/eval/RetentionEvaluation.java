@@ -87,26 +87,22 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
             INDArray labels, INDArray predictions, INDArray mask, List<? extends Serializable> recordMetaData) {
         TeacherSample.requireNone(labels);
         requireSameTokens(labels, predictions);
-        INDArray probabilities = rows(predictions);
-        INDArray labelRows = rows(labels);
+        INDArray probabilities = Tokens.rows(predictions, classAxis);
+        INDArray labelRows = Tokens.rows(labels, classAxis);
         int vocabulary = (int) probabilities.size(1);
         LabelKind kind =
                 LabelKind.of(labelRows.size(1), vocabulary, "labels of shape " + Arrays.toString(labels.shape()));
-        double[] weights = weights(mask, labelRows.size(0), predictions);
+        double[] weights = Tokens.weights(mask, predictions, classAxis(predictions));
         RetentionEvaluation part = newInstance();
         for (int row = 0; row < weights.length; row++) {
-            part.token(
-                    labelRows.getRow(row).toDoubleVector(),
-                    probabilities.getRow(row),
-                    requireWeight(weights[row], "mask"),
-                    kind);
+            part.token(labelRows.getRow(row).toDoubleVector(), probabilities.getRow(row), weights[row], kind);
         }
         merge(part);
     }
 
     private void token(double[] label, INDArray probabilities, double weight, LabelKind kind) {
         double divergenceWeight =
-                kind.hasWeight() ? requireWeight(label[label.length - 1], "labels: divergence mask") : weight;
+                kind.hasWeight() ? Tokens.requireWeight(label[label.length - 1], "labels: divergence mask") : weight;
         if (weight == 0 && divergenceWeight == 0) {
             return;
         }
@@ -125,18 +121,11 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         }
     }
 
-    private static double requireWeight(double weight, String name) {
-        if (!(weight >= 0 && weight < Double.POSITIVE_INFINITY)) {
-            throw new IllegalArgumentException(name + ": expected finite weights of at least 0, got " + weight);
-        }
-        return weight;
-    }
-
     private void requireSameTokens(INDArray labels, INDArray predictions) {
         int rank = predictions.rank();
         boolean same = (rank == 2 || rank == 3) && labels.rank() == rank;
         for (int axis = 0; same && axis < rank; axis++) {
-            same = axis == (rank == 2 ? 1 : classAxis) || labels.size(axis) == predictions.size(axis);
+            same = axis == classAxis(predictions) || labels.size(axis) == predictions.size(axis);
         }
         if (!same) {
             throw new IllegalArgumentException("labels: expected a label for every prediction, got labels of shape "
@@ -145,48 +134,14 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         }
     }
 
-    private INDArray rows(INDArray array) {
-        if (array.rank() == 2) {
-            return array;
-        }
-        INDArray ordered = classAxis == 2 ? array : array.permute(0, 2, 1);
-        return ordered.dup('c').reshape('c', array.length() / array.size(classAxis), array.size(classAxis));
-    }
-
-    private double[] weights(INDArray mask, long tokens, INDArray predictions) {
-        if (mask == null) {
-            double[] ones = new double[(int) tokens];
-            Arrays.fill(ones, 1);
-            return ones;
-        }
-        long batch = predictions.size(0);
-        boolean fits = predictions.rank() == 3
-                ? Arrays.equals(mask.shape(), new long[] {batch, predictions.size(3 - classAxis)})
-                : Arrays.equals(mask.shape(), new long[] {batch}) || Arrays.equals(mask.shape(), new long[] {batch, 1});
-        if (!fits) {
-            throw new IllegalArgumentException("mask: expected a weight for every token of predictions of shape "
-                    + Arrays.toString(predictions.shape()) + ", got shape " + Arrays.toString(mask.shape()));
-        }
-        return mask.dup('c').reshape(tokens).toDoubleVector();
+    private int classAxis(INDArray array) {
+        return array.rank() == 2 ? 1 : classAxis;
     }
 
     private static double crossEntropy(double[] label, double[] logProbabilities, LabelKind kind) {
-        if (kind.isClassId()) {
-            if (!(label[0] >= 0 && label[0] < logProbabilities.length && label[0] == Math.rint(label[0]))) {
-                throw new IllegalArgumentException(
-                        "labels: expected class ids from 0 to " + (logProbabilities.length - 1) + ", got " + label[0]);
-            }
-            return -logProbabilities[(int) label[0]];
-        }
-        double sum = 0;
-        for (int v = 0; v < logProbabilities.length; v++) {
-            if (!(label[v] >= 0 && label[v] < Double.POSITIVE_INFINITY)) {
-                throw new IllegalArgumentException(
-                        "labels: expected finite probabilities of at least 0, got " + label[v] + " for class " + v);
-            }
-            sum -= label[v] == 0 ? 0 : label[v] * logProbabilities[v];
-        }
-        return sum;
+        return kind.isClassId()
+                ? -logProbabilities[Tokens.classId(label[0], logProbabilities.length)]
+                : Tokens.crossEntropy(label, logProbabilities);
     }
 
     private static double divergence(double[] teacher, double[] student) {
@@ -197,13 +152,7 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         }
         double scale = max
                 + Math.log(Arrays.stream(teacher).map(z -> Math.exp(z - max)).sum());
-        double sum = 0;
-        for (int v = 0; v < teacher.length; v++) {
-            double logProbability = teacher[v] - scale;
-            double probability = Math.exp(logProbability);
-            sum += probability == 0 ? 0 : probability * (logProbability - student[v]);
-        }
-        return sum;
+        return Tokens.divergence(teacher, scale, student);
     }
 
     private static double[] logarithms(double[] probabilities) {

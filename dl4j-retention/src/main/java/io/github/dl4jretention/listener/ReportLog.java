@@ -78,7 +78,7 @@ public final class ReportLog implements ReportSink {
         last = report.iteration();
         String line = String.format(
                 Locale.ROOT,
-                "iteration %d%s, epoch %d, %s: CE %.4f, KL %.4f, lambda %.4g, total %.4f, agreement %.1f %%, gradient %.3g",
+                "iteration %d%s, epoch %d, %s: CE %.4f, divergence %.4f, lambda %.4g, total %.4f, agreement %.1f %%, gradient %.3g",
                 report.iteration(),
                 iterations > 0 ? " of " + iterations : "",
                 report.epoch(),

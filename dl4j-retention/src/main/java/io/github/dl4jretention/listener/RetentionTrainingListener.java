@@ -11,6 +11,7 @@ import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
+import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
  * Reports every iteration of a student, and stops training where the loss or the gradient is no finite number, before the
@@ -41,8 +42,17 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
     }
 
     @Override
-    public void onEpochStart(Model model) {
-        heads(model).values().forEach(head -> head.setMeasureAgreement(reports.agreement()));
+    public void onForwardPass(Model model, List<INDArray> activations) {
+        measureAgreement(model, ((MultiLayerNetwork) model).getIterationCount());
+    }
+
+    @Override
+    public void onForwardPass(Model model, Map<String, INDArray> activations) {
+        measureAgreement(model, ((ComputationGraph) model).getIterationCount());
+    }
+
+    private void measureAgreement(Model model, int iteration) {
+        heads(model).values().forEach(head -> head.setMeasureAgreement(reports.measureAgreement(iteration)));
     }
 
     /**
@@ -65,7 +75,7 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
         heads(model).forEach((name, head) -> {
             double temperature = head.layerConf().getRetention().getTemperature();
             reports.send(name, head.lastTokenLoss(), temperature, iteration, epoch, gradientNorm);
-            head.setMeasureAgreement(reports.measureAgreement(iteration + 1));
+            head.setMeasureAgreement(false);
         });
     }
 

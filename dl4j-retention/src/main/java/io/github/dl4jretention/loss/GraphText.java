@@ -19,6 +19,9 @@ import org.nd4j.linalg.factory.Nd4j;
  */
 public final class GraphText {
 
+    /** Name of what made the graph, as JSON of a Provenance; empty where it is not known. */
+    public static final String PROVENANCE = "retentionProvenance";
+
     private GraphText() {}
 
     /**

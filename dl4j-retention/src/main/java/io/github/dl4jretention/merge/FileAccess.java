@@ -37,7 +37,7 @@ record FileAccess(Path out) implements ModelAccess<Path> {
         if (!Files.isReadable(model)) {
             throw new IOException("model: expected a readable file, got " + model);
         }
-        ZipFile zip = new ZipFile(model.toFile());
+        ZipFile zip = zip(model);
         try {
             Architecture architecture =
                     architecture(new String(read(zip, ModelSerializer.CONFIGURATION_JSON), StandardCharsets.UTF_8));
@@ -94,7 +94,8 @@ record FileAccess(Path out) implements ModelAccess<Path> {
         CoefficientsStream coefficients;
         try (ZipFile zip = new ZipFile(like.toFile());
                 DataInputStream in = coefficients(zip)) {
-            configuration = read(zip, ModelSerializer.CONFIGURATION_JSON);
+            String json = new String(read(zip, ModelSerializer.CONFIGURATION_JSON), StandardCharsets.UTF_8);
+            configuration = ProvenanceRemoval.from(json).getBytes(StandardCharsets.UTF_8);
             coefficients = CoefficientsStream.readHead(in);
         }
         ZipOutputStream zip = new ZipOutputStream(new BufferedOutputStream(Files.newOutputStream(part)));
@@ -123,6 +124,14 @@ record FileAccess(Path out) implements ModelAccess<Path> {
                 Files.deleteIfExists(part);
             }
         };
+    }
+
+    private static ZipFile zip(Path model) throws IOException {
+        try {
+            return new ZipFile(model.toFile());
+        } catch (IOException e) {
+            throw new IOException("model " + model + ": " + e.getMessage(), e);
+        }
     }
 
     private static DataInputStream coefficients(ZipFile zip) throws IOException {

@@ -23,8 +23,9 @@ import org.nd4j.autodiff.samediff.SameDiff;
  *         .merge();
  * }</pre>
  *
- * <p>The merged model has the configuration of the base, or of the first model where there is no base, and no updater
- * state. Nothing of the given models is changed. All parameters are merged, running statistics of batch normalisation too.
+ * <p>The merged model has the configuration of the base, or of the first model where there is no base: counters, a
+ * student's loss, coefficient and teacher are that one's. It has no updater state and no provenance, and of files nothing but
+ * configuration and parameters: no normalizer, no other entry. Nothing of the given models is changed. All parameters are merged, running statistics of batch normalisation too.
  * Models are of one architecture if their layers and activations, the shapes of their parameters and their data types are
  * the same; a student's retention layer counts as the output layer that it stands in for. Of SameDiff graphs the variables
  * are compared, by name, shape and type.

@@ -22,8 +22,8 @@ record NetworkAccess<N extends Model>(Function<N, Architecture> architecture, Bi
 
     static final NetworkAccess<MultiLayerNetwork> NETWORKS = new NetworkAccess<>(
             network -> Architectures.of(network.getLayerWiseConfigurations()), (network, params) -> {
-                MultiLayerNetwork copy = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(
-                        network.getLayerWiseConfigurations().toJson()));
+                MultiLayerNetwork copy = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(ProvenanceRemoval.from(
+                        network.getLayerWiseConfigurations().toJson())));
                 copy.init(params, false);
                 return copy;
             });
@@ -31,7 +31,7 @@ record NetworkAccess<N extends Model>(Function<N, Architecture> architecture, Bi
     static final NetworkAccess<ComputationGraph> GRAPHS =
             new NetworkAccess<>(graph -> Architectures.of(graph.getConfiguration()), (graph, params) -> {
                 ComputationGraph copy = new ComputationGraph(ComputationGraphConfiguration.fromJson(
-                        graph.getConfiguration().toJson()));
+                        ProvenanceRemoval.from(graph.getConfiguration().toJson())));
                 copy.init(params, false);
                 return copy;
             });

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.merge;
 
+import io.github.dl4jretention.loss.GraphText;
 import java.io.IOException;
 import java.util.Iterator;
 import org.nd4j.autodiff.samediff.SDVariable;
@@ -31,6 +32,9 @@ final class SameDiffAccess implements ModelAccess<SameDiff> {
     @Override
     public ParameterSink<SameDiff> create(SameDiff like) throws IOException {
         SameDiff copy = SameDiff.fromFlatBuffers(like.asFlatBuffers(false));
+        if (copy.hasVariable(GraphText.PROVENANCE)) {
+            GraphText.write(copy, GraphText.PROVENANCE, "");
+        }
         Iterator<SDVariable> variables = Architectures.variables(copy).iterator();
         return new ParameterSink<>() {
             @Override

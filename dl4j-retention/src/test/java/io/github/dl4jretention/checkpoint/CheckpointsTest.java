@@ -5,6 +5,7 @@ import static io.github.dl4jretention.checkpoint.FinetuningRunTest.checkpoints;
 import static io.github.dl4jretention.checkpoint.FinetuningRunTest.newest;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -12,6 +13,7 @@ import io.github.dl4jretention.listener.ReportSink;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -240,6 +242,44 @@ class CheckpointsTest {
     }
 
     @Test
+    void an_entry_without_a_checksum_is_damage() throws IOException {
+        Kind.MULTI_LAYER_NETWORK.builder(folder).build().run();
+        Path file = newest(folder);
+        String state = new String(ZipEntries.read(file, RunState.ENTRY), StandardCharsets.UTF_8);
+        Path changed = folder.resolve("changed.zip");
+        AtomicFile.write(changed, out -> {
+            ZipEntries.Writer zip = new ZipEntries.Writer(out);
+            String without = state.replaceFirst("(\"student.json\" : )\\d+", "$1null");
+            zip.add(RunState.ENTRY, entry -> entry.write(without.getBytes(StandardCharsets.UTF_8)));
+            zip.finish();
+        });
+        Student<?> start = Kind.MULTI_LAYER_NETWORK.student();
+        String message = assertThrows(IOException.class, () -> Checkpoints.read(changed, start))
+                .getMessage();
+        assertTrue(message.startsWith("file " + changed + ": damaged: expected JSON of a RunState"), message);
+    }
+
+    @Test
+    void a_file_that_could_not_be_written_leaves_nothing() throws IOException {
+        Path file = folder.resolve("file");
+        for (Throwable failure : List.of(new IllegalStateException("one"), new OutOfMemoryError("two"))) {
+            assertSame(
+                    failure,
+                    assertThrows(
+                            failure.getClass(),
+                            () -> AtomicFile.write(file, out -> {
+                                if (failure instanceof RuntimeException e) {
+                                    throw e;
+                                }
+                                throw (Error) failure;
+                            })));
+        }
+        try (var left = Files.list(folder)) {
+            assertEquals(0, left.count());
+        }
+    }
+
+    @Test
     void the_file_just_written_is_kept_beside_newer_ones_that_are_damaged() throws IOException {
         for (int i = 90; i < 94; i++) {
             Files.writeString(folder.resolve("checkpoint-0000000%d.zip".formatted(i)), "damaged");
@@ -248,10 +288,10 @@ class CheckpointsTest {
         Student<?> student = Kind.MULTI_LAYER_NETWORK.student();
         Path written = null;
         for (int iteration = 1; iteration < 3; iteration++) {
-            RunState state = new RunState("MultiLayerNetwork", 0, iteration, 0, 0, "", 0, Map.of());
+            RunState state = new RunState("MultiLayerNetwork", 0, "", iteration, 0, 0, "", 0, Map.of());
             Provenance provenance =
                     new Provenance(null, student.losses(), null, "", 0, iteration, 0, Versions.current());
-            written = checkpoints.write(student, Kind.MULTI_LAYER_NETWORK.teacher(1), provenance, state);
+            written = checkpoints.write(student, Kind.MULTI_LAYER_NETWORK.teacher(1), "{}", provenance, state);
         }
         assertEquals(written, FinetuningRunTest.checkpoints(folder).get(0));
         assertEquals(5, FinetuningRunTest.checkpoints(folder).size());

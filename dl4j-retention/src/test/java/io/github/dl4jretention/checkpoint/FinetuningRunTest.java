@@ -38,6 +38,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Sgd;
 
 /** Of every kind of model, see {@link Kind}. */
 class FinetuningRunTest {
@@ -64,7 +65,7 @@ class FinetuningRunTest {
     }
 
     /** Runs, and stops after so many iterations. */
-    private static void runUntil(FinetuningRun.Builder<?> builder, int iteration) throws IOException {
+    static void runUntil(FinetuningRun.Builder<?> builder, int iteration) throws IOException {
         AtomicReference<FinetuningRun<?>> run = new AtomicReference<>();
         ReportSink stop = report -> {
             if (report.iteration() + 1 == iteration) {
@@ -75,7 +76,7 @@ class FinetuningRunTest {
         run.get().run();
     }
 
-    private static String refusal(Class<? extends Exception> type, FinetuningRun.Builder<?> builder) {
+    static String refusal(Class<? extends Exception> type, FinetuningRun.Builder<?> builder) {
         return assertThrows(type, () -> builder.build().run()).getMessage();
     }
 
@@ -119,6 +120,23 @@ class FinetuningRunTest {
         assertClose(fitted.params(), tuned.params(), 0);
         assertClose(pretrained.params(), student.params(), 0);
         assertEquals(fitted.getEpochCount(), tuned.getEpochCount());
+    }
+
+    @Test
+    void an_updater_may_have_no_state() throws IOException {
+        MultiLayerNetwork pretrained = Retention.withUpdater(Networks.lstm(DataType.FLOAT, 1), new Sgd(0.1));
+        for (int epochs = 1; epochs < 3; epochs++) {
+            MultiLayerNetwork tuned = FinetuningRun.builder()
+                    .student(Retention.attach(
+                            pretrained, RetentionConfiguration.builder().build()))
+                    .teacher(Teacher.of(pretrained))
+                    .iterator(new ExistingDataSetIterator(Networks.batches(DataType.FLOAT, 5, true)))
+                    .epochs(epochs)
+                    .folder(folder)
+                    .build()
+                    .run();
+            assertEquals(5 * epochs, tuned.getIterationCount());
+        }
     }
 
     @Test

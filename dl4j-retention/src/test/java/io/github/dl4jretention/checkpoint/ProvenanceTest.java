@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.loss.RetentionListener;
+import io.github.dl4jretention.merge.Merge;
+import io.github.dl4jretention.merge.MergeMethod;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
@@ -159,6 +161,44 @@ class ProvenanceTest {
         Provenance provenance = Provenance.read(again);
         assertEquals("a second text, of another length", provenance.data());
         assertEquals(64, provenance.model().length());
+    }
+
+    @ParameterizedTest
+    @EnumSource(Kind.class)
+    void a_merge_of_runs_students_is_not_taken_for_a_runs(Kind kind) throws IOException {
+        Object student = trained(kind);
+        Object merged =
+                switch (kind) {
+                    case MULTI_LAYER_NETWORK -> Merge.networks(MergeMethod.linear())
+                            .models(List.of((MultiLayerNetwork) student, (MultiLayerNetwork) student))
+                            .merge();
+                    case COMPUTATION_GRAPH -> Merge.graphs(MergeMethod.linear())
+                            .models(List.of((ComputationGraph) student, (ComputationGraph) student))
+                            .merge();
+                    case SAME_DIFF -> Merge.sameDiffs(MergeMethod.linear())
+                            .models(List.of((SameDiff) student, (SameDiff) student))
+                            .merge();
+                };
+        save(merged, file);
+        assertIsNoRuns(kind, file);
+        if (kind != Kind.SAME_DIFF) {
+            Path one = folder.resolve("one.zip");
+            save(student, one);
+            assertIsNoRuns(
+                    kind,
+                    Merge.files(MergeMethod.linear(), folder.resolve("merged.zip"))
+                            .models(List.of(one, one))
+                            .merge());
+        }
+        save(student, file);
+        assertEquals("random sequences", Provenance.read(file).data());
+    }
+
+    private static void assertIsNoRuns(Kind kind, Path file) throws IOException {
+        Provenance provenance = Provenance.read(file);
+        assertEquals("", provenance.data());
+        assertEquals("unknown", provenance.versions().library());
+        assertEquals(kind.teacher(1).sha256(), provenance.teacher());
     }
 
     @Test

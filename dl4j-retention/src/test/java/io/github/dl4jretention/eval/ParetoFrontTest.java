@@ -46,6 +46,17 @@ class ParetoFrontTest {
         assertEquals(Optional.empty(), front.best(-2));
     }
 
+    @Test
+    void what_is_infinitely_bad_is_left_out() {
+        Candidate lost = new Candidate(Double.NEGATIVE_INFINITY, -5);
+        Candidate forgotten = new Candidate(9, Double.POSITIVE_INFINITY);
+        assertEquals(List.of(), front(List.of(lost, forgotten)).points());
+        Candidate best = new Candidate(Double.POSITIVE_INFINITY, 4);
+        assertEquals(
+                List.of(LITTLE, best),
+                front(List.of(forgotten, best, lost, LITTLE)).points());
+    }
+
     @Property(tries = 100, seed = "20261101")
     void no_candidate_betters_the_front_and_all_others_are_bettered(
             @ForAll @IntRange(min = 0, max = 30) int count, @ForAll long seed) {

@@ -84,6 +84,21 @@ class RetentionTrainingListenerTest {
     }
 
     @Test
+    void agreement_is_measured_where_single_minibatches_are_fitted_and_not_beyond_reports() {
+        student.setListeners(
+                RetentionTrainingListener.builder().to(reports::add).every(2).build());
+        for (int i = 0; i < 3; i++) {
+            student.fit(batches().next());
+        }
+        assertEquals(
+                List.of(0, 2), reports.stream().map(RetentionReport::iteration).toList());
+        reports.forEach(report -> assertTrue(report.agreement() >= 0, report.toString()));
+        student.setListeners();
+        student.score(batches().next());
+        assertTrue(Double.isNaN(Networks.lastLoss(student).agreement()));
+    }
+
+    @Test
     void a_graph_reports_its_retention_layers() {
         ComputationGraph graph = Networks.graph(DataType.FLOAT, 2);
         ComputationGraph taught = Retention.attach(graph, CONF, "text");
@@ -93,6 +108,7 @@ class RetentionTrainingListenerTest {
                         new SingletonMultiDataSetIterator(Networks.graphBatch(DataType.FLOAT, 3, 3)),
                         Teacher.of(graph, "text")),
                 2);
+        reports.forEach(report -> assertTrue(report.agreement() >= 0, report.toString()));
         assertEquals(
                 List.of("text", "text"),
                 reports.stream().map(RetentionReport::output).toList());
@@ -199,7 +215,7 @@ class RetentionTrainingListenerTest {
                 .contains("per second"));
         String line = log.line(report, 50);
         assertTrue(line.contains("iteration 24 of 104"), line);
-        assertTrue(line.contains("CE 1.5000, KL 0.2500, lambda 2.000, total 2.0000, agreement 75.0 %"), line);
+        assertTrue(line.contains("CE 1.5000, divergence 0.2500, lambda 2.000, total 2.0000, agreement 75.0 %"), line);
         assertTrue(line.contains("307 tokens per second, 50 s, 198 s left"), line);
         assertTrue(ReportLog.memory().matches(", heap \\d+ MB, resident \\d+ MB"), ReportLog.memory());
     }

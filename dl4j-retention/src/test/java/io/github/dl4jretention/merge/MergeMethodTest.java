@@ -136,6 +136,24 @@ class MergeMethodTest {
         assertTrue(Arrays.stream(both).anyMatch(v -> v == 2), Arrays.toString(both));
     }
 
+    /** Steps of seeds that are those of the generator itself would give the second model the first one's mask, shifted. */
+    @Test
+    void no_models_mask_is_anothers_shifted_by_one() {
+        double[] zeros = new double[64];
+        double[] ones = new double[64];
+        Arrays.fill(ones, 1);
+        List<Weighted> models = List.of(of(ones, 1, 0.5), of(ones, 2, 0.5));
+        for (int parameter = 0; parameter < 3; parameter++) {
+            // 1 where the first model's value is kept, plus 2 where the second one's is.
+            double[] kept = MergeMethod.dareLinear(3).withRescale(false).merge(zeros, models, parameter);
+            int differences = 0;
+            for (int i = 0; i + 1 < kept.length; i++) {
+                differences += ((int) kept[i] >> 1 & 1) == ((int) kept[i + 1] & 1) ? 0 : 1;
+            }
+            assertTrue(differences > 10, Arrays.toString(kept));
+        }
+    }
+
     @Test
     void slerp_follows_the_arc() {
         // From (1, 0, 0) to (0, 1, 0) by a third of a right angle.

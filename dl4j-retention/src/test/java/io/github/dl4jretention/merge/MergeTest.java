@@ -312,7 +312,9 @@ class MergeTest {
             Merge<Path> merge = Merge.files(MergeMethod.linear(), folder.resolve("out.zip"))
                     .model(good)
                     .model(bad);
-            assertThrows(UncheckedIOException.class, merge::merge);
+            String message =
+                    assertThrows(UncheckedIOException.class, merge::merge).getMessage();
+            assertTrue(message.contains(bad.toString()), message);
             assertFalse(Files.exists(folder.resolve("out.zip")));
         }
     }

@@ -1,0 +1,186 @@
+package io.github.dl4jretention.checkpoint;
+
+import io.github.dl4jretention.teacher.DivergenceMask;
+import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** What a {@link FinetuningRun} does: from the start or the last checkpoint to the end, with its place kept and saved. */
+final class RunLoop<M> {
+
+    private static final Logger LOG = LoggerFactory.getLogger(FinetuningRun.class);
+    private static final long SEED_STEP = 0x9E3779B97F4A7C15L;
+
+    /** As the builder's, of the same names. */
+    record Settings<M>(
+            Student<M> start,
+            Teacher teacher,
+            EpochIterator batches,
+            DivergenceMask divergenceMask,
+            int epochs,
+            int every,
+            int iterationsPerEpoch,
+            long seed,
+            String data,
+            Checkpoints checkpoints,
+            RunListeners listeners) {}
+
+    private final Student<M> start;
+    private final Teacher teacher;
+    private final EpochIterator batches;
+    private final DivergenceMask divergenceMask;
+    private final int epochs;
+    private final int every;
+    private final long seed;
+    private final String data;
+    private final Checkpoints checkpoints;
+    private final RunListeners listeners;
+    private volatile boolean stopped;
+
+    private Student<M> student;
+    private int iteration;
+    private int epoch;
+    private int position;
+    private String checksum;
+    private int iterationsPerEpoch;
+    private Path newest;
+    private boolean unsaved;
+
+    RunLoop(Settings<M> settings) {
+        start = settings.start();
+        teacher = settings.teacher();
+        batches = settings.batches();
+        divergenceMask = settings.divergenceMask();
+        epochs = settings.epochs();
+        every = settings.every();
+        iterationsPerEpoch = settings.iterationsPerEpoch();
+        seed = settings.seed();
+        data = settings.data();
+        checkpoints = settings.checkpoints();
+        listeners = settings.listeners();
+        start.requireTaughtBy(teacher);
+        listeners.requireFor(start);
+    }
+
+    void stop() {
+        stopped = true;
+    }
+
+    boolean isFinished() {
+        return epoch >= epochs;
+    }
+
+    /** Errors are in the log too: after a signal nobody else is left to tell them. */
+    M run() throws IOException {
+        try {
+            resume();
+            train();
+            return student.model();
+        } catch (IOException | RuntimeException | Error e) {
+            LOG.error("the run ended at iteration {}, last checkpoint: {}", iteration, newest, e);
+            throw e;
+        }
+    }
+
+    private void resume() throws IOException {
+        Optional<Checkpoints.Saved<M>> newest = checkpoints.newest(start);
+        if (newest.isEmpty()) {
+            student = start.copy();
+            student.requireSame(teacher);
+            student.requireAveragesOf(teacher);
+            iteration = 0;
+            epoch = 0;
+            position = 0;
+            checksum = "";
+            unsaved = true;
+            return;
+        }
+        Checkpoints.Saved<M> saved = newest.get();
+        student = saved.student();
+        student.requireSame(teacher);
+        saved.requireGoesOn(start, seed, RunState.nameOf(divergenceMask), epochs);
+        saved.restoreAverages(teacher);
+        RunState state = saved.state();
+        iteration = state.iteration();
+        epoch = state.epoch();
+        position = state.position();
+        checksum = state.checksum();
+        iterationsPerEpoch = state.iterationsPerEpoch() > 0 ? state.iterationsPerEpoch() : iterationsPerEpoch;
+        this.newest = saved.file();
+        unsaved = false;
+        LOG.info("goes on from {}: iteration {}, epoch {}, minibatch {}", saved.file(), iteration, epoch, position);
+    }
+
+    private void train() throws IOException {
+        student.listen(listeners, teacher);
+        TeacherMultiDataSetIterator taught =
+                new TeacherMultiDataSetIterator(batches, teacher, divergenceMask).setReleaseLabels(true);
+        while (!isFinished() && !stopped) {
+            announceLength();
+            batches.resetTo(new EpochIterator.Mark(position, checksum));
+            student.epochStarts();
+            while (taught.hasNext() && !stopped) {
+                student.train(taught.next(), seed + SEED_STEP * (iteration + 1));
+                iteration++;
+                EpochIterator.Mark mark = batches.trained();
+                position = mark.position();
+                checksum = mark.checksum();
+                unsaved = true;
+                if (iteration % every == 0) {
+                    save();
+                }
+            }
+            if (!taught.hasNext()) {
+                endEpoch();
+            }
+        }
+        if (unsaved) {
+            save();
+        }
+        String how = isFinished() ? "finished" : "stopped, start again with this folder to go on";
+        LOG.info("{} after iteration {}: {}", how, iteration, newest);
+    }
+
+    private void endEpoch() {
+        if (position == 0) {
+            throw new IllegalArgumentException("iterator: expected at least one minibatch, got none");
+        }
+        epoch++;
+        position = 0;
+        checksum = "";
+        unsaved = true;
+        student.epochEnds(start.epochCount() + epoch);
+        iterationsPerEpoch = (student.iterationCount() - start.iterationCount()) / epoch;
+    }
+
+    private void announceLength() {
+        if (iterationsPerEpoch > 0) {
+            int expected = start.iterationCount() + epochs * iterationsPerEpoch;
+            listeners.sinks().forEach(sink -> sink.expect(expected));
+        }
+    }
+
+    private void save() throws IOException {
+        Provenance provenance = new Provenance(
+                teacher.sha256(),
+                student.losses(),
+                null,
+                data,
+                seed,
+                student.iterationCount(),
+                student.epochCount(),
+                Versions.current());
+        String kind = Checkpoints.kind(student);
+        String mask = RunState.nameOf(divergenceMask);
+        RunState state =
+                new RunState(kind, seed, mask, iteration, epoch, position, checksum, iterationsPerEpoch, Map.of());
+        newest = checkpoints.write(student, teacher, start.settings(), provenance, state);
+        unsaved = false;
+        LOG.info("wrote {}", newest);
+    }
+}

@@ -1,0 +1,109 @@
+package io.github.dl4jretention.checkpoint;
+
+import io.github.dl4jretention.loss.RetentionOutputLayer;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.autodiff.samediff.TrainingConfig;
+import org.nd4j.autodiff.samediff.VariableType;
+import org.nd4j.shade.jackson.core.JsonProcessingException;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
+
+/**
+ * How a student is trained: its configuration without what training changes. A checkpoint has those that its run began
+ * with, for a listener may change a learning rate on the way.
+ */
+final class StudentSettings {
+
+    static final String ENTRY = "student.json";
+
+    /** Training changes counters; the seed of a network initialises weights, which are there already. */
+    private static final List<String> VOLATILE = List.of("iterationCount", "epochCount", "seed");
+
+    private static final List<String> VOLATILE_OF_HEAD =
+            List.of("teacher", "adaptedCoefficient", "taughtMinibatches", "provenance");
+    private static final int SHOWN = 100;
+    private static final ObjectMapper MAPPER = new ObjectMapper();
+
+    private StudentSettings() {}
+
+    /** @param configuration of a network, as DL4J reads and writes it */
+    static String ofNetwork(String configuration) {
+        return without(read(configuration)).toString();
+    }
+
+    /** The training configuration, and which variables are trained. */
+    static String ofGraph(SameDiff graph) {
+        ObjectNode settings = MAPPER.createObjectNode();
+        String training =
+                TrainingConfig.fromJson(graph.getTrainingConfig().toJson()).toJson();
+        settings.set("training", without(read(training)));
+        ObjectNode variables = settings.putObject("variables");
+        graph.variables().stream()
+                .filter(variable -> variable.getVariableType() == VariableType.VARIABLE)
+                .forEach(variable -> variables.put(
+                        variable.name(),
+                        variable.dataType() + Arrays.toString(variable.getArr().shape())));
+        return settings.toString();
+    }
+
+    private static JsonNode without(JsonNode node) {
+        if (node instanceof ObjectNode object) {
+            object.remove(VOLATILE);
+            if (object.path("@class").asText().equals(RetentionOutputLayer.class.getName())) {
+                object.remove(VOLATILE_OF_HEAD);
+            }
+        }
+        node.forEach(StudentSettings::without);
+        return node;
+    }
+
+    /** The first difference of settings, as words; empty if there is none. */
+    static Optional<String> difference(String expected, String found) {
+        return difference("", read(expected), read(found));
+    }
+
+    private static Optional<String> difference(String path, JsonNode expected, JsonNode found) {
+        if (expected.equals(found)) {
+            return Optional.empty();
+        }
+        if (expected.isObject() && found.isObject()) {
+            Set<String> names = new TreeSet<>();
+            expected.fieldNames().forEachRemaining(names::add);
+            found.fieldNames().forEachRemaining(names::add);
+            for (String name : names) {
+                Optional<String> part = difference(path + "/" + name, expected.path(name), found.path(name));
+                if (part.isPresent()) {
+                    return part;
+                }
+            }
+        }
+        if (expected.isArray() && found.isArray() && expected.size() == found.size()) {
+            for (int i = 0; i < expected.size(); i++) {
+                Optional<String> part = difference(path + "/" + i, expected.get(i), found.get(i));
+                if (part.isPresent()) {
+                    return part;
+                }
+            }
+        }
+        return Optional.of(path + " " + shown(expected) + ", got " + shown(found));
+    }
+
+    private static String shown(JsonNode node) {
+        String text = node.isMissingNode() ? "none" : node.toString();
+        return text.length() <= SHOWN ? text : text.substring(0, SHOWN) + "...";
+    }
+
+    private static JsonNode read(String json) {
+        try {
+            return MAPPER.readTree(json);
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException("DL4J wrote a configuration that is not JSON", e);
+        }
+    }
+}
