@@ -126,6 +126,7 @@ public final class FinetuningRun<M> {
         /**
          * @param student to start with, left as it is; a checkpoint in the folder stands in its place, if its run began with
          *     one of the same configuration. The run does not call the student's own listeners
+         * @return this builder
          * @throws IllegalArgumentException if it has no retention layer
          */
         public Builder<MultiLayerNetwork> student(MultiLayerNetwork student) {
