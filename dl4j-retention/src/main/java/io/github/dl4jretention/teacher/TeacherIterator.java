@@ -25,6 +25,7 @@ public final class TeacherIterator implements DataSetIterator {
 
     /** Gives the plain batches. All else is transient: what Java deserializes has no teacher. */
     private final DataSetIterator iterator;
+
     private final transient Teacher teacher;
     private final transient DivergenceMask divergenceMask;
     private final transient Prefetch<DataSet> prefetch;

@@ -28,6 +28,7 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
 
     /** Gives the plain batches. All else is transient: what Java deserializes has no teacher. */
     private final MultiDataSetIterator iterator;
+
     private final transient Teacher teacher;
     private final transient DivergenceMask divergenceMask;
     private final transient Prefetch<MultiDataSet> prefetch;
