@@ -1,5 +1,6 @@
 package io.github.dl4jretention;
 
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
 
 import com.tngtech.archunit.core.domain.JavaClasses;
@@ -10,11 +11,23 @@ import org.junit.jupiter.api.Test;
 /** Dependencies point one way; the loss knows nobody. */
 class ArchitectureTest {
 
+    private static final JavaClasses CLASSES = new ClassFileImporter()
+            .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
+            .importPackages("io.github.dl4jretention");
+
+    /** Names of files, their contents and messages would follow the user's language. */
+    @Test
+    void nothing_is_formatted_in_the_default_locale() {
+        noClasses()
+                .should()
+                .callMethod(String.class, "formatted", Object[].class)
+                .orShould()
+                .callMethod(String.class, "format", String.class, Object[].class)
+                .check(CLASSES);
+    }
+
     @Test
     void packages_depend_one_way() {
-        JavaClasses classes = new ClassFileImporter()
-                .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
-                .importPackages("io.github.dl4jretention");
         layeredArchitecture()
                 .consideringOnlyDependenciesInLayers()
                 .layer("front")
@@ -90,6 +103,6 @@ class ArchitectureTest {
                         "sweep.outcome",
                         "sweep.task",
                         "sweep.space")
-                .check(classes);
+                .check(CLASSES);
     }
 }

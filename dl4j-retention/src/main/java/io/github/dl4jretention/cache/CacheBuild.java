@@ -97,6 +97,9 @@ final class CacheBuild {
     }
 
     private void write(SequenceId id, BatchEncoder.Entry entry) throws IOException {
+        if (shard != null && !shard.fits(entry.bytes().remaining())) {
+            complete();
+        }
         if (shard == null) {
             shard = new ShardWriter(folder.nextShard(), folder.sha256(), layout);
         }

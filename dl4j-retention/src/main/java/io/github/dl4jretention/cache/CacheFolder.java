@@ -4,10 +4,12 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Stream;
 
 /**
@@ -60,11 +62,19 @@ final class CacheFolder {
                 damaged.add(e.getMessage());
             }
         }
+        byte[] manifest = readManifest();
+        boolean complete = damaged.isEmpty() && manifest != null && Arrays.equals(manifest, manifest(shards));
+        return new Content(shards, damaged, complete, manifest != null);
+    }
+
+    /** Null if there is none, or none any more: without the lock another process may remove it at any time. */
+    private byte[] readManifest() throws IOException {
         Path manifest = path.resolve(MANIFEST);
-        boolean finished = Files.exists(manifest);
-        boolean complete =
-                damaged.isEmpty() && finished && Arrays.equals(Files.readAllBytes(manifest), manifest(shards));
-        return new Content(shards, damaged, complete, finished);
+        try {
+            return Files.exists(manifest) ? Files.readAllBytes(manifest) : null;
+        } catch (NoSuchFileException e) {
+            return null;
+        }
     }
 
     /** Removes all but the shards given. */
@@ -81,10 +91,14 @@ final class CacheFolder {
     /** A name that no shard has. */
     Path nextShard() {
         int number = 0;
-        while (Files.exists(path.resolve(SHARD.formatted(number)))) {
+        while (Files.exists(shard(number))) {
             number++;
         }
-        return path.resolve(SHARD.formatted(number));
+        return shard(number);
+    }
+
+    private Path shard(int number) {
+        return path.resolve(String.format(Locale.ROOT, SHARD, number));
     }
 
     void writeManifest(List<Shard> shards) throws IOException {
@@ -103,13 +117,14 @@ final class CacheFolder {
         text.append("\ndata ").append(key.data());
         text.append("\ntokenisation ").append(key.tokenisation()).append('\n');
         for (Shard shard : shards) {
-            text.append("%s: %d sequences, %d tokens, %d bytes, CRC-32C %08x\n"
-                    .formatted(
-                            shard.file().getFileName(),
-                            shard.sequences(),
-                            shard.tokens(),
-                            shard.bytes().limit(),
-                            shard.checksum()));
+            text.append(String.format(
+                    Locale.ROOT,
+                    "%s: %d sequences, %d tokens, %d bytes, CRC-32C %08x\n",
+                    shard.file().getFileName(),
+                    shard.sequences(),
+                    shard.tokens(),
+                    shard.bytes().limit(),
+                    shard.checksum()));
         }
         return text.toString().getBytes(StandardCharsets.UTF_8);
     }

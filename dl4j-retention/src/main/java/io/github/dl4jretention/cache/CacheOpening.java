@@ -67,7 +67,11 @@ record CacheOpening(
             folder.keepOnly(content.shards());
             long computed = new CacheBuild(folder, teacher, encoder, trims, shardBytes, progress)
                     .run(content.shards(), iterator);
-            List<Shard> shards = folder.content().shards();
+            CacheFolder.Content written = folder.content();
+            if (!written.damaged().isEmpty()) {
+                throw new IOException("shards were damaged meanwhile, " + written.damaged());
+            }
+            List<Shard> shards = written.shards();
             if (shards.isEmpty()) {
                 throw new IllegalArgumentException("iterator: expected at least one sequence, got none");
             }

@@ -1,6 +1,7 @@
 package io.github.dl4jretention.cache;
 
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -30,7 +31,7 @@ final class CacheProgress {
             double rate = sequences / seconds();
             String left = expected <= sequences
                     ? ""
-                    : " of %d, %.0f s left".formatted(expected, (expected - sequences) / rate);
+                    : String.format(Locale.ROOT, " of %d, %.0f s left", expected, (expected - sequences) / rate);
             LOG.info("cache {}: {} sequences{}, {} a second", folder, sequences, left, Math.round(rate));
         }
     }

@@ -1,5 +1,7 @@
 package io.github.dl4jretention.cache;
 
+import java.util.Locale;
+
 /**
  * What a cache holds and what it took to write.
  *
@@ -25,7 +27,18 @@ public record CacheStatistics(long sequences, long tokens, long bytes, long comp
     public String toString() {
         String written = computed == 0
                 ? ""
-                : ", %d tokens written in %.1f s, %.0f a second".formatted(computed, seconds, tokensPerSecond());
-        return "%d sequences, %d tokens, %.1f bytes a token%s".formatted(sequences, tokens, bytesPerToken(), written);
+                : String.format(
+                        Locale.ROOT,
+                        ", %d tokens written in %.1f s, %.0f a second",
+                        computed,
+                        seconds,
+                        tokensPerSecond());
+        return String.format(
+                Locale.ROOT,
+                "%d sequences, %d tokens, %.1f bytes a token%s",
+                sequences,
+                tokens,
+                bytesPerToken(),
+                written);
     }
 }

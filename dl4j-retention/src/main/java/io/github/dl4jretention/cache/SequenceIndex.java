@@ -15,8 +15,8 @@ final class SequenceIndex {
     SequenceIndex(List<Shard> shards) {
         this.shards = shards;
         long sequences = shards.stream().mapToLong(Shard::sequences).sum();
-        if (sequences > 1 << 29) {
-            throw new IllegalStateException("cache: expected at most 2^29 sequences, got " + sequences);
+        if (sequences >= 1 << 29) {
+            throw new IllegalStateException("cache: expected fewer than 2^29 sequences, got " + sequences);
         }
         table = new long[Integer.highestOneBit((int) Math.max(1, sequences)) << 2];
         Arrays.fill(table, FREE);

@@ -5,6 +5,7 @@ import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.zip.CRC32C;
@@ -22,6 +23,8 @@ import java.util.zip.CRC32C;
  */
 record Shard(Path file, ByteBuffer bytes, CacheLayout layout, int index, int sequences, long tokens, int checksum) {
 
+    private static final int READ_BYTES = 1 << 16;
+
     /**
      * Maps a file, after its checksum has been verified.
      *
@@ -34,38 +37,66 @@ record Shard(Path file, ByteBuffer bytes, CacheLayout layout, int index, int seq
             if (channel.size() > Integer.MAX_VALUE) {
                 throw new DamagedShardException(file, "too large, " + channel.size() + " bytes");
             }
+            if (channel.size() < ShardWriter.TRAILER_BYTES) {
+                throw new DamagedShardException(file, "truncated to " + channel.size() + " bytes");
+            }
+            // Windows deletes no file that is mapped: what is damaged must not be.
+            int checksum = verified(channel, file);
+            requireKey(channel, file, key);
             ByteBuffer bytes = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size());
-            int end = bytes.limit() - ShardWriter.TRAILER_BYTES;
-            if (end < 0) {
-                throw new DamagedShardException(file, "truncated to " + bytes.limit() + " bytes");
-            }
-            int checksum = bytes.getInt(bytes.limit() - Integer.BYTES);
-            CRC32C found = new CRC32C();
-            found.update(bytes.duplicate().limit(bytes.limit() - Integer.BYTES));
-            if ((int) found.getValue() != checksum) {
-                throw new DamagedShardException(file, "its checksum is wrong");
-            }
-            return read(file, bytes, end, key, checksum);
+            return read(file, bytes, key, checksum);
+        } catch (NoSuchFileException e) {
+            throw new DamagedShardException(file, "not there any more");
         } catch (BufferUnderflowException | IndexOutOfBoundsException e) {
             throw new DamagedShardException(file, "no shard of a teacher's cache");
         }
     }
 
-    private static Shard read(Path file, ByteBuffer bytes, int end, String key, int checksum) throws IOException {
-        ByteBuffer in = bytes.duplicate();
-        int magic = in.getInt();
-        int format = in.getInt();
-        if (magic != ShardWriter.MAGIC || format != CacheKey.FORMAT) {
+    private static int verified(FileChannel channel, Path file) throws IOException {
+        CRC32C found = new CRC32C();
+        ByteBuffer part = ByteBuffer.allocate(READ_BYTES);
+        long end = channel.size() - Integer.BYTES;
+        int count = READ_BYTES;
+        for (long place = 0; place < end && count > 0; place += count) {
+            read(channel, part.clear().limit((int) Math.min(READ_BYTES, end - place)), place);
+            count = part.remaining();
+            found.update(part);
+        }
+        int checksum = read(channel, part.clear().limit(Integer.BYTES), end).getInt();
+        if ((int) found.getValue() != checksum) {
+            throw new DamagedShardException(file, "its checksum is wrong");
+        }
+        return checksum;
+    }
+
+    private static void requireKey(FileChannel channel, Path file, String key) throws IOException {
+        byte[] found = new byte[key.length()];
+        ByteBuffer in = read(channel, ByteBuffer.allocate(2 * Integer.BYTES + found.length), 0);
+        if (in.getInt() != ShardWriter.MAGIC || in.getInt() != CacheKey.FORMAT) {
             throw new DamagedShardException(file, "of another format");
         }
-        byte[] found = new byte[key.length()];
         in.get(found);
         if (!new String(found, StandardCharsets.US_ASCII).equals(key)) {
             throw new DamagedShardException(file, "of another teacher, data, codec or seed");
         }
+    }
+
+    /** Fills a buffer up to its limit; what the file does not have stays missing. */
+    private static ByteBuffer read(FileChannel channel, ByteBuffer bytes, long place) throws IOException {
+        long at = place;
+        int count = 0;
+        while (bytes.hasRemaining() && count >= 0) {
+            count = channel.read(bytes, at);
+            at += count;
+        }
+        return bytes.flip();
+    }
+
+    private static Shard read(Path file, ByteBuffer bytes, String key, int checksum) throws IOException {
+        ByteBuffer in = bytes.duplicate().position(2 * Integer.BYTES + key.length());
         byte[] layout = new byte[in.getInt()];
         in.get(layout);
-        in.position(end);
+        in.position(bytes.limit() - ShardWriter.TRAILER_BYTES);
         int index = (int) in.getLong();
         return new Shard(file, bytes, CacheLayout.of(layout), index, in.getInt(), in.getLong(), checksum);
     }

@@ -47,6 +47,12 @@ final class ShardWriter implements Closeable {
         return size;
     }
 
+    /** Whether the complete file can still be mapped after one more entry. */
+    boolean fits(long entryBytes) {
+        long end = (long) INDEX_BYTES * (ids.size() + 1) + Long.BYTES + TRAILER_BYTES;
+        return size + entryBytes + end <= Integer.MAX_VALUE;
+    }
+
     void add(SequenceId id, ByteBuffer entry, long entryTokens) throws IOException {
         ids.add(id);
         places.add(size);

@@ -36,7 +36,8 @@ import org.slf4j.LoggerFactory;
  *
  * <p><b>Sequences</b> are found by what is in them, the SHA-256 of their features and mask: shuffling and other minibatches
  * change nothing, and a sequence that the cache lacks is noticed. Where a features mask ends in zeros, the padding that it
- * leaves out is not kept; the teacher's values there are NaN and must be masked in the labels too.
+ * leaves out is not kept, unless both axes of the features have the mask's length; the teacher's values there are NaN and
+ * must be masked in the labels too.
  *
  * <p><b>Files.</b> A cache has a folder of its own, named after its key: the SHA-256 of the teacher's identity and outputs,
  * the descriptions of data and tokenisation, the codec with its temperature, the seed and the files' format. It is
@@ -122,7 +123,8 @@ public final class TeacherCache extends Teacher {
     }
 
     /**
-     * @throws IllegalStateException if it lacks a sequence and may not compute it
+     * @throws IllegalStateException if it lacks a sequence and may not compute it, or can no more because the pretrained
+     *     network has changed
      * @throws IllegalArgumentException if sequences without a mask differ in length
      */
     @Override
@@ -140,13 +142,6 @@ public final class TeacherCache extends Teacher {
             compute(features, featuresMasks, sequences, lacking, entries);
         }
         return decoder.decode(entries, sequences.time());
-    }
-
-    @Override
-    protected void release(INDArray[] targets) {
-        for (INDArray target : targets) {
-            target.close();
-        }
     }
 
     private void compute(
@@ -209,14 +204,17 @@ public final class TeacherCache extends Teacher {
 
         /**
          * As {@link #teacher} of {@code Teacher.of(pretrained)}, which is made only if a sequence is missing, and let go
-         * when the cache is complete: with it the teacher takes no memory.
+         * when the cache is complete: with it the teacher takes no memory. With {@link #computeMissing()} the cache keeps
+         * it once it is made.
          *
-         * @param pretrained an initialised network that ends in softmax cross-entropy
+         * @param pretrained an initialised network that ends in softmax cross-entropy; not to be changed as long as
+         *     sequences may be missing
          * @return this builder
          */
         public Builder pretrained(MultiLayerNetwork pretrained) {
             trims = true;
-            return teacher(NetworkIdentity.sha256(pretrained), List.of("output"), once(() -> Teacher.of(pretrained)));
+            String identity = NetworkIdentity.sha256(pretrained);
+            return teacher(identity, List.of("output"), once(identity, () -> Teacher.of(pretrained)));
         }
 
         /**
@@ -230,7 +228,8 @@ public final class TeacherCache extends Teacher {
             trims = true;
             List<String> names =
                     outputs.length == 0 ? pretrained.getConfiguration().getNetworkOutputs() : List.of(outputs);
-            return teacher(NetworkIdentity.sha256(pretrained), names, once(() -> Teacher.of(pretrained, outputs)));
+            String identity = NetworkIdentity.sha256(pretrained);
+            return teacher(identity, names, once(identity, () -> Teacher.of(pretrained, outputs)));
         }
 
         private Builder teacher(String identity, List<String> names, Supplier<Teacher> made) {
@@ -240,14 +239,24 @@ public final class TeacherCache extends Teacher {
             return this;
         }
 
-        private static Supplier<Teacher> once(Supplier<Teacher> made) {
+        private static Supplier<Teacher> once(String identity, Supplier<Teacher> made) {
             Teacher[] teacher = new Teacher[1];
             return () -> {
                 synchronized (teacher) {
-                    teacher[0] = teacher[0] == null ? made.get() : teacher[0];
+                    teacher[0] = teacher[0] == null ? requireSame(identity, made.get()) : teacher[0];
                     return teacher[0];
                 }
             };
+        }
+
+        /** The network is the user's, who may have trained it since. */
+        private static Teacher requireSame(String identity, Teacher made) {
+            if (!made.sha256().equals(identity)) {
+                throw new IllegalStateException("pretrained: expected the network as the cache was given it, teacher "
+                        + identity + " (SHA-256), got teacher " + made.sha256()
+                        + "; finetune a copy, as Retention.attach makes it");
+            }
+            return made;
         }
 
         private static void requireCacheable(Teacher teacher) {
@@ -358,6 +367,7 @@ public final class TeacherCache extends Teacher {
          * @return the complete cache
          * @throws IOException if a file cannot be read or written; the message names it. What is complete stays
          * @throws IllegalArgumentException if the teacher's arrays are of a form that cannot be cached
+         * @throws IllegalStateException if the teacher is needed and the pretrained network has changed
          * @throws NullPointerException if the teacher or the folder is missing
          */
         public TeacherCache build(MultiDataSetIterator iterator) throws IOException {

@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -69,9 +70,13 @@ final class Checkpoints {
         void restoreAverages(Teacher teacher) throws IOException {
             List<MovingAverageTeacher> averages = teacher.movingAverages();
             for (int i = 0; i < averages.size(); i++) {
-                averages.get(i).restore(NetworkEntries.array(NetworkEntries.require(entries, AVERAGE.formatted(i))));
+                averages.get(i).restore(NetworkEntries.array(NetworkEntries.require(entries, average(i))));
             }
         }
+    }
+
+    private static String average(int index) {
+        return String.format(Locale.ROOT, AVERAGE, index);
     }
 
     Checkpoints(Path folder, int keep) throws IOException {
@@ -93,7 +98,7 @@ final class Checkpoints {
     Path write(Student<?> student, Teacher teacher, String settings, Provenance provenance, RunState state)
             throws IOException {
         student.note(provenance);
-        Path file = folder.resolve("%s%09d%s".formatted(PREFIX, state.iteration(), SUFFIX));
+        Path file = folder.resolve(String.format(Locale.ROOT, "%s%09d%s", PREFIX, state.iteration(), SUFFIX));
         AtomicFile.write(file, out -> {
             ZipEntries.Writer zip = new ZipEntries.Writer(out);
             for (Map.Entry<String, AtomicFile.Content> entry : student.entries().entrySet()) {
@@ -101,9 +106,7 @@ final class Checkpoints {
             }
             List<MovingAverageTeacher> averages = teacher.movingAverages();
             for (int i = 0; i < averages.size(); i++) {
-                zip.add(
-                        AVERAGE.formatted(i),
-                        NetworkEntries.array(averages.get(i).params()));
+                zip.add(average(i), NetworkEntries.array(averages.get(i).params()));
             }
             zip.add(StudentSettings.ENTRY, entry -> entry.write(settings.getBytes(StandardCharsets.UTF_8)));
             zip.add(Provenance.ENTRY, provenance::writeTo);

@@ -5,6 +5,7 @@ import io.github.dl4jretention.loss.TeacherSample;
 import java.io.Serializable;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import org.nd4j.evaluation.BaseEvaluation;
 import org.nd4j.evaluation.IMetric;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -226,14 +227,22 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
 
     @Override
     public String stats() {
-        String text =
-                "tokens %.0f, cross-entropy %.4f nats per token, perplexity %.3f, %.4f bits per byte (%s bytes per token)"
-                        .formatted(tokens, crossEntropy(), perplexity(), bitsPerByte(), bytesPerToken);
+        String text = String.format(
+                Locale.ROOT,
+                "tokens %.0f, cross-entropy %.4f nats per token, perplexity %.3f, %.4f bits per byte (%s bytes per token)",
+                tokens,
+                crossEntropy(),
+                perplexity(),
+                bitsPerByte(),
+                bytesPerToken);
         return divergenceTokens == 0
                 ? text + ", no teacher in the labels"
                 : text
-                        + ", KL to the teacher %.4f nats per token, agreement %.1f %%"
-                                .formatted(divergence(), 100 * agreement());
+                        + String.format(
+                                Locale.ROOT,
+                                ", KL to the teacher %.4f nats per token, agreement %.1f %%",
+                                divergence(),
+                                100 * agreement());
     }
 
     @Override

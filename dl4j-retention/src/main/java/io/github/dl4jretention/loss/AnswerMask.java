@@ -2,6 +2,7 @@ package io.github.dl4jretention.loss;
 
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -106,7 +107,7 @@ public final class AnswerMask {
      * @throws IllegalArgumentException if a sequence is shorter
      */
     public INDArray labelsMask(int[]... sequences) {
-        INDArray mask = Nd4j.zeros(sequences.length, longest(sequences) - 1L);
+        INDArray mask = Nd4j.zeros(DataType.FLOAT, sequences.length, longest(sequences) - 1L);
         for (int row = 0; row < sequences.length; row++) {
             float[] weights = weights(sequences[row]);
             for (int t = 1; t < weights.length; t++) {
@@ -117,13 +118,14 @@ public final class AnswerMask {
     }
 
     /**
-     * {@return the features mask of the same minibatch, {@code [batch, longest - 1]}: 1 for tokens, 0 for padding}
+     * {@return the features mask of the same minibatch, {@code [batch, longest - 1]} in FLOAT: 1 for tokens, 0 for
+     * padding}
      *
      * @param sequences token ids, each sequence of at least two
      * @throws IllegalArgumentException if a sequence is shorter
      */
     public static INDArray featuresMask(int[]... sequences) {
-        INDArray mask = Nd4j.zeros(sequences.length, longest(sequences) - 1L);
+        INDArray mask = Nd4j.zeros(DataType.FLOAT, sequences.length, longest(sequences) - 1L);
         for (int row = 0; row < sequences.length; row++) {
             for (int t = 0; t < sequences[row].length - 1; t++) {
                 mask.putScalar(row, t, 1);

@@ -1,5 +1,7 @@
 package io.github.dl4jretention.loss;
 
+import java.util.Arrays;
+
 /**
  * The softmax cross-entropy of one token and its gradient with respect to the logits. FLOAT, with sums in double. One
  * thread at a time.
@@ -20,6 +22,7 @@ final class FusedRow {
     private final float[] exponentials;
 
     private boolean bounded;
+    private boolean infinite;
     private float max;
     private double sum;
 
@@ -34,6 +37,7 @@ final class FusedRow {
     /** Bounds the logits and takes their exponentials; first of all for every token. */
     void softmax() {
         max = FusedLoops.max(logits, vocabulary);
+        infinite = Float.isInfinite(max);
         bounded = max >= BOUND || FusedLoops.min(logits, vocabulary) <= -BOUND;
         if (bounded) {
             FusedLoops.clip(logits, BOUND, vocabulary);
@@ -43,9 +47,14 @@ final class FusedRow {
         sum = FusedExponential.apply(logits, max, gradient, exponentials, vocabulary);
     }
 
-    /** Puts {@code softmax} of the logits, or its logarithm, in the place of the gradient. */
+    /**
+     * Puts {@code softmax} of the logits, or its logarithm, in the place of the gradient. A logarithm is a teacher's, of
+     * which a bound must not make a distribution that it does not have: NaN where the largest logit is infinite.
+     */
     void activation(boolean logarithm) {
-        if (logarithm) {
+        if (logarithm && infinite) {
+            Arrays.fill(gradient, Float.NaN);
+        } else if (logarithm) {
             FusedLoops.subtract(logits, max, (float) Math.log(sum), gradient, vocabulary);
         } else {
             FusedLoops.scale((float) (1 / sum), exponentials, gradient, vocabulary);

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.loss;
 
+import java.nio.ByteBuffer;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.graph.FlatGraph;
@@ -46,13 +47,22 @@ public record GraphLoss(String teacher, RetentionConfiguration configuration, St
                 .map(LossDescription::fromJson)
                 .orElseThrow(() -> new IllegalArgumentException("expected a graph with a loss from RetentionLoss.add"));
         double factor = GraphText.bytes(saved, RetentionLoss.FACTOR)
-                .map(bytes -> bytes.remaining() == Double.BYTES ? bytes.getDouble() : bytes.getFloat())
+                .map(GraphLoss::number)
                 .orElse(Double.NaN);
         return new GraphLoss(
                 GraphText.read(saved, RetentionLoss.TEACHER_SHA256).orElse(null),
                 description.configuration(),
                 description.logits(),
                 factor / squaredTemperature(description.configuration()));
+    }
+
+    /** In two bytes it is a BFLOAT16, the first half of a FLOAT: the loss of HALF logits is computed in FLOAT. */
+    private static double number(ByteBuffer bytes) {
+        return switch (bytes.remaining()) {
+            case Double.BYTES -> bytes.getDouble();
+            case Short.BYTES -> Float.intBitsToFloat(bytes.getShort() << Short.SIZE);
+            default -> bytes.getFloat();
+        };
     }
 
     private static double squaredTemperature(RetentionConfiguration configuration) {

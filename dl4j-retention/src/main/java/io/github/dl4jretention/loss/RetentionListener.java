@@ -3,7 +3,6 @@ package io.github.dl4jretention.loss;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import org.nd4j.autodiff.listeners.At;
 import org.nd4j.autodiff.listeners.BaseListener;
 import org.nd4j.autodiff.listeners.Loss;
@@ -32,6 +31,8 @@ public final class RetentionListener extends BaseListener {
     private final Map<String, Double> values = new HashMap<>();
     private LossDescription description;
     private GraphBatch batch;
+    private SameDiff graph;
+    private String teacher;
     private boolean measureAgreement;
     private double agreements = Double.NaN;
     private TokenLoss last;
@@ -112,7 +113,8 @@ public final class RetentionListener extends BaseListener {
     }
 
     private void check(SameDiff sd, MultiDataSet data) {
-        requireSameTeacher(sd, data);
+        graph = sd;
+        teacher = requireSameTeacher(sd, data);
         for (INDArray labels : data.getLabels()) {
             TeacherSample.requireFits(labels, configuration());
         }
@@ -120,19 +122,19 @@ public final class RetentionListener extends BaseListener {
         batch.requireShapes(sd);
     }
 
-    private static void requireSameTeacher(SameDiff sd, MultiDataSet data) {
+    /** The teacher that the graph is bound to once it has trained on the batch; null for none. */
+    private static String requireSameTeacher(SameDiff sd, MultiDataSet data) {
+        String expected = GraphText.read(sd, RetentionLoss.TEACHER_SHA256).orElse(null);
         for (INDArray labels : data.getLabels()) {
-            RetentionLabels.teacherOf(labels).ifPresent(met -> {
-                Optional<String> bound = GraphText.read(sd, RetentionLoss.TEACHER_SHA256);
-                if (bound.isEmpty()) {
-                    RetentionLoss.bind(sd, met);
-                } else if (!bound.get().equals(met)) {
-                    throw new IllegalStateException("teacher: this student belongs to teacher " + bound.get()
-                            + " (SHA-256), but the labels come from teacher " + met
-                            + "; training on with another teacher would forget what it retains");
-                }
-            });
+            String met = RetentionLabels.teacherOf(labels).orElse(expected);
+            if (expected != null && !expected.equals(met)) {
+                throw new IllegalStateException("teacher: this student belongs to teacher " + expected
+                        + " (SHA-256), but the labels come from teacher " + met
+                        + "; training on with another teacher would forget what it retains");
+            }
+            expected = met;
         }
+        return expected;
     }
 
     /** @throws IllegalArgumentException if the batch does not fit the logits; no gradient is known yet */
@@ -171,10 +173,19 @@ public final class RetentionListener extends BaseListener {
                 values.get(RetentionLoss.DIVERGENCE_TOKENS),
                 agreements);
         batch = null;
+        bind();
         AdaptiveCoefficient adaptive = configuration().getAdaptive();
         if (adaptive != null) {
             double squared = configuration().getTemperature() * configuration().getTemperature();
             factor.assign(squared * adaptive.next(factor.getDouble(0) / squared, last.divergence()));
+        }
+    }
+
+    /** The graph that was fitted: what M2.1 gives at the end of an iteration is that of its gradients. */
+    private void bind() {
+        if (teacher != null
+                && GraphText.read(graph, RetentionLoss.TEACHER_SHA256).isEmpty()) {
+            RetentionLoss.bind(graph, teacher);
         }
     }
 }

@@ -3,6 +3,7 @@ package io.github.dl4jretention.loss;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
@@ -30,6 +31,10 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
 
     /** From here on stock layers' own arithmetic costs several times the fused one. */
     private static final int LARGE_VOCABULARY = 4096;
+
+    private static final String AS_STOCK = "; cross-entropy alone, where the coefficient is 0 or the labels carry no "
+            + "teacher, is trained by DL4J's own operations, because there are fewer than " + LARGE_VOCABULARY
+            + " classes";
 
     private transient LossPath path;
     private INDArray featureMask;
@@ -149,17 +154,31 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
 
     @Override
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaceMgr) {
+        return orWithoutMasks(() -> backprop(workspaceMgr));
+    }
+
+    /** DL4J clears masks only after a batch that went well; the next batch must not meet those of one that did not. */
+    private <T> T orWithoutMasks(Supplier<T> work) {
+        try {
+            return work.get();
+        } catch (RuntimeException | Error e) {
+            setMaskArray(null);
+            throw e;
+        }
+    }
+
+    private Pair<Gradient, INDArray> backprop(LayerWorkspaceMgr workspaceMgr) {
         assertInputSet(true);
         requireLabels();
-        requireSameTeacher();
+        String teacher = requireSameTeacher();
         applyDropOutIfNecessary(true, workspaceMgr);
         TokenRows rows = tokenRows();
         warnWithoutTeacher(rows);
-        RetentionConfiguration retention = layerConf().getRetention();
-        boolean crossEntropyOnly =
-                retention.getLabelSmoothing() == 0 && (!rows.kind().hasTeacher() || factor() == 0);
-        boolean asStock = crossEntropyOnly && vocabulary() < LARGE_VOCABULARY;
-        INDArray back = asStock ? crossEntropyBackprop(rows, workspaceMgr) : pathBackprop(rows, workspaceMgr);
+        boolean crossEntropyOnly = !rows.kind().hasTeacher() || factor() == 0;
+        INDArray back = crossEntropyOnly && mayBeAsStock()
+                ? crossEntropyBackprop(rows, workspaceMgr)
+                : pathBackprop(rows, workspaceMgr);
+        layerConf().setTeacher(teacher);
         last = current;
         steered = last.hasTeacher();
         if (steered) {
@@ -170,6 +189,10 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         gradient = new DefaultGradient();
         gradientViews().forEach((name, view) -> gradient.gradientForVariable().put(name, view));
         return new Pair<>(gradient, backpropDropOutIfPresent(back));
+    }
+
+    private boolean mayBeAsStock() {
+        return layerConf().getRetention().getLabelSmoothing() == 0 && vocabulary() < LARGE_VOCABULARY;
     }
 
     private void warnWithoutTeacher(TokenRows rows) {
@@ -183,7 +206,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     private INDArray crossEntropyBackprop(TokenRows rows, LayerWorkspaceMgr workspaceMgr) {
-        current = tokenLoss(rows, forward(rows));
+        current = forward(rows).sums(rows, factor());
         return CrossEntropyBackprop.apply(
                 input.castTo(dataType), rows, layerConf().classAxis(), paramTable, gradientViews(), workspaceMgr);
     }
@@ -191,7 +214,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private INDArray pathBackprop(TokenRows rows, LayerWorkspaceMgr workspaceMgr) {
         LossPath.Backprop result =
                 path().backprop(inputRows(), rows, factor(), measureAgreement, gradientViews(), workspaceMgr);
-        current = tokenLoss(rows, result.values());
+        current = result.values().sums(rows, factor());
         return workspaceMgr.dup(
                 ArrayType.ACTIVATION_GRAD,
                 RetentionLabels.fromRows(result.inputRows(), input, layerConf().classAxis()));
@@ -205,10 +228,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     @Override
     public double computeScore(double fullNetRegTerm, boolean training, LayerWorkspaceMgr workspaceMgr) {
         if (current == null) {
-            requireLabels();
-            applyDropOutIfNecessary(training, workspaceMgr);
-            TokenRows rows = tokenRows();
-            current = tokenLoss(rows, forward(rows));
+            current = orWithoutMasks(() -> tokenLoss(training, workspaceMgr));
             last = current;
         }
         double loss = current.sum();
@@ -216,21 +236,24 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         return score;
     }
 
+    private TokenLoss tokenLoss(boolean training, LayerWorkspaceMgr workspaceMgr) {
+        requireLabels();
+        applyDropOutIfNecessary(training, workspaceMgr);
+        TokenRows rows = tokenRows();
+        return forward(rows).sums(rows, factor());
+    }
+
     /** The loss of each example, summed over its unmasked tokens, {@code [batch, 1]}. */
     @Override
     public INDArray computeScoreForExamples(double fullNetRegTerm, LayerWorkspaceMgr workspaceMgr) {
+        return orWithoutMasks(() -> scoreForExamples(fullNetRegTerm, workspaceMgr));
+    }
+
+    private INDArray scoreForExamples(double fullNetRegTerm, LayerWorkspaceMgr workspaceMgr) {
         requireLabels();
         TokenRows rows = tokenRows();
-        TokenValues values = forward(rows);
         int batch = (int) input.size(0);
-        double[] sums = new double[batch];
-        for (int token = 0; token < rows.size(); token++) {
-            sums[token % batch] += weighted(rows.weights()[token], values.crossEntropy()[token]);
-            if (values.divergence() != null) {
-                sums[token % batch] += factor() * weighted(rows.divergenceWeights()[token], values.divergence()[token]);
-            }
-        }
-        INDArray examples = Nd4j.createFromArray(sums)
+        INDArray examples = Nd4j.createFromArray(forward(rows).ofExamples(rows, factor(), batch))
                 .castTo(LayerGraphRunner.lossType(dataType))
                 .reshape(batch, 1)
                 .addi(fullNetRegTerm);
@@ -281,15 +304,9 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
 
     private TokenRows tokenRows() {
         requireRank();
-        try {
-            TeacherSample.requireFits(getLabels(), layerConf().getRetention());
-            return TokenRows.of(
-                    input, getLabels(), mask(), vocabulary(), layerConf().classAxis());
-        } catch (IllegalArgumentException e) {
-            // DL4J clears masks only after a batch that went well; the next batch must not meet this one's.
-            setMaskArray(null);
-            throw e;
-        }
+        TeacherSample.requireFits(getLabels(), layerConf().getRetention());
+        return TokenRows.of(
+                input, getLabels(), mask(), vocabulary(), layerConf().classAxis());
     }
 
     private void requireRank() {
@@ -305,17 +322,16 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         }
     }
 
-    private void requireSameTeacher() {
-        RetentionLabels.teacherOf(getLabels()).ifPresent(met -> {
-            String expected = layerConf().getTeacher();
-            if (expected == null) {
-                layerConf().setTeacher(met);
-            } else if (!expected.equals(met)) {
-                throw new IllegalStateException("teacher: this student belongs to teacher " + expected
-                        + " (SHA-256), but the labels come from teacher " + met
-                        + "; training on with another teacher would forget what it retains");
-            }
-        });
+    /** The teacher that the student is bound to once it has trained on the batch; null for none. */
+    private String requireSameTeacher() {
+        String expected = layerConf().getTeacher();
+        String met = RetentionLabels.teacherOf(getLabels()).orElse(expected);
+        if (expected != null && !expected.equals(met)) {
+            throw new IllegalStateException("teacher: this student belongs to teacher " + expected
+                    + " (SHA-256), but the labels come from teacher " + met
+                    + "; training on with another teacher would forget what it retains");
+        }
+        return met;
     }
 
     private double coefficient() {
@@ -336,10 +352,13 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private LossPath path() {
         if (path == null) {
             String obstacle = FusedLoss.obstacle(dataType);
-            LOG.info(
-                    "Layer \"{}\": {}",
-                    layerConf().getLayerName(),
-                    obstacle == null ? "fused loss on CPU" : "loss by SameDiff, not fused, because " + obstacle);
+            if (!logActivation) {
+                LOG.info(
+                        "Layer \"{}\": {}{}",
+                        layerConf().getLayerName(),
+                        obstacle == null ? "fused loss on CPU" : "loss by SameDiff, not fused, because " + obstacle,
+                        mayBeAsStock() ? AS_STOCK : "");
+            }
             path = obstacle == null
                     ? new FusedLoss(layerConf().getRetention(), paramTable, vocabulary())
                     : new LayerGraphRunner(layerConf(), dataType, paramTable, vocabulary());
@@ -353,29 +372,5 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
 
     private TokenValues forward(TokenRows rows) {
         return path().forward(inputRows(), rows, factor(), measureAgreement);
-    }
-
-    private TokenLoss tokenLoss(TokenRows rows, TokenValues values) {
-        boolean taught = rows.kind().hasTeacher();
-        return new TokenLoss(
-                weightedSum(rows.weights(), values.crossEntropy()),
-                taught ? weightedSum(rows.divergenceWeights(), values.divergence()) : Double.NaN,
-                taught ? factor() : 0,
-                Arrays.stream(rows.weights()).sum(),
-                Arrays.stream(rows.divergenceWeights()).sum(),
-                values.agreement() == null ? Double.NaN : weightedSum(rows.divergenceWeights(), values.agreement()));
-    }
-
-    private static double weightedSum(double[] weights, double[] values) {
-        double sum = 0;
-        for (int i = 0; i < weights.length; i++) {
-            sum += weighted(weights[i], values[i]);
-        }
-        return sum;
-    }
-
-    /** Whatever a token of weight 0 holds. */
-    private static double weighted(double weight, double value) {
-        return weight == 0 ? 0 : weight * value;
     }
 }

@@ -27,23 +27,27 @@ record Workers(int rows, int products) {
      * Calls the work for every part, each once, and returns when all have ended.
      *
      * @throws RuntimeException of the first part, in their order, that failed
+     * @throws Error            likewise
      */
     static void run(int parts, IntConsumer work) {
         if (parts == 1) {
             work.accept(0);
             return;
         }
-        RuntimeException[] failures = new RuntimeException[parts];
+        Throwable[] failures = new Throwable[parts];
         IntStream.range(0, parts).parallel().forEach(part -> {
             try {
                 work.accept(part);
-            } catch (RuntimeException e) {
+            } catch (RuntimeException | Error e) {
                 failures[part] = e;
             }
         });
-        for (RuntimeException failure : failures) {
+        for (Throwable failure : failures) {
+            if (failure instanceof Error error) {
+                throw error;
+            }
             if (failure != null) {
-                throw failure;
+                throw (RuntimeException) failure;
             }
         }
     }

@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Stream;
@@ -95,7 +96,7 @@ final class SweepFolder implements AutoCloseable {
 
     /** File of a candidate's model, relative to the folder. */
     static String model(int candidate) {
-        return "%s/candidate-%03d.zip".formatted(MODELS, candidate);
+        return String.format(Locale.ROOT, "%s/candidate-%03d.zip", MODELS, candidate);
     }
 
     Path resolve(String name) {

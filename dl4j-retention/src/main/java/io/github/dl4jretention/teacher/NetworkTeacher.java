@@ -47,7 +47,10 @@ class NetworkTeacher extends Teacher {
         }
     }
 
-    /** A logit that is NaN makes all classes of its token NaN: one class is enough to look at. */
+    /**
+     * A logit that is NaN or +Infinity makes all classes of its token NaN, and so do logits that are all -Infinity: one
+     * class is enough to look at.
+     */
     private static void requireNumbers(INDArray logProbabilities, int classAxis, INDArray[] features) {
         INDArrayIndex[] first = new INDArrayIndex[logProbabilities.rank()];
         Arrays.fill(first, NDArrayIndex.all());

@@ -71,6 +71,9 @@ final class Prefetch<B> {
         try {
             return prepared.join();
         } catch (CompletionException e) {
+            if (e.getCause() instanceof Error error) {
+                throw error;
+            }
             throw e.getCause() instanceof RuntimeException cause ? cause : e;
         } finally {
             prepared = null;

@@ -17,7 +17,8 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
  * corrected toward the labels ({@link #corrected}).
  *
  * <p>The network inside never trains: it has no updater state and no gradients, runs in inference mode (dropout off), and
- * shares nothing with the network that it was made of. Safe for use by several threads, one at a time.
+ * shares nothing with the network that it was made of, and with a student only what {@link #sharing} says. Safe for use
+ * by several threads, one at a time.
  */
 public abstract class Teacher {
 
@@ -175,8 +176,8 @@ public abstract class Teacher {
     public abstract String sha256();
 
     /**
-     * {@return whether its network stays as it is while a student trains, and is its own} Only then may it be asked
-     * ahead of time, on another thread. Default false.
+     * {@return whether its values stay as they are while a student trains} Only then may it be asked ahead of time, on
+     * another thread. Default false.
      */
     public boolean isFrozen() {
         return false;
@@ -200,14 +201,6 @@ public abstract class Teacher {
         return OptionalDouble.empty();
     }
 
-    /**
-     * Called when targets were copied into labels and are needed no more. Large arrays that wait for the garbage collector
-     * are replaced by ones in memory that was never touched, which is slow.
-     *
-     * @param targets as {@link #targets} gave them
-     */
-    protected void release(INDArray[] targets) {}
-
     /** Notes that labels hold samples, if they do. */
     final void claimSample(INDArray labels) {
         sampledAt().ifPresent(temperature -> TeacherSample.claim(labels, temperature));
@@ -224,7 +217,8 @@ public abstract class Teacher {
      * @param features      the network's inputs
      * @param featuresMasks their masks; null for none
      * @return for each output {@code [batch, classes]}, {@code [batch, classes, time]} or, for NWC and SameDiff,
-     *     {@code [batch, time, classes]}; new arrays outside of all workspaces
+     *     {@code [batch, time, classes]}; new arrays outside of all workspaces, which the caller may free: the teacher
+     *     keeps none, and none is a view of what it keeps
      */
     public abstract INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks);
 
@@ -241,7 +235,8 @@ public abstract class Teacher {
 
     /**
      * {@return what a student is held near on a batch: its log-probabilities, unless they are to depend on the labels}
-     * Shapes are those of {@link #logProbabilities(INDArray[], INDArray[])}.
+     * They are new arrays, as those of {@link #logProbabilities(INDArray[], INDArray[])}; the iterators free them when they
+     * have been copied into labels.
      *
      * @param batch plain, without the teacher's values
      */

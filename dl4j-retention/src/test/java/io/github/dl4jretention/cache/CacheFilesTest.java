@@ -18,6 +18,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
@@ -25,6 +26,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.Stream;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -133,6 +135,105 @@ class CacheFilesTest {
                 .build(CachedData.batches(data(), 4, 3));
         Files.copy(files(other, ".shard").get(1), shards.get(1), java.nio.file.StandardCopyOption.REPLACE_EXISTING);
         assertClose(expected, read(build(folder, teacher())), 0);
+    }
+
+    @Test
+    void a_shard_that_is_gone_when_it_is_opened_is_written_again() throws IOException {
+        INDArray expected = read(build(folder, teacher()));
+        Path shard = files(folder, ".shard").get(1);
+        Files.delete(shard);
+        // Listed, but not there: as a file that another process deletes in between.
+        Files.createSymbolicLink(shard, folder.resolve("nowhere"));
+        CountingTeacher teacher = teacher();
+        assertClose(expected, read(build(folder, teacher)), 0);
+        assertTrue(teacher.examples() > 0 && teacher.examples() <= 12, "" + teacher.examples());
+    }
+
+    @Test
+    void a_shard_that_is_damaged_while_others_are_written_ends_in_an_error() throws IOException {
+        List<DataSet> batches = new ArrayList<>();
+        CachedData.batches(data(), 4, 3).forEachRemaining(batches::add);
+        ExistingDataSetIterator damaging = new ExistingDataSetIterator(batches) {
+            @Override
+            public void reset() {
+                super.reset();
+                try {
+                    for (Path shard : files(folder, "00001.shard")) {
+                        Files.write(shard, new byte[] {1});
+                    }
+                } catch (IOException e) {
+                    throw new IllegalStateException(e);
+                }
+            }
+        };
+        TeacherCache.Builder builder =
+                TeacherCache.builder().teacher(teacher()).folder(folder).shardBytes(SHARD_BYTES);
+        IOException refused = assertThrows(IOException.class, () -> builder.build(damaging));
+        assertTrue(refused.getMessage().contains("00001.shard: truncated"), refused.getMessage());
+        assertEquals(List.of(), files(folder, "manifest.txt"));
+        assertEquals(SEQUENCES, build(folder, teacher()).statistics().sequences());
+    }
+
+    @Test
+    void a_shard_never_passes_what_can_be_mapped() throws IOException {
+        CacheLayout layout = new CacheLayout(DataType.FLOAT, List.of());
+        try (ShardWriter writer = new ShardWriter(folder.resolve("large.shard"), "key", layout)) {
+            assertTrue(writer.fits(1 << 30));
+            assertFalse(writer.fits(Integer.MAX_VALUE - 50));
+            long room = Integer.MAX_VALUE
+                    - writer.size()
+                    - ShardWriter.INDEX_BYTES
+                    - Long.BYTES
+                    - ShardWriter.TRAILER_BYTES;
+            assertTrue(writer.fits(room));
+            writer.add(new SequenceId(1, 2), java.nio.ByteBuffer.allocate(10), 1);
+            assertFalse(writer.fits(room - 10));
+            assertTrue(writer.fits(room - 10 - ShardWriter.INDEX_BYTES));
+        }
+    }
+
+    @Test
+    void an_index_holds_fewer_than_2_to_the_29_sequences() {
+        Shard many = new Shard(null, null, null, 0, 1 << 29, 0, 0);
+        IllegalStateException refused =
+                assertThrows(IllegalStateException.class, () -> new SequenceIndex(List.of(many)));
+        assertTrue(refused.getMessage().contains("536870912"), refused.getMessage());
+    }
+
+    @Test
+    void a_damaged_shard_is_never_mapped() throws IOException {
+        Path maps = Path.of("/proc/self/maps");
+        assumeTrue(Files.exists(maps), "no list of what is mapped");
+        build(folder, teacher());
+        Path damaged = files(folder, ".shard").get(1).resolveSibling("damaged.shard");
+        byte[] bytes = Files.readAllBytes(files(folder, ".shard").get(1));
+        bytes[bytes.length / 2] ^= 1;
+        Files.write(damaged, bytes);
+        assertThrows(DamagedShardException.class, () -> Shard.open(damaged, "key"));
+        Path other = files(folder, "00001.shard").get(0).resolveSibling("other.shard");
+        Files.copy(files(folder, "00001.shard").get(0), other);
+        assertThrows(DamagedShardException.class, () -> Shard.open(other, "0".repeat(64)));
+        try (Stream<String> mapped = Files.lines(maps)) {
+            List<String> found = mapped.filter(line -> line.contains(folder.toString()))
+                    .filter(line -> line.contains("damaged.shard") || line.contains("other.shard"))
+                    .toList();
+            assertEquals(List.of(), found);
+        }
+    }
+
+    @Test
+    void names_and_manifest_are_the_same_in_every_locale() throws IOException {
+        Locale before = Locale.getDefault();
+        try {
+            Locale.setDefault(Locale.forLanguageTag("ar-EG"));
+            build(folder, teacher());
+        } finally {
+            Locale.setDefault(before);
+        }
+        assertEquals("00000.shard", files(folder, ".shard").get(0).getFileName().toString());
+        CountingTeacher teacher = teacher();
+        build(folder, teacher);
+        assertEquals(0, teacher.examples());
     }
 
     @Test

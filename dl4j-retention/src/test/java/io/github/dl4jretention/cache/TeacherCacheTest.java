@@ -186,6 +186,32 @@ class TeacherCacheTest {
     }
 
     @Test
+    void a_pretrained_network_that_was_trained_in_between_is_refused() throws IOException {
+        MultiLayerNetwork network = CachedData.network(DataType.FLOAT, 7);
+        DataSet data = CachedData.sequences(DataType.FLOAT, 3, 8);
+        TeacherCache.Builder builder =
+                TeacherCache.builder().pretrained(network).folder(folder).computeMissing();
+        INDArray start = network.params().dup();
+        network.params().muli(2);
+        String trained = Teacher.of(network).sha256();
+        IllegalStateException refused = assertThrows(
+                IllegalStateException.class, () -> builder.build(new ExistingDataSetIterator(List.of(data))));
+        assertTrue(refused.getMessage().startsWith("pretrained: expected "), refused.getMessage());
+        assertTrue(refused.getMessage().contains(trained), refused.getMessage());
+        network.params().assign(start);
+        builder.build(new ExistingDataSetIterator(List.of(data)));
+        TeacherCache complete = TeacherCache.builder()
+                .pretrained(network)
+                .folder(folder)
+                .computeMissing()
+                .build(new ExistingDataSetIterator(List.of(data)));
+        assertEquals(0, complete.statistics().computed());
+        network.params().muli(2);
+        INDArray other = CachedData.sequences(DataType.FLOAT, 3, 9).getFeatures();
+        assertThrows(IllegalStateException.class, () -> complete.logProbabilities(other, null));
+    }
+
+    @Test
     void sequences_of_several_lengths_lose_their_padding() throws IOException {
         MultiLayerNetwork network = CachedData.network(DataType.FLOAT, 9);
         Teacher teacher = Teacher.of(network);

@@ -2,9 +2,11 @@ package io.github.dl4jretention.loss;
 
 import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import org.junit.jupiter.api.Test;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.factory.Nd4j;
 
 /** Masks worked by hand: 8 starts an answer, 9 ends it. */
@@ -41,6 +43,19 @@ class AnswerMaskTest {
                 Nd4j.createFromArray(new float[][] {{1, 1, 1, 1}, {1, 1, 0, 0}}),
                 AnswerMask.featuresMask(sequences),
                 0);
+    }
+
+    @Test
+    void masks_are_FLOAT_whatever_the_default_type() {
+        DataType before = Nd4j.dataType();
+        Nd4j.setDefaultDataTypes(DataType.DOUBLE, DataType.DOUBLE);
+        try {
+            assertEquals(DataType.FLOAT, MASK.labelsMask(new int[] {1, 8, 2}).dataType());
+            assertEquals(
+                    DataType.FLOAT, AnswerMask.featuresMask(new int[] {1, 8, 2}).dataType());
+        } finally {
+            Nd4j.setDefaultDataTypes(before, before);
+        }
     }
 
     @Test

@@ -2,6 +2,8 @@ package io.github.dl4jretention.loss;
 
 import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
@@ -12,6 +14,7 @@ import io.github.dl4jretention.teacher.TeacherIterator;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.function.Consumer;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
@@ -58,6 +61,57 @@ class MalformedBatchesTest {
         assertEquals(TRIES / 100, student.getIterationCount());
     }
 
+    @Test
+    void none_leaves_its_mask_to_the_next_batch() {
+        MultiLayerNetwork untouched = student.clone();
+        Random random = new Random(20261125);
+        DataSet good = taught(0);
+        List<Consumer<DataSet>> calls = List.of(
+                student::fit, batch -> student.score(batch, false), batch -> student.scoreExamples(batch, false));
+        for (String kind : KINDS) {
+            for (Consumer<DataSet> call : calls) {
+                DataSet bad = taught(1);
+                spoil(bad, kind, random);
+                bad.setLabelsMaskArray(
+                        kind.startsWith("mask") ? bad.getLabelsMaskArray() : Nd4j.valueArrayOf(BATCH, TIME, 0.5));
+                assertThrows(IllegalArgumentException.class, () -> call.accept(bad), kind);
+                assertAsIfNeverRefused(untouched, good, kind);
+            }
+        }
+        Teacher other = Teacher.of(Networks.lstm(DataType.FLOAT, 2));
+        DataSet wrong = taught(2, other);
+        wrong.setLabelsMaskArray(Nd4j.valueArrayOf(BATCH, TIME, 0.5));
+        assertThrows(IllegalStateException.class, () -> student.fit(wrong));
+        assertAsIfNeverRefused(untouched, good, "another teacher");
+    }
+
+    private void assertAsIfNeverRefused(MultiLayerNetwork untouched, DataSet good, String kind) {
+        assertClose(untouched.output(good.getFeatures()), student.output(good.getFeatures()), 0);
+        assertEquals(untouched.score(good, false), student.score(good, false), kind);
+        assertClose(untouched.scoreExamples(good, false), student.scoreExamples(good, false), 0);
+        assertClose(Networks.gradient(untouched, good), Networks.gradient(student, good), 0);
+    }
+
+    @Test
+    void none_binds_the_student_to_its_teacher() {
+        RetentionOutputLayer layer =
+                (RetentionOutputLayer) student.getOutputLayer().conf().getLayer();
+        Random random = new Random(20261125);
+        for (String kind : KINDS) {
+            layer.setTeacher(null);
+            DataSet bad = taught(1);
+            INDArray packed = bad.getLabels();
+            spoil(bad, kind, random);
+            if (bad.getLabels() == packed) {
+                assertThrows(IllegalArgumentException.class, () -> student.fit(bad), kind);
+                assertNull(layer.getTeacher(), kind);
+            }
+        }
+        Teacher other = Teacher.of(Networks.lstm(DataType.FLOAT, 2));
+        student.fit(taught(3, other));
+        assertEquals(other.sha256(), layer.getTeacher());
+    }
+
     private static final List<String> KINDS = List.of(
             "class axis",
             "time axis",
@@ -75,8 +129,12 @@ class MalformedBatchesTest {
             "negative probability");
 
     private DataSet taught(long seed) {
+        return taught(seed, teacher);
+    }
+
+    private static DataSet taught(long seed, Teacher of) {
         DataSet data = Networks.sequences(DataType.FLOAT, BATCH, seed);
-        return new TeacherIterator(new ExistingDataSetIterator(List.of(data)), teacher).next();
+        return new TeacherIterator(new ExistingDataSetIterator(List.of(data)), of).next();
     }
 
     /** @return what the message must contain: the shape of the array that does not fit */

@@ -2,6 +2,7 @@ package io.github.dl4jretention.loss;
 
 import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -11,6 +12,7 @@ import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.io.File;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -20,10 +22,12 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.autodiff.listeners.records.History;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
+import org.nd4j.graph.FlatGraph;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.MultiDataSet;
@@ -408,6 +412,53 @@ class RetentionLossTest {
                 teacher,
                 labelled(features, ids.dup().putScalar(1, 2, -3), ones.dup().putScalar(1, 2, 0)),
                 1);
+    }
+
+    @Test
+    void a_refused_batch_binds_the_graph_to_no_teacher() {
+        SameDiff student = model(24);
+        RetentionLoss.add(
+                student, "logits", "labels", RetentionConfiguration.builder().build());
+        student.setTrainingConfig(training("labels", RetentionLoss.TEACHER_LOGITS));
+        student.setListeners(new RetentionListener());
+        MultiDataSet good = batch(25);
+        Teacher wrong = Teacher.of(model(26), "logits", "features");
+        Teacher right = Teacher.of(model(24), "logits", "features");
+        MultiDataSet badIds =
+                new MultiDataSet(good.getFeatures(0), good.getLabels(0).dup().putScalar(1, 2, 100));
+        MultiDataSet badFeatures = new MultiDataSet(
+                Networks.normal(DataType.FLOAT, new Random(1), 3, Networks.TIME + 1, Networks.INPUTS),
+                good.getLabels(0));
+        for (MultiDataSet bad : List.of(badIds, badFeatures)) {
+            INDArray values = wrong.logProbabilities(good.getFeatures(0), null);
+            RetentionLabels.claim(values, wrong.sha256());
+            MultiDataSet taught = new MultiDataSet(bad.getFeatures(), new INDArray[] {bad.getLabels(0), values});
+            assertThrows(IllegalArgumentException.class, () -> student.fit(taught));
+            assertNull(GraphLoss.of(student).teacher());
+        }
+        fit(student, right, good, 1);
+        assertEquals(right.sha256(), GraphLoss.of(student).teacher());
+        assertThrows(IllegalStateException.class, () -> fit(student, wrong, good, 1));
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = DataType.class,
+            names = {"FLOAT", "DOUBLE", "HALF", "BFLOAT16"})
+    void a_saved_graphs_coefficient_is_read_in_every_type(DataType type) throws IOException {
+        SameDiff sd = SameDiff.create();
+        sd.placeHolder("logits", type, -1, V);
+        sd.placeHolder("labels", DataType.INT32, -1);
+        RetentionLoss.add(
+                sd,
+                "logits",
+                "labels",
+                RetentionConfiguration.builder()
+                        .coefficient(0.75)
+                        .temperature(2)
+                        .build());
+        FlatGraph saved = FlatGraph.getRootAsFlatGraph(sd.asFlatBuffers(false));
+        assertEquals(0.75, GraphLoss.of(saved).coefficient());
     }
 
     private static MultiDataSet labelled(INDArray features, INDArray ids, INDArray weights) {

@@ -62,6 +62,25 @@ class PrefetchTest {
     }
 
     @Test
+    void an_error_is_thrown_as_it_is() {
+        OutOfMemoryError error = new OutOfMemoryError("no memory");
+        Iterator<Integer> source = List.of(0, 1).iterator();
+        Prefetch<Integer> prefetch = new Prefetch<>(
+                source::next,
+                source::hasNext,
+                number -> {
+                    if (number == 1) {
+                        throw error;
+                    }
+                    return number;
+                },
+                false);
+        prefetch.setEnabled(true);
+        prefetch.next();
+        assertSame(error, assertThrows(OutOfMemoryError.class, prefetch::next));
+    }
+
+    @Test
     void the_teacher_works_on_another_thread_and_the_source_where_it_may() {
         for (boolean fetchHere : new boolean[] {false, true}) {
             List<Thread> fetched = new ArrayList<>();

@@ -20,6 +20,8 @@ import org.deeplearning4j.nn.conf.BackpropType;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
@@ -44,6 +46,24 @@ class TeacherTest {
         DataSet data = Networks.sequences(DataType.DOUBLE, 3, 2);
         INDArray logProbabilities = Teacher.of(network).logProbabilities(data.getFeatures(), null);
         assertClose(Transforms.log(network.output(data.getFeatures())), logProbabilities, 1e-12);
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = DataType.class,
+            names = {"FLOAT", "DOUBLE"})
+    void logits_that_are_infinite_are_refused(DataType type) {
+        INDArray features = Networks.rows(type, 3, 2).getFeatures();
+        MultiLayerNetwork network = Networks.dense(type, 1, true);
+        network.getParam("1_b").putScalar(2, Double.NEGATIVE_INFINITY);
+        assertEquals(
+                0, Math.exp(Teacher.of(network).logProbabilities(features, null).getDouble(1, 2)));
+        network.getParam("1_b").putScalar(2, Double.POSITIVE_INFINITY);
+        Teacher certain = Teacher.of(network);
+        assertThrows(IllegalArgumentException.class, () -> certain.logProbabilities(features, null));
+        network.getParam("1_b").assign(Double.NEGATIVE_INFINITY);
+        Teacher impossible = Teacher.of(network);
+        assertThrows(IllegalArgumentException.class, () -> impossible.logProbabilities(features, null));
     }
 
     @Test

@@ -81,8 +81,12 @@ final class SvgPlot {
         if (points.isEmpty()) {
             return this;
         }
-        marks.append("<polyline points=\"%s\" fill=\"none\" %s><title>%s</title></polyline>%n"
-                .formatted(points.toString().strip(), style, Html.escape(title)));
+        marks.append(String.format(
+                Locale.ROOT,
+                "<polyline points=\"%s\" fill=\"none\" %s><title>%s</title></polyline>%n",
+                points.toString().strip(),
+                style,
+                Html.escape(title)));
         return this;
     }
 
@@ -120,19 +124,34 @@ final class SvgPlot {
             return "<p class=\"note\">Nothing to draw yet.</p>";
         }
         fix();
-        StringBuilder svg = new StringBuilder(
-                "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\" xmlns=\"http://www.w3.org/2000/svg\">%n"
-                        .formatted(WIDTH, HEIGHT, Html.escape(name)));
+        StringBuilder svg = new StringBuilder(String.format(
+                Locale.ROOT,
+                "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\" xmlns=\"http://www.w3.org/2000/svg\">%n",
+                WIDTH,
+                HEIGHT,
+                Html.escape(name)));
         ticks(svg);
-        svg.append("<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" class=\"frame\"/>%n"
-                .formatted(LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM));
+        svg.append(String.format(
+                Locale.ROOT,
+                "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" class=\"frame\"/>%n",
+                LEFT,
+                TOP,
+                WIDTH - LEFT - RIGHT,
+                HEIGHT - TOP - BOTTOM));
         svg.append(marks);
-        svg.append("<text x=\"%d\" y=\"%d\" text-anchor=\"middle\" class=\"axis\">%s</text>%n"
-                .formatted((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, Html.escape(xTitle)));
+        svg.append(String.format(
+                Locale.ROOT,
+                "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\" class=\"axis\">%s</text>%n",
+                (LEFT + WIDTH - RIGHT) / 2,
+                HEIGHT - 8,
+                Html.escape(xTitle)));
         int middle = (TOP + HEIGHT - BOTTOM) / 2;
-        svg.append(
-                "<text x=\"13\" y=\"%d\" text-anchor=\"middle\" class=\"axis\" transform=\"rotate(-90 13 %d)\">%s</text>%n"
-                        .formatted(middle, middle, Html.escape(yTitle)));
+        svg.append(String.format(
+                Locale.ROOT,
+                "<text x=\"13\" y=\"%d\" text-anchor=\"middle\" class=\"axis\" transform=\"rotate(-90 13 %d)\">%s</text>%n",
+                middle,
+                middle,
+                Html.escape(yTitle)));
         return svg.append("</svg>\n").toString();
     }
 
