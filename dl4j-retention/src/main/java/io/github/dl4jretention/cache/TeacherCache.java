@@ -55,6 +55,7 @@ public final class TeacherCache extends Teacher {
 
     private final String sha256;
     private final CacheCodec codec;
+    private final String encoding;
     private final CacheLayout layout;
     private final BatchDecoder decoder;
     private final BatchEncoder encoder;
@@ -67,6 +68,7 @@ public final class TeacherCache extends Teacher {
     private TeacherCache(Builder builder, CacheFolder folder, CacheOpening.Opened opened, BatchEncoder encoder) {
         sha256 = builder.sha256;
         codec = builder.codec;
+        encoding = codec.description() + (codec.sampledAt().isPresent() ? " seed " + builder.seed : "");
         layout = opened.shards().get(0).layout();
         decoder = new BatchDecoder(codec, layout);
         this.encoder = encoder;
@@ -110,6 +112,12 @@ public final class TeacherCache extends Teacher {
     @Override
     public OptionalDouble sampledAt() {
         return codec.sampledAt();
+    }
+
+    /** {@return the codec with its temperature, and its seed where values are drawn} */
+    @Override
+    public String encoding() {
+        return encoding;
     }
 
     /** {@return what it holds and what it took to write, when it was opened} */

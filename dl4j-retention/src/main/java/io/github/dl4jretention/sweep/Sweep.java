@@ -13,6 +13,7 @@ import io.github.dl4jretention.sweep.task.RetentionScore;
 import io.github.dl4jretention.sweep.task.SweepData;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -83,6 +84,7 @@ public final class Sweep {
         pruning = builder.pruning;
         listeners = List.copyOf(builder.listeners);
         statusListeners = List.copyOf(builder.statusListeners);
+        space.requireValid();
         if (space.numParameters() == 0) {
             throw new IllegalArgumentException("space: expected something to search, got fixed values only: " + space);
         }
@@ -94,6 +96,8 @@ public final class Sweep {
         }
         problem = new FinetuneProblem(
                 model, builder.teacher == null ? model.teacher() : builder.teacher, data, builder.updater, seed);
+        space.requireFits(problem.teacher());
+        problem.requireTeacherFits();
         configuration = configuration();
     }
 
@@ -106,7 +110,9 @@ public final class Sweep {
     private Map<String, String> configuration() {
         Map<String, String> map = new LinkedHashMap<>();
         map.put("model", problem.model().sha256());
+        map.put("outputs", problem.model().outputs());
         map.put("teacher", problem.teacher().sha256());
+        map.put("teacherEncoding", problem.teacher().encoding());
         map.put("space", json(space));
         map.put("search", search.toString());
         map.put("score", score.toString());
@@ -134,7 +140,9 @@ public final class Sweep {
      * Runs what is missing.
      *
      * @return the sweep at its end, with losses on test text
-     * @throws IOException if the folder cannot be written to or read, or another sweep works in it
+     * @throws IOException if the folder cannot be written to or read, or another sweep works in it; an InterruptedIOException if
+     *     the thread is interrupted
+     * @throws IllegalArgumentException if a loss of the pretrained model is no finite number; the message names the text
      * @throws IllegalStateException if the folder holds another sweep; the message says what differs
      */
     public SweepOutcome run() throws IOException {
@@ -156,15 +164,36 @@ public final class Sweep {
                     .scoreFunction(score)
                     .terminationConditions(new GeneratorExhausted())
                     .build();
-            SweepRunner runner = new SweepRunner(parallelism, arbiter, new FinetuneTaskCreator(problem, journal));
-            runner.addListeners(statusListeners.toArray(StatusListener[]::new));
-            runner.execute();
+            FinetuneTaskCreator tasks = new FinetuneTaskCreator(problem, journal);
+            execute(new SweepRunner(parallelism, arbiter, tasks, journal::hasFailed), journal);
             return journal.finish(problem);
         }
     }
 
+    /** No candidate is in work afterwards, whatever was thrown: the journal has it. */
+    private void execute(SweepRunner runner, SweepJournal journal) {
+        boolean interrupted = false;
+        try (runner) {
+            try {
+                runner.addListeners(statusListeners.toArray(StatusListener[]::new));
+                runner.execute();
+            } catch (RuntimeException | Error e) {
+                interrupted = SweepRunner.isInterrupt(e);
+                journal.stop(
+                        interrupted
+                                ? new InterruptedIOException("candidates: interrupted before the last had ended")
+                                : e);
+            }
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
     /**
-     * Trains one candidate as the sweep does: on the same texts, with the same teacher, updater and seed.
+     * Trains one candidate as the sweep does: on the same texts, with the same teacher, updater and seed. It seeds ND4J's
+     * random generator of the calling thread and leaves it so.
      *
      * @param candidate how; of a sweep's outcome, or any other
      * @return a network of the model's class without any part of this library
@@ -181,6 +210,7 @@ public final class Sweep {
             return new SweepOutcome(configuration, score, problem.baseLosses(), null, budget, 0, false, List.of());
         }
         requireSame(found.configuration());
+        found = files.withModels(found);
         LOG.info(
                 "goes on in {}, where {} candidates have ended",
                 folder,

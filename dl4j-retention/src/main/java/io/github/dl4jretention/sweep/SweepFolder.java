@@ -1,5 +1,6 @@
 package io.github.dl4jretention.sweep;
 
+import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
@@ -10,11 +11,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The files of a sweep. Each appears at once, complete and forced to the disk, under its own name, or not at all; one sweep
@@ -22,10 +27,19 @@ import java.util.stream.Stream;
  */
 final class SweepFolder implements AutoCloseable {
 
+    static final String TABLE = "candidates.csv";
+    static final String REPORT = "report.html";
+    static final String TRADE_OFF = "tradeoff.png";
+    static final String CROSS_ENTROPY = "cross-entropy.png";
+    static final String DIVERGENCE = "divergence.png";
+
+    private static final Logger LOG = LoggerFactory.getLogger(SweepFolder.class);
     private static final String STATE = "sweep.json";
     private static final String LOCK = "sweep.lock";
     private static final String MODELS = "models";
     private static final String PART = ".part";
+    private static final Pattern MODEL = Pattern.compile("candidate-\\d{3,}\\.zip");
+    private static final List<String> RESULTS = List.of(TABLE, REPORT, TRADE_OFF, CROSS_ENTROPY, DIVERGENCE);
 
     private final Path folder;
     private final FileChannel channel;
@@ -63,16 +77,33 @@ final class SweepFolder implements AutoCloseable {
      * What was found so far; empty in a new folder.
      *
      * @throws IOException if it cannot be read; the message names the file
+     * @throws IllegalStateException if there are files of a sweep's names that are not a sweep's
      */
     Optional<SweepOutcome> read() throws IOException {
         Path file = folder.resolve(STATE);
         if (!Files.exists(file)) {
+            requireNothingOfOthers();
             return Optional.empty();
         }
         try {
             return Optional.of(SweepOutcome.fromJson(Files.readString(file)));
         } catch (IllegalArgumentException e) {
             throw new IOException("folder: expected a sweep's " + file + ": " + e.getMessage(), e);
+        }
+    }
+
+    /** A sweep writes its state before anything else: what is there without one is not its own. */
+    private void requireNothingOfOthers() throws IOException {
+        List<String> others = new ArrayList<>(RESULTS);
+        others.removeIf(name -> !Files.exists(folder.resolve(name)));
+        try (Stream<Path> models = Files.list(folder.resolve(MODELS))) {
+            if (models.findAny().isPresent()) {
+                others.add(MODELS);
+            }
+        }
+        if (!others.isEmpty()) {
+            throw new IllegalStateException("folder: expected a new one or one of this sweep, got " + folder + " with "
+                    + String.join(", ", others) + " and without " + STATE);
         }
     }
 
@@ -84,14 +115,30 @@ final class SweepFolder implements AutoCloseable {
         write(name, file -> Files.writeString(file, text, StandardCharsets.UTF_8));
     }
 
+    /** @throws IOException if it cannot be written, for whatever reason; what was there is as it was */
     void write(String name, Content content) throws IOException {
         Path file = folder.resolve(name);
         Path part = folder.resolve(name + PART);
-        content.writeTo(part);
-        try (FileChannel written = FileChannel.open(part, StandardOpenOption.WRITE)) {
-            written.force(true);
+        try {
+            content.writeTo(part);
+            try (FileChannel written = FileChannel.open(part, StandardOpenOption.WRITE)) {
+                written.force(true);
+            }
+            Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        } catch (IOException | RuntimeException e) {
+            Files.deleteIfExists(part);
+            throw new IOException("file: could not be written: " + file + ": " + e.getMessage(), e);
         }
-        Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        force(file.toAbsolutePath().getParent());
+    }
+
+    /** Makes a folder's list of files durable, where the system knows how. */
+    private static void force(Path folder) {
+        try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
+            channel.force(true);
+        } catch (IOException e) {
+            LOG.debug("{} cannot be forced to the disk by itself here", folder, e);
+        }
     }
 
     /** File of a candidate's model, relative to the folder. */
@@ -103,18 +150,38 @@ final class SweepFolder implements AutoCloseable {
         return folder.resolve(name);
     }
 
+    /** Without candidates on the front whose model is gone, which are run again. */
+    SweepOutcome withModels(SweepOutcome found) {
+        SweepOutcome kept = found;
+        List<CandidateOutcome> lost;
+        do {
+            lost = kept.front().stream()
+                    .filter(candidate -> !Files.exists(folder.resolve(model(candidate.index()))))
+                    .toList();
+            List<CandidateOutcome> rest = new ArrayList<>(kept.candidates());
+            rest.removeAll(lost);
+            kept = kept.withCandidates(rest);
+        } while (!lost.isEmpty());
+        return kept;
+    }
+
     /** Removes models of other candidates than these, and what was being written when a sweep was killed. */
     void keepModels(Set<String> names) throws IOException {
-        try (Stream<Path> files = Stream.concat(Files.list(folder.resolve(MODELS)), Files.list(folder))) {
-            List<Path> old = files.filter(file -> {
-                        String name = folder.relativize(file).toString().replace('\\', '/');
-                        return name.startsWith(MODELS + "/") && !names.contains(name) || name.endsWith(PART);
-                    })
-                    .toList();
-            for (Path file : old) {
-                Files.delete(file);
-            }
+        List<Path> old = new ArrayList<>();
+        try (Stream<Path> models = Files.list(folder.resolve(MODELS))) {
+            models.filter(file -> isOldModel(file.getFileName().toString(), names))
+                    .forEach(old::add);
         }
+        RESULTS.forEach(name -> old.add(folder.resolve(name + PART)));
+        old.add(folder.resolve(STATE + PART));
+        for (Path file : old) {
+            Files.deleteIfExists(file);
+        }
+    }
+
+    private static boolean isOldModel(String name, Set<String> kept) {
+        String whole = name.endsWith(PART) ? name.substring(0, name.length() - PART.length()) : name;
+        return MODEL.matcher(whole).matches() && !(kept.contains(MODELS + "/" + name));
     }
 
     @Override

@@ -13,20 +13,24 @@ import io.github.dl4jretention.sweep.task.FinetuneResult;
 import io.github.dl4jretention.sweep.task.Losses;
 import io.github.dl4jretention.sweep.task.RungScore;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.io.Writer;
 import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.Consumer;
 import java.util.stream.Collectors;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Keeps what a sweep finds, in memory and on the disk. A candidate has ended when {@code sweep.json} names it: its model is
  * there before, if it is on the Pareto front, and models that have left the front go after.
  */
 final class SweepJournal implements FinetuneObserver {
+
+    private static final Logger LOG = LoggerFactory.getLogger(SweepJournal.class);
 
     private final SweepFolder folder;
     private final FinetuneModel model;
@@ -37,7 +41,7 @@ final class SweepJournal implements FinetuneObserver {
     private final Map<Integer, CandidateOutcome> outcomes = new TreeMap<>();
     private final long started = System.nanoTime();
     private SweepOutcome now;
-    private IOException failure;
+    private Throwable failure;
 
     /**
      * @param start   what an earlier start has found, or a sweep without candidates
@@ -84,7 +88,17 @@ final class SweepJournal implements FinetuneObserver {
         return start.seconds() + (System.nanoTime() - started) / 1e9;
     }
 
-    /** Whether something could not be written. */
+    /** Ends the sweep: nothing that comes later is kept, and {@link #finish} throws it. The first error counts. */
+    synchronized void stop(Throwable error) {
+        failure = failure == null ? error : failure;
+    }
+
+    @Override
+    public void onError(int candidate, Throwable error) {
+        stop(error);
+    }
+
+    /** Whether an error has ended the sweep. */
     synchronized boolean hasFailed() {
         return failure != null;
     }
@@ -92,7 +106,7 @@ final class SweepJournal implements FinetuneObserver {
     /** Writes what there is, in case an earlier start was killed in the midst of it. */
     synchronized void open() throws IOException {
         write(now);
-        listeners.forEach(listener -> listener.onStart(now));
+        tell(listener -> listener.onStart(now));
     }
 
     @Override
@@ -114,7 +128,7 @@ final class SweepJournal implements FinetuneObserver {
 
     @Override
     public synchronized void onStep(int candidate, int step, int steps, TokenLoss loss) {
-        listeners.forEach(listener -> listener.onStep(candidate, step, steps, loss));
+        tell(listener -> listener.onStep(candidate, step, steps, loss));
     }
 
     @Override
@@ -142,20 +156,37 @@ final class SweepJournal implements FinetuneObserver {
                 folder.write(SweepFolder.model(candidate.index()), file -> model.save(plain, file));
             }
             write(next);
-        } catch (IOException e) {
-            outcomes.remove(candidate.index());
-            failure = e;
-            throw new UncheckedIOException(e);
+            now = next;
+        } catch (IOException | RuntimeException e) {
+            stop(e);
+        } finally {
+            if (now != next) {
+                outcomes.remove(candidate.index());
+            }
         }
-        now = next;
-        listeners.forEach(listener -> listener.onCandidate(next, candidate));
+        if (now == next) {
+            tell(listener -> listener.onCandidate(next, candidate));
+        }
     }
 
-    /** Measures what is on the front on test text, and writes the last of everything. */
-    synchronized SweepOutcome finish(FinetuneProblem problem) throws IOException {
-        if (failure != null) {
-            throw failure;
+    /** What a listener throws does not harm the sweep. */
+    private void tell(Consumer<SweepListener> event) {
+        for (SweepListener listener : listeners) {
+            try {
+                event.accept(listener);
+            } catch (RuntimeException e) {
+                LOG.warn("{} has failed", listener, e);
+            }
         }
+    }
+
+    /**
+     * Measures what is on the front on test text, and writes the last of everything.
+     *
+     * @throws IOException if something cannot be written, or was the error that has ended the sweep
+     */
+    synchronized SweepOutcome finish(FinetuneProblem problem) throws IOException {
+        requireNoError();
         Losses baseTest = now.baseTest() == null ? problem.baseTestLosses() : now.baseTest();
         List<CandidateOutcome> front = now.front();
         for (CandidateOutcome candidate : now.candidates()) {
@@ -163,12 +194,31 @@ final class SweepJournal implements FinetuneObserver {
                     candidate.index(), candidate.withTest(front.contains(candidate) ? test(candidate, problem) : null));
         }
         now = with(baseTest, true);
-        folder.write("tradeoff.png", file -> Files.write(file, Pictures.tradeOff(now)));
-        folder.write("cross-entropy.png", file -> Files.write(file, Pictures.crossEntropy(now)));
-        folder.write("divergence.png", file -> Files.write(file, Pictures.divergence(now)));
         write(now);
-        listeners.forEach(listener -> listener.onFinish(now));
+        try {
+            folder.write(SweepFolder.TRADE_OFF, file -> Files.write(file, Pictures.tradeOff(now)));
+            folder.write(SweepFolder.CROSS_ENTROPY, file -> Files.write(file, Pictures.crossEntropy(now)));
+            folder.write(SweepFolder.DIVERGENCE, file -> Files.write(file, Pictures.divergence(now)));
+        } catch (IOException | LinkageError e) {
+            LOG.warn("the plots could not be drawn as pictures; report.html has them", e);
+        }
+        tell(listener -> listener.onFinish(now));
         return now;
+    }
+
+    private void requireNoError() throws IOException {
+        if (failure instanceof IOException exception) {
+            throw exception;
+        }
+        if (failure instanceof RuntimeException exception) {
+            throw exception;
+        }
+        if (failure instanceof Error error) {
+            throw error;
+        }
+        if (failure != null) {
+            throw new IOException("candidate: " + failure.getMessage(), failure);
+        }
     }
 
     private Losses test(CandidateOutcome candidate, FinetuneProblem problem) throws IOException {
@@ -191,12 +241,12 @@ final class SweepJournal implements FinetuneObserver {
 
     private void write(SweepOutcome sweep) throws IOException {
         folder.write(sweep);
-        folder.write("candidates.csv", file -> {
+        folder.write(SweepFolder.TABLE, file -> {
             try (Writer writer = Files.newBufferedWriter(file)) {
                 CandidateTable.write(sweep, writer);
             }
         });
-        folder.write("report.html", HtmlReport.of(sweep));
+        folder.write(SweepFolder.REPORT, HtmlReport.of(sweep));
         folder.keepModels(sweep.front().stream()
                 .map(candidate -> SweepFolder.model(candidate.index()))
                 .collect(Collectors.toSet()));

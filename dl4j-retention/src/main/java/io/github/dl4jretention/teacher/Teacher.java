@@ -201,6 +201,14 @@ public abstract class Teacher {
         return OptionalDouble.empty();
     }
 
+    /**
+     * {@return how its values are kept where they are not its network's own: two teachers of one identity and one encoding
+     * give the same values; default empty}
+     */
+    public String encoding() {
+        return "";
+    }
+
     /** Notes that labels hold samples, if they do. */
     final void claimSample(INDArray labels) {
         sampledAt().ifPresent(temperature -> TeacherSample.claim(labels, temperature));

@@ -2,6 +2,7 @@ package io.github.dl4jretention.sweep;
 
 import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.loss.Divergence;
@@ -12,15 +13,20 @@ import io.github.dl4jretention.sweep.space.RetentionSpace;
 import io.github.dl4jretention.sweep.space.Search;
 import io.github.dl4jretention.sweep.task.FinetuneModel;
 import io.github.dl4jretention.sweep.task.FinetuneSpace;
+import io.github.dl4jretention.sweep.task.RetentionScore;
+import io.github.dl4jretention.sweep.task.SweepData;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
 import javax.tools.ToolProvider;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -101,6 +107,48 @@ class JavaLineTest {
         }
         for (CandidateOutcome candidate : outcome.complete()) {
             run(outcome.javaLine(candidate), sweep);
+        }
+    }
+
+    @Test
+    void of_one_that_failed_while_it_was_generated_is_refused() {
+        SweepOutcome outcome =
+                new SweepOutcome(Map.of(), RetentionScore.weighted(1), null, null, 1, 0, false, List.of());
+        CandidateOutcome failed = CandidateOutcome.failed(3, null, "generation");
+        IllegalArgumentException e = assertThrows(IllegalArgumentException.class, () -> outcome.javaLine(failed));
+        assertEquals(
+                "candidate: expected one with a configuration, got 3, which failed while it was generated",
+                e.getMessage());
+    }
+
+    @Test
+    void of_a_samediff_graph() throws Exception {
+        FinetuneModel model = FinetuneModel.of(SweepTexts.graph(TYPE), "logits", "labels", "features");
+        SweepData ids = new SweepData(
+                SweepTexts.ids(TYPE, 1),
+                SweepTexts.ids(TYPE, 2),
+                SweepTexts.ids(TYPE, 3),
+                SweepTexts.ids(TYPE, 4),
+                SweepTexts.ids(TYPE, 5));
+        Path to = folder.resolve("samediff");
+        Sweep sweep = Sweep.builder()
+                .model(model)
+                .data(ids)
+                .space(FinetuneSpace.builder()
+                        .retention(RetentionSpace.builder().coefficients(0.5, 2).build())
+                        .learningRates(0.01)
+                        .steps(3)
+                        .build())
+                .search(Search.grid(2))
+                .score(RetentionScore.weighted(0))
+                .folder(to)
+                .build();
+        SweepOutcome outcome = sweep.run();
+        assertEquals(2, outcome.complete().size(), () -> outcome.failed().toString());
+        for (CandidateOutcome candidate : outcome.front()) {
+            SameDiff saved = (SameDiff) model.load(to.resolve(SweepFolder.model(candidate.index())));
+            SameDiff again = (SameDiff) run(outcome.javaLine(candidate), sweep);
+            assertClose(saved.getVariable("w").getArr(), again.getVariable("w").getArr(), 0);
         }
     }
 

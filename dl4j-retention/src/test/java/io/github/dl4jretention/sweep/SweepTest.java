@@ -257,7 +257,7 @@ class SweepTest {
         SweepOutcome outcome = sweep(folder)
                 .space(FinetuneSpace.builder()
                         .retention(RetentionSpace.builder().coefficients(1, 2).build())
-                        .learningRate(new Switching(0.01, 2))
+                        .learningRate(new Switching(0.01, 6))
                         .steps(2)
                         .build())
                 .search(Search.random())

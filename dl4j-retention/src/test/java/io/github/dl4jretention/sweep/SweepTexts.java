@@ -4,6 +4,7 @@ import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.sweep.task.Batches;
 import io.github.dl4jretention.sweep.task.SweepData;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
@@ -36,6 +37,18 @@ public final class SweepTexts {
     /** Another class for the same input. */
     public static Batches source(DataType type, int batches, long seed) {
         return text(type, batches, seed, 2);
+    }
+
+    /** Random class ids {@code [batch, time]} for {@link #graph}. */
+    public static Batches ids(DataType type, long seed) {
+        Random random = new Random(seed);
+        int[][] ids = new int[3][Networks.TIME];
+        for (int[] row : ids) {
+            Arrays.setAll(row, t -> random.nextInt(Networks.VOCABULARY));
+        }
+        DataSet batch = new DataSet(
+                Networks.normal(type, random, 3, Networks.TIME, Networks.INPUTS), Nd4j.createFromArray(ids));
+        return Batches.of(() -> new ExistingDataSetIterator(List.of(batch)));
     }
 
     /** Logits of a projection of {@code features [batch, time, inputs]}, labels class ids {@code [batch, time]}. */

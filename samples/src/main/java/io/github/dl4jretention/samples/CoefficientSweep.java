@@ -119,8 +119,9 @@ public final class CoefficientSweep implements Callable<Integer> {
         if (prune) {
             builder.pruning(new SuccessiveHalving(Math.max(1, steps / 4), 2));
         }
-        show(builder.build().run());
-        return CommandLine.ExitCode.OK;
+        SweepOutcome sweep = builder.build().run();
+        show(sweep);
+        return sweep.complete().isEmpty() ? CommandLine.ExitCode.SOFTWARE : CommandLine.ExitCode.OK;
     }
 
     private SweepData data() throws IOException {
@@ -179,8 +180,13 @@ public final class CoefficientSweep implements Callable<Integer> {
         }
         System.out.println("losses in nats per byte on validation text; * on the Pareto front");
         Optional<CandidateOutcome> recommended = sweep.recommended();
-        if (recommended.isEmpty()) {
-            System.out.println("no coefficient keeps forgetting below " + forgetting + ": keep the model as it is");
+        if (sweep.complete().isEmpty()) {
+            System.out.printf(
+                    "no candidate was trained to its end: %d of %d have failed; the reasons are above%n",
+                    sweep.failed().size(), sweep.candidates().size());
+        } else if (recommended.isEmpty()) {
+            System.out.println("no coefficient betters the model and keeps forgetting below " + forgetting
+                    + ": keep the model as it is");
         } else {
             CandidateOutcome best = recommended.get();
             System.out.printf(

@@ -84,8 +84,20 @@ final class ModelAndTexts {
         List<byte[]> texts = new ArrayList<>();
         for (Path source : sources) {
             texts.add(read("--source", source, parts));
+            requireOther(source);
         }
         return texts;
+    }
+
+    private void requireOther(Path source) {
+        long mismatch;
+        try {
+            mismatch = Files.mismatch(target, source);
+        } catch (IOException e) {
+            throw new ParameterException(
+                    spec.commandLine(), "--target: expected a readable file, got " + target + " (" + e + ")");
+        }
+        require(mismatch >= 0, "--source: expected another text than --target, got the same in " + source);
     }
 
     /** The model, which is byte-level. */

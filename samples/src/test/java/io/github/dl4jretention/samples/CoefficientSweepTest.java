@@ -89,6 +89,21 @@ class CoefficientSweepTest {
     }
 
     @Test
+    void where_every_candidate_fails_it_says_so() throws IOException {
+        Ended ended = run("--learning-rate=1e30");
+        assertEquals(1, ended.code(), ended.error());
+        assertTrue(ended.out().contains("no candidate was trained to its end: 2 of 2 have failed"), ended.out());
+        assertFalse(ended.out().contains("no coefficient"), ended.out());
+    }
+
+    @Test
+    void one_text_for_both_is_refused() throws IOException {
+        Ended ended = run("--source=" + folder.resolve("target.txt"));
+        assertEquals(2, ended.code(), ended.error());
+        assertTrue(ended.error().contains("--source: expected another text than --target"), ended.error());
+    }
+
+    @Test
     void errors_are_one_line() throws IOException {
         for (String[] bad : new String[][] {
             {"--lowest=-1", "coefficient: expected bounds"},

@@ -54,6 +54,15 @@ public record SweepOutcome(
     @JsonCreator
     public SweepOutcome {}
 
+    /**
+     * {@return this one with other candidates}
+     *
+     * @param others in place of its own
+     */
+    public SweepOutcome withCandidates(List<CandidateOutcome> others) {
+        return new SweepOutcome(configuration, score, base, baseTest, budget, seconds, finished, others);
+    }
+
     /** {@return candidates that were trained to their end, by index} */
     public List<CandidateOutcome> complete() {
         return candidates.stream().filter(CandidateOutcome::isComplete).toList();
@@ -112,8 +121,13 @@ public record SweepOutcome(
      * {@return one line of Java that trains a candidate again, by the {@code Sweep} that has found it}
      *
      * @param candidate with a configuration
+     * @throws IllegalArgumentException if it failed while it was generated: there is no configuration to train
      */
     public String javaLine(CandidateOutcome candidate) {
+        if (candidate.configuration() == null) {
+            throw new IllegalArgumentException("candidate: expected one with a configuration, got " + candidate.index()
+                    + ", which failed while it was generated");
+        }
         return JavaLine.of(candidate.configuration());
     }
 

@@ -143,7 +143,7 @@ public final class HtmlReport {
     private String tradeOff() {
         SvgPlot plot = new SvgPlot(
                 "Gain on target text against forgetting on source text",
-                "gain on target text, nats per token (more is better)",
+                "gain on target, nats per token (more is better)",
                 "forgetting on source text (less is better)");
         List<CandidateOutcome> complete = sweep.complete();
         double[] reference = sweep.reference();

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.sweep.report;
 
+import java.util.Arrays;
 import java.util.Locale;
 
 /** A plot as an SVG element that needs nothing from elsewhere: axes with even ticks, lines and points. */
@@ -7,10 +8,15 @@ final class SvgPlot {
 
     private static final int WIDTH = 480;
     private static final int HEIGHT = 340;
-    private static final int LEFT = 58;
+    /** Of the y axis' title. */
+    private static final int TITLE = 28;
+    /** Of a character of a tick's label, at the font of narrow screens. */
+    private static final int CHARACTER = 10;
+
+    private static final int GAP = 5;
     private static final int RIGHT = 14;
     private static final int TOP = 12;
-    private static final int BOTTOM = 46;
+    private static final int BOTTOM = 50;
     private static final int TICKS = 5;
 
     private final StringBuilder marks = new StringBuilder();
@@ -21,6 +27,7 @@ final class SvgPlot {
     private double right = Double.NEGATIVE_INFINITY;
     private double low = Double.POSITIVE_INFINITY;
     private double high = Double.NEGATIVE_INFINITY;
+    private int margin;
     private boolean fixed;
 
     /** @param name for those who cannot see it */
@@ -57,12 +64,13 @@ final class SvgPlot {
             right += xMargin;
             low -= yMargin;
             high += yMargin;
+            margin = TITLE + GAP + CHARACTER * longest(Ticks.of(low, high, TICKS));
             fixed = true;
         }
     }
 
     private double x(double value) {
-        return LEFT + (value - left) / (right - left) * (WIDTH - LEFT - RIGHT);
+        return margin + (value - left) / (right - left) * (WIDTH - margin - RIGHT);
     }
 
     private double y(double value) {
@@ -107,7 +115,7 @@ final class SvgPlot {
     /** A text above a point. */
     SvgPlot label(double x, double y, String text) {
         fix();
-        String anchor = x(x) > WIDTH - 70 ? "end" : x(x) < LEFT + 20 ? "start" : "middle";
+        String anchor = x(x) > WIDTH - 70 ? "end" : x(x) < margin + 20 ? "start" : "middle";
         marks.append(String.format(
                 Locale.ROOT,
                 "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" class=\"mark\">%s</text>%n",
@@ -134,15 +142,15 @@ final class SvgPlot {
         svg.append(String.format(
                 Locale.ROOT,
                 "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" class=\"frame\"/>%n",
-                LEFT,
+                margin,
                 TOP,
-                WIDTH - LEFT - RIGHT,
+                WIDTH - margin - RIGHT,
                 HEIGHT - TOP - BOTTOM));
         svg.append(marks);
         svg.append(String.format(
                 Locale.ROOT,
                 "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\" class=\"axis\">%s</text>%n",
-                (LEFT + WIDTH - RIGHT) / 2,
+                (margin + WIDTH - RIGHT) / 2,
                 HEIGHT - 8,
                 Html.escape(xTitle)));
         int middle = (TOP + HEIGHT - BOTTOM) / 2;
@@ -156,8 +164,12 @@ final class SvgPlot {
     }
 
     private void ticks(StringBuilder svg) {
-        double xStep = step(right - left);
-        for (double tick = Math.ceil(left / xStep) * xStep; tick <= right; tick += xStep) {
+        int count = TICKS;
+        Ticks xs = Ticks.of(left, right, count);
+        while (count > 2 && CHARACTER * longest(xs) * xs.values().length > WIDTH - margin - RIGHT) {
+            xs = Ticks.of(left, right, --count);
+        }
+        for (double tick : xs.values()) {
             svg.append(String.format(
                     Locale.ROOT,
                     "<line x1=\"%1$.1f\" x2=\"%1$.1f\" y1=\"%2$d\" y2=\"%3$d\" class=\"grid\"/>"
@@ -165,36 +177,28 @@ final class SvgPlot {
                     x(tick),
                     TOP,
                     HEIGHT - BOTTOM,
-                    HEIGHT - BOTTOM + 15,
-                    number(tick, xStep)));
+                    HEIGHT - BOTTOM + 17,
+                    xs.label(tick)));
         }
-        double yStep = step(high - low);
-        for (double tick = Math.ceil(low / yStep) * yStep; tick <= high; tick += yStep) {
+        Ticks ys = Ticks.of(low, high, TICKS);
+        for (double tick : ys.values()) {
             svg.append(String.format(
                     Locale.ROOT,
                     "<line x1=\"%2$d\" x2=\"%3$d\" y1=\"%1$.1f\" y2=\"%1$.1f\" class=\"grid\"/>"
                             + "<text x=\"%4$d\" y=\"%5$.1f\" text-anchor=\"end\" class=\"tick\">%6$s</text>%n",
                     y(tick),
-                    LEFT,
+                    margin,
                     WIDTH - RIGHT,
-                    LEFT - 5,
+                    margin - GAP,
                     y(tick) + 4,
-                    number(tick, yStep)));
+                    ys.label(tick)));
         }
     }
 
-    /** 1, 2 or 5 times a power of ten. */
-    private static double step(double range) {
-        double power = Math.pow(10, Math.floor(Math.log10(range / TICKS)));
-        double rest = range / TICKS / power;
-        return power * (rest > 5 ? 10 : rest > 2 ? 5 : rest > 1 ? 2 : 1);
-    }
-
-    private static String number(double tick, double step) {
-        int places = Math.max(0, (int) -Math.floor(Math.log10(step) + 1e-9));
-        double rounded = Math.abs(tick) < step / 1e6 ? 0 : tick;
-        return places > 6
-                ? String.format(Locale.ROOT, "%.1e", rounded)
-                : String.format(Locale.ROOT, "%." + places + "f", rounded);
+    private static int longest(Ticks ticks) {
+        return Arrays.stream(ticks.values())
+                .mapToInt(tick -> ticks.label(tick).length())
+                .max()
+                .orElse(0);
     }
 }

@@ -67,6 +67,19 @@ public final class Leaves {
     }
 
     /**
+     * Refuses a space that is missing, or has no value.
+     *
+     * @param argument its name in the message
+     * @param space    of one value or more
+     */
+    public static void requireValues(String argument, ParameterSpace<?> space) {
+        boolean none = space instanceof DiscreteParameterSpace discrete && discrete.numValues() == 0;
+        if (space == null || none) {
+            throw new IllegalArgumentException(argument + ": expected at least one value, got none");
+        }
+    }
+
+    /**
      * Refuses a space of numbers that reaches outside of a range: all values of a discrete one, both ends of any other.
      *
      * @param argument its name in the message
@@ -77,17 +90,14 @@ public final class Leaves {
      */
     public static void require(
             String argument, ParameterSpace<? extends Number> space, DoublePredicate range, String expected) {
+        requireValues(argument, space);
         int parameters = 0;
         for (ParameterSpace leaf : of(List.of(space))) {
             if (leaf.numParameters() > 0) {
                 leaf.setIndices(parameters++);
             }
         }
-        double[] points = points(space);
-        if (points.length == 0) {
-            throw new IllegalArgumentException(argument + ": expected at least one value, got none");
-        }
-        for (double point : points) {
+        for (double point : points(space)) {
             double[] values = new double[parameters];
             Arrays.fill(values, point);
             double value = number(space, values);

@@ -62,6 +62,47 @@ public final class RetentionSpace extends AbstractParameterSpace<RetentionConfig
                 .build();
     }
 
+    /**
+     * Refuses what the builder refuses: a space that was read from JSON has not passed it.
+     *
+     * @throws IllegalArgumentException if a space is missing, empty or reaches outside of its range; the message names it
+     */
+    public void requireValid() {
+        Leaves.require(
+                "coefficient",
+                coefficient,
+                v -> v >= 0 && v < Double.POSITIVE_INFINITY,
+                "finite numbers of at least 0");
+        Leaves.require(
+                "temperature", temperature, v -> v > 0 && v < Double.POSITIVE_INFINITY, "finite numbers above 0");
+        Leaves.require("beta", beta, v -> v > 0 && v < 1, "numbers between 0 and 1, both excluded");
+        Leaves.require("labelSmoothing", labelSmoothing, v -> v >= 0 && v < 1, "numbers of at least 0 and below 1");
+        divergences();
+    }
+
+    /**
+     * Refuses what cannot be trained from samples of a teacher.
+     *
+     * @param temperature of the samples
+     * @throws IllegalArgumentException if there is another temperature, or another divergence than forward KL
+     */
+    public void requireServedBySamples(double temperature) {
+        Leaves.require(
+                "temperature",
+                this.temperature,
+                v -> v == temperature,
+                "none but " + temperature + ", of which the teacher gives samples");
+        if (!divergences().equals(List.of(Divergence.FORWARD_KL))) {
+            throw new IllegalArgumentException(
+                    "divergence: expected FORWARD_KL alone for a teacher that gives samples, got " + divergences());
+        }
+    }
+
+    private List<Divergence> divergences() {
+        Leaves.requireValues("divergence", divergence);
+        return Leaves.values(divergence).stream().map(Divergence::valueOf).toList();
+    }
+
     @Override
     public int numParameters() {
         return Leaves.count(getNestedSpaces().values());
@@ -204,24 +245,14 @@ public final class RetentionSpace extends AbstractParameterSpace<RetentionConfig
          * @throws IllegalArgumentException if a space is empty or reaches outside of its range; the message names it
          */
         public RetentionSpace build() {
-            Leaves.require(
-                    "coefficient",
-                    coefficient,
-                    v -> v >= 0 && v < Double.POSITIVE_INFINITY,
-                    "finite numbers of at least 0");
-            Leaves.require(
-                    "temperature", temperature, v -> v > 0 && v < Double.POSITIVE_INFINITY, "finite numbers above 0");
-            Leaves.require("beta", beta, v -> v > 0 && v < 1, "numbers between 0 and 1, both excluded");
-            Leaves.require("labelSmoothing", labelSmoothing, v -> v >= 0 && v < 1, "numbers of at least 0 and below 1");
-            if (divergence instanceof DiscreteParameterSpace<?> discrete && discrete.numValues() == 0) {
-                throw new IllegalArgumentException("divergence: expected at least one value, got none");
-            }
             coefficient = Leaves.collapsed(coefficient);
             temperature = Leaves.collapsed(temperature);
             divergence = Leaves.collapsed(divergence);
             beta = Leaves.collapsed(beta);
             labelSmoothing = Leaves.collapsed(labelSmoothing);
-            return new RetentionSpace(this);
+            RetentionSpace space = new RetentionSpace(this);
+            space.requireValid();
+            return space;
         }
 
         private static ParameterSpace<Double> discrete(double... values) {

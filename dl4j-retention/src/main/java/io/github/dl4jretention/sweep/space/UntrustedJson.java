@@ -2,8 +2,10 @@ package io.github.dl4jretention.sweep.space;
 
 import java.io.IOException;
 import java.util.List;
+import org.deeplearning4j.arbiter.optimize.api.saving.ResultSaver;
 import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
 import org.deeplearning4j.arbiter.optimize.serde.jackson.JsonMapper;
+import org.nd4j.shade.jackson.annotation.JsonTypeInfo;
 import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.DeserializationContext;
@@ -12,23 +14,43 @@ import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 import org.nd4j.shade.jackson.databind.annotation.JsonDeserialize;
 import org.nd4j.shade.jackson.databind.jsontype.BasicPolymorphicTypeValidator;
+import org.nd4j.shade.jackson.databind.jsontype.PolymorphicTypeValidator;
+import org.nd4j.shade.jackson.databind.module.SimpleModule;
 
 /**
  * Reads spaces and search configurations that come from elsewhere. Arbiter's own mapper must not read them: the JSON names
  * the classes to make, and a FixedValue in it can hold a Java-serialised object, which runs code of its author's choice
- * while it is read. Here a FixedValue holds a number, a text or a truth value, and classes come from DL4J, ND4J and
- * this library only.
+ * while it is read. Here a FixedValue holds a number, a text or a truth value, classes come from DL4J, ND4J and
+ * this library only, a class that is only named is not initialised, and there is no "resultSaver", which would write to a
+ * place of the author's choice.
  */
 public final class UntrustedJson {
 
+    private static final List<String> PACKAGES =
+            List.of("org.deeplearning4j.", "org.nd4j.linalg.", "io.github.dl4jretention.");
     private static final ObjectMapper MAPPER = JsonMapper.getMapper()
             .copy()
             .addMixIn(FixedValue.class, PlainFixedValue.class)
-            .setPolymorphicTypeValidator(BasicPolymorphicTypeValidator.builder()
-                    .allowIfSubType("org.deeplearning4j.")
-                    .allowIfSubType("org.nd4j.linalg.")
-                    .allowIfSubType("io.github.dl4jretention.")
-                    .build());
+            .addMixIn(ResultSaver.class, NoResultSaver.class)
+            .registerModule(new SimpleModule().addDeserializer(Class.class, new NamedClassDeserializer()))
+            .setPolymorphicTypeValidator(validator());
+
+    private static PolymorphicTypeValidator validator() {
+        BasicPolymorphicTypeValidator.Builder builder = BasicPolymorphicTypeValidator.builder();
+        PACKAGES.forEach(builder::allowIfSubType);
+        return builder.build();
+    }
+
+    /** A class of the allowed packages, which nothing has initialised; null if there is none of that name. */
+    private static Class<?> named(String name) {
+        try {
+            return PACKAGES.stream().anyMatch(name::startsWith)
+                    ? Class.forName(name, false, FixedValue.class.getClassLoader())
+                    : null;
+        } catch (ClassNotFoundException | LinkageError e) {
+            return null;
+        }
+    }
 
     private UntrustedJson() {}
 
@@ -62,8 +84,6 @@ public final class UntrustedJson {
                 Byte.class,
                 String.class,
                 Boolean.class);
-        private static final List<String> ENUMS =
-                List.of("org.deeplearning4j.", "org.nd4j.linalg.", "io.github.dl4jretention.");
 
         @Override
         public FixedValue<?> deserialize(JsonParser parser, DeserializationContext context) throws IOException {
@@ -80,22 +100,40 @@ public final class UntrustedJson {
                     return new FixedValue<>(parser.getCodec().treeToValue(node.get("value"), type));
                 }
             }
-            if (ENUMS.stream().anyMatch(name::startsWith)) {
-                return new FixedValue<>(parser.getCodec().treeToValue(node.get("value"), enumClass(name, context)));
+            Class<?> named = named(name);
+            if (named == null || !named.isEnum()) {
+                throw context.weirdStringException(
+                        name, FixedValue.class, "neither one of " + CLASSES + " nor an enum of " + PACKAGES);
             }
-            throw context.weirdStringException(name, FixedValue.class, "expected one of " + CLASSES);
+            return new FixedValue<>(parser.getCodec().treeToValue(node.get("value"), named));
         }
+    }
 
-        private static Class<?> enumClass(String name, DeserializationContext context) throws IOException {
-            try {
-                Class<?> type = Class.forName(name, false, FixedValue.class.getClassLoader());
-                if (type.isEnum()) {
-                    return type;
-                }
-            } catch (ClassNotFoundException e) {
-                throw context.weirdStringException(name, FixedValue.class, "no such class");
+    /** Jackson's own initialises any class that is named. */
+    @SuppressWarnings("rawtypes")
+    private static final class NamedClassDeserializer extends JsonDeserializer<Class> {
+
+        @Override
+        public Class<?> deserialize(JsonParser parser, DeserializationContext context) throws IOException {
+            String name = parser.getValueAsString("");
+            Class<?> named = named(name);
+            if (named == null) {
+                throw context.weirdStringException(name, Class.class, "no class of " + PACKAGES);
             }
-            throw context.weirdStringException(name, FixedValue.class, "expected an enum");
+            return named;
+        }
+    }
+
+    @JsonTypeInfo(use = JsonTypeInfo.Id.NONE)
+    @JsonDeserialize(using = NoResultSaverDeserializer.class)
+    private interface NoResultSaver {}
+
+    private static final class NoResultSaverDeserializer extends JsonDeserializer<ResultSaver> {
+
+        @Override
+        public ResultSaver deserialize(JsonParser parser, DeserializationContext context) throws IOException {
+            throw context.weirdStringException(
+                    "resultSaver", ResultSaver.class, "says where to write, which is not read from elsewhere");
         }
     }
 }

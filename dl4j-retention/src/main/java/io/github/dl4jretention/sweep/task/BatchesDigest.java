@@ -10,7 +10,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 
-/** SHA-256 of the features, labels and masks of a text's first batches. */
+/** SHA-256 of the features, labels and masks of all batches of a text, and of their number. */
 final class BatchesDigest {
 
     private final MessageDigest digest;
@@ -24,24 +24,29 @@ final class BatchesDigest {
     }
 
     /**
-     * @param name  of the text, for the message
-     * @param count of batches at most
+     * @param name of the text, for the message
      * @throws IllegalArgumentException if there is no batch
      */
-    static String sha256(String name, Batches batches, int count) {
+    static String sha256(String name, Batches batches) {
         BatchesDigest digest = new BatchesDigest();
         MultiDataSetIterator iterator = batches.iterator();
         if (!iterator.hasNext()) {
             throw new IllegalArgumentException(name + ": expected at least one batch, got none");
         }
-        for (int i = 0; i < count && iterator.hasNext(); i++) {
+        int count = 0;
+        for (; iterator.hasNext(); count++) {
             MultiDataSet batch = iterator.next();
             digest.add(batch.getFeatures());
             digest.add(batch.getLabels());
             digest.add(batch.getFeaturesMaskArrays());
             digest.add(batch.getLabelsMaskArrays());
         }
+        digest.add(count);
         return HexFormat.of().formatHex(digest.digest.digest());
+    }
+
+    private void add(int number) {
+        digest.update(ByteBuffer.allocate(Integer.BYTES).putInt(number).flip());
     }
 
     private void add(INDArray[] arrays) {

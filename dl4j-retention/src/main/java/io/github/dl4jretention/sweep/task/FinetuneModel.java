@@ -6,15 +6,19 @@ import io.github.dl4jretention.baseline.QuadraticPenalty;
 import io.github.dl4jretention.eval.CrossEntropy;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherOutput;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.IUpdater;
 
 /**
@@ -72,6 +76,11 @@ public abstract class FinetuneModel {
     /** {@return SHA-256 of the model, see {@link io.github.dl4jretention.teacher.NetworkIdentity}} */
     public final String sha256() {
         return teacher.sha256();
+    }
+
+    /** {@return names of the outputs that are finetuned; of a SameDiff graph those of its placeholders, too} */
+    public String outputs() {
+        return teacher.outputs().stream().map(TeacherOutput::name).collect(Collectors.joining(", "));
     }
 
     /**
@@ -144,6 +153,12 @@ public abstract class FinetuneModel {
 
     /** Sum of all parameters: not finite if one of them is not, which clipped logits may hide. */
     abstract double parameterSum(Object plain);
+
+    /** A sum that has room: one in half precision ends at 65504. */
+    static double wideSum(INDArray array) {
+        INDArray wide = array.dataType().width() < DataType.FLOAT.width() ? array.castTo(DataType.FLOAT) : array;
+        return wide.sumNumber().doubleValue();
+    }
 
     /** Whether plain finetuning can do without the teacher's values. */
     boolean plainWithoutTeacher() {

@@ -49,6 +49,14 @@ public interface FinetuneObserver {
             int candidate, FinetuneConfiguration configuration, FinetuneResult result, Double score, Object plain) {}
 
     /**
+     * A candidate could not be trained or measured for a reason that is not its own: no memory, a disk, an interrupt.
+     *
+     * @param candidate index
+     * @param error     what has happened
+     */
+    default void onError(int candidate, Throwable error) {}
+
+    /**
      * A candidate has failed.
      *
      * @param candidate     its index

@@ -7,10 +7,12 @@ import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.sweep.space.FinetuneMethod;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.stream.Collectors;
 import org.deeplearning4j.arbiter.optimize.api.Candidate;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
@@ -25,7 +27,8 @@ import org.nd4j.linalg.learning.config.IUpdater;
  */
 public final class FinetuneProblem {
 
-    private static final double DIVERGED = 2;
+    /** So many times the loss of a guess, of the base or of the first minibatch is a divergence. */
+    static final double DIVERGED = 2;
 
     private final FinetuneModel model;
     private final Teacher teacher;
@@ -86,17 +89,59 @@ public final class FinetuneProblem {
         return updater.clone();
     }
 
+    /**
+     * Asks the teacher for the first batch of training.
+     *
+     * @throws IllegalArgumentException if its values do not fit the labels or the model, or it follows its student, which
+     *     is another one for every candidate
+     */
+    public void requireTeacherFits() {
+        if (!teacher.movingAverages().isEmpty()) {
+            throw new IllegalArgumentException(
+                    "teacher: expected one that stays as it is, got a moving average, which candidates have no part in");
+        }
+        MultiDataSet batch = data.training().iterator().next();
+        String expected = shapes(model.teacher(), batch);
+        String found = shapes(teacher, batch);
+        if (!expected.equals(found)) {
+            throw new IllegalArgumentException(
+                    "teacher: expected values of shape " + expected + ", as the model has them, got " + found);
+        }
+        new TeacherMultiDataSetIterator(data.training().iterator(), teacher)
+                .setPrefetch(false)
+                .next();
+    }
+
+    private static String shapes(Teacher teacher, MultiDataSet batch) {
+        return Arrays.stream(teacher.targets(batch))
+                .map(values -> Arrays.toString(values.shape()))
+                .collect(Collectors.joining(", "));
+    }
+
     /** {@return seed of the random numbers of training} */
     public long seed() {
         return seed;
     }
 
-    /** {@return losses of the pretrained model on validation text, in nats per token} */
+    /**
+     * {@return losses of the pretrained model on validation text, in nats per token}
+     *
+     * @throws IllegalArgumentException if one is no finite number; the message names the text
+     */
     public synchronized Losses baseLosses() {
         if (baseLosses == null) {
-            baseLosses = model.losses(data.validationTarget(), data.validationSource());
+            Losses losses = model.losses(data.validationTarget(), data.validationSource());
+            requireFinite("validationTarget", losses.target());
+            requireFinite("validationSource", losses.source());
+            baseLosses = losses;
         }
         return baseLosses;
+    }
+
+    private static void requireFinite(String text, double loss) {
+        if (!Double.isFinite(loss)) {
+            throw new IllegalArgumentException(text + ": expected a finite loss of the pretrained model, got " + loss);
+        }
     }
 
     /**
@@ -164,9 +209,10 @@ public final class FinetuneProblem {
         return taught ? new TeacherMultiDataSetIterator(text, teacher(configuration)).setReleaseLabels(true) : text;
     }
 
-    /** A cache of the teacher need not hold what is replayed. */
+    /** A cache of the teacher need not hold what is replayed, and its samples may be of another temperature than 1. */
     private Teacher teacher(FinetuneConfiguration configuration) {
-        return configuration.method() == FinetuneMethod.REPLAY ? model.teacher() : teacher;
+        boolean sampled = teacher.sampledAt().isPresent() && configuration.method() != FinetuneMethod.RETENTION;
+        return configuration.method() == FinetuneMethod.REPLAY || sampled ? model.teacher() : teacher;
     }
 
     /** Importance of the parameters on source text, one pass for all candidates of a method; null without. */

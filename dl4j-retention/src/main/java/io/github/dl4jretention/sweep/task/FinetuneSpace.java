@@ -4,6 +4,7 @@ import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.sweep.space.FinetuneMethod;
 import io.github.dl4jretention.sweep.space.Leaves;
 import io.github.dl4jretention.sweep.space.RetentionSpace;
+import io.github.dl4jretention.teacher.Teacher;
 import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
@@ -94,7 +95,40 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
     }
 
     private List<FinetuneMethod> methods() {
+        Leaves.requireValues("methods", method);
         return Leaves.values(method).stream().map(FinetuneMethod::valueOf).toList();
+    }
+
+    /**
+     * Refuses what the builder refuses: a space that was read from JSON has not passed it.
+     *
+     * @throws IllegalArgumentException if a space is missing, empty or reaches outside of its range; the message names it
+     */
+    public void requireValid() {
+        Leaves.require(
+                "learningRate", learningRate, v -> v > 0 && v < Double.POSITIVE_INFINITY, "finite numbers above 0");
+        Leaves.require("epochs", epochs, v -> v >= 1, "at least 1");
+        Leaves.require("steps", steps, v -> v >= 0, "at least 0");
+        Leaves.require("frozenUpTo", frozenUpTo, v -> v >= -1, "at least -1");
+        for (FinetuneMethod searched : methods()) {
+            if (searched.hasStrength()) {
+                Leaves.require("strength of " + searched, strength(searched), searched::allows, searched.strengths());
+            }
+        }
+        Leaves.requireValues("retention", retention);
+        retention.requireValid();
+    }
+
+    /**
+     * Refuses a teacher of samples that the losses of this space cannot be trained from.
+     *
+     * @param teacher of all candidates
+     * @throws IllegalArgumentException if there is another temperature or divergence than the samples serve
+     */
+    public void requireFits(Teacher teacher) {
+        if (methods().contains(FinetuneMethod.RETENTION) && teacher.sampledAt().isPresent()) {
+            retention.requireServedBySamples(teacher.sampledAt().getAsDouble());
+        }
     }
 
     /**
@@ -317,13 +351,10 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
          * @throws IllegalArgumentException if a space is empty or reaches outside of its range; the message names it
          */
         public FinetuneSpace build() {
-            Leaves.require(
-                    "learningRate", learningRate, v -> v > 0 && v < Double.POSITIVE_INFINITY, "finite numbers above 0");
-            Leaves.require("epochs", epochs, v -> v >= 1, "at least 1");
-            Leaves.require("frozenUpTo", frozenUpTo, v -> v >= -1, "at least -1");
-            if (method instanceof DiscreteParameterSpace<?> discrete && discrete.numValues() == 0) {
-                throw new IllegalArgumentException("methods: expected at least one value, got none");
-            }
+            Leaves.requireValues("methods", method);
+            Leaves.requireValues("learningRate", learningRate);
+            Leaves.requireValues("epochs", epochs);
+            Leaves.requireValues("frozenUpTo", frozenUpTo);
             method = Leaves.collapsed(method);
             if (!chosen.contains(FinetuneMethod.RETENTION)) {
                 retention = RetentionSpace.builder().coefficients(1).build();
@@ -334,7 +365,9 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
             epochs = Leaves.collapsed(epochs);
             steps = Leaves.collapsed(steps);
             frozenUpTo = Leaves.collapsed(frozenUpTo);
-            return new FinetuneSpace(this);
+            FinetuneSpace space = new FinetuneSpace(this);
+            space.requireValid();
+            return space;
         }
 
         private static ParameterSpace<Integer> discrete(int... values) {

@@ -8,6 +8,7 @@ import java.io.StringWriter;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.function.Consumer;
 import org.deeplearning4j.arbiter.optimize.api.Candidate;
 import org.deeplearning4j.arbiter.optimize.api.OptimizationResult;
 import org.deeplearning4j.arbiter.optimize.api.saving.ResultReference;
@@ -23,8 +24,9 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Trains and scores one candidate. It fails if a loss is no finite number, or if it diverges: if the cross-entropy of a
- * minibatch rises above twice the larger of the logarithm of the vocabulary's size, a uniform guess, and
- * the base's validation loss.
+ * minibatch rises above twice the largest of the logarithm of the vocabulary's size, a uniform guess, the base's
+ * validation loss, and the first minibatch's own. Anything but an ArithmeticException, IllegalArgumentException or
+ * IllegalStateException is no failure of the candidate.
  */
 @SuppressWarnings({"rawtypes", "unchecked"})
 final class FinetuneTask implements Callable<OptimizationResult> {
@@ -75,19 +77,28 @@ final class FinetuneTask implements Callable<OptimizationResult> {
         try {
             configuration = (FinetuneConfiguration) candidate.getValue();
             return run(configuration);
-        } catch (Throwable e) {
+        } catch (ArithmeticException | IllegalArgumentException | IllegalStateException e) {
             LOG.debug("candidate {} failed", candidate.getIndex(), e);
             observer.onFailure(candidate.getIndex(), configuration, e);
-            StringWriter trace = new StringWriter();
-            e.printStackTrace(new PrintWriter(trace));
-            info.setExceptionStackTrace(trace.toString());
-            return end(CandidateStatus.Failed, null, null, null);
+            return failed(e);
+        } catch (Throwable e) {
+            // No memory, no disk, an interrupt: another try may end well.
+            LOG.debug("candidate {} could not be trained", candidate.getIndex(), e);
+            observer.onError(candidate.getIndex(), e);
+            return failed(e);
         } finally {
             Nd4j.getWorkspaceManager().destroyAllWorkspacesForCurrentThread();
         }
     }
 
-    private OptimizationResult run(FinetuneConfiguration configuration) throws IOException {
+    private OptimizationResult failed(Throwable reason) {
+        StringWriter trace = new StringWriter();
+        reason.printStackTrace(new PrintWriter(trace));
+        info.setExceptionStackTrace(trace.toString());
+        return end(CandidateStatus.Failed, null, null, null);
+    }
+
+    private OptimizationResult run(FinetuneConfiguration configuration) throws IOException, InterruptedException {
         Student student = problem.student(configuration);
         int planned =
                 configuration.steps() > 0 ? configuration.steps() : configuration.epochs() * problem.trainingBatches();
@@ -110,11 +121,14 @@ final class FinetuneTask implements Callable<OptimizationResult> {
     }
 
     /** The steps trained, fewer than planned if the candidate is hopeless. */
-    private int train(Student student, FinetuneConfiguration configuration, int planned) {
+    private int train(Student student, FinetuneConfiguration configuration, int planned) throws InterruptedException {
         MultiDataSetIterator batches = problem.training(configuration);
         double limit = problem.largestLoss();
         int epoch = 0;
         for (int step = 1; step <= planned; step++) {
+            if (Thread.interrupted()) {
+                throw new InterruptedException();
+            }
             long started = System.nanoTime();
             if (!batches.hasNext()) {
                 batches.reset();
@@ -123,12 +137,15 @@ final class FinetuneTask implements Callable<OptimizationResult> {
             Nd4j.getRandom().setSeed(problem.seed() + SEED_STEP * step);
             TokenLoss loss = student.fit(batches.next(), epoch);
             trainingSeconds += (System.nanoTime() - started) / 1e9;
+            if (step == 1) {
+                // Smoothed labels or other text may begin above the limit of the base.
+                limit = Math.max(limit, FinetuneProblem.DIVERGED * loss.crossEntropy());
+            }
             requireSound(loss, step, limit);
             curve.add(loss.crossEntropy(), loss.divergence());
             observer.onStep(candidate.getIndex(), step, planned, loss);
-            for (StatusListener listener : listeners) {
-                listener.onCandidateIteration(info, student.network(), step);
-            }
+            int iteration = step;
+            tell(listener -> listener.onCandidateIteration(info, student.network(), iteration));
             if (step < planned && observer.isRung(step, planned)) {
                 RungScore rung = rung(student, step);
                 rungs.add(rung);
@@ -182,9 +199,18 @@ final class FinetuneTask implements Callable<OptimizationResult> {
         info.setScore(score);
         info.setEndTime(System.currentTimeMillis());
         OptimizationResult ended = new OptimizationResult(candidate, score, candidate.getIndex(), result, info, saved);
-        for (StatusListener listener : listeners) {
-            listener.onCandidateStatusChange(info, runner, ended);
-        }
+        tell(listener -> listener.onCandidateStatusChange(info, runner, ended));
         return ended;
+    }
+
+    /** What a listener throws does not harm the candidate. */
+    private void tell(Consumer<StatusListener> event) {
+        for (StatusListener listener : listeners) {
+            try {
+                event.accept(listener);
+            } catch (RuntimeException e) {
+                LOG.warn("candidate {}: {} has failed", candidate.getIndex(), listener, e);
+            }
+        }
     }
 }

@@ -111,7 +111,7 @@ final class GraphModel extends FinetuneModel {
 
     @Override
     double parameterSum(Object plain) {
-        return ((ComputationGraph) plain).params().sumNumber().doubleValue();
+        return wideSum(((ComputationGraph) plain).params());
     }
 
     @Override

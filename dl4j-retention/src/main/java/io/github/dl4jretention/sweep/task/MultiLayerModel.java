@@ -72,7 +72,7 @@ final class MultiLayerModel extends FinetuneModel {
 
     @Override
     double parameterSum(Object plain) {
-        return ((MultiLayerNetwork) plain).params().sumNumber().doubleValue();
+        return wideSum(((MultiLayerNetwork) plain).params());
     }
 
     @Override

@@ -85,6 +85,11 @@ final class SameDiffModel extends FinetuneModel {
     }
 
     @Override
+    public String outputs() {
+        return logits + ", labels " + labels + ", features " + String.join(", ", features);
+    }
+
+    @Override
     ImportanceEstimator importance() {
         return ImportanceEstimator.of(copy(), logits, features.toArray(String[]::new));
     }
@@ -121,7 +126,7 @@ final class SameDiffModel extends FinetuneModel {
         return ((SameDiff) plain)
                 .variables().stream()
                         .filter(variable -> variable.getVariableType() == VariableType.VARIABLE)
-                        .mapToDouble(variable -> variable.getArr().sumNumber().doubleValue())
+                        .mapToDouble(variable -> wideSum(variable.getArr()))
                         .sum();
     }
 

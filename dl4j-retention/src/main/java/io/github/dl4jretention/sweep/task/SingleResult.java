@@ -7,6 +7,7 @@ final class SingleResult implements FinetuneObserver {
 
     private Object network;
     private Throwable failure;
+    private Throwable error;
 
     @Override
     public void onResult(
@@ -19,9 +20,21 @@ final class SingleResult implements FinetuneObserver {
         failure = reason;
     }
 
+    @Override
+    public void onError(int candidate, Throwable reason) {
+        error = reason;
+    }
+
     Object network() {
-        if (failure != null) {
-            throw new IllegalStateException("candidate: " + failure.getMessage(), failure);
+        if (error instanceof Error fatal) {
+            throw fatal;
+        }
+        if (error instanceof RuntimeException exception) {
+            throw exception;
+        }
+        Throwable reason = failure == null ? error : failure;
+        if (reason != null) {
+            throw new IllegalStateException("candidate: " + reason.getMessage(), reason);
         }
         return network;
     }

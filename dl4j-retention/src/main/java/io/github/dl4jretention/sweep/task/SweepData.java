@@ -24,8 +24,6 @@ public record SweepData(
         Batches testSource,
         Batches trainingSource) {
 
-    private static final int TRAINING_BATCHES = 16;
-
     /**
      * Checks that no text but the last is missing.
      *
@@ -82,22 +80,21 @@ public record SweepData(
     }
 
     /**
-     * {@return SHA-256 of each text by its name: of all held-out batches, of all of the source text to train with, and
-     * of the first {@value #TRAINING_BATCHES} of training}
+     * {@return SHA-256 of each text by its name, of all its batches}
      *
      * @throws IllegalArgumentException if a text is empty, source is equal to target, test equal to validation, or a
      *     held-out text equal to the training text
      */
     public Map<String, String> identities() {
         Map<String, String> identities = new LinkedHashMap<>();
-        identities.put("training", BatchesDigest.sha256("training", training, TRAINING_BATCHES));
+        identities.put("training", BatchesDigest.sha256("training", training));
         if (trainingSource != null) {
-            identities.put("trainingSource", identity("trainingSource", trainingSource));
+            identities.put("trainingSource", BatchesDigest.sha256("trainingSource", trainingSource));
         }
-        identities.put("validationTarget", identity("validationTarget", validationTarget));
-        identities.put("validationSource", identity("validationSource", validationSource));
-        identities.put("testTarget", identity("testTarget", testTarget));
-        identities.put("testSource", identity("testSource", testSource));
+        identities.put("validationTarget", BatchesDigest.sha256("validationTarget", validationTarget));
+        identities.put("validationSource", BatchesDigest.sha256("validationSource", validationSource));
+        identities.put("testTarget", BatchesDigest.sha256("testTarget", testTarget));
+        identities.put("testSource", BatchesDigest.sha256("testSource", testSource));
         Map<String, String> byIdentity = new LinkedHashMap<>();
         identities.forEach((name, identity) -> {
             String same = byIdentity.putIfAbsent(identity, name);
@@ -107,9 +104,5 @@ public record SweepData(
             }
         });
         return identities;
-    }
-
-    private static String identity(String name, Batches text) {
-        return BatchesDigest.sha256(name, text, Integer.MAX_VALUE);
     }
 }

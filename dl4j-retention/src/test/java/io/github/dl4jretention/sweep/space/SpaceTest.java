@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import elsewhere.ForeignSpace;
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.loss.RetentionConfiguration;
@@ -327,6 +328,64 @@ class SpaceTest {
                 new FixedValue<>(RNNFormat.NWC),
                 UntrustedJson.read(
                         JsonMapper.getMapper().writeValueAsString(new FixedValue<>(RNNFormat.NWC)), FixedValue.class));
+    }
+
+    /** Notes that it was initialised. */
+    static final class Initialised {
+        static {
+            System.setProperty("SpaceTest.initialised", "yes");
+        }
+    }
+
+    @Test
+    void json_from_elsewhere_initialises_no_class_and_saves_nothing_where_its_author_likes() throws IOException {
+        OptimizationConfiguration configuration = configuration(new RandomSearchGenerator(wide()));
+        String json = configuration.toJson();
+        String type = "\"@class\" : \"" + OptimizationConfiguration.class.getName() + "\"";
+        assertTrue(json.contains(type), json);
+        String named = json.replaceAll("\"dataSource\" : null,?", "")
+                .replace(type, type + ", \"dataSource\" : \"" + Initialised.class.getName() + "\"");
+        UntrustedJson.read(named, OptimizationConfiguration.class);
+        assertEquals(null, System.getProperty("SpaceTest.initialised"));
+        String other = named.replace(Initialised.class.getName(), "javax.swing.JEditorPane");
+        IOException e =
+                assertThrows(IOException.class, () -> UntrustedJson.read(other, OptimizationConfiguration.class));
+        assertTrue(e.getMessage().contains("no class of"), e.getMessage());
+        String saver = json.replaceAll("\"resultSaver\" : null,?", "")
+                .replace(
+                        type,
+                        type
+                                + ", \"resultSaver\" : {\"@class\" : \"org.deeplearning4j.arbiter.saver.local.FileModelSaver\","
+                                + " \"path\" : \"/tmp/elsewhere\"}");
+        e = assertThrows(IOException.class, () -> UntrustedJson.read(saver, OptimizationConfiguration.class));
+        assertTrue(e.getMessage().contains("not read from elsewhere"), e.getMessage());
+    }
+
+    @Test
+    void json_from_elsewhere_makes_no_space_of_another_package() throws IOException {
+        String json = JsonMapper.getMapper().writeValueAsString(new ForeignSpace());
+        ForeignSpace.made = 0;
+        assertThrows(IOException.class, () -> UntrustedJson.read(json, ParameterSpace.class));
+        assertEquals(0, ForeignSpace.made);
+        JsonMapper.getMapper().readValue(json, ParameterSpace.class);
+        assertEquals(1, ForeignSpace.made, "Arbiter's own mapper makes it");
+    }
+
+    @Test
+    void spaces_from_json_are_checked_as_those_of_the_builders() throws IOException {
+        String json = JsonMapper.getMapper()
+                .writeValueAsString(FinetuneSpace.builder().learningRates(0.125).build());
+        assertTrue(json.contains("0.125"), json);
+        UntrustedJson.read(json, FinetuneSpace.class).requireValid();
+        FinetuneSpace negative = UntrustedJson.read(json.replace("0.125", "-0.125"), FinetuneSpace.class);
+        assertRefused("learningRate", negative::requireValid);
+        FinetuneSpace none =
+                UntrustedJson.read("{\"@class\":\"" + FinetuneSpace.class.getName() + "\"}", FinetuneSpace.class);
+        assertRefused("learningRate", none::requireValid);
+        String cold = JsonMapper.getMapper()
+                .writeValueAsString(RetentionSpace.builder().temperatures(0.125).build())
+                .replace("0.125", "0");
+        assertRefused("temperature", UntrustedJson.read(cold, RetentionSpace.class)::requireValid);
     }
 
     @Test

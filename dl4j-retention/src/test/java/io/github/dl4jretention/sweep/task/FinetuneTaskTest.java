@@ -301,6 +301,38 @@ class FinetuneTaskTest {
     }
 
     @Test
+    void smoothed_labels_may_begin_above_the_limit_of_the_base() throws Exception {
+        MultiLayerNetwork sure = Networks.lstm(TYPE, 4);
+        sure.getOutputLayer().getParam("W").muli(1e-3);
+        sure.getOutputLayer().getParam("b").putScalar(0, 60);
+        SweepData data = SweepTexts.data(TYPE);
+        // Held-out text of the class that the network is sure of: the base's loss is 0.
+        DataSet one = Networks.sequences(TYPE, 3, 1);
+        one.setLabels(Nd4j.zeros(TYPE, 3, Networks.VOCABULARY, Networks.TIME));
+        for (int b = 0; b < 3; b++) {
+            for (int t = 0; t < Networks.TIME; t++) {
+                one.getLabels().putScalar(b, 0, t, 1);
+            }
+        }
+        Batches held = Batches.of(new ExistingDataSetIterator(List.of(one)));
+        FinetuneProblem problem =
+                new FinetuneProblem(FinetuneModel.of(sure), new SweepData(data.training(), held, held, held, held));
+        assertTrue(problem.largestLoss() < 10, "limit " + problem.largestLoss());
+        Seen seen = run(problem, new FinetuneConfiguration(FinetuneMethod.LABEL_SMOOTHING, null, 1e-6, 1, 2, -1, 0.9));
+        assertNull(seen.failure, String.valueOf(seen.failure));
+        assertTrue(
+                seen.result.curve().get(0).crossEntropy() > problem.largestLoss(),
+                seen.result.curve().toString());
+    }
+
+    @Test
+    void parameters_in_half_precision_have_a_finite_sum() {
+        INDArray half = Nd4j.valueArrayOf(new long[] {1, 200}, 600, DataType.FLOAT16);
+        assertEquals(120_000, FinetuneModel.wideSum(half), 1);
+        assertEquals(Double.NaN, FinetuneModel.wideSum(half.putScalar(3, Double.NaN)));
+    }
+
+    @Test
     void models_without_a_softmax_head_are_refused() {
         MultiLayerNetwork regression = Networks.stacked(
                 TYPE,
