@@ -14,7 +14,7 @@ final class SvgPlot {
     private static final int CHARACTER = 10;
 
     private static final int GAP = 5;
-    private static final int RIGHT = 14;
+    private static final int RIGHT = 24;
     private static final int TOP = 12;
     private static final int BOTTOM = 50;
     private static final int TICKS = 5;
