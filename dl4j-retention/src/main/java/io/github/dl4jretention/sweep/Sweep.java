@@ -13,7 +13,6 @@ import io.github.dl4jretention.sweep.task.RetentionScore;
 import io.github.dl4jretention.sweep.task.SweepData;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
-import java.io.InterruptedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -165,29 +164,8 @@ public final class Sweep {
                     .terminationConditions(new GeneratorExhausted())
                     .build();
             FinetuneTaskCreator tasks = new FinetuneTaskCreator(problem, journal);
-            execute(new SweepRunner(parallelism, arbiter, tasks, journal::hasFailed), journal);
+            new SweepRunner(parallelism, arbiter, tasks, journal).execute(statusListeners);
             return journal.finish(problem);
-        }
-    }
-
-    /** No candidate is in work afterwards, whatever was thrown: the journal has it. */
-    private void execute(SweepRunner runner, SweepJournal journal) {
-        boolean interrupted = false;
-        try (runner) {
-            try {
-                runner.addListeners(statusListeners.toArray(StatusListener[]::new));
-                runner.execute();
-            } catch (RuntimeException | Error e) {
-                interrupted = SweepRunner.isInterrupt(e);
-                journal.stop(
-                        interrupted
-                                ? new InterruptedIOException("candidates: interrupted before the last had ended")
-                                : e);
-            }
-        } finally {
-            if (interrupted) {
-                Thread.currentThread().interrupt();
-            }
         }
     }
 

@@ -1,14 +1,16 @@
 package io.github.dl4jretention.sweep;
 
+import java.io.InterruptedIOException;
+import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.Future;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
-import java.util.function.BooleanSupplier;
 import org.deeplearning4j.arbiter.optimize.api.OptimizationResult;
 import org.deeplearning4j.arbiter.optimize.api.TaskCreator;
 import org.deeplearning4j.arbiter.optimize.config.OptimizationConfiguration;
 import org.deeplearning4j.arbiter.optimize.runner.LocalOptimizationRunner;
+import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
 
 /**
  * Arbiter's runner, which otherwise waits a second for results before it starts the first candidate, goes on when it is
@@ -16,13 +18,13 @@ import org.deeplearning4j.arbiter.optimize.runner.LocalOptimizationRunner;
  */
 final class SweepRunner extends LocalOptimizationRunner implements AutoCloseable {
 
-    /** @param hasFailed whether to end with a CancellationException instead of going on */
+    private final SweepJournal journal;
+
+    /** @param journal it ends with a CancellationException instead of going on once that has failed */
     SweepRunner(
-            int parallelism,
-            OptimizationConfiguration configuration,
-            TaskCreator taskCreator,
-            BooleanSupplier hasFailed) {
+            int parallelism, OptimizationConfiguration configuration, TaskCreator taskCreator, SweepJournal journal) {
         super(parallelism, configuration, taskCreator);
+        this.journal = journal;
         completedFutures = new LinkedBlockingQueue<>() {
             private static final long serialVersionUID = 1L;
 
@@ -31,7 +33,7 @@ final class SweepRunner extends LocalOptimizationRunner implements AutoCloseable
                 if (Thread.interrupted()) {
                     throw interrupted();
                 }
-                if (hasFailed.getAsBoolean()) {
+                if (journal.hasFailed()) {
                     throw new CancellationException();
                 }
                 try {
@@ -43,6 +45,27 @@ final class SweepRunner extends LocalOptimizationRunner implements AutoCloseable
         };
     }
 
+    /** No candidate is in work afterwards, whatever was thrown: the journal has it. */
+    void execute(List<StatusListener> listeners) {
+        boolean interrupted = false;
+        try (SweepRunner closed = this) {
+            try {
+                addListeners(listeners.toArray(StatusListener[]::new));
+                execute();
+            } catch (RuntimeException | Error e) {
+                interrupted = isInterrupt(e);
+                journal.stop(
+                        interrupted
+                                ? new InterruptedIOException("candidates: interrupted before the last had ended")
+                                : e);
+            }
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
     /** The base class would pass over it. */
     private static CancellationException interrupted() {
         CancellationException cancelled = new CancellationException();
@@ -51,7 +74,7 @@ final class SweepRunner extends LocalOptimizationRunner implements AutoCloseable
     }
 
     /** Whether something was thrown because the thread that executes was interrupted. */
-    static boolean isInterrupt(Throwable thrown) {
+    private static boolean isInterrupt(Throwable thrown) {
         return thrown.getCause() instanceof InterruptedException;
     }
 
