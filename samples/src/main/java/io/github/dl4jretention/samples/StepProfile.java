@@ -64,7 +64,9 @@ public final class StepProfile implements Callable<Integer> {
 
     private void profile(ModelKind model) throws IOException {
         Training training = new Training(
-                BenchmarkModel.create(model, vocabulary, time), new RandomTokens(vocabulary, batch, time).stream(1));
+                BenchmarkModel.create(model, vocabulary, time),
+                new RandomTokens(vocabulary, batch, time).stream(1),
+                false);
         steps(training, warmUp);
         long started = System.nanoTime();
         StepSamples samples = StepSamples.of(() -> steps(training, steps));

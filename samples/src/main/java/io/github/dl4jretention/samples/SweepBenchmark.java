@@ -25,7 +25,10 @@ import io.github.dl4jretention.teacher.TeacherIterator;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.EnumMap;
+import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.Callable;
 import java.util.function.UnaryOperator;
@@ -63,6 +66,21 @@ public final class SweepBenchmark implements Callable<Integer> {
     private static final int HELD_OUT = 4;
     private static final double RATE = 1e-3;
 
+    /** What is measured against the loop over fit. */
+    enum Side {
+        PLAIN("sweep, plain"),
+        COEFFICIENTS("sweep, coefficients + teacher pass"),
+        TWO_AT_ONCE("the same, 2 at once"),
+        PRUNED("sweep, coefficients, pruned + teacher pass"),
+        ARBITER("Arbiter's own task creator");
+
+        private final String what;
+
+        Side(String what) {
+            this.what = what;
+        }
+    }
+
     private static MultiLayerNetwork base;
     private static Teacher teacher;
     private static byte[] training;
@@ -70,7 +88,10 @@ public final class SweepBenchmark implements Callable<Integer> {
     private static int steps;
 
     @Option(names = "--steps", description = "Training steps of a candidate.")
-    private int candidateSteps = 40;
+    private int candidateSteps = 100;
+
+    @Option(names = "--sides", split = ",", description = "Of ${COMPLETION-CANDIDATES}, beside the loop.")
+    private List<Side> sides = List.of(Side.values());
 
     @Option(names = "--corpus", hidden = true)
     private Path corpusFolder = Path.of("samples", "target", "corpus");
@@ -81,7 +102,8 @@ public final class SweepBenchmark implements Callable<Integer> {
     /** @param args see {@code --help} */
     public static void main(String[] args) {
         Console.prepare(1);
-        System.exit(Errors.asLines(new CommandLine(new SweepBenchmark())).execute(args));
+        System.exit(Errors.asLines(new CommandLine(new SweepBenchmark()).setCaseInsensitiveEnumValuesAllowed(true))
+                .execute(args));
     }
 
     @Override
@@ -123,31 +145,34 @@ public final class SweepBenchmark implements Callable<Integer> {
                 .build(batches());
         double pass = seconds(started);
         UnaryOperator<Sweep.Builder> cached = sweep -> sweep.teacher(cache).space(coefficients);
-        double plain = sweep("sweep, plain", pretrained, data, sweep -> sweep.space(rates));
-        double one = sweep("sweep, coefficients", pretrained, data, cached);
-        double two =
-                sweep("sweep, coefficients, 2 at once", pretrained, data, cached.andThen(s -> s.parallelism(2))::apply);
-        double pruned = sweep(
-                "sweep, coefficients, pruned",
-                pretrained,
-                data,
-                cached.andThen(s -> s.pruning(new SuccessiveHalving(Math.max(1, steps / 4), 2)))::apply);
+        Map<Side, Double> seconds = new EnumMap<>(Side.class);
+        for (Side side : sides) {
+            seconds.put(
+                    side,
+                    switch (side) {
+                        case PLAIN -> sweep(side, pretrained, data, sweep -> sweep.space(rates));
+                        case COEFFICIENTS -> pass + sweep(side, pretrained, data, cached);
+                        case TWO_AT_ONCE -> pass
+                                + sweep(side, pretrained, data, cached.andThen(s -> s.parallelism(2))::apply);
+                        case PRUNED -> pass
+                                + sweep(side, pretrained, data, cached.andThen(s -> s.pruning(pruning()))::apply);
+                        case ARBITER -> stock();
+                    });
+        }
         double after = loop();
-        double stock = stock();
 
-        double loop = (before + after) / 2;
-        double bound = loop + pass;
+        double bound = (before + after) / 2 + pass;
         System.out.printf(Locale.ROOT, "%d candidates of %d steps; loop before and after%n", CANDIDATES, steps);
         tell("loop over fit, plain, before", before, bound);
         tell("loop over fit, plain, after", after, bound);
         tell("one teacher pass, which writes the cache", pass, bound);
         tell("loop + teacher pass", bound, bound);
-        tell("sweep, plain", plain, bound);
-        tell("sweep, coefficients + teacher pass", one + pass, bound);
-        tell("the same, 2 at once", two + pass, bound);
-        tell("the same, pruned", pruned + pass, bound);
-        tell("Arbiter's own task creator", stock, bound);
+        seconds.forEach((side, all) -> tell(side.what, all, bound));
         return CommandLine.ExitCode.OK;
+    }
+
+    private static SuccessiveHalving pruning() {
+        return new SuccessiveHalving(Math.max(1, steps / 4), 2);
     }
 
     private static double loop() {
@@ -177,7 +202,7 @@ public final class SweepBenchmark implements Callable<Integer> {
         return seconds(started);
     }
 
-    private static double sweep(String name, FinetuneModel model, SweepData data, UnaryOperator<Sweep.Builder> settings)
+    private static double sweep(Side side, FinetuneModel model, SweepData data, UnaryOperator<Sweep.Builder> settings)
             throws IOException {
         Sweep sweep = settings.apply(Sweep.builder()
                         .model(model)
@@ -195,7 +220,7 @@ public final class SweepBenchmark implements Callable<Integer> {
         System.out.printf(
                 Locale.ROOT,
                 "%s: %.1f s, of it in steps %.1f s, in losses %.1f s, summed over threads; %d pruned, %.1f s saved%n",
-                name,
+                side.what,
                 all,
                 outcome.candidates().stream()
                         .mapToDouble(CandidateOutcome::trainingSeconds)

@@ -9,8 +9,9 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
  *
  * @param network the network
  * @param batches without end
+ * @param beside  whether the next batch is prepared while the network trains on the last
  */
-public record Training(MultiLayerNetwork network, DataSetIterator batches) {
+public record Training(MultiLayerNetwork network, DataSetIterator batches, boolean beside) {
 
     /** One minibatch. */
     public void step() {
@@ -19,7 +20,8 @@ public record Training(MultiLayerNetwork network, DataSetIterator batches) {
 
     /** Waits for a batch that is being prepared, so that nothing goes on beside what is measured next. */
     public void pause() {
-        if (batches instanceof TeacherIterator taught) {
+        if (beside) {
+            TeacherIterator taught = (TeacherIterator) batches;
             taught.setPrefetch(false);
             taught.next();
             taught.setPrefetch(true);

@@ -18,7 +18,7 @@ public enum TrainingSide {
     PLAIN {
         @Override
         public Training start(MultiLayerNetwork base, List<DataSet> batches, Path cache) {
-            return new Training(base.clone(), RandomTokens.endless(batches));
+            return new Training(base.clone(), RandomTokens.endless(batches), false);
         }
     },
     /** The retention layer at coefficient 0, without a teacher. */
@@ -27,16 +27,21 @@ public enum TrainingSide {
         public Training start(MultiLayerNetwork base, List<DataSet> batches, Path cache) {
             RetentionConfiguration zero =
                     RetentionConfiguration.builder().coefficient(0).build();
-            return new Training(Retention.attach(base, zero), RandomTokens.endless(batches));
+            return new Training(Retention.attach(base, zero), RandomTokens.endless(batches), false);
         }
     },
     /** Coefficient 1, the teacher is asked for every batch. */
     ONLINE {
         @Override
         public Training start(MultiLayerNetwork base, List<DataSet> batches, Path cache) {
-            return new Training(
-                    student(base),
-                    new TeacherIterator(RandomTokens.endless(batches), Teacher.of(base)).setReleaseLabels(true));
+            return taught(base, batches, Teacher.of(base), true);
+        }
+    },
+    /** As {@link #ONLINE}, but the teacher is asked between two steps instead of beside them. */
+    ONLINE_IN_TURN {
+        @Override
+        public Training start(MultiLayerNetwork base, List<DataSet> batches, Path cache) {
+            return taught(base, batches, Teacher.of(base), false);
         }
     },
     /** Coefficient 1, the teacher's values come from a cache of the default codec. */
@@ -48,8 +53,7 @@ public enum TrainingSide {
                     .folder(cache)
                     .data("random tokens")
                     .build(RandomTokens.once(batches));
-            return new Training(
-                    student(base), new TeacherIterator(RandomTokens.endless(batches), cached).setReleaseLabels(true));
+            return taught(base, batches, cached, true);
         }
     };
 
@@ -67,7 +71,12 @@ public enum TrainingSide {
         return name().toLowerCase(Locale.ROOT);
     }
 
-    private static MultiLayerNetwork student(MultiLayerNetwork base) {
-        return Retention.attach(base, RetentionConfiguration.builder().build());
+    private static Training taught(MultiLayerNetwork base, List<DataSet> batches, Teacher teacher, boolean beside) {
+        TeacherIterator taught = new TeacherIterator(RandomTokens.endless(batches), teacher)
+                .setReleaseLabels(true)
+                .setPrefetch(beside);
+        MultiLayerNetwork student =
+                Retention.attach(base, RetentionConfiguration.builder().build());
+        return new Training(student, taught, beside);
     }
 }
