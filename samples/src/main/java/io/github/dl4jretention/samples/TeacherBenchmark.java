@@ -56,7 +56,7 @@ public final class TeacherBenchmark implements Callable<Integer> {
     private static final int BATCH = 16;
     private static final int VOCABULARY = 2000;
     private static final int UNITS = 256;
-    /** Of the random output weights: gives about 3 nats of entropy. */
+    /** Of the random output weights: gives about 4 nats of entropy. */
     private static final double SCALE = 260;
 
     private static final int FINETUNING = 20;
