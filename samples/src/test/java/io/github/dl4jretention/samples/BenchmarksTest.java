@@ -45,7 +45,7 @@ class BenchmarksTest {
         List<String> lines = run(StepBenchmark.commandLine(), "--models", "lstm", "--blocks", "1", "--steps", "1");
         List<String[]> rows = rows(lines, "lstm");
         assertEquals(
-                List.of("plain", "zero", "online", "cached"),
+                List.of("plain", "zero", "online", "online_in_turn", "cached"),
                 rows.stream().map(row -> row[4]).toList());
         assertTrue(rows.stream().allMatch(row -> Double.parseDouble(row[5]) > 0), lines.toString());
         assertEquals("1.00", rows.get(0)[8]);
