@@ -24,8 +24,8 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
      * @param teacher  what the divergence is measured from
      * @param iterator batches with labels {@code [batch, classes, time]} or {@code [batch, classes]}, or class ids, one for
      *     each token; masks {@code [batch, time]} of finite weights of at least 0
-     * @throws IllegalArgumentException if the teacher gives samples, the network cannot be a teacher, labels or a mask do
-     *     not fit, or a weight or a class id is none; labels of tokens of weight 0 are not looked at
+     * @throws IllegalArgumentException if the teacher gives samples or values of another shape than the network's, the
+     *     network cannot be a teacher, labels or a mask do not fit, or a weight or a class id is none; labels of tokens of weight 0 are not looked at
      */
     public static TokenEvaluation of(MultiLayerNetwork network, Teacher teacher, DataSetIterator iterator) {
         if (teacher.sampledAt().isPresent()) {
@@ -40,6 +40,10 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
             DataSet batch = iterator.next();
             INDArray p = student.logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArray());
             INDArray p0 = teacher.logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArray());
+            if (!Arrays.equals(p.shape(), p0.shape())) {
+                throw new IllegalArgumentException("teacher: expected values of shape " + Arrays.toString(p.shape())
+                        + ", as the network has them, got " + Arrays.toString(p0.shape()));
+            }
             int axis = student.outputs().get(0).classAxis(p.rank());
             double[] weights = crossEntropy.add(p, batch.getLabels(), batch.getLabelsMaskArray(), axis);
             divergence += divergence(p0, p, weights, axis);

@@ -66,7 +66,9 @@ public final class RetentionSameDiffListener extends BaseListener implements Aut
                     .map(SDVariable::name)
                     .collect(Collectors.toSet());
         }
-        retention.setMeasureAgreement(reports.measureAgreement(at.iteration()));
+        if (reports.measureAgreement(at.iteration())) {
+            retention.setMeasureAgreement(true);
+        }
         previous = retention.lastTokenLoss();
         saved = false;
         squaredNorm = 0;
@@ -94,6 +96,7 @@ public final class RetentionSameDiffListener extends BaseListener implements Aut
      */
     @Override
     public void iterationDone(SameDiff sd, At at, MultiDataSet data, Loss loss) {
+        retention.setMeasureAgreement(false);
         TokenLoss last = retention.lastTokenLoss();
         if (last == previous) {
             throw new IllegalStateException(

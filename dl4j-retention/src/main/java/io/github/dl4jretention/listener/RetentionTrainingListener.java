@@ -52,7 +52,9 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
     }
 
     private void measureAgreement(Model model, int iteration) {
-        heads(model).values().forEach(head -> head.setMeasureAgreement(reports.measureAgreement(iteration)));
+        if (reports.measureAgreement(iteration)) {
+            heads(model).values().forEach(head -> head.setMeasureAgreement(true));
+        }
     }
 
     /**

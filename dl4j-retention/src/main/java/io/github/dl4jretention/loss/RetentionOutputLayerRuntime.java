@@ -79,10 +79,11 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     /**
-     * Takes back what the last backpropagation did to an adaptive coefficient and to the count of minibatches: for a
-     * listener that refuses the update. A second call does nothing.
+     * Takes back what the last backpropagation did to an adaptive coefficient and to the count of minibatches, and forgets
+     * the minibatch's mask: for a listener that refuses the update. A second call does nothing.
      */
     public void refuseUpdate() {
+        setMaskArray(null);
         if (steered) {
             steered = false;
             layerConf().taught(-1, adaptedBefore);
@@ -106,13 +107,16 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         current = null;
     }
 
+    /** A graph sets the mask once more between backpropagation and score: of the same mask the loss is known. */
     @Override
     public void setMaskArray(INDArray maskArray) {
+        if (maskArray != getMaskArray()) {
+            current = null;
+        }
         super.setMaskArray(maskArray);
         if (maskArray == null) {
             featureMask = null;
         }
-        current = null;
     }
 
     @Override

@@ -46,6 +46,11 @@ final class CorrectedTeacher extends Teacher {
     }
 
     @Override
+    public String encoding() {
+        return teacher.encoding();
+    }
+
+    @Override
     public boolean isFrozen() {
         return teacher.isFrozen();
     }

@@ -48,6 +48,13 @@ final class WeightedTeacher extends Teacher {
         return sha256;
     }
 
+    /** Empty where all teachers' are. */
+    @Override
+    public String encoding() {
+        List<String> encodings = teachers.stream().map(Teacher::encoding).toList();
+        return encodings.stream().allMatch(String::isEmpty) ? "" : encodings.toString();
+    }
+
     @Override
     public boolean isFrozen() {
         return teachers.stream().allMatch(Teacher::isFrozen);

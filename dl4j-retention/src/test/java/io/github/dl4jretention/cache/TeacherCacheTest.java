@@ -485,6 +485,22 @@ class TeacherCacheTest {
     }
 
     @Test
+    void teachers_made_of_caches_know_how_their_values_are_kept() throws IOException {
+        Teacher teacher = Teacher.of(CachedData.network(DataType.FLOAT, 22));
+        DataSet data = CachedData.sequences(DataType.FLOAT, 4, 23);
+        TeacherCache half = cache(teacher, "half", data);
+        TeacherCache top = cache(teacher, "topK:3", data);
+        assertEquals("", teacher.corrected(0.2).encoding());
+        assertEquals("", Teacher.weighted(List.of(teacher, teacher), 1, 1).encoding());
+        assertEquals(half.encoding(), half.corrected(0.2).encoding());
+        Set<String> encodings = new HashSet<>(Set.of(""));
+        for (List<Teacher> mixed : List.<List<Teacher>>of(
+                List.of(teacher, half), List.of(half, teacher), List.of(top, teacher), List.of(half, top))) {
+            assertTrue(encodings.add(Teacher.weighted(mixed, 1, 1).encoding()), mixed.toString());
+        }
+    }
+
+    @Test
     void whatever_a_cache_follows_from_gives_it_a_folder_of_its_own() throws IOException {
         DataSet data = CachedData.sequences(DataType.FLOAT, 2, 24);
         Teacher teacher = Teacher.of(CachedData.network(DataType.FLOAT, 25));

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherOutput;
 import java.util.List;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -65,6 +66,33 @@ class CrossEntropyTest {
 
     private static INDArray with(INDArray ids, double bad) {
         return ids.castTo(DataType.DOUBLE).putScalar(new int[] {1, 0, 2}, bad);
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {-1, 1})
+    void a_teacher_of_another_vocabulary_is_refused(int more) {
+        long vocabulary = Networks.VOCABULARY + more;
+        Teacher other = new Teacher() {
+            @Override
+            public String sha256() {
+                return "0".repeat(64);
+            }
+
+            @Override
+            public List<TeacherOutput> outputs() {
+                return List.of(new TeacherOutput("output", 0, 1));
+            }
+
+            @Override
+            public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
+                return new INDArray[] {Nd4j.zeros(DataType.DOUBLE, BATCH, vocabulary, Networks.TIME)};
+            }
+        };
+        String message = assertThrows(
+                        IllegalArgumentException.class, () -> TokenEvaluation.of(network, other, iterator(data)))
+                .getMessage();
+        assertTrue(message.startsWith("teacher: expected values of shape"), message);
+        assertTrue(message.contains("[" + BATCH + ", " + vocabulary + ", " + Networks.TIME + "]"), message);
     }
 
     @Test

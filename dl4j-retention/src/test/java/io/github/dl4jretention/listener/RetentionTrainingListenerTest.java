@@ -2,6 +2,8 @@ package io.github.dl4jretention.listener;
 
 import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -150,6 +152,45 @@ class RetentionTrainingListenerTest {
         assertEquals(4, head.layerConf().getTaughtMinibatches());
         head.refuseUpdate();
         assertEquals(4, head.layerConf().getTaughtMinibatches());
+    }
+
+    @Test
+    void a_refused_update_leaves_no_mask_to_the_next_minibatch() {
+        student.setListeners(RetentionTrainingListener.builder().build());
+        DataSet poisoned = batches().next();
+        poisoned.getFeatures().putScalar(5, Double.NaN);
+        poisoned.setLabelsMaskArray(Nd4j.ones(DataType.DOUBLE, 3, Networks.TIME));
+        assertThrows(ArithmeticException.class, () -> student.fit(poisoned));
+        assertNull(student.getOutputLayer().getMaskArray());
+    }
+
+    @Test
+    void a_graph_reports_the_coefficient_that_it_trained_with() {
+        ComputationGraph graph = Networks.graph(DataType.DOUBLE, 2);
+        RetentionConfiguration adaptive = RetentionConfiguration.builder()
+                .coefficient(AdaptiveCoefficient.toward(0.1))
+                .build();
+        ComputationGraph taught = Retention.attach(graph, adaptive, "text");
+        taught.setListeners(RetentionTrainingListener.builder().to(reports::add).build());
+        RetentionOutputLayerRuntime head = (RetentionOutputLayerRuntime) taught.getLayer("text");
+        double trainedWith = head.currentCoefficient();
+        taught.fit(new TeacherMultiDataSetIterator(
+                new SingletonMultiDataSetIterator(Networks.graphBatch(DataType.DOUBLE, 3, 3)),
+                Teacher.of(graph, "text")));
+        assertEquals(trainedWith, reports.get(0).coefficient(), 1e-12);
+        assertNotEquals(trainedWith, head.currentCoefficient());
+    }
+
+    @Test
+    void two_listeners_both_report_agreement() {
+        List<RetentionReport> others = new ArrayList<>();
+        student.setListeners(
+                RetentionTrainingListener.builder().to(reports::add).every(2).build(),
+                RetentionTrainingListener.builder().to(others::add).every(3).build());
+        student.fit(batches());
+        reports.forEach(report -> assertTrue(report.agreement() >= 0, report.toString()));
+        others.forEach(report -> assertTrue(report.agreement() >= 0, report.toString()));
+        assertEquals(4, reports.size() + others.size());
     }
 
     @Test
