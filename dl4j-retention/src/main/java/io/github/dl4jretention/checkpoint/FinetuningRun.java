@@ -37,10 +37,12 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
  * in the checkpoint, and the random numbers of every iteration (dropout) follow from the seed and the iteration. The
  * iterator must give the same minibatches in the same order after every {@code reset()} and restart.
  *
- * <p>Noticed before anything is trained are another teacher, loss, seed or student (its kind, layers, updater, all of its
- * configuration), another of this library's masks of the divergence, and other minibatches as far as the unfinished epoch has
- * had them: between epochs not at all. A loss or gradient that is not finite is noticed before an update. {@link #stop()}, from
- * another thread, ends the run after the iteration under way, with a checkpoint.
+ * <p>Noticed before anything is trained are another teacher, loss, seed or student (its kind, layers, updater, all of
+ * its configuration; of a SameDiff graph its training configuration and variables, not its operations), another mask
+ * of the divergence of those that {@link io.github.dl4jretention.teacher.DivergenceMask} names, and other minibatches
+ * as far as the unfinished epoch has had them: between epochs not at all. A loss or gradient that is not finite is
+ * noticed before an update. {@link #stop()}, from another thread, ends the run after the iteration under way, with a
+ * checkpoint.
  *
  * @param <M> the kind of model: MultiLayerNetwork, ComputationGraph or SameDiff
  */

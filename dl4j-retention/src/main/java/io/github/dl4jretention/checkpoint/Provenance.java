@@ -25,7 +25,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * <pre>{@code
  * Provenance provenance = Provenance.of(student, "Scala sources, 2023", seed);
  * provenance.write(Retention.detach(student), Path.of("tuned.zip"));
- * System.out.println(Provenance.read(Path.of("tuned.zip")).toJson());
+ * String json = Provenance.read(Path.of("tuned.zip")).toJson();
  * }</pre>
  *
  * @param teacher   the teacher's SHA-256, see {@link NetworkIdentity}; null if the student met none

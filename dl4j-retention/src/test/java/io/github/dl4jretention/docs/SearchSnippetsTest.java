@@ -69,7 +69,7 @@ class SearchSnippetsTest {
                 testTarget,
                 testSource); // reported on these
 
-        SweepOutcome outcome = Sweep.builder()
+        Sweep sweep = Sweep.builder()
                 .model(FinetuneModel.of(pretrained)) // MultiLayerNetwork, ComputationGraph, or SameDiff
                 .data(data)
                 .space(FinetuneSpace.builder()
@@ -82,8 +82,8 @@ class SearchSnippetsTest {
                 .score(RetentionScore.constrained(0.02)) // nats per token of forgetting that are bearable
                 .parallelism(2)
                 .folder(folder.resolve("sweep"))
-                .build()
-                .run();
+                .build();
+        SweepOutcome outcome = sweep.run();
         outcome.recommended().ifPresent(best -> System.out.println(outcome.javaLine(best)));
         // end
         assertEquals(24, outcome.candidates().size());

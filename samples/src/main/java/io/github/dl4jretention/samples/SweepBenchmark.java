@@ -69,9 +69,9 @@ public final class SweepBenchmark implements Callable<Integer> {
     /** What is measured against the loop over fit. */
     enum Side {
         PLAIN("sweep, plain"),
-        COEFFICIENTS("sweep, coefficients + teacher pass"),
-        TWO_AT_ONCE("the same, 2 at once"),
-        PRUNED("sweep, coefficients, pruned + teacher pass"),
+        COEFFICIENTS("sweep, coefficients"),
+        TWO_AT_ONCE("sweep, coefficients, 2 at once"),
+        PRUNED("sweep, coefficients, pruned"),
         ARBITER("Arbiter's own task creator");
 
         private final String what;
@@ -162,7 +162,11 @@ public final class SweepBenchmark implements Callable<Integer> {
         double after = loop();
 
         double bound = (before + after) / 2 + pass;
-        System.out.printf(Locale.ROOT, "%d candidates of %d steps; loop before and after%n", CANDIDATES, steps);
+        System.out.printf(
+                Locale.ROOT,
+                "%d candidates of %d steps; loop before and after;" + " those of coefficients with the teacher pass%n",
+                CANDIDATES,
+                steps);
         tell("loop over fit, plain, before", before, bound);
         tell("loop over fit, plain, after", after, bound);
         tell("one teacher pass, which writes the cache", pass, bound);

@@ -7,11 +7,11 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 /**
  * A network in training.
  *
- * @param network the network
- * @param batches without end
- * @param beside  whether the next batch is prepared while the network trains on the last
+ * @param network  the network
+ * @param batches  without end
+ * @param prefetch whether the next batch is prepared while the network trains on the last
  */
-public record Training(MultiLayerNetwork network, DataSetIterator batches, boolean beside) {
+public record Training(MultiLayerNetwork network, DataSetIterator batches, boolean prefetch) {
 
     /** One minibatch. */
     public void step() {
@@ -20,8 +20,7 @@ public record Training(MultiLayerNetwork network, DataSetIterator batches, boole
 
     /** Waits for a batch that is being prepared, so that nothing goes on beside what is measured next. */
     public void pause() {
-        if (beside) {
-            TeacherIterator taught = (TeacherIterator) batches;
+        if (prefetch && batches instanceof TeacherIterator taught) {
             taught.setPrefetch(false);
             taught.next();
             taught.setPrefetch(true);

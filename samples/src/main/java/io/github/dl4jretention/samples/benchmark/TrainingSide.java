@@ -71,12 +71,12 @@ public enum TrainingSide {
         return name().toLowerCase(Locale.ROOT);
     }
 
-    private static Training taught(MultiLayerNetwork base, List<DataSet> batches, Teacher teacher, boolean beside) {
+    private static Training taught(MultiLayerNetwork base, List<DataSet> batches, Teacher teacher, boolean prefetch) {
         TeacherIterator taught = new TeacherIterator(RandomTokens.endless(batches), teacher)
                 .setReleaseLabels(true)
-                .setPrefetch(beside);
+                .setPrefetch(prefetch);
         MultiLayerNetwork student =
                 Retention.attach(base, RetentionConfiguration.builder().build());
-        return new Training(student, taught, beside);
+        return new Training(student, taught, prefetch);
     }
 }
