@@ -1,13 +1,12 @@
 package io.github.dl4jretention.baseline;
 
+import io.github.dl4jretention.storage.AtomicFile;
 import java.io.BufferedInputStream;
-import java.io.BufferedOutputStream;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.Map;
 import java.util.TreeMap;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -67,18 +66,18 @@ public final class Importance {
      * Writes a file, complete and at once.
      *
      * @param file to write, in a folder that is there; replaced if it is there
-     * @throws IOException if it cannot be written
+     * @throws IOException if it cannot be written; the message names the file
      */
     public void save(Path file) throws IOException {
-        Path part = file.resolveSibling(file.getFileName() + ".part");
-        try (DataOutputStream out = new DataOutputStream(new BufferedOutputStream(Files.newOutputStream(part)))) {
+        AtomicFile.write(file, stream -> {
+            DataOutputStream out = new DataOutputStream(stream);
             out.writeInt(arrays.size());
             for (Map.Entry<String, INDArray> entry : new TreeMap<>(arrays).entrySet()) {
                 out.writeUTF(entry.getKey());
                 Nd4j.write(entry.getValue(), out);
             }
-        }
-        Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            out.flush();
+        });
     }
 
     /**

@@ -52,8 +52,18 @@ public abstract class CacheCodec {
     }
 
     /**
-     * {@return a random sample of least variance among unbiased ones of its size, for temperature 1; see
-     * {@link SampleCodec}}
+     * {@return an unbiased sample of least variance, for temperature 1: the distribution {@code w} with
+     * {@code E[w(v)] = p(v)} for every class v whose sum of variances is the smallest among those of m classes}
+     *
+     * <p>With forward KL, whose gradient is linear in the teacher's distribution, the expected gradient is the whole
+     * distribution's. With the threshold t such that {@code sum_v min(1, p(v) / t) = m}, classes of {@code p(v) > t} are
+     * kept with {@code w(v) = p(v)}; of the others, class v is drawn with probability {@code p(v) / t}, as one of evenly
+     * spaced points on the line of their probabilities, and has {@code w(v) = t}. The drawn classes share one weight, so
+     * that only their ids are written. m is as large as the bytes allow: a token of few probable classes is nearly exact,
+     * of a flat one many classes are drawn.
+     *
+     * <p>Source: Anshumann et al., Sparse Logit Sampling, arXiv 2503.16870, for sampled teachers; Cohen et al., Stream
+     * sampling for variance-optimal estimation of subset sums, arXiv 0803.0473, for the threshold.
      *
      * @param bytes a token at most, from 16 to 1,024
      * @throws IllegalArgumentException if it is another number

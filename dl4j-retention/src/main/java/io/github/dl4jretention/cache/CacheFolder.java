@@ -1,7 +1,7 @@
 package io.github.dl4jretention.cache;
 
+import io.github.dl4jretention.storage.AtomicFile;
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -102,10 +102,7 @@ final class CacheFolder {
     }
 
     void writeManifest(List<Shard> shards) throws IOException {
-        try (PartFile file = new PartFile(path.resolve(MANIFEST))) {
-            file.write(ByteBuffer.wrap(manifest(shards)));
-            file.complete();
-        }
+        AtomicFile.write(path.resolve(MANIFEST), out -> out.write(manifest(shards)));
     }
 
     private byte[] manifest(List<Shard> shards) {

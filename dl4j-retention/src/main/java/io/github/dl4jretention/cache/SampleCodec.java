@@ -5,20 +5,7 @@ import java.util.Arrays;
 import java.util.OptionalDouble;
 import java.util.SplittableRandom;
 
-/**
- * An unbiased sample of least variance: the distribution {@code w} with {@code E[w(v)] = p(v)} for every class v whose sum
- * of variances is the smallest among those of m classes. With forward KL, whose gradient is linear in the teacher's
- * distribution, the expected gradient is the whole distribution's.
- *
- * <p>With the threshold t such that {@code sum_v min(1, p(v) / t) = m}, classes of {@code p(v) > t} are kept with
- * {@code w(v) = p(v)}; of the others, class v is drawn with probability {@code p(v) / t}, as one of evenly spaced points
- * on the line of their probabilities, and has {@code w(v) = t}. The drawn classes share one weight, so that only their ids
- * are written. m is as large as the bytes allow: a token of few probable classes is nearly exact, of a flat one many
- * classes are drawn.
- *
- * <p>Source: Anshumann et al., Sparse Logit Sampling, arXiv 2503.16870, for sampled teachers; Cohen et al., Stream sampling
- * for variance-optimal estimation of subset sums, arXiv 0803.0473, for the threshold.
- */
+/** See {@link CacheCodec#sample(int)}. */
 final class SampleCodec extends CacheCodec {
 
     private static final int FEWEST_BYTES = 16;

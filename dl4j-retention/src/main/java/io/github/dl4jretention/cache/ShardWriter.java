@@ -1,10 +1,13 @@
 package io.github.dl4jretention.cache;
 
+import io.github.dl4jretention.storage.AtomicFile;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.zip.CRC32C;
@@ -20,7 +23,8 @@ final class ShardWriter implements Closeable {
     static final int INDEX_BYTES = SequenceId.BYTES + Long.BYTES;
     static final int TRAILER_BYTES = Long.BYTES + Integer.BYTES + Long.BYTES + Integer.BYTES;
 
-    private final PartFile file;
+    private final AtomicFile file;
+    private final FileChannel channel;
     private final CRC32C checksum = new CRC32C();
     private final List<SequenceId> ids = new ArrayList<>();
     private final List<Long> places = new ArrayList<>();
@@ -28,7 +32,9 @@ final class ShardWriter implements Closeable {
     private long tokens;
 
     ShardWriter(Path path, String key, CacheLayout layout) throws IOException {
-        file = new PartFile(path);
+        file = new AtomicFile(path);
+        channel = FileChannel.open(
+                file.part(), StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE);
         byte[] outputs = layout.toBytes();
         ByteBuffer header = ByteBuffer.allocate(3 * Integer.BYTES + key.length() + outputs.length);
         header.putInt(MAGIC).putInt(CacheKey.FORMAT);
@@ -37,7 +43,7 @@ final class ShardWriter implements Closeable {
         try {
             write(header.flip());
         } catch (IOException e) {
-            file.close();
+            close();
             throw e;
         }
     }
@@ -72,17 +78,21 @@ final class ShardWriter implements Closeable {
         write(ByteBuffer.allocate(Integer.BYTES)
                 .putInt((int) checksum.getValue())
                 .flip());
-        file.complete();
+        channel.close();
+        file.commit();
     }
 
     private void write(ByteBuffer bytes) throws IOException {
         checksum.update(bytes.duplicate());
         size += bytes.remaining();
-        file.write(bytes);
+        while (bytes.hasRemaining()) {
+            channel.write(bytes);
+        }
     }
 
     @Override
     public void close() throws IOException {
+        channel.close();
         file.close();
     }
 }

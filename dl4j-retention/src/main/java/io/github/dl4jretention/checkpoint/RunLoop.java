@@ -48,6 +48,8 @@ final class RunLoop<M> {
     private int position;
     private String checksum;
     private int iterationsPerEpoch;
+    private int startIterations;
+    private int startEpochs;
     private Path newest;
     private boolean unsaved;
 
@@ -97,6 +99,8 @@ final class RunLoop<M> {
             epoch = 0;
             position = 0;
             checksum = "";
+            startIterations = student.iterationCount();
+            startEpochs = student.epochCount();
             unsaved = true;
             return;
         }
@@ -111,6 +115,8 @@ final class RunLoop<M> {
         position = state.position();
         checksum = state.checksum();
         iterationsPerEpoch = state.iterationsPerEpoch() > 0 ? state.iterationsPerEpoch() : iterationsPerEpoch;
+        startIterations = state.startIterations();
+        startEpochs = state.startEpochs();
         this.newest = saved.file();
         unsaved = false;
         LOG.info("goes on from {}: iteration {}, epoch {}, minibatch {}", saved.file(), iteration, epoch, position);
@@ -154,13 +160,13 @@ final class RunLoop<M> {
         position = 0;
         checksum = "";
         unsaved = true;
-        student.epochEnds(start.epochCount() + epoch);
-        iterationsPerEpoch = (student.iterationCount() - start.iterationCount()) / epoch;
+        student.epochEnds(startEpochs + epoch);
+        iterationsPerEpoch = (student.iterationCount() - startIterations) / epoch;
     }
 
     private void announceLength() {
         if (iterationsPerEpoch > 0) {
-            int expected = start.iterationCount() + epochs * iterationsPerEpoch;
+            int expected = startIterations + epochs * iterationsPerEpoch;
             listeners.sinks().forEach(sink -> sink.expect(expected));
         }
     }
@@ -177,8 +183,18 @@ final class RunLoop<M> {
                 Versions.current());
         String kind = Checkpoints.kind(student);
         String mask = RunState.nameOf(divergenceMask);
-        RunState state =
-                new RunState(kind, seed, mask, iteration, epoch, position, checksum, iterationsPerEpoch, Map.of());
+        RunState state = new RunState(
+                kind,
+                seed,
+                mask,
+                iteration,
+                epoch,
+                position,
+                checksum,
+                iterationsPerEpoch,
+                startIterations,
+                startEpochs,
+                Map.of());
         newest = checkpoints.write(student, teacher, start.settings(), provenance, state);
         unsaved = false;
         LOG.info("wrote {}", newest);

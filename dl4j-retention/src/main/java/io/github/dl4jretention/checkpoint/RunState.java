@@ -18,6 +18,8 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param position           minibatches of the unfinished epoch
  * @param checksum           of these minibatches
  * @param iterationsPerEpoch 0 before the first epoch has ended
+ * @param startIterations    iterations of the network before the run
+ * @param startEpochs        epochs of the network before the run
  * @param entries            CRC-32 of all other entries by their names
  */
 @JsonAutoDetect(
@@ -33,6 +35,8 @@ record RunState(
         @JsonProperty("position") int position,
         @JsonProperty("checksum") String checksum,
         @JsonProperty("iterationsPerEpoch") int iterationsPerEpoch,
+        @JsonProperty("startIterations") int startIterations,
+        @JsonProperty("startEpochs") int startEpochs,
         @JsonProperty("entries") Map<String, Long> entries) {
 
     static final String ENTRY = "run.json";
@@ -58,6 +62,17 @@ record RunState(
     }
 
     RunState withEntries(Map<String, Long> checksums) {
-        return new RunState(kind, seed, mask, iteration, epoch, position, checksum, iterationsPerEpoch, checksums);
+        return new RunState(
+                kind,
+                seed,
+                mask,
+                iteration,
+                epoch,
+                position,
+                checksum,
+                iterationsPerEpoch,
+                startIterations,
+                startEpochs,
+                checksums);
     }
 }

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.checkpoint;
 
+import io.github.dl4jretention.storage.AtomicFile;
 import java.io.BufferedOutputStream;
 import java.io.EOFException;
 import java.io.IOException;

@@ -1,15 +1,16 @@
 package io.github.dl4jretention.merge;
 
+import io.github.dl4jretention.storage.AtomicFile;
 import java.io.BufferedInputStream;
 import java.io.BufferedOutputStream;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 import java.util.zip.ZipOutputStream;
@@ -89,7 +90,6 @@ record FileAccess(Path out) implements ModelAccess<Path> {
 
     @Override
     public ParameterSink<Path> create(Path like) throws IOException {
-        Path part = out.resolveSibling(out.getFileName() + ".part");
         byte[] configuration;
         CoefficientsStream coefficients;
         try (ZipFile zip = new ZipFile(like.toFile());
@@ -98,32 +98,64 @@ record FileAccess(Path out) implements ModelAccess<Path> {
             configuration = ProvenanceRemoval.from(json).getBytes(StandardCharsets.UTF_8);
             coefficients = CoefficientsStream.readHead(in);
         }
-        ZipOutputStream zip = new ZipOutputStream(new BufferedOutputStream(Files.newOutputStream(part)));
-        zip.putNextEntry(new ZipEntry(ModelSerializer.CONFIGURATION_JSON));
-        zip.write(configuration);
-        zip.closeEntry();
-        zip.putNextEntry(new ZipEntry(ModelSerializer.COEFFICIENTS_BIN));
-        DataOutputStream data = new DataOutputStream(zip);
-        coefficients.writeHead(data);
-        return new ParameterSink<>() {
-            @Override
-            public void write(double[] values) throws IOException {
-                coefficients.write(data, values);
-            }
+        FileSink sink = new FileSink(out, coefficients);
+        try {
+            sink.begin(configuration);
+        } catch (IOException | RuntimeException e) {
+            sink.close();
+            throw e;
+        }
+        return sink;
+    }
 
-            @Override
-            public Path finish() throws IOException {
-                zip.closeEntry();
-                zip.close();
-                return Files.move(part, out, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-            }
+    /** Parameters come in between {@link #begin} and {@link #finish}. */
+    private static final class FileSink implements ParameterSink<Path> {
 
-            @Override
-            public void close() throws IOException {
+        private final Path out;
+        private final CoefficientsStream coefficients;
+        private final AtomicFile file;
+        private final OutputStream stream;
+        private final ZipOutputStream zip;
+        private final DataOutputStream data;
+
+        FileSink(Path out, CoefficientsStream coefficients) throws IOException {
+            this.out = out;
+            this.coefficients = coefficients;
+            file = new AtomicFile(out);
+            stream = Files.newOutputStream(file.part());
+            zip = new ZipOutputStream(new BufferedOutputStream(stream));
+            data = new DataOutputStream(zip);
+        }
+
+        void begin(byte[] configuration) throws IOException {
+            zip.putNextEntry(new ZipEntry(ModelSerializer.CONFIGURATION_JSON));
+            zip.write(configuration);
+            zip.closeEntry();
+            zip.putNextEntry(new ZipEntry(ModelSerializer.COEFFICIENTS_BIN));
+            coefficients.writeHead(data);
+        }
+
+        @Override
+        public void write(double[] values) throws IOException {
+            coefficients.write(data, values);
+        }
+
+        @Override
+        public Path finish() throws IOException {
+            zip.closeEntry();
+            zip.close();
+            file.commit();
+            return out;
+        }
+
+        /** A zip whose rest cannot be written does not close its stream. */
+        @Override
+        public void close() throws IOException {
+            try (file;
+                    stream) {
                 zip.close();
-                Files.deleteIfExists(part);
             }
-        };
+        }
     }
 
     private static ZipFile zip(Path model) throws IOException {

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.sweep;
 
+import io.github.dl4jretention.storage.AtomicFile;
 import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
 import java.io.IOException;
@@ -9,7 +10,6 @@ import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
@@ -37,7 +37,6 @@ final class SweepFolder implements AutoCloseable {
     private static final String STATE = "sweep.json";
     private static final String LOCK = "sweep.lock";
     private static final String MODELS = "models";
-    private static final String PART = ".part";
     private static final Pattern MODEL = Pattern.compile("candidate-\\d{3,}\\.zip");
     private static final List<String> RESULTS = List.of(TABLE, REPORT, TRADE_OFF, CROSS_ENTROPY, DIVERGENCE);
 
@@ -118,26 +117,11 @@ final class SweepFolder implements AutoCloseable {
     /** @throws IOException if it cannot be written, for whatever reason; what was there is as it was */
     void write(String name, Content content) throws IOException {
         Path file = folder.resolve(name);
-        Path part = folder.resolve(name + PART);
-        try {
-            content.writeTo(part);
-            try (FileChannel written = FileChannel.open(part, StandardOpenOption.WRITE)) {
-                written.force(true);
-            }
-            Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        try (AtomicFile atomic = new AtomicFile(file)) {
+            content.writeTo(atomic.part());
+            atomic.commit();
         } catch (IOException | RuntimeException e) {
-            Files.deleteIfExists(part);
             throw new IOException("file: could not be written: " + file + ": " + e.getMessage(), e);
-        }
-        force(file.toAbsolutePath().getParent());
-    }
-
-    /** Makes a folder's list of files durable, where the system knows how. */
-    private static void force(Path folder) {
-        try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
-            channel.force(true);
-        } catch (IOException e) {
-            LOG.debug("{} cannot be forced to the disk by itself here", folder, e);
         }
     }
 
@@ -172,15 +156,16 @@ final class SweepFolder implements AutoCloseable {
             models.filter(file -> isOldModel(file.getFileName().toString(), names))
                     .forEach(old::add);
         }
-        RESULTS.forEach(name -> old.add(folder.resolve(name + PART)));
-        old.add(folder.resolve(STATE + PART));
+        RESULTS.forEach(name -> old.add(folder.resolve(name + AtomicFile.PART)));
+        old.add(folder.resolve(STATE + AtomicFile.PART));
         for (Path file : old) {
             Files.deleteIfExists(file);
         }
     }
 
     private static boolean isOldModel(String name, Set<String> kept) {
-        String whole = name.endsWith(PART) ? name.substring(0, name.length() - PART.length()) : name;
+        String whole =
+                name.endsWith(AtomicFile.PART) ? name.substring(0, name.length() - AtomicFile.PART.length()) : name;
         return MODEL.matcher(whole).matches() && !(kept.contains(MODELS + "/" + name));
     }
 

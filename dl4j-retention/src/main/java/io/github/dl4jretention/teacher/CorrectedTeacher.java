@@ -5,22 +5,7 @@ import java.util.List;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 
-/**
- * A teacher whose distribution p is mixed with the label's, {@code q = (1 - alpha) p + alpha y}, token by token, so that
- * the label is always preferred, by a margin of at least tau (or with probability 1):
- *
- * <ul>
- *   <li>where another class a is the most probable, {@code alpha = (p(a) - p(label) + tau) / (1 + p(a) - p(label))}, so
- *       that {@code q(label) = q(a) + tau};
- *   <li>where the label is the most probable already, its probability is raised by tau, to 1 at most:
- *       {@code alpha = min(1, tau / (1 - p(label)))}.
- * </ul>
- *
- * <p>With it the divergence alone, at a large coefficient, trains the new task. Source: Belcak et al., Minifinetuning:
- * Low-Data Generation Domain Adaptation through Corrective Self-Distillation, arXiv 2506.15702, the tau-correction; the
- * second case is as in the authors' implementation. The correction acts on the distribution at temperature 1. Tokens
- * that the label mask leaves out are not corrected.
- */
+/** See {@link Teacher#corrected}. */
 final class CorrectedTeacher extends Teacher {
 
     private final Teacher teacher;

@@ -1,9 +1,12 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.storage.AtomicFile;
+import java.io.BufferedInputStream;
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -150,12 +153,15 @@ public final class MovingAverageTeacher extends NetworkTeacher {
      * Writes the average to a file, completely or not at all.
      *
      * @param file replaced if it is there; its folder must exist
-     * @throws IOException if it cannot be written
+     * @throws IOException if it cannot be written; the message names the file
      */
     public void save(Path file) throws IOException {
-        Path part = file.resolveSibling(file.getFileName() + ".part");
-        Nd4j.saveBinary(params(), part.toFile());
-        Files.move(part, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+        INDArray params = params();
+        AtomicFile.write(file, stream -> {
+            DataOutputStream out = new DataOutputStream(stream);
+            Nd4j.write(params, out);
+            out.flush();
+        });
     }
 
     /**
@@ -166,7 +172,13 @@ public final class MovingAverageTeacher extends NetworkTeacher {
      * @throws IllegalArgumentException if it is another network's
      */
     public void restore(Path file) throws IOException {
-        restore(Nd4j.readBinary(file.toFile()));
+        INDArray saved;
+        try (DataInputStream in = new DataInputStream(new BufferedInputStream(Files.newInputStream(file)))) {
+            saved = Nd4j.read(in);
+        } catch (IOException | RuntimeException e) {
+            throw new IOException("file: expected a saved average, got " + file + ": " + e.getMessage(), e);
+        }
+        restore(saved);
     }
 
     /**

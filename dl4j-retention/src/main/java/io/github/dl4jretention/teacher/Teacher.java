@@ -80,6 +80,8 @@ public abstract class Teacher {
      *
      * @param pretrained a graph of type FLOAT or DOUBLE, as {@link #of(ComputationGraph, String...)} takes it
      * @param outputs    names of the outputs to teach; default: all
+     * @throws IllegalArgumentException if it is of another type, a parameter is larger than 65504, or an output does not
+     *     exist or is another layer
      */
     public static Teacher ofHalf(ComputationGraph pretrained, String... outputs) {
         return new NetworkTeacher(
@@ -107,6 +109,8 @@ public abstract class Teacher {
      * @param pretrained what the student was made of; not needed afterwards
      * @param student    whose frozen layers have the pretrained graph's parameters, bit for bit
      * @param outputs    names of the outputs to teach, as in {@link #of(ComputationGraph, String...)}
+     * @throws IllegalArgumentException if they have others, there are none, or an output does not exist or is another
+     *     layer
      */
     public static Teacher sharing(ComputationGraph pretrained, ComputationGraph student, String... outputs) {
         return new NetworkTeacher(FrozenComputationGraph.sharing(
@@ -131,8 +135,9 @@ public abstract class Teacher {
      * after every iteration, starting at a pretrained network} Source: Tarvainen and Valpola, Mean teachers, arXiv
      * 1703.01780.
      *
-     * @param start the pretrained network
+     * @param start the pretrained network, as {@link #of(MultiLayerNetwork)} takes it
      * @param decay in [0, 1); at 0.99 the average is over about 100 iterations
+     * @throws IllegalArgumentException if its last layer is no softmax cross-entropy, or the decay is outside of its range
      */
     public static MovingAverageTeacher movingAverage(MultiLayerNetwork start, double decay) {
         return new MovingAverageTeacher(FrozenMultiLayerNetwork.of(start), decay);
@@ -141,9 +146,11 @@ public abstract class Teacher {
     /**
      * {@return the same as {@link #movingAverage(MultiLayerNetwork, double)}, of a graph}
      *
-     * @param start   the pretrained graph
+     * @param start   the pretrained graph, as {@link #of(ComputationGraph, String...)} takes it
      * @param decay   in [0, 1)
      * @param outputs names of the outputs to teach; default: all
+     * @throws IllegalArgumentException if an output does not exist or is another layer, or the decay is outside of its
+     *     range
      */
     public static MovingAverageTeacher movingAverage(ComputationGraph start, double decay, String... outputs) {
         return new MovingAverageTeacher(FrozenComputationGraph.of(start, outputs), decay);
@@ -156,6 +163,8 @@ public abstract class Teacher {
      * @param decay        in [0, 1)
      * @param logits       the variable of the logits {@code [..., V]}, classes on the last axis
      * @param placeholders what the arrays of a batch's features are given to, in their order
+     * @throws IllegalArgumentException if a variable does not exist or is no placeholder, or the decay is outside of its
+     *     range
      */
     public static MovingAverageTeacher movingAverage(
             SameDiff start, double decay, String logits, String... placeholders) {
@@ -163,10 +172,24 @@ public abstract class Teacher {
     }
 
     /**
-     * {@return this teacher with its distributions corrected toward the labels, as a self-teacher of Minifinetuning,
-     * see {@link CorrectedTeacher}}
+     * {@return another teacher, with an identity of its own, whose distribution p is this one's mixed with the label's,
+     * {@code q = (1 - alpha) p + alpha y}, token by token, so that the label is preferred by a margin of at least tau}
+     *
+     * <ul>
+     *   <li>Where another class a is the most probable, {@code alpha = (p(a) - p(label) + tau) / (1 + p(a) - p(label))},
+     *       so that {@code q(label) = q(a) + tau};
+     *   <li>where the label is the most probable already, its probability is raised by tau, to 1 at most:
+     *       {@code alpha = min(1, tau / (1 - p(label)))}.
+     * </ul>
+     *
+     * <p>With it the divergence alone, at a large coefficient, trains the new task. The correction acts at temperature 1;
+     * tokens that the label mask leaves out are not corrected. Source: Belcak et al., Minifinetuning: Low-Data Generation
+     * Domain Adaptation through Corrective Self-Distillation, arXiv 2506.15702, the tau-correction; the second case is as
+     * in the authors' implementation.
      *
      * @param tau the margin, in (0, 1]
+     * @throws IllegalArgumentException if it is outside of its range, or this teacher gives samples: the correction needs
+     *     every class
      */
     public Teacher corrected(double tau) {
         return new CorrectedTeacher(this, tau);

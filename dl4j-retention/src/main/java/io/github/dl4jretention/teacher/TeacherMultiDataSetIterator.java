@@ -145,17 +145,26 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
                 int classAxis = output.classAxis(targets[i].rank());
                 INDArray packed = RetentionLabels.pack(
                         labels.get(output.index()), targets[i], weights, classAxis, teacher.sha256());
-                RetentionLabels.release(targets[i]);
                 teacher.claimSample(packed);
                 labels.set(output.index(), packed);
             }
         }
+        release(targets);
         INDArray[] masks = plain.getLabelsMaskArrays();
         return new org.nd4j.linalg.dataset.MultiDataSet(
                 plain.getFeatures(),
                 labels.toArray(INDArray[]::new),
                 plain.getFeaturesMaskArrays(),
                 masks == null ? null : Arrays.copyOf(masks, labels.size()));
+    }
+
+    /** What has been copied into labels; last, for targets may be views of one array. */
+    private void release(INDArray[] targets) {
+        for (int i = 0; i < targets.length; i++) {
+            if (!teacher.outputs().get(i).ownArray()) {
+                RetentionLabels.release(targets[i]);
+            }
+        }
     }
 
     @Override

@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.listener.ReportSink;
+import io.github.dl4jretention.storage.AtomicFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
@@ -288,7 +289,7 @@ class CheckpointsTest {
         Student<?> student = Kind.MULTI_LAYER_NETWORK.student();
         Path written = null;
         for (int iteration = 1; iteration < 3; iteration++) {
-            RunState state = new RunState("MultiLayerNetwork", 0, "", iteration, 0, 0, "", 0, Map.of());
+            RunState state = new RunState("MultiLayerNetwork", 0, "", iteration, 0, 0, "", 0, 0, 0, Map.of());
             Provenance provenance =
                     new Provenance(null, student.losses(), null, "", 0, iteration, 0, Versions.current());
             written = checkpoints.write(student, Kind.MULTI_LAYER_NETWORK.teacher(1), "{}", provenance, state);

@@ -191,6 +191,33 @@ class FinetuningRunTest {
     }
 
     @Test
+    void a_restarted_run_counts_on_from_its_checkpoint_whatever_its_start_has_counted() throws IOException {
+        Kind kind = Kind.MULTI_LAYER_NETWORK;
+        runUntil(kind.builder(folder).epochs(2), Kind.BATCHES - 2);
+        Set<Integer> lengths = new TreeSet<>();
+        ReportSink sink = new ReportSink() {
+            @Override
+            public void accept(RetentionReport report) {}
+
+            @Override
+            public void expect(int iterations) {
+                lengths.add(iterations);
+            }
+        };
+        MultiLayerNetwork tuned = (MultiLayerNetwork) kind.builder(folder, Kind.CONF, student -> {
+                    ((MultiLayerNetwork) student).setEpochCount(9);
+                    ((MultiLayerNetwork) student).setIterationCount(90);
+                })
+                .epochs(2)
+                .report(1, sink)
+                .build()
+                .run();
+        assertEquals(2, tuned.getEpochCount());
+        assertEquals(2 * Kind.BATCHES, tuned.getIterationCount());
+        assertEquals(Set.of(2 * Kind.BATCHES), lengths);
+    }
+
+    @Test
     void two_outputs_move_their_coefficients_on_their_own() throws IOException {
         List<String> outputs = new ArrayList<>();
         Kind.COMPUTATION_GRAPH

@@ -308,6 +308,11 @@ class MergeTest {
         byte[] bytes = Files.readAllBytes(good);
         Path torn = Files.write(folder.resolve("torn.zip"), java.util.Arrays.copyOf(bytes, bytes.length / 2));
         Path text = Files.writeString(folder.resolve("text.zip"), "no model");
+        Path taken = Files.createDirectories(folder.resolve("taken.zip/inside")).getParent();
+        Merge<Path> toTaken =
+                Merge.files(MergeMethod.linear(), taken).model(good, 1).model(good, 1);
+        assertThrows(UncheckedIOException.class, toTaken::merge);
+        assertFalse(Files.exists(folder.resolve("taken.zip.part")));
         for (Path bad : List.of(torn, text, folder.resolve("missing.zip"))) {
             Merge<Path> merge = Merge.files(MergeMethod.linear(), folder.resolve("out.zip"))
                     .model(good)

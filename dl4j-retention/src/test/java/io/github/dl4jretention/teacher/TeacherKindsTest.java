@@ -2,6 +2,7 @@ package io.github.dl4jretention.teacher;
 
 import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -9,6 +10,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
@@ -100,6 +103,22 @@ class TeacherKindsTest {
         assertEquals(teacher.sha256(), restored.sha256());
         MovingAverageTeacher otherwise = Teacher.movingAverage(Networks.dense(DataType.DOUBLE, 1, true), 0.9);
         assertThrows(IllegalArgumentException.class, () -> otherwise.restore(file));
+    }
+
+    @Test
+    void a_moving_average_that_cannot_be_saved_leaves_nothing_and_a_damaged_one_is_named(@TempDir Path folder)
+            throws Exception {
+        MovingAverageTeacher teacher = Teacher.movingAverage(Networks.dense(DataType.FLOAT, 1, true), 0.9);
+        Path taken = Files.createDirectories(folder.resolve("taken/inside")).getParent();
+        assertThrows(IOException.class, () -> teacher.save(taken));
+        assertFalse(Files.exists(folder.resolve("taken.part")));
+        Path damaged = Files.writeString(folder.resolve("average.bin"), "no average");
+        INDArray before = teacher.params();
+        String message =
+                assertThrows(IOException.class, () -> teacher.restore(damaged)).getMessage();
+        assertTrue(message.startsWith("file: expected a saved average, got " + damaged), message);
+        assertClose(before, teacher.params(), 0);
+        assertFalse(teacher.hasMoved());
     }
 
     @Test

@@ -20,9 +20,9 @@ import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
  * {@link FinetuneProblem} in the configuration's {@link FinetuneDataSource}. Any score function of Arbiter's will do that can
  * score a stock network by a DataSource; {@link RetentionScore} is the one for learning and forgetting.
  *
- * <p>A candidate whose loss is no finite number, or that has diverged (see {@link FinetuneTask}: a minibatch's
- * cross-entropy is above {@code 2 max(ln V, the base's validation loss)}), fails with that reason and has no score, so
- * that it cannot be the best.
+ * <p>A candidate whose loss is no finite number, or that has diverged (a minibatch's cross-entropy is above twice the
+ * largest of {@code ln V}, the base's validation loss and the first minibatch's own), fails with that reason and has no
+ * score, so that it cannot be the best.
  */
 @SuppressWarnings("rawtypes")
 public final class FinetuneTaskCreator implements TaskCreator {
