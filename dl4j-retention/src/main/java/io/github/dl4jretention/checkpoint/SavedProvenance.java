@@ -104,7 +104,7 @@ final class SavedProvenance {
         String saved = Objects.requireNonNullElse(graph.trainingConfig(), "{}");
         JsonNode training = Json.read(saved.getBytes(StandardCharsets.UTF_8), JsonNode.class, file);
         int iteration = training.path("iterationCount").asInt();
-        Optional<String> own = GraphText.read(graph, GraphText.PROVENANCE).filter(text -> !text.isEmpty());
+        Optional<String> own = GraphText.read(graph, GraphText.PROVENANCE);
         if (own.isPresent()) {
             Provenance noted = Json.read(own.get().getBytes(StandardCharsets.UTF_8), Provenance.class, file);
             if (isOf(noted, iteration)) {

@@ -1,6 +1,5 @@
 package io.github.dl4jretention.listener;
 
-import io.github.dl4jretention.loss.RetentionLoss;
 import java.util.HashMap;
 import java.util.Map;
 import org.nd4j.autodiff.samediff.SDVariable;
@@ -9,7 +8,7 @@ import org.nd4j.autodiff.samediff.VariableType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.GradientUpdater;
 
-/** A copy of a graph's variables, of its loss's factor and of its updater's state; the arrays are made once and used again. */
+/** A copy of a graph's variables and of its updater's state; the arrays are made once and used again. */
 final class GraphState {
 
     private final Map<String, INDArray> copies = new HashMap<>();
@@ -33,8 +32,7 @@ final class GraphState {
     private static Map<String, INDArray> arrays(SameDiff sd) {
         Map<String, INDArray> arrays = new HashMap<>();
         for (SDVariable variable : sd.variables()) {
-            if (variable.getVariableType() == VariableType.VARIABLE
-                    || variable.name().equals(RetentionLoss.FACTOR)) {
+            if (variable.getVariableType() == VariableType.VARIABLE) {
                 arrays.put(variable.name(), variable.getArr());
             }
         }

@@ -105,7 +105,7 @@ public final class RetentionSameDiffListener extends BaseListener implements Aut
         double norm = Math.sqrt(squaredNorm);
         if (!Reports.finite(last, norm)) {
             state.restore(graph);
-            retention.operationEnd(graph, Operation.TRAINING);
+            retention.refuseUpdate();
             throw Reports.notFinite(RetentionLoss.LOSS, last, norm);
         }
         reports.send(RetentionLoss.LOSS, last, temperature, at.iteration(), at.epoch(), norm);

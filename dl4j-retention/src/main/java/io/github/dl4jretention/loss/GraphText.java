@@ -45,7 +45,7 @@ public final class GraphText {
     }
 
     /**
-     * {@return the text of that name; empty if the graph has none}
+     * {@return the text of that name; empty if the graph has none, or one of no characters}
      *
      * @param sd   a graph with its arrays
      * @param name of the constant
@@ -60,18 +60,19 @@ public final class GraphText {
         for (int i = 0; i < bytes.length; i++) {
             bytes[i] = (byte) array.getInt(i);
         }
-        return Optional.of(text(ByteBuffer.wrap(bytes), name));
+        return Optional.of(text(ByteBuffer.wrap(bytes), name)).filter(text -> !text.isEmpty());
     }
 
     /**
-     * {@return the text of that name in a graph as it was saved, without making arrays of it; empty if there is none}
+     * {@return the text of that name in a graph as it was saved, without making arrays of it; empty if there is none, or
+     * one of no characters}
      *
      * @param saved the graph as FlatBuffers
      * @param name  of the constant
      * @throws RuntimeException of some kind, if the bytes are no graph, or the text is damaged
      */
     public static Optional<String> read(FlatGraph saved, String name) {
-        return bytes(saved, name).map(bytes -> text(bytes, name));
+        return bytes(saved, name).map(bytes -> text(bytes, name)).filter(text -> !text.isEmpty());
     }
 
     /** What a saved graph has as the values of a variable, in their byte order. */

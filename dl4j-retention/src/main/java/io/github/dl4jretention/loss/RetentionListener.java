@@ -36,6 +36,9 @@ public final class RetentionListener extends BaseListener {
     private boolean measureAgreement;
     private double agreements = Double.NaN;
     private TokenLoss last;
+    private double factorBefore;
+    private boolean bound;
+    private boolean updated;
 
     /** {@return the loss of the last minibatch, before its update; null before the first} */
     public TokenLoss lastTokenLoss() {
@@ -48,6 +51,22 @@ public final class RetentionListener extends BaseListener {
      */
     public void setMeasureAgreement(boolean measureAgreement) {
         this.measureAgreement = measureAgreement;
+    }
+
+    /**
+     * Takes back what the last iteration did to an adaptive coefficient and to the teacher that the graph is bound to, and
+     * ends the operation, which {@code SameDiff.fit} does not do where a listener throws: for a listener that refuses the
+     * update. A second call does nothing.
+     */
+    public void refuseUpdate() {
+        if (updated) {
+            updated = false;
+            factor().assign(factorBefore);
+            if (bound) {
+                RetentionLoss.bind(graph, "");
+            }
+            operationEnd(graph, Operation.TRAINING);
+        }
     }
 
     @Override
@@ -100,12 +119,15 @@ public final class RetentionListener extends BaseListener {
             throw e;
         }
         if (configuration().getAdaptive() == null) {
-            sd.getVariable(RetentionLoss.FACTOR)
-                    .getArr()
-                    .assign(RetentionLoss.factor(configuration(), at.iteration(), at.epoch(), null));
+            factor().assign(RetentionLoss.factor(configuration(), at.iteration(), at.epoch(), null));
         }
+        updated = false;
         values.clear();
         agreements = Double.NaN;
+    }
+
+    private INDArray factor() {
+        return graph.getVariable(RetentionLoss.FACTOR).getArr();
     }
 
     private RetentionConfiguration configuration() {
@@ -164,28 +186,32 @@ public final class RetentionListener extends BaseListener {
 
     @Override
     public void iterationDone(SameDiff sd, At at, MultiDataSet dataSet, Loss loss) {
-        INDArray factor = sd.getVariable(RetentionLoss.FACTOR).getArr();
+        INDArray factor = factor();
+        factorBefore = factor.getDouble(0);
         last = new TokenLoss(
                 values.get(RetentionLoss.CROSS_ENTROPY_SUM),
                 values.get(RetentionLoss.DIVERGENCE_SUM),
-                factor.getDouble(0),
+                factorBefore,
                 values.get(RetentionLoss.TOKENS),
                 values.get(RetentionLoss.DIVERGENCE_TOKENS),
                 agreements);
         batch = null;
-        bind();
+        bound = bind();
+        updated = true;
         AdaptiveCoefficient adaptive = configuration().getAdaptive();
         if (adaptive != null) {
             double squared = configuration().getTemperature() * configuration().getTemperature();
-            factor.assign(squared * adaptive.next(factor.getDouble(0) / squared, last.divergence()));
+            factor.assign(squared * adaptive.next(factorBefore / squared, last.divergence()));
         }
     }
 
     /** The graph that was fitted: what M2.1 gives at the end of an iteration is that of its gradients. */
-    private void bind() {
-        if (teacher != null
-                && GraphText.read(graph, RetentionLoss.TEACHER_SHA256).isEmpty()) {
+    private boolean bind() {
+        boolean unbound = teacher != null
+                && GraphText.read(graph, RetentionLoss.TEACHER_SHA256).isEmpty();
+        if (unbound) {
             RetentionLoss.bind(graph, teacher);
         }
+        return unbound;
     }
 }

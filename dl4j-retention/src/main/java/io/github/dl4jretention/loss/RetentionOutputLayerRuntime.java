@@ -47,6 +47,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private boolean warned;
     private boolean steered;
     private Double adaptedBefore;
+    private String teacherBefore;
 
     RetentionOutputLayerRuntime(NeuralNetConfiguration conf, DataType dataType) {
         super(conf, dataType);
@@ -79,14 +80,16 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     /**
-     * Takes back what the last backpropagation did to an adaptive coefficient and to the count of minibatches, and forgets
-     * the minibatch's mask: for a listener that refuses the update. A second call does nothing.
+     * Takes back what the last backpropagation did to an adaptive coefficient, to the count of minibatches and to the
+     * teacher that the student is bound to, and forgets the minibatch's mask: for a listener that refuses the update. A
+     * second call does nothing.
      */
     public void refuseUpdate() {
         setMaskArray(null);
         if (steered) {
             steered = false;
             layerConf().taught(-1, adaptedBefore);
+            layerConf().setTeacher(teacherBefore);
         }
     }
 
@@ -182,6 +185,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         INDArray back = crossEntropyOnly && mayBeAsStock()
                 ? crossEntropyBackprop(rows, workspaceMgr)
                 : pathBackprop(rows, workspaceMgr);
+        teacherBefore = layerConf().getTeacher();
         layerConf().setTeacher(teacher);
         last = current;
         steered = last.hasTeacher();

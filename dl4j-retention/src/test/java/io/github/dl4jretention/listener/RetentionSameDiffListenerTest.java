@@ -2,6 +2,7 @@ package io.github.dl4jretention.listener;
 
 import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -142,6 +143,17 @@ class RetentionSameDiffListenerTest {
         assertTrue(student.getTrainingConfig().getTrainEvaluations().isEmpty());
         student.fit(batch(5));
         assertEquals(2, reports.size());
+    }
+
+    @Test
+    void a_refused_update_binds_no_graph() {
+        prepare(RetentionTrainingListener.builder());
+        MultiDataSet poisoned = batch(4);
+        poisoned.getFeatures(0).putScalar(1, 2, Double.NaN);
+        assertThrows(ArithmeticException.class, () -> student.fit(poisoned));
+        assertNull(GraphLoss.of(student).teacher());
+        student.fit(batch(3));
+        assertEquals(teacher.sha256(), GraphLoss.of(student).teacher());
     }
 
     @Test

@@ -11,6 +11,7 @@ import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.loss.AdaptiveCoefficient;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
@@ -22,6 +23,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
@@ -162,6 +164,26 @@ class RetentionTrainingListenerTest {
         poisoned.setLabelsMaskArray(Nd4j.ones(DataType.DOUBLE, 3, Networks.TIME));
         assertThrows(ArithmeticException.class, () -> student.fit(poisoned));
         assertNull(student.getOutputLayer().getMaskArray());
+    }
+
+    @Test
+    void a_refused_update_binds_no_student() {
+        MultiLayerNetwork unbound = Networks.stacked(
+                DataType.DOUBLE,
+                1,
+                new LSTM.Builder().nIn(Networks.INPUTS).nOut(5).build(),
+                new RetentionOutputLayer.Builder(CONF)
+                        .nIn(5)
+                        .nOut(Networks.VOCABULARY)
+                        .build());
+        RetentionOutputLayer head = ((RetentionOutputLayerRuntime) unbound.getOutputLayer()).layerConf();
+        unbound.setListeners(RetentionTrainingListener.builder().build());
+        DataSet poisoned = batches().next();
+        poisoned.getFeatures().putScalar(5, Double.NaN);
+        assertThrows(ArithmeticException.class, () -> unbound.fit(poisoned));
+        assertNull(head.getTeacher());
+        unbound.fit(batches());
+        assertEquals(teacher.sha256(), head.getTeacher());
     }
 
     @Test
