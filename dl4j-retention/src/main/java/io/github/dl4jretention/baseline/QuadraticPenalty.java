@@ -26,7 +26,7 @@ import org.nd4j.linalg.factory.Nd4j;
  *
  * <pre>{@code
  * QuadraticPenalty penalty = QuadraticPenalty.toStart(pretrained, 0.01);
- * network.addListeners(penalty.listener());                          // plain network or student with retention
+ * network.addListeners(penalty.listener());     // plain network or student with retention; in a FinetuningRun its listener
  * network.fit(iterator, epochs);
  * }</pre>
  *
@@ -187,7 +187,8 @@ public final class QuadraticPenalty {
     /**
      * Adds the penalty to a SameDiff graph as one more loss variable, whose gradient M2.1 adds to that of the others. Start
      * and importance become constants of the graph and are saved with it; the graph computes its logits as before. M2.1's
-     * {@code fit} does not compute the variable and reports it as 0: {@link #value(SameDiff)} tells it.
+     * {@code fit} does not compute the variable and reports it as 0: {@link #value(SameDiff)} tells it. A graph that was
+     * fitted before takes it too, and {@link io.github.dl4jretention.loss.RetentionLoss#add} leaves it.
      *
      * @param graph has its loss already, from {@link io.github.dl4jretention.loss.RetentionLoss} or its own
      * @return the penalty, a scalar
