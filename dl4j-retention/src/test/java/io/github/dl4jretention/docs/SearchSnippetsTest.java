@@ -12,6 +12,7 @@ import io.github.dl4jretention.baseline.QuadraticPenalty;
 import io.github.dl4jretention.baseline.ReplayIterator;
 import io.github.dl4jretention.baseline.ReplayPart;
 import io.github.dl4jretention.baseline.ReplayUnit;
+import io.github.dl4jretention.checkpoint.FinetuningRun;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.sweep.Sweep;
 import io.github.dl4jretention.sweep.SweepTexts;
@@ -151,6 +152,17 @@ class SearchSnippetsTest {
         QuadraticPenalty penalty = QuadraticPenalty.weighted(pretrained, fisher, 10.0);
         student.addListeners(penalty.listener()); // plain network, or student with retention
         // end
+        // snippet
+        MultiLayerNetwork tuned = FinetuningRun.builder()
+                .student(student)
+                .teacher(teacher)
+                .iterator(target)
+                .listener(penalty.listener()) // one on the student is not called
+                .folder(folder.resolve("run"))
+                .build()
+                .run();
+        // end
+        assertTrue(penalty.value(tuned) > 0);
         // snippet
         ReplayIterator replay = new ReplayIterator(target, source, 0.25, ReplayUnit.EXAMPLES, 1);
         student.fit(new TeacherIterator(replay, teacher, replay.divergenceOn(ReplayPart.TARGET)), epochs);
