@@ -69,7 +69,7 @@ class UiServerTest {
         try {
             StatsStorage storage = new InMemoryStatsStorage();
             server.attach(storage);
-            assertTrue(get(server, "/retention").contains("No sweep has reported a candidate yet"));
+            assertTrue(get(server, "/retention").contains("No sweep has reported yet"));
             List<String> pages = new ArrayList<>();
             List<String> arbiter = new ArrayList<>();
             SweepOutcome outcome = Sweep.builder()
@@ -96,7 +96,7 @@ class UiServerTest {
                     .run();
             assertEquals(3, outcome.complete().size());
             for (int i = 0; i < 3; i++) {
-                assertTrue(pages.get(i).contains((i + 1) + " candidates"), pages.get(i));
+                assertTrue(pages.get(i).contains((i + 1) + " of 3 candidates"), pages.get(i));
             }
             assertTrue(get(server, "/retention").contains("3 candidates, 3 complete"));
             assertTrue(get(server, "/arbiter").contains("Arbiter"));
