@@ -182,7 +182,7 @@ public final class Sweep {
     }
 
     private SweepOutcome start(SweepFolder files) throws IOException {
-        Integer budget = candidates == Integer.MAX_VALUE ? null : candidates;
+        Integer budget = CandidateQueue.total(search.over(space, score, seed), candidates, search.ends());
         SweepOutcome found = files.read().orElse(null);
         if (found == null) {
             return new SweepOutcome(configuration, score, problem.baseLosses(), null, budget, 0, false, List.of());
