@@ -99,7 +99,8 @@ public final class ImportanceEstimator {
      * {@return the diagonal of the empirical Fisher information, with the labels of the examples}
      *
      * @param iterator of source text; reset first if it can be
-     * @throws IllegalArgumentException if there is no example, or the network has batch normalisation
+     * @throws IllegalArgumentException if there is no example, a gradient is not finite, or the network has batch
+     *     normalisation
      */
     public Importance empiricalFisher(DataSetIterator iterator) {
         return empiricalFisher(new MultiDataSetIteratorAdapter(iterator));
@@ -109,7 +110,8 @@ public final class ImportanceEstimator {
      * {@return the same as {@link #empiricalFisher(DataSetIterator)}}
      *
      * @param iterator of source text; reset first if it can be
-     * @throws IllegalArgumentException if there is no example, or the network has batch normalisation
+     * @throws IllegalArgumentException if there is no example, a gradient is not finite, or the network has batch
+     *     normalisation
      */
     public Importance empiricalFisher(MultiDataSetIterator iterator) {
         return mean(gradients.apply(false), iterator, (pass, example) -> null, true);
@@ -120,8 +122,8 @@ public final class ImportanceEstimator {
      *
      * @param iterator of source text; reset first if it can be
      * @param seed     of the draws
-     * @throws IllegalArgumentException if there is no example, an output is no softmax, or the network has batch
-     *     normalisation
+     * @throws IllegalArgumentException if there is no example, a gradient is not finite, an output is no softmax, or
+     *     the network has batch normalisation
      */
     public Importance fisher(DataSetIterator iterator, long seed) {
         return fisher(new MultiDataSetIteratorAdapter(iterator), seed);
@@ -132,8 +134,8 @@ public final class ImportanceEstimator {
      *
      * @param iterator of source text; reset first if it can be
      * @param seed     of the draws
-     * @throws IllegalArgumentException if there is no example, an output is no softmax, or the network has batch
-     *     normalisation
+     * @throws IllegalArgumentException if there is no example, a gradient is not finite, an output is no softmax, or
+     *     the network has batch normalisation
      */
     public Importance fisher(MultiDataSetIterator iterator, long seed) {
         Random random = new Random(seed);
@@ -146,8 +148,8 @@ public final class ImportanceEstimator {
      * norm of the outputs), of softmax probabilities} Labels play no part; the label mask does.
      *
      * @param iterator of source text; reset first if it can be
-     * @throws IllegalArgumentException if there is no example, an output is no softmax, or the network has batch
-     *     normalisation
+     * @throws IllegalArgumentException if there is no example, a gradient is not finite, an output is no softmax, or
+     *     the network has batch normalisation
      */
     public Importance memoryAwareSynapses(DataSetIterator iterator) {
         return memoryAwareSynapses(new MultiDataSetIteratorAdapter(iterator));
@@ -157,8 +159,8 @@ public final class ImportanceEstimator {
      * {@return the same as {@link #memoryAwareSynapses(DataSetIterator)}}
      *
      * @param iterator of source text; reset first if it can be
-     * @throws IllegalArgumentException if there is no example, an output is no softmax, or the network has batch
-     *     normalisation
+     * @throws IllegalArgumentException if there is no example, a gradient is not finite, an output is no softmax, or
+     *     the network has batch normalisation
      */
     public Importance memoryAwareSynapses(MultiDataSetIterator iterator) {
         return mean(
