@@ -11,7 +11,8 @@ import org.nd4j.linalg.factory.Nd4j;
 
 /**
  * How much each parameter of a model matters to what it has learned, at least 0; estimated by an
- * {@link ImportanceEstimator}. It can be written beside a model, so that the source text is needed once only. Immutable.
+ * {@link ImportanceEstimator}. It can be written beside a model, so that the source text is needed once only.
+ * Immutable.
  */
 public final class Importance {
 
