@@ -107,7 +107,7 @@ public final class Importance {
         return ChecksummedFile.read(file, "a saved Importance", in -> {
             String format = in.readUTF();
             if (!format.equals(FORMAT)) {
-                throw new IOException("of another format, \"" + format + "\"");
+                throw new IOException("of another format");
             }
             Map<String, INDArray> arrays = new TreeMap<>();
             for (int left = in.readInt(); left > 0; left--) {
