@@ -144,12 +144,12 @@ public final class Sweep {
      * @return the sweep at its end, with losses on test text
      * @throws IOException if the folder cannot be written to or read, or another sweep works in it; an InterruptedIOException if
      *     the thread is interrupted
-     * @throws IllegalArgumentException if the pretrained model cannot take a text, or its loss there is no finite number;
+     * @throws IllegalArgumentException if the pretrained model cannot take a text, or its loss there is not finite;
      *     the message names the text
-     * @throws IllegalStateException if the folder holds another sweep; the message says what differs. Or if something has
-     *     failed that says nothing about a candidate, as an iterator; the message names the candidate in work
-     * @throws io.github.dl4jretention.teacher.TeacherException if the teacher has no values for a batch, as a cache that
-     *     lacks it
+     * @throws IllegalStateException if the folder holds another sweep; the message says what differs. Or if something
+     *     has failed that says nothing about a candidate, as an iterator; the message names the candidate in work
+     * @throws io.github.dl4jretention.teacher.TeacherException if the teacher has no values for a batch, as a cache
+     *     that lacks it
      */
     public SweepOutcome run() throws IOException {
         try (SweepFolder files = new SweepFolder(folder)) {
@@ -183,7 +183,8 @@ public final class Sweep {
      *
      * @param candidate how; of a sweep's outcome, or any other
      * @return a network of the model's class without any part of this library
-     * @throws IllegalStateException if it fails, or the thread is interrupted, which it stays then; the message says why
+     * @throws IllegalStateException if it fails, or the thread is interrupted, which it stays then; the message says
+     *     why
      */
     public Object finetune(FinetuneConfiguration candidate) {
         return problem.finetune(candidate);

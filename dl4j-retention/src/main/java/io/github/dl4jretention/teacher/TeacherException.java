@@ -1,8 +1,8 @@
 package io.github.dl4jretention.teacher;
 
 /**
- * A teacher cannot give its values for a reason that lies neither in the batch nor in the student: another try may end well
- * once the teacher, or its cache, has been put right.
+ * A teacher cannot give its values for a reason that lies neither in the batch nor in the student: another try may end
+ * well once the teacher, or its cache, has been put right.
  */
 public class TeacherException extends IllegalStateException {
 

@@ -16,8 +16,8 @@ import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterS
  * smoothing, each fixed or searched. By default the coefficient is searched log-uniformly in [0.03, 30] and the rest is as
  * in {@link RetentionConfiguration#builder()}.
  *
- * <p>Beta has an effect on Jensen-Shannon alone; temperature, divergence and beta have none at coefficient 0. There they have
- * the first value of their space, so that candidates of the same effect are equal.
+ * <p>Beta has an effect on Jensen-Shannon alone; temperature, divergence and beta have none at coefficient 0. There
+ * they have the first value of their space, so that candidates of the same effect are equal.
  *
  * <pre>{@code
  * RetentionSpace space = RetentionSpace.builder()

@@ -81,8 +81,8 @@ public abstract class FinetuneModel {
     /**
      * {@return SHA-256 of how the model trains: its whole configuration (dropout, weight noise, regularization,
      * constraints, gradient normalization, truncated backpropagation, loss weights, frozen layers, ...) but updaters,
-     * iteration and epoch counts, which a candidate has of its own; of a SameDiff graph its operations with dropout, and
-     * which variables are trained}
+     * iteration and epoch counts, which a candidate has of its own; of a SameDiff graph its operations with dropout,
+     * and which variables are trained}
      */
     public abstract String settings();
 

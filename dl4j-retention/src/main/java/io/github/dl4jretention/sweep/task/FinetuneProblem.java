@@ -116,8 +116,8 @@ public final class FinetuneProblem {
      * Refuses texts that cannot be passed over as often as candidates need them.
      *
      * @param space of the candidates
-     * @throws IllegalArgumentException if the training text cannot be reset and is shorter than the longest training, or
-     *     the source text cannot be reset and is replayed; the message names the text
+     * @throws IllegalArgumentException if the training text cannot be reset and is shorter than the longest training,
+     *     or the source text cannot be reset and is replayed; the message names the text
      */
     public void requireResets(FinetuneSpace space) {
         long steps = space.mostSteps(trainingBatches());
@@ -204,7 +204,8 @@ public final class FinetuneProblem {
      *
      * @param configuration how
      * @return a network of the model's class without any part of this library
-     * @throws IllegalStateException if it fails, or the thread is interrupted, which it stays then; the message says why
+     * @throws IllegalStateException if it fails, or the thread is interrupted, which it stays then; the message says
+     *     why
      */
     public Object finetune(FinetuneConfiguration configuration) {
         SingleResult result = new SingleResult();

@@ -24,8 +24,8 @@ import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterS
  * rate, the length of training, how many layers are frozen, and the method. By default retention with the default
  * {@link RetentionSpace}, learning rate 3e-4, one epoch, no frozen layer.
  *
- * <p>What has no effect is the same in all candidates: strengths of other methods, epochs where there are steps, and what
- * {@link RetentionSpace} names. Generators give such a candidate several times, which a
+ * <p>What has no effect is the same in all candidates: strengths of other methods, epochs where there are steps, and
+ * what {@link RetentionSpace} names. Generators give such a candidate several times, which a
  * {@link io.github.dl4jretention.sweep.Sweep} runs once.
  */
 @SuppressWarnings("rawtypes")

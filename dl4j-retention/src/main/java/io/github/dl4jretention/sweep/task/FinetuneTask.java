@@ -29,8 +29,7 @@ import org.slf4j.LoggerFactory;
  * Trains and scores one candidate. It fails if a loss is no finite number, or if it diverges: if the cross-entropy of a
  * minibatch rises above twice the largest of the logarithm of the vocabulary's size, a uniform guess, the base's
  * validation loss, and the first minibatch's own. Anything but an ArithmeticException, IllegalArgumentException,
- * IllegalStateException, or what ND4J and DL4J throw of their own, is no failure of the candidate, nor is what a teacher
- * throws of itself.
+ * IllegalStateException, ND4JException or DL4JException is no failure of the candidate, nor is a TeacherException.
  */
 @SuppressWarnings({"rawtypes", "unchecked"})
 final class FinetuneTask implements Callable<OptimizationResult> {

@@ -8,8 +8,8 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 
 /**
- * Freezes what is in a configuration, as stock TransferLearning does; M2.1's own loses the network's backpropagation type
- * and modes, and makes FLOAT graphs of DOUBLE ones.
+ * Freezes what is in a configuration, as stock TransferLearning does; M2.1's own loses the network's backpropagation
+ * type and modes, and makes FLOAT graphs of DOUBLE ones.
  */
 final class FrozenLayers {
 

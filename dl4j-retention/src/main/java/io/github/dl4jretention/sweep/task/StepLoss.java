@@ -7,8 +7,8 @@ import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
 
 /**
- * The loss of one step: of all outputs and, under truncated backpropagation, which makes an update for each segment, of all
- * segments.
+ * The loss of one step: of all outputs and, under truncated backpropagation, which makes an update for each segment, of
+ * all segments.
  */
 final class StepLoss extends BaseTrainingListener {
 
