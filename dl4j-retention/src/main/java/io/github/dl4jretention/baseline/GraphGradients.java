@@ -20,7 +20,7 @@ final class GraphGradients implements ExampleGradients {
     GraphGradients(ComputationGraph original, boolean ownLabels) {
         ComputationGraphConfiguration conf = ComputationGraphConfiguration.fromJson(
                 original.getConfiguration().toJson());
-        conf.getVertices().values().forEach(InferenceConfiguration::apply);
+        conf.getVertices().replaceAll((name, vertex) -> InferenceConfiguration.of(vertex));
         conf.setBackpropType(BackpropType.Standard);
         List<String> outputs = conf.getNetworkOutputs();
         classAxes = new int[outputs.size()];

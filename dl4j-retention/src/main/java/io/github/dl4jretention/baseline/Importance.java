@@ -4,11 +4,16 @@ import io.github.dl4jretention.storage.AtomicFile;
 import java.io.BufferedInputStream;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
+import java.io.EOFException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.LongStream;
+import java.util.zip.CRC32;
+import java.util.zip.CheckedInputStream;
+import java.util.zip.CheckedOutputStream;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -18,10 +23,28 @@ import org.nd4j.linalg.factory.Nd4j;
  */
 public final class Importance {
 
+    private static final String FORMAT = "dl4j-retention Importance 2";
+    private static final int CHECKSUM_BYTES = Long.BYTES;
+
     private final Map<String, INDArray> arrays;
 
+    /** @throws IllegalArgumentException if a value is not finite or below 0 */
     Importance(Map<String, INDArray> arrays) {
         this.arrays = Map.copyOf(arrays);
+        arrays.forEach(Importance::requireSound);
+    }
+
+    private static void requireSound(String name, INDArray array) {
+        if (array.isNaN().any() || array.isInfinite().any() || array.lt(0).any()) {
+            INDArray values = array.reshape(array.length());
+            double bad = LongStream.range(0, array.length())
+                    .mapToDouble(values::getDouble)
+                    .filter(value -> !(value >= 0 && value < Double.POSITIVE_INFINITY))
+                    .findFirst()
+                    .orElseThrow();
+            throw new IllegalArgumentException(
+                    "importance: expected finite values of at least 0, got " + bad + " in \"" + name + "\"");
+        }
     }
 
     /** By name: "params" of a network, the variables of a SameDiff graph. Not to be changed. */
@@ -63,38 +86,65 @@ public final class Importance {
     }
 
     /**
-     * Writes a file, complete and at once.
+     * Writes a file, complete and at once, with a CRC-32 of all that is in it.
      *
      * @param file to write, in a folder that is there; replaced if it is there
      * @throws IOException if it cannot be written; the message names the file
      */
     public void save(Path file) throws IOException {
         AtomicFile.write(file, stream -> {
-            DataOutputStream out = new DataOutputStream(stream);
+            CheckedOutputStream checked = new CheckedOutputStream(stream, new CRC32());
+            DataOutputStream out = new DataOutputStream(checked);
+            out.writeUTF(FORMAT);
             out.writeInt(arrays.size());
             for (Map.Entry<String, INDArray> entry : new TreeMap<>(arrays).entrySet()) {
                 out.writeUTF(entry.getKey());
                 Nd4j.write(entry.getValue(), out);
             }
+            out.writeLong(checked.getChecksum().getValue());
             out.flush();
         });
     }
 
     /**
-     * {@return the importance in a file that {@link #save} wrote}
+     * {@return the importance in a file that {@link #save} wrote} The file does not say of which model it is: names and
+     * shapes of the parameters are compared by {@link QuadraticPenalty#weighted}, and another model of the same
+     * architecture is not noticed.
      *
      * @param file to read
-     * @throws IOException if it cannot be read as one
+     * @throws IOException if it cannot be read as one, is damaged, or a value is not finite or below 0; the message
+     *     names the file
      */
     public static Importance load(Path file) throws IOException {
-        Map<String, INDArray> arrays = new TreeMap<>();
-        try (DataInputStream in = new DataInputStream(new BufferedInputStream(Files.newInputStream(file)))) {
-            for (int left = in.readInt(); left > 0; left--) {
-                arrays.put(in.readUTF(), Nd4j.read(in));
+        try {
+            requireChecksum(file);
+            try (DataInputStream in = new DataInputStream(new BufferedInputStream(Files.newInputStream(file)))) {
+                if (!in.readUTF().equals(FORMAT)) {
+                    throw new IOException("of another format");
+                }
+                Map<String, INDArray> arrays = new TreeMap<>();
+                for (int left = in.readInt(); left > 0; left--) {
+                    arrays.put(in.readUTF(), Nd4j.read(in));
+                }
+                return new Importance(arrays);
             }
         } catch (IOException | RuntimeException e) {
-            throw new IOException("file: expected a saved Importance, got " + file, e);
+            throw new IOException("file: expected a saved Importance, got " + file + ": " + e.getMessage(), e);
         }
-        return new Importance(arrays);
+    }
+
+    /** Before anything is made of the file, whose sizes may be anything. */
+    private static void requireChecksum(Path file) throws IOException {
+        long length = Files.size(file) - CHECKSUM_BYTES;
+        if (length < 0) {
+            throw new EOFException("truncated to " + Files.size(file) + " bytes");
+        }
+        try (DataInputStream in = new DataInputStream(new BufferedInputStream(Files.newInputStream(file)))) {
+            CheckedInputStream checked = new CheckedInputStream(in, new CRC32());
+            checked.skipNBytes(length);
+            if (checked.getChecksum().getValue() != in.readLong()) {
+                throw new IOException("its checksum is wrong");
+            }
+        }
     }
 }

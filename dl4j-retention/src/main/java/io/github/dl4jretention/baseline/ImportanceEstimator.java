@@ -33,7 +33,8 @@ import org.nd4j.linalg.ops.transforms.Transforms;
  * gradient would be another, much smaller number (Kunstner et al., arXiv 1905.12558; van de Ven, arXiv 2502.11756).
  *
  * <p>The pass runs on a copy in inference mode, dropout off: nothing of the model changes, neither parameters nor counters
- * nor states. It costs a training step of one example for each example; some hundred examples are customary.
+ * nor states. Frozen layers are taken as if they were not. It costs a training step of one example for each example; some
+ * hundred examples are customary.
  * Networks with batch normalisation are refused, for its gradient of a single example is not that of inference.
  */
 public final class ImportanceEstimator {

@@ -1,5 +1,7 @@
 package io.github.dl4jretention.baseline;
 
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
@@ -9,6 +11,7 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.conf.layers.RnnLossLayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.nd4j.linalg.lossfunctions.impl.LossMCXENT;
@@ -19,33 +22,46 @@ final class InferenceConfiguration {
     private InferenceConfiguration() {}
 
     /**
-     * Turns dropout and weight noise off, inside of wrappers too.
+     * Turns dropout and weight noise off and thaws what is frozen, inside of wrappers too.
      *
+     * @param layer changed
+     * @return the layer, or what is in it if it is frozen
      * @throws IllegalArgumentException for batch normalisation, which in a gradient pass normalises by the single example
      */
-    static void apply(Layer layer) {
+    static Layer of(Layer layer) {
         if (layer instanceof BatchNormalization) {
             throw new IllegalArgumentException(
                     "model: expected one without batch normalisation, whose gradient of a single example is not that of "
                             + "inference, got layer \"" + layer.getLayerName() + "\"");
         }
-        layer.setIDropout(null);
         if (layer instanceof FrozenLayer frozen) {
-            apply(frozen.getLayer());
-        } else if (layer instanceof BaseWrapperLayer wrapper) {
-            apply(wrapper.getUnderlying());
+            return of(frozen.getLayer());
+        }
+        if (layer instanceof FrozenLayerWithBackprop frozen) {
+            return of(frozen.getUnderlying());
+        }
+        layer.setIDropout(null);
+        if (layer instanceof BaseWrapperLayer wrapper) {
+            wrapper.setUnderlying(of(wrapper.getUnderlying()));
         } else if (layer instanceof Bidirectional both) {
-            apply(both.getFwd());
-            apply(both.getBwd());
+            of(both.getFwd());
+            of(both.getBwd());
         } else if (layer instanceof BaseLayer base) {
             base.setWeightNoise(null);
         }
+        return layer;
     }
 
-    static void apply(GraphVertex vertex) {
-        if (vertex instanceof LayerVertex layer) {
-            apply(layer.getLayerConf().getLayer());
+    /** As of a layer. */
+    static GraphVertex of(GraphVertex vertex) {
+        if (vertex instanceof FrozenVertex frozen) {
+            return of(frozen.getUnderlying());
         }
+        if (vertex instanceof LayerVertex layer) {
+            NeuralNetConfiguration conf = layer.getLayerConf();
+            conf.setLayer(of(conf.getLayer()));
+        }
+        return vertex;
     }
 
     /** One-hot or other distributions as labels, where the layer took class ids. */

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import org.deeplearning4j.nn.conf.BackpropType;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -22,7 +23,8 @@ final class NetworkGradients implements ExampleGradients {
         MultiLayerConfiguration conf = MultiLayerConfiguration.fromJson(
                 original.getLayerWiseConfigurations().toJson());
         for (int i = 0; i < conf.getConfs().size(); i++) {
-            InferenceConfiguration.apply(conf.getConf(i).getLayer());
+            NeuralNetConfiguration layer = conf.getConf(i);
+            layer.setLayer(InferenceConfiguration.of(layer.getLayer()));
         }
         conf.setBackpropType(BackpropType.Standard);
         int axis = 1;

@@ -1,8 +1,13 @@
 package io.github.dl4jretention.baseline;
 
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Trainable;
 import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.graph.vertex.impl.FrozenVertex;
+import org.deeplearning4j.nn.graph.vertex.impl.LayerVertex;
+import org.deeplearning4j.nn.layers.FrozenLayer;
+import org.deeplearning4j.nn.layers.FrozenLayerWithBackprop;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.updater.BaseMultiLayerUpdater;
 import org.deeplearning4j.nn.updater.UpdaterBlock;
@@ -38,7 +43,10 @@ final class PenaltyListener extends BaseTrainingListener {
         }
     }
 
-    /** Leaves out what is no gradient: DL4J moves running statistics through the gradient's array. */
+    /**
+     * Leaves out what has no gradient. DL4J moves running statistics through the gradient's array, and would subtract from
+     * frozen parameters whatever is there.
+     */
     private static INDArray mask(Model model) {
         Updater updater = model instanceof MultiLayerNetwork network
                 ? network.getUpdater()
@@ -46,7 +54,8 @@ final class PenaltyListener extends BaseTrainingListener {
         INDArray mask = null;
         for (UpdaterBlock block : ((BaseMultiLayerUpdater<?>) updater).getUpdaterBlocks()) {
             for (UpdaterBlock.ParamState state : block.getLayersAndVariablesInBlock()) {
-                if (!state.getLayer().updaterDivideByMinibatch(state.getParamName())) {
+                Trainable layer = state.getLayer();
+                if (isFrozen(layer) || !layer.updaterDivideByMinibatch(state.getParamName())) {
                     mask = mask == null
                             ? Nd4j.ones(
                                     ParameterArrays.wide(model.params().dataType()),
@@ -58,5 +67,12 @@ final class PenaltyListener extends BaseTrainingListener {
             }
         }
         return mask;
+    }
+
+    private static boolean isFrozen(Trainable trained) {
+        Trainable layer = trained instanceof LayerVertex vertex ? vertex.getLayer() : trained;
+        return layer instanceof FrozenLayer
+                || layer instanceof FrozenLayerWithBackprop
+                || layer instanceof FrozenVertex;
     }
 }

@@ -3,6 +3,7 @@ package io.github.dl4jretention.baseline;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.nd4j.autodiff.samediff.SDVariable;
@@ -25,7 +26,7 @@ import org.nd4j.linalg.factory.Nd4j;
  *
  * <pre>{@code
  * QuadraticPenalty penalty = QuadraticPenalty.toStart(pretrained, 0.01);
- * network.addListeners(penalty.listener());                          // plain network or student with retention
+ * network.addListeners(penalty.listener());     // plain network or student with retention; in a FinetuningRun its listener
  * network.fit(iterator, epochs);
  * }</pre>
  *
@@ -110,8 +111,10 @@ public final class QuadraticPenalty {
     /**
      * What makes a MultiLayerNetwork or ComputationGraph train with the penalty: it adds the gradient before gradient
      * normalisation and the updater, and the value to the score of the training step. {@code score(DataSet)}, which early
-     * stopping asks, is that of the data alone. Running statistics of batch normalisation are left alone. The model's file
-     * knows nothing of it: add it again after loading. ParallelWrapper does not call it on all workers.
+     * stopping asks, is that of the data alone. Frozen layers and vertices and the running statistics of batch normalisation
+     * are left alone: they have no part in the gradient, nor in the score. The model's file knows nothing of it: add it again
+     * after loading. ParallelWrapper does not call it on all workers; a
+     * {@link io.github.dl4jretention.checkpoint.FinetuningRun} calls it where it is given to the run's builder.
      *
      * @return a new listener, to be added to one network with {@code addListeners}
      */
@@ -184,7 +187,8 @@ public final class QuadraticPenalty {
     /**
      * Adds the penalty to a SameDiff graph as one more loss variable, whose gradient M2.1 adds to that of the others. Start
      * and importance become constants of the graph and are saved with it; the graph computes its logits as before. M2.1's
-     * {@code fit} does not compute the variable and reports it as 0: {@link #value(SameDiff)} tells it.
+     * {@code fit} does not compute the variable and reports it as 0: {@link #value(SameDiff)} tells it. A graph that was
+     * fitted before takes it too, and {@link io.github.dl4jretention.loss.RetentionLoss#add} leaves it.
      *
      * @param graph has its loss already, from {@link io.github.dl4jretention.loss.RetentionLoss} or its own
      * @return the penalty, a scalar
@@ -220,7 +224,9 @@ public final class QuadraticPenalty {
         }
         SDVariable penalty = sum.mul(graph.constant(name + "_factor", Nd4j.scalar(sum.dataType(), strength / 2)))
                 .rename(name);
-        graph.addLossVariable(penalty);
+        // Not addLossVariable: M2.1 would go on with the gradient that it has of the losses before.
+        graph.setLossVariables(Stream.concat(graph.getLossVariables().stream(), Stream.of(name))
+                .toArray(String[]::new));
         return penalty;
     }
 }

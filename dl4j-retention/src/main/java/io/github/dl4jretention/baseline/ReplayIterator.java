@@ -1,5 +1,6 @@
 package io.github.dl4jretention.baseline;
 
+import io.github.dl4jretention.checkpoint.RestartableIterator;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import java.util.List;
 import java.util.Objects;
@@ -20,9 +21,9 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
  * student.fit(new TeacherIterator(replay, teacher, replay.divergenceOn(ReplayPart.TARGET)), epochs);
  * }</pre>
  *
- * <p>Meta data of examples is not passed on.
+ * <p>Every epoch has all of the target, and the source examples that follow those of the epoch before. Meta data of examples is not passed on.
  */
-public final class ReplayIterator implements DataSetIterator {
+public final class ReplayIterator implements DataSetIterator, RestartableIterator {
 
     private static final long serialVersionUID = 1L;
 
@@ -37,7 +38,7 @@ public final class ReplayIterator implements DataSetIterator {
 
     /**
      * @param target what is to be learned
-     * @param source what is replayed; must be resettable
+     * @param source what is replayed; must be resettable, and is reset
      * @param share  of source among all examples, or among all batches where whole batches are replayed; in [0, 1)
      * @param unit   the pieces
      * @param seed   of the rounding or of the order
@@ -98,9 +99,16 @@ public final class ReplayIterator implements DataSetIterator {
         return mixed.hasNext();
     }
 
+    /** Begins the next epoch: the target again, while the source goes on. */
     @Override
     public void reset() {
         mixed.reset();
+    }
+
+    /** {@inheritDoc} It reads the epochs before, of target and source. */
+    @Override
+    public void restart(int epoch) {
+        mixed.restart(epoch);
     }
 
     @Override

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.baseline;
 
+import io.github.dl4jretention.checkpoint.RestartableIterator;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.TeacherOutput;
 import java.util.Map;
@@ -15,8 +16,13 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.shade.guava.collect.MapMaker;
 
 /**
- * Mixes source text into target text: experience replay, a share of all examples being of the source. An epoch has all
- * target batches; the source starts again where it ends. After {@code reset()} the same batches come in the same order.
+ * Mixes source text into target text: experience replay, a share of all examples being of the source.
+ *
+ * <p>An epoch has all target batches. After {@code reset()} they come again, with the source examples that follow those of
+ * the epoch before, and an order and rounding drawn anew; the source begins again where it ends. So a short target meets
+ * all of a long source in time. Same arguments, same epochs, if target and source give the same batches after each of their
+ * resets: {@link #restart} goes to the beginning of any, which a {@code FinetuningRun} does when it goes on. A cache of
+ * the teacher that is built with one epoch of the mixture lacks what other epochs replay: let it compute what is missing.
  *
  * <p>With retention on both parts it is wrapped in a {@code TeacherMultiDataSetIterator} as any iterator; with retention on
  * one part alone, that takes {@link #divergenceOn} too:
@@ -27,7 +33,7 @@ import org.nd4j.shade.guava.collect.MapMaker;
  *
  * <p>Asynchronous prefetching is declined, so that the mask meets the batch that it is made for.
  */
-public final class ReplayMultiDataSetIterator implements MultiDataSetIterator {
+public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, RestartableIterator {
 
     private static final long serialVersionUID = 1L;
 
@@ -56,7 +62,7 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator {
 
     /**
      * @param target what is to be learned
-     * @param source what is replayed; must be resettable
+     * @param source what is replayed; must be resettable, and is reset
      * @param share  of source among all examples, or among all batches where whole batches are replayed; in [0, 1)
      * @param unit   the pieces
      * @param seed   of the rounding or of the order
@@ -75,10 +81,10 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator {
         if (!source.resetSupported()) {
             throw new IllegalArgumentException("source: expected an iterator that can be reset");
         }
-        restart();
+        begin();
     }
 
-    private void restart() {
+    private void begin() {
         random = new SplittableRandom(seed);
         source.reset();
         sourceBatch = null;
@@ -188,10 +194,26 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator {
                 : weights.dup('c').reshape('c', batchSize, time);
     }
 
+    /** Begins the next epoch: the target again, while the source goes on. */
     @Override
     public void reset() {
         target.reset();
-        restart();
+    }
+
+    /** {@inheritDoc} It reads the epochs before, of target and source. */
+    @Override
+    public void restart(int epoch) {
+        if (epoch < 0) {
+            throw new IllegalArgumentException("epoch: expected at least 0, got " + epoch);
+        }
+        target.reset();
+        begin();
+        for (int i = 0; i < epoch; i++) {
+            while (hasNext()) {
+                next();
+            }
+            reset();
+        }
     }
 
     @Override

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.cache;
 
+import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
@@ -52,6 +53,7 @@ record BatchSequences(SequenceId[] ids, int[] lengths, int time) {
                 ByteBuffer bytes = ByteBuffer.wrap(digest.digest());
                 ids[example] = new SequenceId(bytes.getLong(), bytes.getLong());
             }
+            Reference.reachabilityFence(inputs);
         }
         return new BatchSequences(ids, lengths, time);
     }
@@ -119,22 +121,21 @@ record BatchSequences(SequenceId[] ids, int[] lengths, int time) {
         }
     }
 
-    /** One input's values as bytes in the order of its axes. */
-    private record Values(String type, long[] shape, ByteBuffer bytes) {
+    /** One input's values as bytes in the order of its axes; the bytes are those of the array for as long as it is there. */
+    private record Values(INDArray array, ByteBuffer bytes) {
 
         static Values of(INDArray array, int examples) {
             if (array.size(0) != examples) {
                 throw new IllegalArgumentException("features: expected the same number of examples in every input, got "
                         + examples + " and shape " + Arrays.toString(array.shape()));
             }
-            return new Values(
-                    array.dataType().toString(),
-                    array.shape(),
-                    array.dup('c').data().asNio());
+            INDArray copy = array.dup('c');
+            return new Values(copy, copy.data().asNio());
         }
 
         /** @param timeAxis 0 for the whole example, else the axis that is cut to a length */
         void update(MessageDigest digest, int example, int timeAxis, int length) {
+            long[] shape = array.shape();
             long[] cut = Arrays.copyOfRange(shape, 1, shape.length);
             int size = bytes.capacity() / (int) shape[0];
             int parts = 1;
@@ -144,7 +145,7 @@ record BatchSequences(SequenceId[] ids, int[] lengths, int time) {
                 take = size / parts / (int) shape[timeAxis] * length;
                 cut[timeAxis - 1] = length;
             }
-            digest.update((type + Arrays.toString(cut)).getBytes(StandardCharsets.UTF_8));
+            digest.update((array.dataType() + Arrays.toString(cut)).getBytes(StandardCharsets.UTF_8));
             for (int part = 0; part < parts; part++) {
                 int start = example * size + part * (size / parts);
                 digest.update(bytes.duplicate().limit(start + take).position(start));

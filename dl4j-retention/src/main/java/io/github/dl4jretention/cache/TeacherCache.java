@@ -279,6 +279,11 @@ public final class TeacherCache extends Teacher {
             if (teacher.sampledAt().isPresent()) {
                 throw new IllegalArgumentException("teacher: expected one that gives whole distributions, got samples");
             }
+            if (!teacher.encoding().isEmpty()) {
+                throw new IllegalArgumentException(
+                        "teacher: expected one that gives its network's own values, got one of "
+                                + "values from a cache, " + teacher.encoding());
+            }
         }
 
         /**

@@ -49,18 +49,28 @@ final class EpochIterator implements MultiDataSetIterator {
     @Override
     public void reset() {
         iterator.reset();
+        clear();
+    }
+
+    private void clear() {
         checksum.reset();
         ahead.clear();
         mark = new Mark(0, "");
     }
 
     /**
-     * Begins an epoch after the minibatches that it has had already.
+     * Goes on with an epoch after the minibatches that it has had already.
      *
+     * @param epoch of the run, from 0
      * @throws IllegalStateException if there are fewer, or they are others
      */
-    void resetTo(Mark had) {
-        reset();
+    void restart(int epoch, Mark had) {
+        if (iterator instanceof RestartableIterator restartable) {
+            restartable.restart(epoch);
+        } else {
+            iterator.reset();
+        }
+        clear();
         while (mark.position < had.position) {
             if (!hasNext()) {
                 throw new IllegalStateException("iterator: expected at least " + had.position

@@ -13,7 +13,6 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.nd4j.autodiff.listeners.Listener;
 import org.nd4j.autodiff.samediff.SameDiff;
-import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 
@@ -35,7 +34,8 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
  * <p>A run that was killed at any moment and started again ends with the parameters of one that was not, bit for bit, on
  * one native thread: parameters, updater state, counters, the state of adaptive coefficients and of moving averages are
  * in the checkpoint, and the random numbers of every iteration (dropout) follow from the seed and the iteration. The
- * iterator must give the same minibatches in the same order after every {@code reset()} and restart.
+ * iterator must give the same minibatches in the same order after every {@code reset()} and restart, or be a
+ * {@link RestartableIterator} and give in every epoch those of its number; one that wraps it must be one too.
  *
  * <p>Noticed before anything is trained are another teacher, loss, seed or student (its kind, layers, updater, all of
  * its configuration; of a SameDiff graph its training configuration and variables, not its operations), another mask
@@ -172,11 +172,12 @@ public final class FinetuningRun<M> {
         }
 
         /**
-         * @param iterator training data without the teacher's values, the same minibatches after every reset
+         * @param iterator training data without the teacher's values, the same minibatches after every reset, or a
+         *     {@link RestartableIterator}
          * @return this builder
          */
         public Builder<M> iterator(DataSetIterator iterator) {
-            return iterator(new MultiDataSetIteratorAdapter(Objects.requireNonNull(iterator, "iterator")));
+            return iterator(RestartableAdapter.of(Objects.requireNonNull(iterator, "iterator")));
         }
 
         /**

@@ -126,9 +126,15 @@ final class RunLoop<M> {
         student.listen(listeners, teacher);
         TeacherMultiDataSetIterator taught =
                 new TeacherMultiDataSetIterator(batches, teacher, divergenceMask).setReleaseLabels(true);
+        boolean first = true;
         while (!isFinished() && !stopped) {
             announceLength();
-            batches.resetTo(new EpochIterator.Mark(position, checksum));
+            if (first) {
+                batches.restart(epoch, new EpochIterator.Mark(position, checksum));
+            } else {
+                batches.reset();
+            }
+            first = false;
             student.epochStarts();
             while (taught.hasNext() && !stopped) {
                 student.train(taught.next(), seed + SEED_STEP * (iteration + 1));

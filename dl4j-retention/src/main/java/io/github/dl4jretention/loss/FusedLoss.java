@@ -31,12 +31,19 @@ final class FusedLoss implements LossPath {
 
     /** @param parameters W and b, FLOAT; or none: the input is the logits */
     FusedLoss(RetentionConfiguration configuration, Map<String, INDArray> parameters, long vocabulary) {
-        this(
-                configuration,
-                parameters,
-                (int) vocabulary,
-                Math.max(SHORTEST_CHUNK, CHUNK_ELEMENTS / (int) vocabulary),
-                Workers.ofMachine());
+        this(configuration, parameters, (int) vocabulary, Workers.ofMachine());
+    }
+
+    private FusedLoss(
+            RetentionConfiguration configuration, Map<String, INDArray> parameters, int vocabulary, Workers threads) {
+        this(configuration, parameters, vocabulary, chunk(parameters, vocabulary, threads), threads);
+    }
+
+    /** Tokens at once. */
+    static int chunk(Map<String, INDArray> parameters, int vocabulary, Workers threads) {
+        INDArray weights = parameters.get(DefaultParamInitializer.WEIGHT_KEY);
+        return Math.max(
+                SHORTEST_CHUNK, FusedProjection.tokens(weights, vocabulary, threads.products(), CHUNK_ELEMENTS));
     }
 
     FusedLoss(

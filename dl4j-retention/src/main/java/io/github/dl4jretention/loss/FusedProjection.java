@@ -1,6 +1,7 @@
 package io.github.dl4jretention.loss;
 
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
@@ -14,6 +15,7 @@ final class FusedProjection {
 
     private final INDArray weights;
     private final int vocabulary;
+    private final int mostTokens;
     private final int parts;
     private final FloatMemory[] logits;
     private final INDArray[] inputGradients;
@@ -25,17 +27,35 @@ final class FusedProjection {
     FusedProjection(INDArray weights, int vocabulary, int tokens, int parts) {
         this.weights = weights;
         this.vocabulary = vocabulary;
+        mostTokens = tokens;
         this.parts = weights == null ? 1 : Math.min(parts, vocabulary);
         logits = new FloatMemory[this.parts];
         inputGradients = new INDArray[this.parts];
         for (int part = 0; part < this.parts; part++) {
             logits[part] = new FloatMemory(matrix(width(part), tokens));
-            inputGradients[part] = part == 0 ? null : matrix(weights.size(0), tokens);
         }
+    }
+
+    /**
+     * As many tokens as the elements allow, for logits and, four times as large at most, for the gradients with respect to
+     * the input, one for each part but the first.
+     */
+    static int tokens(INDArray weights, int vocabulary, int parts, int elements) {
+        long gradients = weights == null ? 0 : weights.size(0) * (Math.min(parts, vocabulary) - 1L) / 4;
+        return (int) (elements / Math.max(vocabulary, gradients));
     }
 
     private static INDArray matrix(long rows, long columns) {
         return Nd4j.createUninitialized(DataType.FLOAT, new long[] {rows, columns}, 'f');
+    }
+
+    /** Not before they are needed: a teacher never goes backward. */
+    private void makeInputGradients() {
+        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+            for (int part = 1; part < parts && inputGradients[part] == null; part++) {
+                inputGradients[part] = matrix(weights.size(0), mostTokens);
+            }
+        }
     }
 
     private int from(int part) {
@@ -90,6 +110,7 @@ final class FusedProjection {
      */
     void backward(INDArray input, INDArray weightGradients, boolean add, INDArray inputGradient) {
         long tokens = input.size(1);
+        makeInputGradients();
         if (weights == null) {
             inputGradient.assign(first(logits[0].array(), tokens));
             return;

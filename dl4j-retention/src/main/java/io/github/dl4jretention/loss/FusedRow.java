@@ -48,11 +48,11 @@ final class FusedRow {
     }
 
     /**
-     * Puts {@code softmax} of the logits, or its logarithm, in the place of the gradient. A logarithm is a teacher's, of
-     * which a bound must not make a distribution that it does not have: NaN where the largest logit is infinite.
+     * Puts {@code softmax} of the logits, or its logarithm, in the place of the gradient. A bound must not make a
+     * distribution that there is not: NaN where the largest logit is infinite.
      */
     void activation(boolean logarithm) {
-        if (logarithm && infinite) {
+        if (infinite) {
             Arrays.fill(gradient, Float.NaN);
         } else if (logarithm) {
             FusedLoops.subtract(logits, max, (float) Math.log(sum), gradient, vocabulary);

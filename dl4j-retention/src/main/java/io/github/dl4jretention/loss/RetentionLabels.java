@@ -26,9 +26,25 @@ public final class RetentionLabels {
     private RetentionLabels() {}
 
     /**
+     * {@return the same as {@link #pack(INDArray, INDArray, INDArray, INDArray, int, String)}, with no label mask}
+     *
+     * @param labels    class ids or distributions
+     * @param teacher   the teacher's log-probabilities
+     * @param weights   of the divergence; null where the label mask is to weigh it
+     * @param classAxis 1, or 2 for {@code [batch, time, classes]}
+     * @param identity  the teacher's SHA-256
+     * @throws IllegalArgumentException if the shapes do not fit; the message gives both
+     */
+    public static INDArray pack(INDArray labels, INDArray teacher, INDArray weights, int classAxis, String identity) {
+        return pack(labels, null, teacher, weights, classAxis, identity);
+    }
+
+    /**
      * Packs one minibatch. One-hot labels become class ids; labels that are not exactly one-hot stay distributions.
      *
      * @param labels    class ids (class axis of size 1) or distributions (size V)
+     * @param labelMask {@code [batch, time]} or {@code [batch, 1]}: what is at 0 there, zeros mostly, need not be one-hot;
+     *     null for none
      * @param teacher   the teacher's log-probabilities, of V classes; the other axes are those of the labels
      * @param weights   weight of each token's divergence, {@code [batch, time]} or {@code [batch, 1]}; null where the
      *     label mask is to weigh it
@@ -37,7 +53,8 @@ public final class RetentionLabels {
      * @return a new array of the teacher's data type, FLOAT for HALF, which holds no class id above 2048 exactly
      * @throws IllegalArgumentException if the shapes do not fit; the message gives both
      */
-    public static INDArray pack(INDArray labels, INDArray teacher, INDArray weights, int classAxis, String identity) {
+    public static INDArray pack(
+            INDArray labels, INDArray labelMask, INDArray teacher, INDArray weights, int classAxis, String identity) {
         long vocabulary = teacher.size(classAxis);
         requireSameTokens(labels, teacher, classAxis);
         long size = labels.size(classAxis);
@@ -51,7 +68,7 @@ public final class RetentionLabels {
         DataType type = teacher.dataType() == DataType.FLOAT16 ? DataType.FLOAT : teacher.dataType();
         INDArray target = labels;
         // With weights and two classes, ids would make the size of distributions without weights.
-        if (size == vocabulary && (weights == null || vocabulary > 2) && isOneHot(labels, classAxis)) {
+        if (size == vocabulary && (weights == null || vocabulary > 2) && isOneHot(labels, labelMask, classAxis)) {
             target = Nd4j.argMax(labels, classAxis).reshape(withClassAxis(labels, classAxis, 1));
         } else if (size == 1 && weights != null && vocabulary == 2) {
             target = Nd4j.concat(classAxis, labels.rsub(1), labels);
@@ -164,9 +181,14 @@ public final class RetentionLabels {
         return classAxis == 2 ? ordered.permute(1, 0, 2) : ordered.permute(1, 2, 0);
     }
 
-    private static boolean isOneHot(INDArray labels, int classAxis) {
+    private static boolean isOneHot(INDArray labels, INDArray mask, int classAxis) {
         INDArray sums = labels.sum(classAxis);
         INDArray maxima = labels.max(classAxis);
+        if (mask != null && mask.length() == sums.length()) {
+            INDArray ignored = mask.eq(0).castTo(sums.dataType()).reshape(sums.shape());
+            sums.muli(ignored.rsub(1)).addi(ignored);
+            maxima.muli(ignored.rsub(1)).addi(ignored);
+        }
         // Minima and maxima pass over NaN, a sum does not.
         return Double.isFinite(labels.sumNumber().doubleValue())
                 && sums.minNumber().doubleValue() == 1

@@ -1,6 +1,7 @@
 package io.github.dl4jretention.loss;
 
 import java.util.Arrays;
+import java.util.stream.Stream;
 import org.nd4j.autodiff.samediff.SDIndex;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
@@ -56,7 +57,8 @@ public final class RetentionLoss {
     private RetentionLoss() {}
 
     /**
-     * Adds the loss and marks it as the graph's loss.
+     * Adds the loss and marks it as the graph's loss, in place of those that it has of its batches. Loss variables that
+     * follow from parameters alone, such as penalties, stay beside it.
      *
      * @param sd            changed: the loss becomes part of it
      * @param logits        name of the variable of the student's logits {@code [..., V]}, floating point
@@ -129,7 +131,9 @@ public final class RetentionLoss {
         SDVariable examples = sd.sizeAt(given, 0).castTo(type);
         SDVariable loss =
                 crossEntropySum.add(divergenceSum.mul(factor)).div(examples).rename(LOSS);
-        sd.setLossVariables(loss);
+        // Not addLossVariable: M2.1 would go on with the gradient that it has of the losses before.
+        sd.setLossVariables(
+                Stream.concat(Stream.of(LOSS), ParameterLosses.of(sd).stream()).toArray(String[]::new));
         new LossDescription(configuration, logits, labels, weights, divergenceWeights).writeTo(sd);
         return loss;
     }

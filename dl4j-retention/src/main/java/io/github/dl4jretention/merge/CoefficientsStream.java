@@ -20,6 +20,9 @@ record CoefficientsStream(long[] shape, DataType type, long length) {
     private static final String MODE = "MIXED_DATA_TYPES";
     private static final String OTHER_SHAPE_MODE = "LONG_SHAPE";
 
+    /** Rank, sizes, strides, extras, element-wise stride and order of an array of ND4J's largest rank, 32. */
+    private static final int MOST_SHAPE_NUMBERS = 2 * 32 + 4;
+
     /** Reads up to the first value. */
     static CoefficientsStream readHead(DataInputStream in) throws IOException {
         String mode = in.readUTF();
@@ -27,7 +30,11 @@ record CoefficientsStream(long[] shape, DataType type, long length) {
             throw new IOException("expected parameters as DL4J writes them since 1.0.0-beta4, got mode " + mode
                     + "; load and save the model to convert it");
         }
-        long[] shape = new long[Math.toIntExact(in.readLong())];
+        long numbers = in.readLong();
+        if (numbers < 0 || numbers > MOST_SHAPE_NUMBERS) {
+            throw new IOException("expected a shape of at most " + MOST_SHAPE_NUMBERS + " numbers, got " + numbers);
+        }
+        long[] shape = new long[(int) numbers];
         String shapeType = in.readUTF();
         if (!shapeType.equals("LONG") && !shapeType.equals("INT64")) {
             throw new IOException("expected a shape of type LONG, got " + shapeType);

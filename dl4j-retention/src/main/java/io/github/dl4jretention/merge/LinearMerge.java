@@ -3,7 +3,8 @@ package io.github.dl4jretention.merge;
 import java.util.List;
 
 /**
- * {@code sum_i weight_i w_i}, divided by {@code sum_i weight_i} if normalised; mergekit's {@code linear}.
+ * {@code sum_i weight_i w_i}, divided by {@code sum_i weight_i} if normalised; mergekit's {@code linear},
+ * except that weights whose sum is about 0 are refused where they are to be normalised.
  *
  * @param normalize whether the weights are divided by their sum; default true
  */
@@ -23,7 +24,7 @@ public record LinearMerge(boolean normalize) implements MergeMethod {
         return false;
     }
 
-    /** @throws IllegalArgumentException if weights are to be normalised and their sum is 0 */
+    /** @throws IllegalArgumentException if weights are to be normalised and their sum is within 1e-8 of 0 */
     @Override
     public double[] merge(double[] base, List<Weighted> models, int parameter) {
         double divisor = 1;

@@ -41,7 +41,7 @@ public final class Merge<N> {
 
     private record Ingredient<N>(N model, double weight, double density) {}
 
-    private Merge(MergeMethod method, ModelAccess<N> access) {
+    Merge(MergeMethod method, ModelAccess<N> access) {
         this.method = Objects.requireNonNull(method, "method");
         this.access = access;
     }
@@ -76,7 +76,8 @@ public final class Merge<N> {
 
     /**
      * {@return a merge of files written by DL4J's {@code ModelSerializer}, parameter by parameter: in memory is one
-     * parameter of each model, in double}
+     * parameter of each model, in double} The same merge writes the same bytes. Files of SameDiff graphs are another format:
+     * load them, and save what {@link #sameDiffs} makes of them.
      *
      * @param method what becomes of each parameter
      * @param out    the file to write, complete and at once; replaced if it is there
@@ -150,7 +151,7 @@ public final class Merge<N> {
      * @return a new model, the caller's; for files the path of what was written
      * @throws IllegalArgumentException if the models are not of one architecture, or the method takes more or fewer, or
      *     other weights or densities; the message says which
-     * @throws UncheckedIOException if a file cannot be read or written
+     * @throws UncheckedIOException if a file cannot be read or written, or is damaged by its CRC-32; the message names it
      */
     public N merge() {
         requireCounts();

@@ -40,7 +40,8 @@ public sealed interface MergeMethod permits LinearMerge, InterpolationMerge, Sle
 
     /**
      * {@return {@code sum_i weight_i w_i / sum_i weight_i}; with equal weights the uniform soup of Model soups (arXiv
-     * 2203.05482)} No base model. For the division see {@link LinearMerge#withNormalize}.
+     * 2203.05482)} No base model. Weights whose sum is about 0 are refused; for sums without the division see
+     * {@link LinearMerge#withNormalize}.
      */
     static LinearMerge linear() {
         return new LinearMerge(true);

@@ -85,6 +85,28 @@ final class CandidateQueue implements CandidateGenerator {
         return search.learns() || pruning != null ? parallelism : Integer.MAX_VALUE;
     }
 
+    /**
+     * How many candidates there are in all, equal ones counted once; null where that is not known.
+     *
+     * @param generator a new one, which is used up
+     * @param budget    candidates at most; {@link Integer#MAX_VALUE} for no limit
+     * @param ends      whether the generator ends by itself
+     */
+    static Integer total(CandidateGenerator generator, int budget, boolean ends) {
+        if (!ends) {
+            return budget == Integer.MAX_VALUE ? null : budget;
+        }
+        Set<Object> different = new HashSet<>();
+        int total = 0;
+        while (total < budget && generator.hasMoreCandidates()) {
+            Candidate candidate = generator.getCandidate();
+            if (candidate.getException() != null || different.add(candidate.getValue())) {
+                total++;
+            }
+        }
+        return total;
+    }
+
     /** Whether a candidate can be had now; there may be more when one in work has ended. */
     @Override
     public boolean hasMoreCandidates() {

@@ -191,7 +191,8 @@ public final class Sweep {
     }
 
     private SweepOutcome start(SweepFolder files) throws IOException {
-        Integer budget = candidates == Integer.MAX_VALUE ? null : candidates;
+        Integer budget = Leaves.exclusively(
+                () -> CandidateQueue.total(search.over(space, score, seed), candidates, search.ends()));
         SweepOutcome found = files.read().orElse(null);
         if (found == null) {
             return new SweepOutcome(

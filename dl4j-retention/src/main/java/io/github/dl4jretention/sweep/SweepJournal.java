@@ -215,7 +215,8 @@ final class SweepJournal implements FinetuneObserver {
             folder.write(SweepFolder.TRADE_OFF, file -> Files.write(file, Pictures.tradeOff(now)));
             folder.write(SweepFolder.CROSS_ENTROPY, file -> Files.write(file, Pictures.crossEntropy(now)));
             folder.write(SweepFolder.DIVERGENCE, file -> Files.write(file, Pictures.divergence(now)));
-        } catch (IOException | LinkageError e) {
+        } catch (IOException | Error e) {
+            // Java throws an InternalError where there are no fonts, as in small containers; the sweep is on the disk.
             LOG.warn("the plots could not be drawn as pictures; report.html has them", e);
         }
         tell(listener -> listener.onFinish(now));

@@ -45,12 +45,12 @@ final class SweepRunner extends LocalOptimizationRunner implements AutoCloseable
         };
     }
 
-    /** No candidate is in work afterwards, whatever was thrown: the journal has it. */
+    /** No candidate is in work afterwards, whatever was thrown: the journal has it. What a listener throws is logged. */
     void execute(List<StatusListener> listeners) {
         boolean interrupted = false;
         try (SweepRunner closed = this) {
             try {
-                addListeners(listeners.toArray(StatusListener[]::new));
+                addListeners(listeners.stream().map(LoggedStatusListener::new).toArray(StatusListener[]::new));
                 execute();
             } catch (RuntimeException | Error e) {
                 interrupted = isInterrupt(e);

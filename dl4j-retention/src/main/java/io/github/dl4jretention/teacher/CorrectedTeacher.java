@@ -4,6 +4,7 @@ import java.util.Arrays;
 import java.util.List;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.factory.Nd4j;
 
 /** See {@link Teacher#corrected}. */
 final class CorrectedTeacher extends Teacher {
@@ -82,21 +83,28 @@ final class CorrectedTeacher extends Teacher {
         double[] weights = mask == null ? null : mask.dup('c').reshape(tokens).toDoubleVector();
         int[] ids = ids(labels, classAxis, vocabulary, tokens, weights, target);
         INDArray rows = classes.dup('c').reshape('c', tokens, vocabulary);
+        double[] shifts = new double[ids.length];
+        double[] labelled = new double[ids.length];
         for (int row = 0; row < ids.length; row++) {
             if (ids[row] >= 0) {
-                INDArray values = rows.getRow(row);
-                double[] corrected = values.toDoubleVector();
-                correct(corrected, ids[row]);
-                for (int v = 0; v < vocabulary; v++) {
-                    values.putScalar(v, corrected[v]);
-                }
+                double[] logProbabilities = rows.getRow(row).toDoubleVector();
+                double alpha = alpha(logProbabilities, ids[row]);
+                shifts[row] = Math.log1p(-alpha);
+                labelled[row] = Math.log(alpha + (1 - alpha) * Math.exp(logProbabilities[ids[row]]));
+            }
+        }
+        rows.addiColumnVector(
+                Nd4j.createFromArray(shifts).reshape(ids.length, 1).castTo(rows.dataType()));
+        for (int row = 0; row < ids.length; row++) {
+            if (ids[row] >= 0) {
+                rows.putScalar(row, ids[row], labelled[row]);
             }
         }
         classes.assign(rows.reshape('c', classes.shape()));
     }
 
-    /** Corrects one token's log-probabilities. */
-    private void correct(double[] logProbabilities, int label) {
+    /** The label's share of one token's distribution. */
+    private double alpha(double[] logProbabilities, int label) {
         double other = Double.NEGATIVE_INFINITY;
         for (int v = 0; v < logProbabilities.length; v++) {
             if (v != label) {
@@ -105,12 +113,7 @@ final class CorrectedTeacher extends Teacher {
         }
         double labelled = Math.exp(logProbabilities[label]);
         double lead = Math.exp(other) - labelled;
-        double alpha =
-                lead > 0 ? (lead + tau) / (1 + lead) : Math.min(1, tau / Math.max(1 - labelled, Double.MIN_NORMAL));
-        for (int v = 0; v < logProbabilities.length; v++) {
-            logProbabilities[v] += Math.log1p(-alpha);
-        }
-        logProbabilities[label] = Math.log(alpha + (1 - alpha) * labelled);
+        return lead > 0 ? (lead + tau) / (1 + lead) : Math.min(1, tau / Math.max(1 - labelled, Double.MIN_NORMAL));
     }
 
     /** Class ids, -1 for tokens that are not to be corrected. */

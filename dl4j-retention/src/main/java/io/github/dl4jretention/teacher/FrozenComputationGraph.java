@@ -62,8 +62,7 @@ record FrozenComputationGraph(ComputationGraph graph, String sha256, List<Teache
 
     @Override
     public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
-        INDArray[] all = graph.output(false, features, featuresMasks, null);
-        return outputs.stream().map(output -> all[output.index()]).toArray(INDArray[]::new);
+        return graph.output(outputs.stream().map(TeacherOutput::name).toList(), false, features, featuresMasks);
     }
 
     @Override

@@ -65,7 +65,7 @@ record FrozenSameDiff(SameDiff graph, String sha256, List<TeacherOutput> outputs
             values.put(placeholders.get(i), features[i]);
         }
         String name = outputs.get(0).name();
-        INDArray logits = graph.output(values, name).get(name);
+        INDArray logits = logits(values, name);
         // HALF has too few bits for a sum over a vocabulary.
         boolean half = logits.dataType() == DataType.FLOAT16;
         return new INDArray[] {
@@ -73,6 +73,15 @@ record FrozenSameDiff(SameDiff graph, String sha256, List<TeacherOutput> outputs
                     half ? logits.castTo(DataType.FLOAT) : logits,
                     outputs.get(0).classAxis(logits.rank()))
         };
+    }
+
+    /** M2.1 keeps a session for every thread that ever asked, with the arrays that it computed. */
+    private INDArray logits(Map<String, INDArray> placeholders, String name) {
+        try {
+            return graph.output(placeholders, name).get(name);
+        } finally {
+            graph.getSessions().remove(Thread.currentThread().getId());
+        }
     }
 
     @Override

@@ -1,11 +1,7 @@
 package io.github.dl4jretention.teacher;
 
-import io.github.dl4jretention.storage.AtomicFile;
-import java.io.BufferedInputStream;
-import java.io.DataInputStream;
-import java.io.DataOutputStream;
+import io.github.dl4jretention.storage.ChecksummedFile;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -157,10 +153,9 @@ public final class MovingAverageTeacher extends NetworkTeacher {
      */
     public void save(Path file) throws IOException {
         INDArray params = params();
-        AtomicFile.write(file, stream -> {
-            DataOutputStream out = new DataOutputStream(stream);
+        ChecksummedFile.write(file, out -> {
+            out.writeUTF(sha256);
             Nd4j.write(params, out);
-            out.flush();
         });
     }
 
@@ -168,16 +163,17 @@ public final class MovingAverageTeacher extends NetworkTeacher {
      * Continues from a saved average.
      *
      * @param file that {@link #save} wrote
-     * @throws IOException if the file cannot be read
-     * @throws IllegalArgumentException if it is another network's
+     * @throws IOException if it cannot be read, is damaged, or is of another teacher: of another network at its start, or
+     *     another decay; the message names it
      */
     public void restore(Path file) throws IOException {
-        INDArray saved;
-        try (DataInputStream in = new DataInputStream(new BufferedInputStream(Files.newInputStream(file)))) {
-            saved = Nd4j.read(in);
-        } catch (IOException | RuntimeException e) {
-            throw new IOException("file: expected a saved average, got " + file + ": " + e.getMessage(), e);
-        }
+        INDArray saved = ChecksummedFile.read(file, "a saved average", in -> {
+            String of = in.readUTF();
+            if (!of.equals(sha256)) {
+                throw new IllegalArgumentException("expected one of the teacher " + sha256 + ", got one of " + of);
+            }
+            return Nd4j.read(in);
+        });
         restore(saved);
     }
 
@@ -185,7 +181,7 @@ public final class MovingAverageTeacher extends NetworkTeacher {
      * Continues from {@link #params()} of another run.
      *
      * @param saved copied
-     * @throws IllegalArgumentException if they are another network's
+     * @throws IllegalArgumentException if they are of another number
      */
     public void restore(INDArray saved) {
         synchronized (network()) {

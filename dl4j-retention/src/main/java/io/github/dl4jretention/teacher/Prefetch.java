@@ -9,8 +9,8 @@ import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 
 /**
- * Prepares the next batch on a thread of its own while the student trains on the last one. What fails there is thrown by the
- * {@code next()} that would have returned the batch. For one caller's thread at a time.
+ * Prepares the next batch on a thread of its own while the student trains on the last one. What fails on the
+ * way is thrown by the {@code next()} that would have returned the batch. For one caller's thread at a time.
  *
  * @param <B> kind of batch
  */
@@ -52,15 +52,22 @@ final class Prefetch<B> {
 
     B next() {
         B batch = prepared == null ? teaching.apply(source.get()) : take();
-        if (enabled && hasNext.getAsBoolean()) {
-            if (fetchHere) {
-                B plain = source.get();
-                prepared = CompletableFuture.supplyAsync(() -> teaching.apply(plain), THREADS);
-            } else {
-                prepared = CompletableFuture.supplyAsync(() -> teaching.apply(source.get()), THREADS);
+        if (enabled) {
+            try {
+                prepared = hasNext.getAsBoolean() ? prepare() : null;
+            } catch (RuntimeException | Error e) {
+                prepared = CompletableFuture.failedFuture(e);
             }
         }
         return batch;
+    }
+
+    private CompletableFuture<B> prepare() {
+        if (fetchHere) {
+            B plain = source.get();
+            return CompletableFuture.supplyAsync(() -> teaching.apply(plain), THREADS);
+        }
+        return CompletableFuture.supplyAsync(() -> teaching.apply(source.get()), THREADS);
     }
 
     /** The prepared batch; null if there is none. */

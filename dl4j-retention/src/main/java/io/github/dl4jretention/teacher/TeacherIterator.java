@@ -121,6 +121,7 @@ public final class TeacherIterator implements DataSetIterator {
         TeacherOutput output = teacher.outputs().get(0);
         INDArray packed = RetentionLabels.pack(
                 plain.getLabels(),
+                plain.getLabelsMaskArray(),
                 target,
                 divergenceMask.of(batch, output, target),
                 output.classAxis(target.rank()),

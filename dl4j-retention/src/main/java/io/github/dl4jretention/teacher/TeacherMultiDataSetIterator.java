@@ -143,8 +143,9 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
                 }
             } else {
                 int classAxis = output.classAxis(targets[i].rank());
+                INDArray mask = plain.getLabelsMaskArrays() == null ? null : plain.getLabelsMaskArray(output.index());
                 INDArray packed = RetentionLabels.pack(
-                        labels.get(output.index()), targets[i], weights, classAxis, teacher.sha256());
+                        labels.get(output.index()), mask, targets[i], weights, classAxis, teacher.sha256());
                 teacher.claimSample(packed);
                 labels.set(output.index(), packed);
             }

@@ -13,7 +13,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Function;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -23,6 +25,8 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.activations.Activation;
@@ -287,8 +291,41 @@ class ImportanceEstimatorTest {
             assertClose(fisher.values(name), loaded.values(name), 0);
         }
         assertThrows(IllegalArgumentException.class, () -> loaded.values("other"));
-        Files.write(file, new byte[] {0, 0, 0, 9, 1});
+    }
+
+    @Test
+    void a_damaged_file_is_refused(@TempDir Path folder) throws IOException {
+        Path file = folder.resolve("fisher.bin");
+        ImportanceEstimator.of(twoClasses()).empiricalFisher(labelled()).save(file);
+        byte[] whole = Files.readAllBytes(file);
+        for (int bit = 0; bit < 8 * whole.length; bit += 7) {
+            byte[] flipped = whole.clone();
+            flipped[bit / 8] ^= (byte) (1 << bit % 8);
+            assertRefused(file, flipped);
+        }
+        for (int length = 0; length < whole.length; length += 5) {
+            assertRefused(file, Arrays.copyOf(whole, length));
+        }
+        assertRefused(file, Arrays.copyOf(whole, whole.length + 1));
+        assertRefused(file, new byte[whole.length]);
+        Files.delete(file);
         assertThrows(IOException.class, () -> Importance.load(file));
+    }
+
+    private static void assertRefused(Path file, byte[] content) throws IOException {
+        Files.write(file, content);
+        String message =
+                assertThrows(IOException.class, () -> Importance.load(file)).getMessage();
+        assertTrue(message.startsWith("file: expected a saved Importance, got " + file), message);
+    }
+
+    @ParameterizedTest
+    @ValueSource(doubles = {Double.NaN, Double.POSITIVE_INFINITY, -1e-9})
+    void importance_is_finite_and_at_least_0(double value) {
+        INDArray values = Nd4j.createFromArray(1.0, value, 0);
+        String message = assertThrows(IllegalArgumentException.class, () -> new Importance(Map.of("w", values)))
+                .getMessage();
+        assertEquals("importance: expected finite values of at least 0, got " + value + " in \"w\"", message);
     }
 
     @Test

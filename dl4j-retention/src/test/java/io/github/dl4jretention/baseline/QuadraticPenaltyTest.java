@@ -174,6 +174,18 @@ class QuadraticPenaltyTest {
     }
 
     @Test
+    void a_graph_that_was_fitted_before_trains_with_a_penalty_too() {
+        SameDiff sd = sameDiff(2);
+        sd.fit(new SingletonMultiDataSetIterator(data(4).toMultiDataSet()), 1);
+        INDArray w = sd.getVariable("w").getArr();
+        assertEquals(2.2, w.getDouble(0), 1e-15, "gradient 2 (2 - 3)");
+        w.assign(2);
+        QuadraticPenalty.toStart(sameDiff(1), 4).addTo(sd);
+        sd.fit(new SingletonMultiDataSetIterator(data(4).toMultiDataSet()), 1);
+        assertEquals(1.8, w.getDouble(0), 1e-15, "gradient 2 (2 - 3) + 4 (2 - 1)");
+    }
+
+    @Test
     void penalties_add_up_and_online_importance_decays() {
         MultiLayerNetwork network = network(2, true);
         network.addListeners(
@@ -219,14 +231,20 @@ class QuadraticPenaltyTest {
         assertEquals(score[0] + penalty.value(moved), score[1], 1e-12);
     }
 
+    /** Order 0: retention alone, 1: then the penalty, 2: the penalty first. */
     @Test
     void retention_and_a_penalty_add_up_in_SameDiff() {
-        INDArray[] after = new INDArray[2];
+        INDArray[] after = new INDArray[3];
         SameDiff pretrained = tokens(1);
         SameDiff moved = tokens(2);
         Teacher teacher = Teacher.of(pretrained, "logits", "features");
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < 3; i++) {
             SameDiff student = tokens(2);
+            student.getVariable("logits").mean().rename("ofText");
+            student.setLossVariables("ofText");
+            if (i == 2) {
+                QuadraticPenalty.toStart(pretrained, 0.3).addTo(student);
+            }
             RetentionLoss.add(
                     student,
                     "logits",
@@ -250,6 +268,7 @@ class QuadraticPenaltyTest {
         INDArray way =
                 moved.getVariable("w").getArr().sub(pretrained.getVariable("w").getArr());
         assertClose(after[0].sub(way.mul(RATE * 0.3)), after[1], 1e-14);
+        assertClose(after[1], after[2], 1e-15);
     }
 
     private static SameDiff tokens(long seed) {

@@ -15,6 +15,7 @@ import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Random;
 import net.jqwik.api.ForAll;
@@ -96,8 +97,43 @@ class ReplayIteratorTest {
         // Source batches before each target batch: geometric; the rounding of examples: Bernoulli, less than that.
         double deviation = Math.sqrt(batches * share) / (1 - share);
         assertEquals(expected, pieces, 6 * deviation + 1e-9);
+        replay.restart(0);
+        assertEquals(all, numbers(replay), "the same again from the start");
+    }
+
+    @Test
+    void the_source_goes_on_from_epoch_to_epoch() {
+        ReplayIterator replay = new ReplayIterator(numbered(2, 4, 0), numbered(4, 5, 100), 0.5, ReplayUnit.EXAMPLES, 1);
+        assertEquals(List.of(0, 1, 2, 3, 100, 101, 102, 103, 4, 5, 6, 7, 104, 105, 106, 107), numbers(replay));
         replay.reset();
-        assertEquals(all, numbers(replay), "the same again after a reset");
+        assertEquals(List.of(0, 1, 2, 3, 108, 109, 110, 111, 4, 5, 6, 7, 112, 113, 114, 115), numbers(replay));
+        replay.reset();
+        assertEquals(List.of(0, 1, 2, 3, 116, 117, 118, 119, 4, 5, 6, 7, 100, 101, 102, 103), numbers(replay));
+    }
+
+    @Property(tries = 20, seed = "20261102")
+    void every_epoch_follows_from_its_number(
+            @ForAll @DoubleRange(min = 0.1, max = 0.8) double share,
+            @ForAll ReplayUnit unit,
+            @ForAll @IntRange(min = 0, max = 60) int before,
+            @ForAll long seed) {
+        ReplayIterator replay = new ReplayIterator(numbered(20, 3, 0), numbered(7, 2, 1000), share, unit, seed);
+        List<List<Integer>> epochs = new ArrayList<>();
+        for (int epoch = 0; epoch < 4; epoch++) {
+            epochs.add(numbers(replay));
+            replay.reset();
+        }
+        assertEquals(4, new HashSet<>(epochs).size(), "each has an order or examples of its own");
+        for (int i = 0; i < before && replay.hasNext(); i++) {
+            replay.next();
+        }
+        for (int epoch : new int[] {2, 0, 3}) {
+            replay.restart(epoch);
+            assertEquals(epochs.get(epoch), numbers(replay), "whatever came before");
+            ReplayIterator other = new ReplayIterator(numbered(20, 3, 0), numbered(7, 2, 1000), share, unit, seed);
+            other.restart(epoch);
+            assertEquals(epochs.get(epoch), numbers(other), "in another process");
+        }
     }
 
     @Test
@@ -226,6 +262,8 @@ class ReplayIteratorTest {
     void what_cannot_be_mixed_is_refused() {
         DataSetIterator good = numbered(1, 2, 0);
         assertThrows(IllegalArgumentException.class, () -> new ReplayIterator(good, good, 1, ReplayUnit.EXAMPLES, 1));
+        assertThrows(IllegalArgumentException.class, () -> new ReplayIterator(good, good, 0, ReplayUnit.EXAMPLES, 1)
+                .restart(-1));
         assertThrows(
                 IllegalArgumentException.class,
                 () -> new ReplayIterator(good, good, Double.NaN, ReplayUnit.EXAMPLES, 1));

@@ -9,6 +9,7 @@ import io.github.dl4jretention.Networks;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -59,6 +60,28 @@ class BatchSequencesTest {
         }
         assertNotEquals(id, ids(features.reshape(1, 3, 4), null)[0]);
         assertNotEquals(id, ids(features.castTo(DataType.DOUBLE), null)[0]);
+    }
+
+    @Test
+    void ids_are_the_same_while_the_collector_frees_arrays() throws InterruptedException {
+        INDArray features = Networks.normal(DataType.FLOAT, new Random(4), 16, 500, 64);
+        SequenceId[] expected = ids(features, null);
+        AtomicBoolean done = new AtomicBoolean();
+        Thread collector = new Thread(() -> {
+            while (!done.get()) {
+                System.gc();
+                Nd4j.valueArrayOf(new long[] {16, 500, 64}, 7.0, DataType.FLOAT);
+            }
+        });
+        collector.start();
+        try {
+            for (int i = 0; i < 60; i++) {
+                assertArrayEquals(expected, ids(features, null));
+            }
+        } finally {
+            done.set(true);
+            collector.join();
+        }
     }
 
     @Test

@@ -178,7 +178,8 @@ class CacheCodecTest {
         int samples = 20_000;
         float[] token = token(vocabulary, 2, 11);
         double[] sum = new double[vocabulary];
-        double largest = 0;
+        double[] largest = new double[vocabulary];
+        double smallest = 1;
         SplittableRandom random = new SplittableRandom(12);
         ByteBuffer out = ByteBuffer.allocate(codec.maxBytes(vocabulary));
         CacheCodec.Encoder encoder = codec.encoder(vocabulary);
@@ -189,18 +190,26 @@ class CacheCodecTest {
             for (int v = 0; v < vocabulary; v++) {
                 double weight = Math.exp(read[v] / temperature);
                 sum[v] += weight;
-                largest = Math.max(largest, weight);
+                largest[v] = Math.max(largest[v], weight);
+                smallest = weight > 0 ? Math.min(smallest, weight) : smallest;
             }
         }
+        double tail = 0;
+        double expectedTail = 0;
         for (int v = 0; v < vocabulary; v++) {
             double mean = sum[v] / samples;
             double expected = Math.exp(token[v]);
-            // The variance of a number in [0, largest] is at most largest times its mean.
-            double deviation = Math.sqrt(largest * expected / samples);
+            // The variance of a number in [0, w] is at most w times its mean; one that was never drawn weighs the
+            // least.
+            double deviation = Math.sqrt(Math.max(largest[v], smallest) * expected / samples);
             // Weights are rounded to half precision.
             double rounding = 4e-3 * expected;
             assertEquals(expected, mean, 5 * deviation + rounding, "class " + v);
+            tail += expected < smallest / 4 ? mean : 0;
+            expectedTail += expected < smallest / 4 ? expected : 0;
         }
+        assertTrue(expectedTail > 0);
+        assertEquals(expectedTail, tail, 5 * Math.sqrt(smallest * expectedTail / samples) + 4e-3 * expectedTail);
     }
 
     /** The cosine of {@code q - w} and {@code q - p}, gradients with respect to logits, over many tokens and students q. */

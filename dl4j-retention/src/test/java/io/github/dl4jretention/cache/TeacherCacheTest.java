@@ -478,6 +478,12 @@ class TeacherCacheTest {
         assertThrows(IllegalArgumentException.class, () -> sample.corrected(0.2));
         assertThrows(
                 IllegalArgumentException.class, () -> TeacherCache.builder().teacher(sample));
+        for (Teacher lossy : List.of(cache, Teacher.weighted(List.of(cache, teacher), 1, 1))) {
+            TeacherCache.Builder builder = TeacherCache.builder();
+            String message = assertThrows(IllegalArgumentException.class, () -> builder.teacher(lossy))
+                    .getMessage();
+            assertTrue(message.contains("expected one that gives its network's own values"), message);
+        }
         Teacher mixture = Teacher.weighted(List.of(teacher, sample), 1, 1);
         assertEquals(1, mixture.sampledAt().getAsDouble());
         assertEquals(Teacher.weighted(List.of(teacher, teacher), 1, 1).sha256(), mixture.sha256());

@@ -10,6 +10,8 @@ import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionListener;
 import io.github.dl4jretention.loss.RetentionLoss;
 import io.github.dl4jretention.loss.TokenLoss;
+import io.github.dl4jretention.merge.Merge;
+import io.github.dl4jretention.merge.MergeMethod;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.io.File;
@@ -22,6 +24,7 @@ import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
@@ -62,6 +65,27 @@ class SameDiffSnippetsTest {
         // end
         sd.fit(new TeacherMultiDataSetIterator(iterator, teacher), 1);
         assertEquals(3, retention.lastTokenLoss().tokens());
+    }
+
+    @Test
+    void baselines(@TempDir Path folder) {
+        File startFile = folder.resolve("start.fb").toFile();
+        File tunedFile = folder.resolve("tuned.fb").toFile();
+        File mergedFile = folder.resolve("merged.fb").toFile();
+        SameDiff start = model();
+        start.save(startFile, false);
+        INDArray w = start.getVariable("w").getArr().dup();
+        start.getVariable("w").getArr().muli(3);
+        start.save(tunedFile, false);
+        // snippet
+        SameDiff merged = Merge.sameDiffs(MergeMethod.wiseFt(0.5))
+                .base(SameDiff.load(startFile, false))
+                .model(SameDiff.load(tunedFile, false))
+                .merge();
+        merged.save(mergedFile, false);
+        // end
+        Networks.assertClose(
+                w.mul(2), SameDiff.load(mergedFile, false).getVariable("w").getArr(), 1e-6);
     }
 
     private static SameDiff model() {

@@ -12,6 +12,7 @@ import io.github.dl4jretention.baseline.QuadraticPenalty;
 import io.github.dl4jretention.baseline.ReplayIterator;
 import io.github.dl4jretention.baseline.ReplayPart;
 import io.github.dl4jretention.baseline.ReplayUnit;
+import io.github.dl4jretention.checkpoint.FinetuningRun;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.sweep.Sweep;
 import io.github.dl4jretention.sweep.SweepTexts;
@@ -27,6 +28,7 @@ import io.github.dl4jretention.sweep.task.SweepData;
 import io.github.dl4jretention.sweep.ui.SweepStatsListener;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
+import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -39,7 +41,10 @@ import org.deeplearning4j.ui.model.storage.InMemoryStatsStorage;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.factory.Nd4j;
 
 /** What the docs show of sweeps and baselines; the samples' DocsTest compares the two. */
 class SearchSnippetsTest {
@@ -88,6 +93,31 @@ class SearchSnippetsTest {
         // end
         assertEquals(24, outcome.candidates().size());
         assertTrue(Files.exists(folder.resolve("sweep/report.html")));
+    }
+
+    /** Of a text in the alphabet of the test networks: each letter the class of the one before. */
+    private static DataSetIterator tokens(String text) {
+        INDArray features = Nd4j.zeros(1, Networks.INPUTS, text.length() - 1);
+        INDArray labels = Nd4j.zeros(1, Networks.VOCABULARY, text.length() - 1);
+        for (int t = 0; t < text.length() - 1; t++) {
+            features.putScalar(0, text.charAt(t) - 'a', t, 1);
+            labels.putScalar(0, text.charAt(t + 1) - 'a', t, 1);
+        }
+        return new ExistingDataSetIterator(List.of(new DataSet(features, labels)));
+    }
+
+    @Test
+    void files_of_models_and_texts() throws IOException {
+        File file = folder.resolve("model.zip").toFile();
+        pretrained.save(file);
+        String text = "abcbacb";
+        // snippet
+        FinetuneModel model =
+                FinetuneModel.of(MultiLayerNetwork.load(file, false)); // or ComputationGraph.load, SameDiff.load
+        Batches training = Batches.of(() -> tokens(text)); // a new DataSetIterator each time, of your tokenizer
+        // end
+        assertEquals(FinetuneModel.of(pretrained).sha256(), model.sha256());
+        assertTrue(model.losses(pretrained, training, training).target() > 0);
     }
 
     @Test
@@ -151,6 +181,17 @@ class SearchSnippetsTest {
         QuadraticPenalty penalty = QuadraticPenalty.weighted(pretrained, fisher, 10.0);
         student.addListeners(penalty.listener()); // plain network, or student with retention
         // end
+        // snippet
+        MultiLayerNetwork tuned = FinetuningRun.builder()
+                .student(student)
+                .teacher(teacher)
+                .iterator(target)
+                .listener(penalty.listener()) // one on the student is not called
+                .folder(folder.resolve("run"))
+                .build()
+                .run();
+        // end
+        assertTrue(penalty.value(tuned) > 0);
         // snippet
         ReplayIterator replay = new ReplayIterator(target, source, 0.25, ReplayUnit.EXAMPLES, 1);
         student.fit(new TeacherIterator(replay, teacher, replay.divergenceOn(ReplayPart.TARGET)), epochs);

@@ -4,10 +4,12 @@ import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -43,6 +45,7 @@ class FusedLossTest {
         private final RetentionConfiguration configuration;
         private final LabelKind kind;
         private final double factor;
+        private final boolean impossibles;
         private final INDArray input;
         private final TokenRows rows;
 
@@ -62,6 +65,7 @@ class FusedLossTest {
                     .labelSmoothing(random.nextInt(3) > 0 ? 0 : 0.3 * random.nextDouble())
                     .build();
             factor = 3 * random.nextDouble();
+            impossibles = configuration.getDivergence() == Divergence.FORWARD_KL || random.nextInt(3) == 0;
             int width = parameters ? inputs : vocabulary;
             INDArray sequences = Networks.normal(DataType.FLOAT, random, batch, width, time);
             if (!parameters && random.nextBoolean()) {
@@ -98,7 +102,7 @@ class FusedLossTest {
                 }
             }
             for (int v = 0; kind.hasTeacher() && v < vocabulary; v++) {
-                boolean impossible = configuration.getDivergence() == Divergence.FORWARD_KL && v > 0 && v % 5 == 0;
+                boolean impossible = impossibles && v > 0 && v % 5 == 0;
                 labels.putScalar(b, from + v, t, impossible ? Double.NEGATIVE_INFINITY : 3 * random.nextGaussian() - 5);
             }
             if (kind.hasWeight()) {
@@ -198,7 +202,32 @@ class FusedLossTest {
                 backprop(new FusedLoss(of.configuration, parameters, of.vocabulary, 1000, new Workers(1, 1)), of);
         Result parts = backprop(new FusedLoss(of.configuration, parameters, of.vocabulary, 1, new Workers(3, 2)), of);
         assertClose(whole.back, parts.back, TOLERANCE);
+        assertEquals(2, whole.gradients.size());
+        whole.gradients.forEach((name, gradient) -> assertRelative(gradient, parts.gradients.get(name), name));
         assertArrayEquals(whole.values.crossEntropy(), parts.values.crossEntropy(), TOLERANCE);
+    }
+
+    @Test
+    void chunks_are_bounded_by_logits_and_by_gradients_of_the_input() {
+        INDArray narrow = Nd4j.create(DataType.FLOAT, 100, 1000);
+        INDArray wide = Nd4j.create(DataType.FLOAT, 1000, 100);
+        assertEquals(1000, FusedProjection.tokens(null, 1000, 1, 1_000_000));
+        assertEquals(1000, FusedProjection.tokens(narrow, 1000, 1, 1_000_000));
+        // Three more parts of 1000 values a token, a quarter of them.
+        assertEquals(1333, FusedProjection.tokens(wide, 100, 4, 1_000_000));
+        assertEquals(10_000, FusedProjection.tokens(wide, 100, 1, 1_000_000));
+    }
+
+    @Test
+    void a_distribution_of_an_infinite_logit_is_none() {
+        MultiLayerNetwork network = Networks.lstm(DataType.FLOAT, 1);
+        MultiLayerNetwork student =
+                Retention.attach(network, RetentionConfiguration.builder().build());
+        INDArray features = Networks.sequences(DataType.FLOAT, 2, 1).getFeatures();
+        for (MultiLayerNetwork diverged : List.of(network, student)) {
+            diverged.getOutputLayer().getParam("b").putScalar(2, Double.POSITIVE_INFINITY);
+            assertTrue(diverged.output(features).isNaN().all(), diverged.toString());
+        }
     }
 
     @Test

@@ -80,10 +80,11 @@ class MergeTest {
         assertClose(start.params().mul(0.75).add(tuned.params().mul(0.25)), merged.params(), 1e-15);
         assertClose(before, start.params(), 0);
         INDArray features = Networks.sequences(DataType.DOUBLE, 2, 3).getFeatures();
+        MultiLayerNetwork expected = start.clone();
+        expected.setParams(start.params().mul(0.75).add(tuned.params().mul(0.25)));
+        assertClose(expected.output(features), merged.output(features), 1e-14);
         merged.params().addi(1);
         assertClose(before, start.params(), 0);
-        assertEquals(
-                start.output(features).shape().length, merged.output(features).shape().length);
     }
 
     @Test
@@ -180,7 +181,7 @@ class MergeTest {
                     .base(startFile)
                     .model(tunedFile, 1, density(method))
                     .merge();
-            assertEquals(first.length, Files.readAllBytes(out).length);
+            assertArrayEquals(first, Files.readAllBytes(out));
         }
         assertFalse(Files.exists(folder.resolve("merged.zip.part")));
     }
@@ -308,11 +309,6 @@ class MergeTest {
         byte[] bytes = Files.readAllBytes(good);
         Path torn = Files.write(folder.resolve("torn.zip"), java.util.Arrays.copyOf(bytes, bytes.length / 2));
         Path text = Files.writeString(folder.resolve("text.zip"), "no model");
-        Path taken = Files.createDirectories(folder.resolve("taken.zip/inside")).getParent();
-        Merge<Path> toTaken =
-                Merge.files(MergeMethod.linear(), taken).model(good, 1).model(good, 1);
-        assertThrows(UncheckedIOException.class, toTaken::merge);
-        assertFalse(Files.exists(folder.resolve("taken.zip.part")));
         for (Path bad : List.of(torn, text, folder.resolve("missing.zip"))) {
             Merge<Path> merge = Merge.files(MergeMethod.linear(), folder.resolve("out.zip"))
                     .model(good)

@@ -1,6 +1,7 @@
 package io.github.dl4jretention.sweep;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.loss.TokenLoss;
@@ -8,20 +9,26 @@ import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
 import io.github.dl4jretention.sweep.space.RetentionSpace;
 import io.github.dl4jretention.sweep.space.Search;
+import io.github.dl4jretention.sweep.task.Batches;
 import io.github.dl4jretention.sweep.task.FinetuneSpace;
+import io.github.dl4jretention.sweep.task.RetentionScore;
+import io.github.dl4jretention.sweep.task.SweepData;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.linalg.api.buffer.DataType;
 
-/** Sweeps that are killed at random moments; {@code -Dkills=20} for more of them. */
+/** Sweeps that are killed, at random moments ({@code -Dkills=20} for more of them) and at chosen ones. */
 class KillTest {
 
     private static final int KILLS = Integer.getInteger("kills", 2);
@@ -70,7 +77,7 @@ class KillTest {
         Process last = start(part, ended);
         String printed = new String(last.getInputStream().readAllBytes());
         assertEquals(0, last.waitFor(), printed);
-        SweepOutcome resumed = SweepOutcome.fromJson(Files.readString(part.resolve("sweep.json")));
+        SweepOutcome resumed = state(part);
         assertEquals(SweepTest.essence(whole), SweepTest.essence(resumed));
         assertEquals(CANDIDATES, resumed.complete().size());
         List<String> lines = lines(ended);
@@ -80,9 +87,62 @@ class KillTest {
         System.out.println(kills + " kills, " + CANDIDATES + " candidates, " + lines.size() + " told of their end");
     }
 
+    @Test
+    void a_pruned_sweep_goes_on_from_before_its_first_write_from_its_midst_and_from_its_end() throws Exception {
+        SweepOutcome whole = pruned(folder.resolve("whole")).build().run();
+        assertTrue(whole.complete().size() < whole.candidates().size(), "some are pruned");
+        Path part = folder.resolve("part");
+        halt(part, Moment.FIRST_WRITE);
+        assertTrue(Files.exists(part.resolve("sweep.lock")));
+        assertFalse(Files.exists(part.resolve("sweep.json")));
+        halt(part, Moment.CANDIDATES);
+        assertReadable(part);
+        assertEquals(3, state(part).candidates().size());
+        halt(part, Moment.FINISH);
+        assertReadable(part);
+        assertEquals(whole.candidates().size(), state(part).candidates().size());
+        assertFalse(state(part).finished());
+        List<Integer> ran = new ArrayList<>();
+        SweepOutcome resumed = pruned(part)
+                .listener(new SweepListener() {
+                    @Override
+                    public void onCandidate(SweepOutcome sweep, CandidateOutcome candidate) {
+                        ran.add(candidate.index());
+                    }
+                })
+                .build()
+                .run();
+        assertEquals(SweepTest.essence(whole), SweepTest.essence(resumed));
+        assertEquals(List.of(), ran);
+        assertTrue(Files.exists(part.resolve("tradeoff.png")));
+    }
+
+    private static Sweep.Builder pruned(Path folder) {
+        return SweepTest.sweep(folder)
+                .space(FinetuneSpace.builder()
+                        .retention(
+                                RetentionSpace.builder().coefficients(1, 2, 4).build())
+                        .learningRates(0.05, 1e-6)
+                        .steps(8)
+                        .build())
+                .score(RetentionScore.weighted(0))
+                .pruning(new SuccessiveHalving(2, 2))
+                .parallelism(2);
+    }
+
+    private static void halt(Path folder, Moment moment) throws Exception {
+        Process process = java(Halt.class, folder.toString(), moment.name());
+        String printed = new String(process.getInputStream().readAllBytes());
+        assertEquals(Halt.CODE, process.waitFor(), printed);
+    }
+
+    private static SweepOutcome state(Path part) throws IOException {
+        return SweepOutcome.fromJson(Files.readString(part.resolve("sweep.json")));
+    }
+
     /** What a kill has left is whole: the state, and the models of the front it names. */
     private static void assertReadable(Path part) throws IOException {
-        SweepOutcome found = SweepOutcome.fromJson(Files.readString(part.resolve("sweep.json")));
+        SweepOutcome found = state(part);
         for (CandidateOutcome candidate : found.front()) {
             Path model = part.resolve("models/candidate-%03d.zip".formatted(candidate.index()));
             assertTrue(MultiLayerNetwork.load(model.toFile(), false).numParams() > 0);
@@ -94,16 +154,73 @@ class KillTest {
     }
 
     private static Process start(Path folder, Path ended) throws IOException {
-        return new ProcessBuilder(
-                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                        "-cp",
-                        System.getProperty("java.class.path"),
-                        Run.class.getName(),
-                        folder.toString(),
-                        ended.toString(),
-                        String.valueOf(KILLS))
-                .redirectErrorStream(true)
-                .start();
+        return java(Run.class, folder.toString(), ended.toString(), String.valueOf(KILLS));
+    }
+
+    private static Process java(Class<?> program, String... args) throws IOException {
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-cp",
+                System.getProperty("java.class.path"),
+                program.getName()));
+        command.addAll(List.of(args));
+        return new ProcessBuilder(command).redirectErrorStream(true).start();
+    }
+
+    /** When a sweep halts. */
+    private enum Moment {
+        /** When the base is measured on validation text. */
+        FIRST_WRITE,
+        /** When the third candidate has ended. */
+        CANDIDATES,
+        /** When the first model of the front is measured on test text, after the base. */
+        FINISH
+    }
+
+    /** Halts at a moment, as if killed. */
+    public static final class Halt {
+
+        private static final int CODE = 9;
+
+        private Halt() {}
+
+        /** @param args folder, moment */
+        public static void main(String[] args) throws IOException {
+            Path folder = Path.of(args[0]);
+            Moment moment = Moment.valueOf(args[1]);
+            SweepData data = SweepTexts.data(DataType.DOUBLE);
+            pruned(folder)
+                    .data(new SweepData(
+                            data.training(),
+                            moment == Moment.FIRST_WRITE
+                                    ? halting(folder, data.validationTarget(), 1)
+                                    : data.validationTarget(),
+                            data.validationSource(),
+                            moment == Moment.FINISH ? halting(folder, data.testTarget(), 2) : data.testTarget(),
+                            data.testSource()))
+                    .listener(new SweepListener() {
+                        @Override
+                        public void onCandidate(SweepOutcome sweep, CandidateOutcome candidate) {
+                            if (moment == Moment.CANDIDATES
+                                    && sweep.candidates().size() == 3) {
+                                Runtime.getRuntime().halt(CODE);
+                            }
+                        }
+                    })
+                    .build()
+                    .run();
+        }
+
+        /** @param reads of the text since the sweep has begun, the last of which halts */
+        private static Batches halting(Path folder, Batches text, int reads) {
+            AtomicInteger left = new AtomicInteger(reads);
+            return () -> {
+                if (Files.exists(folder.resolve("sweep.lock")) && left.decrementAndGet() == 0) {
+                    Runtime.getRuntime().halt(CODE);
+                }
+                return text.iterator();
+            };
+        }
     }
 
     /** Runs to the end, slowly enough to be killed. */

@@ -30,6 +30,8 @@ import org.deeplearning4j.arbiter.optimize.runner.listener.BaseStatusListener;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -140,6 +142,21 @@ class SweepErrorsTest {
         };
         BaseStatusListener status = new BaseStatusListener() {
             @Override
+            public void onInitialization(IOptimizationRunner runner) {
+                throw new IllegalStateException("begin");
+            }
+
+            @Override
+            public void onShutdown(IOptimizationRunner runner) {
+                throw new IllegalStateException("end");
+            }
+
+            @Override
+            public void onRunnerStatusChange(IOptimizationRunner runner) {
+                throw new IllegalStateException("runner");
+            }
+
+            @Override
             public void onCandidateIteration(CandidateInfo info, Object candidate, int iteration) {
                 throw new IllegalStateException("iteration");
             }
@@ -147,9 +164,7 @@ class SweepErrorsTest {
             @Override
             public void onCandidateStatusChange(
                     CandidateInfo info, IOptimizationRunner runner, OptimizationResult result) {
-                if (result != null) {
-                    throw new IllegalStateException("ended");
-                }
+                throw new IllegalStateException("candidate");
             }
         };
         SweepOutcome outcome = SweepTest.sweep(folder.resolve("part"))
@@ -161,19 +176,18 @@ class SweepErrorsTest {
     }
 
     @Test
-    void a_listener_that_throws_on_the_runner_s_thread_leaves_nothing_in_work() throws Exception {
+    void an_error_on_the_runner_s_thread_leaves_nothing_in_work() throws Exception {
         Path part = folder.resolve("part");
         Sweep sweep = SweepTest.sweep(part)
                 .parallelism(2)
                 .statusListener(new BaseStatusListener() {
                     @Override
                     public void onRunnerStatusChange(IOptimizationRunner runner) {
-                        throw new IllegalStateException("as if");
+                        throw new OutOfMemoryError("as if");
                     }
                 })
                 .build();
-        assertEquals(
-                "as if", assertThrows(IllegalStateException.class, sweep::run).getMessage());
+        assertEquals("as if", assertThrows(OutOfMemoryError.class, sweep::run).getMessage());
         assertNoThreadLeft();
         assertEquals(whole(), SweepTest.essence(SweepTest.sweep(part).build().run()));
     }
@@ -340,5 +354,47 @@ class SweepErrorsTest {
                 new SweepData(training(1), training(1), data.validationSource(), data.testTarget(), data.testSource());
         IllegalArgumentException e = assertThrows(IllegalArgumentException.class, same::identities);
         assertTrue(e.getMessage().startsWith("validationTarget: expected another text than training"), e.getMessage());
+    }
+
+    /** As in a small container, where Java throws an InternalError when it is to draw text. */
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void without_fonts_a_sweep_ends_as_well() throws Exception {
+        Path fonts = Files.writeString(folder.resolve("fonts.conf"), "<?xml version=\"1.0\"?><fontconfig/>");
+        ProcessBuilder builder = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-Djava.awt.headless=true",
+                        "-Duser.home=" + folder,
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        WithoutFonts.class.getName(),
+                        folder.resolve("sweep").toString())
+                .redirectErrorStream(true);
+        builder.environment().put("FONTCONFIG_FILE", fonts.toString());
+        Process process = builder.start();
+        String printed = new String(process.getInputStream().readAllBytes());
+        assertEquals(0, process.waitFor(), printed);
+        assertTrue(printed.contains("finished: true"), printed);
+        assertTrue(state(folder.resolve("sweep")).finished());
+    }
+
+    /** A sweep that says when its listener was told of its end. */
+    public static final class WithoutFonts {
+
+        private WithoutFonts() {}
+
+        /** @param args folder */
+        public static void main(String[] args) throws IOException {
+            SweepTest.sweep(Path.of(args[0]))
+                    .candidates(1)
+                    .listener(new SweepListener() {
+                        @Override
+                        public void onFinish(SweepOutcome sweep) {
+                            System.out.println("finished: " + sweep.finished());
+                        }
+                    })
+                    .build()
+                    .run();
+        }
     }
 }

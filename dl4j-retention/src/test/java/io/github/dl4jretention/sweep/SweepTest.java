@@ -83,6 +83,7 @@ class SweepTest {
         assertEquals(Math.pow(10, -1.0 / 3), coefficients.get(1), 1e-12);
         assertEquals(10, coefficients.get(3), 1e-9);
         assertTrue(outcome.finished());
+        assertEquals(4, outcome.budget());
         assertEquals(5, Files.readAllLines(folder.resolve("candidates.csv")).size());
         for (String name :
                 List.of("sweep.json", "report.html", "tradeoff.png", "cross-entropy.png", "divergence.png")) {
@@ -112,7 +113,9 @@ class SweepTest {
     void a_sweep_goes_on_where_it_ended_and_equal_candidates_at_once_are_the_same() throws IOException {
         SweepOutcome whole = sweep(folder.resolve("whole")).build().run();
         Path part = folder.resolve("part");
-        assertEquals(2, sweep(part).candidates(2).build().run().candidates().size());
+        SweepOutcome first = sweep(part).candidates(2).build().run();
+        assertEquals(2, first.candidates().size());
+        assertEquals(2, first.budget());
         List<Integer> ran = new ArrayList<>();
         SweepOutcome rest = sweep(part)
                 .parallelism(2)
@@ -186,6 +189,7 @@ class SweepTest {
                 .build()
                 .run();
         assertEquals(4, outcome.candidates().size());
+        assertEquals(4, outcome.budget());
         assertEquals(
                 List.of(0, 1, 2, 3),
                 outcome.candidates().stream().map(CandidateOutcome::index).toList());

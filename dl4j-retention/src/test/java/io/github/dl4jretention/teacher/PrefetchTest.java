@@ -18,6 +18,8 @@ import java.util.stream.IntStream;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.dataset.DataSet;
 
@@ -58,6 +60,30 @@ class PrefetchTest {
                 assertThrows(IllegalArgumentException.class, prefetch::next).getMessage());
         assertEquals(40, prefetch.next());
         assertEquals(50, prefetch.next());
+        assertFalse(prefetch.hasNext());
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void a_failure_of_the_source_is_thrown_at_its_own_batch(boolean fetchHere) {
+        Iterator<Integer> source = List.of(0, 1, 2).iterator();
+        Prefetch<Integer> prefetch = new Prefetch<>(
+                () -> {
+                    int number = source.next();
+                    if (number == 1) {
+                        throw new IllegalStateException("one");
+                    }
+                    return number;
+                },
+                source::hasNext,
+                number -> number,
+                fetchHere);
+        prefetch.setEnabled(true);
+        assertEquals(0, prefetch.next());
+        assertTrue(prefetch.hasNext());
+        assertEquals(
+                "one", assertThrows(IllegalStateException.class, prefetch::next).getMessage());
+        assertEquals(2, prefetch.next());
         assertFalse(prefetch.hasNext());
     }
 

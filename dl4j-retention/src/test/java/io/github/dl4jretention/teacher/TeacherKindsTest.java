@@ -101,8 +101,15 @@ class TeacherKindsTest {
         restored.restore(file);
         assertClose(teacher.params(), restored.params(), 0);
         assertEquals(teacher.sha256(), restored.sha256());
-        MovingAverageTeacher otherwise = Teacher.movingAverage(Networks.dense(DataType.DOUBLE, 1, true), 0.9);
-        assertThrows(IllegalArgumentException.class, () -> otherwise.restore(file));
+        for (MovingAverageTeacher otherwise : List.of(
+                Teacher.movingAverage(Networks.dense(DataType.DOUBLE, 1, true), 0.9),
+                Teacher.movingAverage(Networks.lstm(DataType.DOUBLE, 8), 0.9),
+                Teacher.movingAverage(pretrained, 0.8))) {
+            String message = assertThrows(IOException.class, () -> otherwise.restore(file))
+                    .getMessage();
+            assertTrue(message.contains("expected one of the teacher " + otherwise.sha256()), message);
+            assertFalse(otherwise.hasMoved());
+        }
     }
 
     @Test

@@ -14,6 +14,7 @@ import java.io.File;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Random;
 import java.util.zip.ZipFile;
 import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.conf.BackpropType;
@@ -22,11 +23,13 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 import org.nd4j.linalg.ops.transforms.Transforms;
@@ -74,6 +77,47 @@ class TeacherTest {
         DataSet taught = new TeacherIterator(new ListDataSetIterator<>(List.of(data), 3), Teacher.of(network)).next();
         assertTrue(Double.isFinite(taught.getLabels().sumNumber().doubleValue()));
         assertEquals(1 + Networks.VOCABULARY, taught.getLabels().size(1));
+    }
+
+    @Test
+    void padding_of_zeros_leaves_one_hot_labels_class_ids() {
+        MultiLayerNetwork network = Networks.lstm(DataType.DOUBLE, 1);
+        DataSet padded = Networks.sequences(DataType.DOUBLE, 3, 2);
+        padded.setLabelsMaskArray(Nd4j.ones(DataType.DOUBLE, 3, Networks.TIME).putScalar(1, 4, 0));
+        INDArray whole = gradient(network, padded);
+        padded.getLabels()
+                .get(NDArrayIndex.point(1), NDArrayIndex.all(), NDArrayIndex.point(4))
+                .assign(0);
+        assertClose(whole, gradient(network, padded), 0);
+        padded.setLabelsMaskArray(null);
+        assertEquals(
+                2 * Networks.VOCABULARY, taught(network, padded).getLabels().size(1));
+    }
+
+    private static DataSet taught(MultiLayerNetwork network, DataSet data) {
+        return new TeacherIterator(new ListDataSetIterator<>(List.of(data), 3), Teacher.of(network)).next();
+    }
+
+    private static INDArray gradient(MultiLayerNetwork network, DataSet data) {
+        DataSet taught = taught(network, data);
+        assertEquals(1 + Networks.VOCABULARY, taught.getLabels().size(1));
+        return Networks.gradient(Retention.attach(network, CONF), taught);
+    }
+
+    @Test
+    void a_frozen_graph_keeps_no_arrays_of_the_threads_that_asked() throws InterruptedException {
+        SameDiff model = SameDiff.create();
+        model.placeHolder("features", DataType.DOUBLE, -1, 4)
+                .mmul(model.var("w", Networks.normal(DataType.DOUBLE, new Random(1), 4, 5)))
+                .rename("logits");
+        FrozenSameDiff frozen = FrozenSameDiff.of(model, "logits", List.of("features"));
+        INDArray[] features = {Networks.normal(DataType.DOUBLE, new Random(2), 3, 4)};
+        INDArray[] expected = frozen.logProbabilities(features, null);
+        Thread other = new Thread(() -> frozen.logProbabilities(features, null));
+        other.start();
+        other.join();
+        assertClose(expected[0], frozen.logProbabilities(features, null)[0], 0);
+        assertTrue(frozen.graph().getSessions().isEmpty());
     }
 
     @Test

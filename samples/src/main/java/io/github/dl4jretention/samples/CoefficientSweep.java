@@ -20,6 +20,7 @@ import io.github.dl4jretention.sweep.task.FinetuneSpace;
 import io.github.dl4jretention.sweep.task.RetentionScore;
 import io.github.dl4jretention.sweep.task.SweepData;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -32,7 +33,10 @@ import org.nd4j.linalg.dataset.DataSet;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** Sweeps the coefficient and recommends an operating point. */
 @Command(
@@ -43,10 +47,13 @@ import picocli.CommandLine.Option;
         description = "Finetunes a byte-level language model at several coefficients and recommends one.")
 public final class CoefficientSweep implements Callable<Integer> {
 
+    @Spec
+    private CommandSpec spec;
+
     @Mixin
     private ModelAndTexts given = new ModelAndTexts();
 
-    @Option(names = "--candidates", description = "Coefficients, evenly spaced in their logarithm.")
+    @Option(names = "--candidates", description = "Coefficients, at least 2, evenly spaced in their logarithm.")
     private int candidates = 12;
 
     @Option(names = "--lowest", description = "Least coefficient.")
@@ -55,7 +62,9 @@ public final class CoefficientSweep implements Callable<Integer> {
     @Option(names = "--highest", description = "Largest coefficient.")
     private double highest = 30;
 
-    @Option(names = "--forgetting", description = "Largest rise of the source loss, in nats per byte.")
+    @Option(
+            names = "--forgetting",
+            description = "Largest rise of the source loss, in nats per token, which is a byte here.")
     private double forgetting = 0.02;
 
     @Option(names = "--steps", description = "Minibatches of each finetuning.")
@@ -73,7 +82,7 @@ public final class CoefficientSweep implements Callable<Integer> {
     @Option(names = "--parallelism", description = "Candidates at once, each on one thread.")
     private int parallelism = 1;
 
-    @Option(names = "--prune", description = "End hopeless candidates early, after a quarter and a half of the steps.")
+    @Option(names = "--prune", description = "End hopeless candidates after a quarter or a half of the steps.")
     private boolean prune;
 
     @Option(names = "--seed", description = "Seed of the batches.")
@@ -98,14 +107,14 @@ public final class CoefficientSweep implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        given.validate();
+        validate();
         FinetuneModel model = FinetuneModel.of(given.base());
         Sweep.Builder builder = Sweep.builder()
                 .model(model)
                 .data(data())
                 .space(FinetuneSpace.builder()
                         .retention(RetentionSpace.builder()
-                                .coefficient(lowest, highest)
+                                .coefficients(coefficients())
                                 .build())
                         .learningRates(learningRate)
                         .steps(steps)
@@ -114,14 +123,71 @@ public final class CoefficientSweep implements Callable<Integer> {
                 .score(RetentionScore.constrained(forgetting))
                 .parallelism(parallelism)
                 .seed(seed)
-                .folder(out)
-                .listener(new Bar());
+                .folder(out);
         if (prune) {
-            builder.pruning(new SuccessiveHalving(Math.max(1, steps / 4), 2));
+            // Rounded up, so that there is no third score right before the end.
+            builder.pruning(new SuccessiveHalving((steps + 3) / 4, 2));
         }
-        SweepOutcome sweep = builder.build().run();
+        requireFolder();
+        SweepOutcome sweep = run(builder);
         show(sweep);
         return sweep.complete().isEmpty() ? CommandLine.ExitCode.SOFTWARE : CommandLine.ExitCode.OK;
+    }
+
+    private void validate() {
+        require(candidates >= 2, "--candidates: expected at least 2, got " + candidates);
+        require(
+                lowest > 0 && highest > lowest && Double.isFinite(highest),
+                "--lowest and --highest: expected 0 < lowest < highest, got " + lowest + " and " + highest);
+        require(Double.isFinite(forgetting), "--forgetting: expected a finite number, got " + forgetting);
+        require(steps > 0, "--steps: expected at least 1, got " + steps);
+        require(batch > 0, "--batch: expected at least 1, got " + batch);
+        require(
+                learningRate > 0 && Double.isFinite(learningRate),
+                "--learning-rate: expected a finite number above 0, got " + learningRate);
+        require(heldOut > 0, "--held-out: expected at least 1, got " + heldOut);
+        require(parallelism > 0, "--parallelism: expected at least 1, got " + parallelism);
+        given.validate();
+    }
+
+    private void requireFolder() {
+        boolean made;
+        try {
+            made = Files.isWritable(Files.createDirectories(out));
+        } catch (IOException e) {
+            made = false;
+        }
+        require(made, "--out: expected a folder that can be written to, got " + out);
+    }
+
+    private void require(boolean condition, String message) {
+        if (!condition) {
+            throw new ParameterException(spec.commandLine(), message);
+        }
+    }
+
+    /** Both ends as they were given: those of a log-uniform space are rounded. */
+    private double[] coefficients() {
+        double[] values = new double[candidates];
+        for (int i = 0; i < candidates; i++) {
+            values[i] = lowest * Math.pow(highest / lowest, (double) i / (candidates - 1));
+        }
+        values[candidates - 1] = highest;
+        return values;
+    }
+
+    /** Errors of the folder name the option. */
+    private SweepOutcome run(Sweep.Builder builder) throws IOException {
+        try (Bar bar = new Bar()) {
+            return builder.listener(bar).build().run();
+        } catch (IOException | IllegalStateException e) {
+            String folder = "folder: ";
+            if (e.getMessage() != null && e.getMessage().startsWith(folder)) {
+                throw new ParameterException(
+                        spec.commandLine(), "--out: " + e.getMessage().substring(folder.length()), e);
+            }
+            throw e;
+        }
     }
 
     private SweepData data() throws IOException {
@@ -178,7 +244,10 @@ public final class CoefficientSweep implements Callable<Integer> {
         for (CandidateOutcome candidate : sweep.candidates()) {
             System.out.println(line(sweep, candidate));
         }
-        System.out.println("losses in nats per byte on validation text; * on the Pareto front");
+        System.out.println(
+                "gain: fall of the target loss; forgetting: rise of the source loss, below 0 where it fell too;");
+        System.out.println("in nats per token (a token is a byte here), on validation text; * on the Pareto front");
+        System.out.println("rule: " + sweep.score().description());
         Optional<CandidateOutcome> recommended = sweep.recommended();
         if (sweep.complete().isEmpty()) {
             System.out.printf(
@@ -222,24 +291,30 @@ public final class CoefficientSweep implements Callable<Integer> {
     }
 
     /** Progress over all steps that are left. */
-    private final class Bar implements SweepListener {
+    private final class Bar implements SweepListener, AutoCloseable {
 
         private Progress progress;
 
         @Override
         public void onStart(SweepOutcome sweep) {
-            int left = candidates - sweep.candidates().size();
+            int there = sweep.candidates().size();
+            int left = candidates - there;
+            if (there > 0) {
+                System.err.printf("goes on: %d of %d candidates are there already%n", there, candidates);
+            }
             progress = new Progress("sweep", Math.max(1, (long) left * steps));
         }
 
         @Override
         public void onStep(int candidate, int step, int of, TokenLoss loss) {
-            progress.step(() -> "candidate %d, loss %.3f nats per byte".formatted(candidate, loss.crossEntropy()));
+            progress.step(() -> "candidate %d, loss %.3f nats per token".formatted(candidate, loss.crossEntropy()));
         }
 
         @Override
-        public void onFinish(SweepOutcome sweep) {
-            progress.close();
+        public void close() {
+            if (progress != null) {
+                progress.close();
+            }
         }
     }
 }

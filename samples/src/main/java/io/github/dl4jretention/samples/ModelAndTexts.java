@@ -63,6 +63,10 @@ final class ModelAndTexts {
                 (target == null) == sources.isEmpty(),
                 "--target and --source: expected both or none of them, " + (target == null ? "--target" : "--source")
                         + " is missing");
+        require(
+                model == null || Files.isReadable(model) && !Files.isDirectory(model),
+                "--model: expected a readable file, got " + model);
+        sources.forEach(this::requireOther);
     }
 
     /** Whether the texts are those of the samples. */
@@ -84,27 +88,31 @@ final class ModelAndTexts {
         List<byte[]> texts = new ArrayList<>();
         for (Path source : sources) {
             texts.add(read("--source", source, parts));
-            requireOther(source);
         }
         return texts;
     }
 
     private void requireOther(Path source) {
-        long mismatch;
-        try {
-            mismatch = Files.mismatch(target, source);
-        } catch (IOException e) {
-            throw new ParameterException(
-                    spec.commandLine(), "--target: expected a readable file, got " + target + " (" + e + ")");
-        }
-        require(mismatch >= 0, "--source: expected another text than --target, got the same in " + source);
+        boolean same = Arrays.equals(bytes("--target", target), bytes("--source", source));
+        require(!same, "--source: expected another text than --target, got the same in " + source);
     }
 
     /** The model, which is byte-level. */
     MultiLayerNetwork base() throws IOException {
-        MultiLayerNetwork base = model == null ? Checkpoint.load(checkpoint).network() : Checkpoint.loadNetwork(model);
+        MultiLayerNetwork base = model == null ? Checkpoint.load(checkpoint).network() : given();
         requireByteLevel(base);
         return base;
+    }
+
+    private MultiLayerNetwork given() {
+        try {
+            return Checkpoint.loadNetwork(model);
+        } catch (IOException e) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--model: expected a MultiLayerNetwork saved by DL4J's ModelSerializer, got " + model,
+                    e);
+        }
     }
 
     private void requireByteLevel(MultiLayerNetwork base) {
@@ -124,22 +132,24 @@ final class ModelAndTexts {
     }
 
     private byte[] read(String option, Path file, int parts) {
-        byte[] text;
-        try {
-            text = Files.readAllBytes(file);
-        } catch (IOException e) {
-            throw new ParameterException(
-                    spec.commandLine(), option + ": expected a readable file, got " + file + " (" + e + ")");
-        }
+        byte[] text = bytes(option, file);
         int shortest = parts * (ModelKind.CONTEXT + 1);
+        require(
+                text.length >= shortest,
+                option + ": expected at least " + shortest + " bytes of text, got " + text.length + " in " + file);
         if (text.length < SHORT) {
             System.err.println("warning: " + option + ": " + file + " has only " + text.length
                     + " bytes; figures on so little text mean little");
         }
-        require(
-                text.length >= shortest,
-                option + ": expected at least " + shortest + " bytes of text, got " + text.length + " in " + file);
         return text;
+    }
+
+    private byte[] bytes(String option, Path file) {
+        try {
+            return Files.readAllBytes(file);
+        } catch (IOException e) {
+            throw new ParameterException(spec.commandLine(), option + ": expected a readable file, got " + file, e);
+        }
     }
 
     private void require(boolean condition, String message) {

@@ -56,8 +56,12 @@ public final class Quickstart implements Callable<Integer> {
     @Option(names = "--seed", description = "Seed of the batches and of the text samples.")
     private long seed = 1;
 
-    @Option(names = "--out", paramLabel = "FOLDER", description = "Where the results go.")
-    private Path out = Path.of("out", "quickstart");
+    @Option(
+            names = "--out",
+            paramLabel = "FOLDER",
+            description =
+                    "Where the results go. Default: out/quickstart, or out/quickstart-2 and so on where that has some.")
+    private Path out;
 
     @Option(
             names = "--cache",
@@ -87,6 +91,7 @@ public final class Quickstart implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        out = out == null ? defaultFolder() : out;
         validate();
         MultiLayerNetwork base = given.base();
         Task task = task();
@@ -107,6 +112,20 @@ public final class Quickstart implements Callable<Integer> {
         System.out.println(report.table());
         System.out.println("wrote results.csv, tradeoff.png and samples.txt to " + out.toAbsolutePath());
         return CommandLine.ExitCode.OK;
+    }
+
+    private Path defaultFolder() {
+        Path folder = Path.of("out", "quickstart");
+        return force ? folder : freeFolder(folder);
+    }
+
+    /** The folder, or the first of those with a number after its name, that has no results. */
+    static Path freeFolder(Path folder) {
+        Path free = folder;
+        for (int number = 2; Files.exists(free.resolve(Report.RESULTS)); number++) {
+            free = folder.resolveSibling(folder.getFileName() + "-" + number);
+        }
+        return free;
     }
 
     private TeacherCache.Builder cache() {

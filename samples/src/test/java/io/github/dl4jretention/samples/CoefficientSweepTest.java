@@ -55,6 +55,7 @@ class CoefficientSweepTest {
                 "--steps=2",
                 "--batch=2",
                 "--candidates=2",
+                "--highest=3",
                 "--held-out=1",
                 "--forgetting=10"));
         args.addAll(List.of(more));
@@ -80,11 +81,16 @@ class CoefficientSweepTest {
         assertEquals(0, ended.code(), ended.error());
         assertTrue(ended.out().contains("recommended: #"), ended.out());
         assertTrue(ended.out().contains("RetentionConfiguration.builder().coefficient("), ended.out());
-        assertTrue(ended.error().contains("4 of 4"), ended.error());
+        assertTrue(ended.out().contains("source loss at most 10.0 nats per token above the base"), ended.out());
+        assertTrue(ended.out().contains("a token is a byte here"), ended.out());
+        assertTrue(ended.error().contains("4 of 4 steps"), ended.error());
+        List<String> csv = Files.readAllLines(folder.resolve("out/candidates.csv"));
+        assertTrue(csv.get(1).contains(",0.03,") && csv.get(2).contains(",3.0,"), csv.toString());
         assertEquals(3, Files.readAllLines(folder.resolve("out/candidates.csv")).size());
         assertTrue(Files.size(folder.resolve("out/report.html")) > 5000);
         Ended again = run();
         assertEquals(ended.lines(), again.lines());
+        assertTrue(again.error().contains("goes on: 2 of 2 candidates are there already"), again.error());
         assertFalse(again.error().contains("4 of 4"), again.error());
     }
 
@@ -100,28 +106,40 @@ class CoefficientSweepTest {
     void one_text_for_both_is_refused() throws IOException {
         Ended ended = run("--source=" + folder.resolve("target.txt"));
         assertEquals(2, ended.code(), ended.error());
-        assertTrue(ended.error().contains("--source: expected another text than --target"), ended.error());
+        assertTrue(ended.error().startsWith("error: --source: expected another text than --target"), ended.error());
     }
 
     @Test
     void errors_are_one_line() throws IOException {
+        Path file = Files.writeString(folder.resolve("file"), "");
         for (String[] bad : new String[][] {
-            {"--lowest=-1", "coefficient: expected bounds"},
-            {"--candidates=1", "points: expected at least 2"},
-            {"--steps=0", "steps: expected at least 1"},
-            {"--model=missing.zip", "model"}
+            {"--lowest=-1", "--lowest and --highest: expected 0 < lowest < highest, got -1.0 and 3.0"},
+            {"--highest=0.01", "--lowest and --highest: expected 0 < lowest < highest, got 0.03 and 0.01"},
+            {"--candidates=1", "--candidates: expected at least 2, got 1"},
+            {"--forgetting=NaN", "--forgetting: expected a finite number, got NaN"},
+            {"--steps=0", "--steps: expected at least 1, got 0"},
+            {"--batch=0", "--batch: expected at least 1, got 0"},
+            {"--learning-rate=0", "--learning-rate: expected a finite number above 0, got 0.0"},
+            {"--held-out=0", "--held-out: expected at least 1, got 0"},
+            {"--parallelism=0", "--parallelism: expected at least 1, got 0"},
+            {"--model=missing.zip", "--model: expected a readable file, got missing.zip"},
+            {"--model=" + file, "--model: expected a MultiLayerNetwork saved by DL4J's ModelSerializer, got " + file},
+            {"--source=missing.txt", "--source: expected a readable file, got missing.txt"},
+            {"--out=" + file, "--out: expected a folder that can be written to, got " + file}
         }) {
             Ended ended = run(bad[0]);
+            assertEquals(2, ended.code(), ended.error());
             List<String> lines = ended.error()
                     .lines()
                     .filter(line -> line.startsWith("error: "))
                     .toList();
             assertEquals(1, lines.size(), ended.error());
-            assertTrue(lines.get(0).contains(bad[1]), lines.get(0));
+            assertEquals("error: " + bad[1], lines.get(0));
             assertFalse(Files.exists(folder.resolve("out/sweep.json")));
         }
         assertEquals(0, run().code());
         Ended other = run("--seed=2");
+        assertTrue(other.error().contains("error: --out: expected a new one or one of this sweep"), other.error());
         assertTrue(other.error().contains("seed: 1 there, 2 here"), other.error());
     }
 }

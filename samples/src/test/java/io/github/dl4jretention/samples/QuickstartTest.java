@@ -108,6 +108,18 @@ class QuickstartTest {
     }
 
     @Test
+    void a_folder_that_has_results_is_left_for_the_next_number() throws IOException {
+        assertEquals(out, Quickstart.freeFolder(out));
+        Files.createDirectories(out);
+        assertEquals(out, Quickstart.freeFolder(out));
+        for (int number = 2; number < 4; number++) {
+            Path used = Quickstart.freeFolder(out);
+            Files.writeString(Files.createDirectories(used).resolve("results.csv"), "");
+            assertEquals(folder.resolve("out-" + number), Quickstart.freeFolder(out));
+        }
+    }
+
+    @Test
     void bad_arguments_end_in_one_line_that_names_them() throws IOException {
         assertRefused("--target", "--target", folder.resolve("missing.txt").toString());
         Path empty = Files.writeString(folder.resolve("empty.txt"), "");

@@ -20,7 +20,7 @@ import org.nd4j.shade.jackson.core.JsonProcessingException;
  * @param score         what candidates are chosen by
  * @param base          losses of the pretrained model on validation text
  * @param baseTest      losses of the pretrained model on test text
- * @param budget        candidates that were asked for; null if their number is not known
+ * @param budget        candidates in all, of a grid or as asked for; null if their number is not known
  * @param seconds       time that the sweep has taken, over all its starts
  * @param finished      whether there is nothing left to run
  * @param candidates    those that have ended, by index
@@ -46,7 +46,7 @@ public record SweepOutcome(
      * @param score         what candidates are chosen by
      * @param base          losses of the pretrained model on validation text
      * @param baseTest      losses of the pretrained model on test text
-     * @param budget        candidates that were asked for; null if their number is not known
+     * @param budget        candidates in all, of a grid or as asked for; null if their number is not known
      * @param seconds       time that the sweep has taken, over all its starts
      * @param finished      whether there is nothing left to run
      * @param candidates    those that have ended, by index

@@ -108,11 +108,9 @@ public final class HtmlReport {
         StringBuilder html = new StringBuilder("<section id=\"recommended\">\n<h2>Recommended operating point</h2>\n");
         Optional<CandidateOutcome> recommended = sweep.recommended();
         if (recommended.isEmpty()) {
-            return html.append(
-                            sweep.candidates().isEmpty()
-                                    ? "<p>No candidate has ended yet.</p>\n"
-                                    : "<p>No candidate is better than the pretrained model by this score: keep the model as it is.</p>\n")
-                    .append("</section>\n")
+            return html.append("<p>")
+                    .append(noRecommendation())
+                    .append("</p>\n</section>\n")
                     .toString();
         }
         CandidateOutcome candidate = recommended.get();
@@ -128,6 +126,16 @@ public final class HtmlReport {
                 .append(Html.escape(sweep.javaLine(candidate)))
                 .append("</code></pre>\n</section>\n")
                 .toString();
+    }
+
+    private String noRecommendation() {
+        if (sweep.complete().isEmpty()) {
+            return sweep.finished()
+                    ? "No candidate was trained to its end: there is nothing to choose from."
+                    : "No candidate has been trained to its end yet.";
+        }
+        return "No candidate is better than the pretrained model by this score"
+                + (sweep.finished() ? ": keep the model as it is." : " yet.");
     }
 
     private static void losses(StringBuilder html, String text, Losses losses, Losses base) {

@@ -37,9 +37,8 @@ public final class SweepModule implements UIModule {
     /** The newest sweep of all storages. */
     String page() {
         return newest().map(sweep -> HtmlReport.live(sweep, REFRESH_SECONDS))
-                .orElse(
-                        "<!DOCTYPE html><html><head><meta http-equiv=\"refresh\" content=\"" + REFRESH_SECONDS
-                                + "\"/><title>Sweep</title></head><body><p>No sweep has reported a candidate yet.</p></body></html>");
+                .orElse("<!DOCTYPE html><html><head><meta http-equiv=\"refresh\" content=\"" + REFRESH_SECONDS
+                        + "\"/><title>Sweep</title></head><body><p>No sweep has reported yet.</p></body></html>");
     }
 
     private Optional<SweepOutcome> newest() {

@@ -25,11 +25,16 @@ public final class SweepStatsListener implements SweepListener {
 
     /**
      * @param session name of the sweep in the storage
-     * @param storage what gets the sweep after every candidate and at its end; the caller closes it
+     * @param storage what gets the sweep at its start, after every candidate and at its end; the caller closes it
      */
     public SweepStatsListener(String session, StatsStorageRouter storage) {
         this.session = Objects.requireNonNull(session, "session");
         this.storage = Objects.requireNonNull(storage, "storage");
+    }
+
+    @Override
+    public void onStart(SweepOutcome sweep) {
+        put(sweep);
     }
 
     @Override

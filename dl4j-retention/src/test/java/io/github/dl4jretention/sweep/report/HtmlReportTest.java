@@ -186,7 +186,19 @@ class HtmlReportTest {
         SweepOutcome none = new SweepOutcome(done.configuration(), done.score(), BASE, null, 7, 0, false, List.of());
         Document page = parse(HtmlReport.live(none, 5));
         assertTrue(byId(page, "summary").getTextContent().startsWith("In work: 0 of 7 candidates"));
-        assertTrue(byId(page, "recommended").getTextContent().contains("No candidate has ended yet"));
+        assertTrue(byId(page, "recommended").getTextContent().contains("No candidate has been trained to its end yet"));
+        SweepOutcome failing = new SweepOutcome(
+                done.configuration(),
+                done.score(),
+                BASE,
+                BASE,
+                2,
+                1,
+                true,
+                List.of(CandidateOutcome.failed(0, null, "one"), CandidateOutcome.failed(1, null, "other")));
+        String failed = byId(parse(HtmlReport.of(failing)), "recommended").getTextContent();
+        assertTrue(failed.contains("No candidate was trained to its end"), failed);
+        assertFalse(failed.contains("keep the model"), failed);
         assertTrue(all(page, "meta").stream()
                 .anyMatch(meta -> meta.getAttribute("http-equiv").equals("refresh")));
         assertFalse(HtmlReport.live(done, 5).contains("http-equiv"));

@@ -41,6 +41,8 @@ class SweepModuleTest {
         module.onAttach(storage);
         assertTrue(module.page().contains("No sweep has reported"));
         SweepStatsListener listener = new SweepStatsListener("mine", storage);
+        listener.onStart(sweep(0));
+        assertTrue(module.page().contains("In work: 0 of 9 candidates"), module.page());
         for (int failures = 1; failures <= 2; failures++) {
             SweepOutcome sweep = sweep(failures);
             listener.onCandidate(sweep, sweep.candidates().get(0));

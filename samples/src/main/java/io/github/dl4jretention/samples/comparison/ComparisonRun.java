@@ -94,13 +94,16 @@ public final class ComparisonRun {
         }
     }
 
-    /** The plan of the first start is kept beside the results: what they were measured with cannot change. */
+    /** The plan is kept beside the results, with the pairs of those before it: what they were measured with cannot change. */
     private void requireSameMeasurements() throws IOException {
-        Path kept = folder.resolve(PLAN);
-        if (Files.exists(kept)) {
-            Plan.read(kept).requireMeasuresAs(plan);
+        Path file = folder.resolve(PLAN);
+        Plan measured = plan;
+        if (Files.exists(file)) {
+            Plan kept = Plan.read(file);
+            kept.requireMeasuresAs(plan);
+            measured = plan.withPairsOf(kept);
         }
-        new WholeFile(kept).write(plan::write);
+        new WholeFile(file).write(measured::write);
     }
 
     /** Another base, corpus, pair or number of evaluation batches measures something else. */

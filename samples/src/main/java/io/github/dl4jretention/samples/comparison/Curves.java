@@ -7,10 +7,12 @@ import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.BitmapEncoder.BitmapFormat;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
+import org.knowm.xchart.XYSeries;
 import org.knowm.xchart.style.Styler;
+import org.knowm.xchart.style.lines.SeriesLines;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
-/** Curves of gain and forgetting on test text, each method's at its best learning rate. */
+/** Curves of gain and forgetting on test text, each method's at its best learning rate; clouds where two strengths vary. */
 final class Curves {
 
     private Curves() {}
@@ -31,12 +33,15 @@ final class Curves {
         for (Family family : families) {
             List<List<Result>> curve = family.curve();
             if (!curve.isEmpty()) {
-                chart.addSeries(
-                                family.name() + ", " + family.rate(),
-                                means(curve, result -> result.test().gain(base.test())),
-                                means(curve, result -> result.test().forgetting(base.test())),
-                                halfRanges(curve, result -> result.test().forgetting(base.test())))
-                        .setMarker(SeriesMarkers.CIRCLE);
+                XYSeries series = chart.addSeries(
+                        family.name() + ", " + family.rate(),
+                        means(curve, result -> result.test().gain(base.test())),
+                        means(curve, result -> result.test().forgetting(base.test())),
+                        halfRanges(curve, result -> result.test().forgetting(base.test())));
+                series.setMarker(SeriesMarkers.CIRCLE);
+                if (family.hasTwoStrengths()) {
+                    series.setLineStyle(SeriesLines.NONE);
+                }
             }
         }
         return BitmapEncoder.getBitmapBytes(chart, BitmapFormat.PNG);

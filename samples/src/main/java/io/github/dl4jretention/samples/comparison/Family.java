@@ -85,6 +85,21 @@ record Family(String name, String rate, Result base, Map<Long, List<Result>> see
         return seeds.values().stream().mapToInt(List::size).max().orElse(0);
     }
 
+    /** Models of a seed that were trained, the most of all seeds; others come of them by merging, or are steps on the way. */
+    int trainings() {
+        return seeds.values().stream()
+                .mapToInt(results -> (int) results.stream()
+                        .filter(result -> result.merge().isEmpty())
+                        .count())
+                .max()
+                .orElse(0);
+    }
+
+    /** Whether points differ in more than one strength. */
+    boolean hasTwoStrengths() {
+        return trainings() > 1 && points() > trainings();
+    }
+
     private static ParetoFront<Result> front(List<Result> results, Result base, Function<Result, Scores> part) {
         return ParetoFront.of(results, result -> part.apply(result).gain(part.apply(base)), result -> part.apply(result)
                 .forgetting(part.apply(base)));

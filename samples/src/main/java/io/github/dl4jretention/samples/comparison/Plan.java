@@ -190,6 +190,16 @@ public record Plan(
         }
     }
 
+    /** This plan, with the pairs of another that it lacks: what results were measured with. */
+    Plan withPairsOf(Plan other) {
+        List<Pair> all = new ArrayList<>(pairs);
+        other.pairs.stream()
+                .filter(pair -> pairs.stream().noneMatch(own -> own.target() == pair.target()))
+                .forEach(all::add);
+        return new Plan(
+                models, all, methods, learningRates, seeds, steps, batch, evaluationBatches, importanceExamples);
+    }
+
     private static void requireSame(String name, Object kept, Object given) {
         if (!kept.equals(given)) {
             throw new IllegalStateException(

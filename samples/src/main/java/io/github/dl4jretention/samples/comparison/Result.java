@@ -50,6 +50,17 @@ record Result(
         return point(merge, mergeStrength);
     }
 
+    /** Words for tables: the strength of the method, and what was done afterwards with its strength. */
+    String strengths() {
+        String own = Double.isNaN(strength) ? "" : number(strength);
+        String after = merge.isEmpty() ? "" : merge + " " + number(mergeStrength);
+        return isBase() ? "the base itself" : own.isEmpty() || after.isEmpty() ? own + after : own + ", " + after;
+    }
+
+    private static String number(double value) {
+        return value == Math.rint(value) ? String.valueOf((long) value) : String.valueOf(value);
+    }
+
     /** Whether the training ended because its loss was not finite. */
     boolean isDiverged() {
         return merge.isEmpty() && Double.isNaN(validation.target());

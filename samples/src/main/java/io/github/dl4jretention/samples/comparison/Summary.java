@@ -87,24 +87,28 @@ public final class Summary {
                         .formatted(base.test().target(), base.test().source()))
                 .append("Hypervolume against gain 0 and forgetting %.4f.\n\n"
                         .formatted(Family.REFERENCE * base.test().source()))
-                .append(
-                        "| method | sees source | rate | points | hypervolume x 1000 | gain at <= 1 % | forgetting there ")
-                .append(
-                        "| gain at <= 5 % | forgetting there | time | memory |\n|---|---|---|---|---|---|---|---|---|---|---|\n");
+                .append("| method | sees source | rate | trainings | points | hypervolume x 1000 ")
+                .append("| gain at <= 1 % | forgetting there | strength there ")
+                .append("| gain at <= 5 % | forgetting there | strength there | time | memory |\n")
+                .append("|---".repeat(14))
+                .append("|\n");
         double plainMemory = heldMegabytes(members, Method.PLAIN.label());
         for (Family family : families) {
             String method = family.name().split("[ ,]")[0];
-            table.append("| %s | %s | %s | %d | %s | %s | %s | %s | %s | %.2f | %.2f |%n"
+            table.append("| %s | %s | %s | %d | %d | %s | %s | %s | %s | %s | %s | %s | %.2f | %.2f |%n"
                     .formatted(
                             family.name(),
                             seesSource(method) ? "yes" : "no",
                             family.rate(),
+                            family.trainings(),
                             family.points(),
                             spread(1000, family.hypervolume(Result::test)),
                             gains(family.chosen(0.01), base),
                             forgettings(family.chosen(0.01), base),
+                            strengths(family.chosen(0.01)),
                             gains(family.chosen(0.05), base),
                             forgettings(family.chosen(0.05), base),
+                            strengths(family.chosen(0.05)),
                             times.getOrDefault(method, Double.NaN),
                             heldMegabytes(members, method) / plainMemory));
         }
@@ -121,6 +125,11 @@ public final class Summary {
 
     private static String forgettings(List<Result> chosen, Result base) {
         return spread(1, spread(chosen, result -> result.test().forgetting(base.test())));
+    }
+
+    /** Of the method, then of what was done afterwards; one for each seed where they differ. */
+    private static String strengths(List<Result> chosen) {
+        return chosen.stream().map(Result::strengths).distinct().collect(Collectors.joining("; "));
     }
 
     private static Family.Spread spread(List<Result> chosen, ToDoubleFunction<Result> value) {

@@ -29,6 +29,7 @@ public final class Progress implements AutoCloseable {
                 : new ProgressBarBuilder()
                         .setTaskName(task)
                         .setInitialMax(total)
+                        .setUnit(" steps", 1)
                         .setStyle(ProgressBarStyle.ASCII)
                         .setUpdateIntervalMillis(500)
                         .setConsumer(new ConsoleProgressBarConsumer(System.err))
@@ -48,7 +49,7 @@ public final class Progress implements AutoCloseable {
         } else if (done * PLAIN_LINES / total != (done - 1) * PLAIN_LINES / total) {
             double seconds = (System.nanoTime() - started) / 1e9;
             System.err.printf(
-                    "%s: %d of %d, %.0f s, %.0f s left, %s%n",
+                    "%s: %d of %d steps, %.0f s, %.0f s left, %s%n",
                     task, done, total, seconds, seconds / done * (total - done), message.get());
         }
     }

@@ -159,6 +159,35 @@ class ComparisonTest {
     }
 
     @Test
+    void a_plan_that_changes_keeps_what_it_measured_with_and_measures_the_times_that_it_lacks() throws IOException {
+        String plain = "{\"method\": \"PLAIN\"}";
+        run(plan(plain), folder, 1, 1);
+        assertEquals(Set.of("plain"), StepTimes.read(folder).keySet());
+        run(plan(plain + ", {\"method\": \"L2_SP\", \"strengths\": [1]}"), folder, 1, 1);
+        assertEquals(Set.of("plain", "l2_sp"), StepTimes.read(folder).keySet());
+        String scala = PLAN.formatted(plain).replace("KOTLIN", "SCALA");
+        run(Plan.read(Files.writeString(folder.resolve("scala.json"), scala)), folder, 1, 1);
+        Plan otherSources = Plan.read(Files.writeString(
+                folder.resolve("java.json"), PLAN.formatted(plain).replace("PROSE", "JAVA")));
+        assertThrows(IllegalStateException.class, () -> run(otherSources, folder, 2, 2));
+    }
+
+    @Test
+    void strengths_are_told_as_words() throws IOException {
+        run(
+                plan("{\"method\": \"PLAIN\", \"stops\": [1]}, {\"method\": \"L2_SP\", \"strengths\": [10], "
+                        + "\"merges\": [{\"merge\": \"WISE_FT\", \"strengths\": [0.4]}]}"),
+                folder,
+                1,
+                1);
+        assertEquals(
+                List.of("the base itself", "", "stop 1", "10", "10, wise_ft 0.4"),
+                ResultsFile.read(folder.resolve("results.csv")).stream()
+                        .map(Result::strengths)
+                        .toList());
+    }
+
+    @Test
     void plans_that_make_no_sense_are_refused() throws IOException {
         String plain = "{\"method\": \"PLAIN\"}";
         assertEquals(1, plan(plain).trials().size());
