@@ -85,7 +85,7 @@ class ArchitectureTest {
                 .whereLayer("eval")
                 .mayOnlyBeAccessedByLayers("front", "sweep.outcome", "sweep.task")
                 .whereLayer("checkpoint")
-                .mayOnlyBeAccessedByLayers("front")
+                .mayOnlyBeAccessedByLayers("front", "baseline")
                 .whereLayer("listener")
                 .mayOnlyBeAccessedByLayers("front", "checkpoint")
                 .whereLayer("cache")

@@ -1,30 +1,22 @@
 package io.github.dl4jretention.baseline;
 
-import io.github.dl4jretention.storage.AtomicFile;
-import java.io.BufferedInputStream;
-import java.io.DataInputStream;
-import java.io.DataOutputStream;
-import java.io.EOFException;
+import io.github.dl4jretention.storage.ChecksummedFile;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.LongStream;
-import java.util.zip.CRC32;
-import java.util.zip.CheckedInputStream;
-import java.util.zip.CheckedOutputStream;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
  * How much each parameter of a model matters to what it has learned, at least 0; estimated by an
- * {@link ImportanceEstimator}. It can be written beside a model, so that the source text is needed once only. Immutable.
+ * {@link ImportanceEstimator}. It can be written beside a model, so that the source text is needed once only.
+ * Immutable.
  */
 public final class Importance {
 
     private static final String FORMAT = "dl4j-retention Importance 2";
-    private static final int CHECKSUM_BYTES = Long.BYTES;
 
     private final Map<String, INDArray> arrays;
 
@@ -92,17 +84,13 @@ public final class Importance {
      * @throws IOException if it cannot be written; the message names the file
      */
     public void save(Path file) throws IOException {
-        AtomicFile.write(file, stream -> {
-            CheckedOutputStream checked = new CheckedOutputStream(stream, new CRC32());
-            DataOutputStream out = new DataOutputStream(checked);
+        ChecksummedFile.write(file, out -> {
             out.writeUTF(FORMAT);
             out.writeInt(arrays.size());
             for (Map.Entry<String, INDArray> entry : new TreeMap<>(arrays).entrySet()) {
                 out.writeUTF(entry.getKey());
                 Nd4j.write(entry.getValue(), out);
             }
-            out.writeLong(checked.getChecksum().getValue());
-            out.flush();
         });
     }
 
@@ -116,35 +104,16 @@ public final class Importance {
      *     names the file
      */
     public static Importance load(Path file) throws IOException {
-        try {
-            requireChecksum(file);
-            try (DataInputStream in = new DataInputStream(new BufferedInputStream(Files.newInputStream(file)))) {
-                if (!in.readUTF().equals(FORMAT)) {
-                    throw new IOException("of another format");
-                }
-                Map<String, INDArray> arrays = new TreeMap<>();
-                for (int left = in.readInt(); left > 0; left--) {
-                    arrays.put(in.readUTF(), Nd4j.read(in));
-                }
-                return new Importance(arrays);
+        return ChecksummedFile.read(file, "a saved Importance", in -> {
+            String format = in.readUTF();
+            if (!format.equals(FORMAT)) {
+                throw new IOException("of another format");
             }
-        } catch (IOException | RuntimeException e) {
-            throw new IOException("file: expected a saved Importance, got " + file + ": " + e.getMessage(), e);
-        }
-    }
-
-    /** Before anything is made of the file, whose sizes may be anything. */
-    private static void requireChecksum(Path file) throws IOException {
-        long length = Files.size(file) - CHECKSUM_BYTES;
-        if (length < 0) {
-            throw new EOFException("truncated to " + Files.size(file) + " bytes");
-        }
-        try (DataInputStream in = new DataInputStream(new BufferedInputStream(Files.newInputStream(file)))) {
-            CheckedInputStream checked = new CheckedInputStream(in, new CRC32());
-            checked.skipNBytes(length);
-            if (checked.getChecksum().getValue() != in.readLong()) {
-                throw new IOException("its checksum is wrong");
+            Map<String, INDArray> arrays = new TreeMap<>();
+            for (int left = in.readInt(); left > 0; left--) {
+                arrays.put(in.readUTF(), Nd4j.read(in));
             }
-        }
+            return new Importance(arrays);
+        });
     }
 }

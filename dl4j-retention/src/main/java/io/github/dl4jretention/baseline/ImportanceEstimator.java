@@ -28,13 +28,14 @@ import org.nd4j.linalg.ops.transforms.Transforms;
  * MAS                F = mean over examples of | d sum over tokens of ||p||^2 / dw |
  * </pre>
  *
- * squares and absolute values elementwise. An example is a row of a batch, for language models a sequence; log p is the sum
- * over its unmasked tokens, in nats. The gradient of each example is squared on its own: the square of a minibatch's mean
- * gradient would be another, much smaller number (Kunstner et al., arXiv 1905.12558; van de Ven, arXiv 2502.11756).
+ * squares and absolute values elementwise. An example is a row of a batch, for language models a sequence; log p is the
+ * sum over its unmasked tokens, in nats. The gradient of each example is squared on its own: the square of a
+ * minibatch's mean gradient would be another, much smaller number (Kunstner et al., arXiv 1905.12558; van de Ven, arXiv
+ * 2502.11756).
  *
- * <p>The pass runs on a copy in inference mode, dropout off: nothing of the model changes, neither parameters nor counters
- * nor states. Frozen layers are taken as if they were not. It costs a training step of one example for each example; some
- * hundred examples are customary.
+ * <p>The pass runs on a copy in inference mode, dropout off: nothing of the model changes, neither parameters nor
+ * counters nor states. Frozen layers are taken as if they were not. It costs a training step of one example for each
+ * example; some hundred examples are customary.
  * Networks with batch normalisation are refused, for its gradient of a single example is not that of inference.
  */
 public final class ImportanceEstimator {
@@ -50,8 +51,8 @@ public final class ImportanceEstimator {
     /**
      * {@return an estimator of a network's importance, from all examples of an iterator}
      *
-     * @param network whose labels are taken as its output layer takes them; for the Fisher and MAS it must end in softmax
-     *     cross-entropy, see {@link io.github.dl4jretention.teacher.SoftmaxOutput}
+     * @param network whose labels are taken as its output layer takes them; for the Fisher and MAS it must end in
+     *     softmax cross-entropy, see {@link io.github.dl4jretention.teacher.SoftmaxOutput}
      */
     public static ImportanceEstimator of(MultiLayerNetwork network) {
         Objects.requireNonNull(network, "network");
@@ -98,7 +99,8 @@ public final class ImportanceEstimator {
      * {@return the diagonal of the empirical Fisher information, with the labels of the examples}
      *
      * @param iterator of source text; reset first if it can be
-     * @throws IllegalArgumentException if there is no example, or the network has batch normalisation
+     * @throws IllegalArgumentException if there is no example, a gradient is not finite, or the network has batch
+     *     normalisation
      */
     public Importance empiricalFisher(DataSetIterator iterator) {
         return empiricalFisher(new MultiDataSetIteratorAdapter(iterator));
@@ -108,7 +110,8 @@ public final class ImportanceEstimator {
      * {@return the same as {@link #empiricalFisher(DataSetIterator)}}
      *
      * @param iterator of source text; reset first if it can be
-     * @throws IllegalArgumentException if there is no example, or the network has batch normalisation
+     * @throws IllegalArgumentException if there is no example, a gradient is not finite, or the network has batch
+     *     normalisation
      */
     public Importance empiricalFisher(MultiDataSetIterator iterator) {
         return mean(gradients.apply(false), iterator, (pass, example) -> null, true);
@@ -119,8 +122,8 @@ public final class ImportanceEstimator {
      *
      * @param iterator of source text; reset first if it can be
      * @param seed     of the draws
-     * @throws IllegalArgumentException if there is no example, an output is no softmax, or the network has batch
-     *     normalisation
+     * @throws IllegalArgumentException if there is no example, a gradient is not finite, an output is no softmax, or
+     *     the network has batch normalisation
      */
     public Importance fisher(DataSetIterator iterator, long seed) {
         return fisher(new MultiDataSetIteratorAdapter(iterator), seed);
@@ -131,8 +134,8 @@ public final class ImportanceEstimator {
      *
      * @param iterator of source text; reset first if it can be
      * @param seed     of the draws
-     * @throws IllegalArgumentException if there is no example, an output is no softmax, or the network has batch
-     *     normalisation
+     * @throws IllegalArgumentException if there is no example, a gradient is not finite, an output is no softmax, or
+     *     the network has batch normalisation
      */
     public Importance fisher(MultiDataSetIterator iterator, long seed) {
         Random random = new Random(seed);
@@ -145,8 +148,8 @@ public final class ImportanceEstimator {
      * norm of the outputs), of softmax probabilities} Labels play no part; the label mask does.
      *
      * @param iterator of source text; reset first if it can be
-     * @throws IllegalArgumentException if there is no example, an output is no softmax, or the network has batch
-     *     normalisation
+     * @throws IllegalArgumentException if there is no example, a gradient is not finite, an output is no softmax, or
+     *     the network has batch normalisation
      */
     public Importance memoryAwareSynapses(DataSetIterator iterator) {
         return memoryAwareSynapses(new MultiDataSetIteratorAdapter(iterator));
@@ -156,8 +159,8 @@ public final class ImportanceEstimator {
      * {@return the same as {@link #memoryAwareSynapses(DataSetIterator)}}
      *
      * @param iterator of source text; reset first if it can be
-     * @throws IllegalArgumentException if there is no example, an output is no softmax, or the network has batch
-     *     normalisation
+     * @throws IllegalArgumentException if there is no example, a gradient is not finite, an output is no softmax, or
+     *     the network has batch normalisation
      */
     public Importance memoryAwareSynapses(MultiDataSetIterator iterator) {
         return mean(

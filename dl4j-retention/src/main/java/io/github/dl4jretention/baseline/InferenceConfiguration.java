@@ -26,7 +26,8 @@ final class InferenceConfiguration {
      *
      * @param layer changed
      * @return the layer, or what is in it if it is frozen
-     * @throws IllegalArgumentException for batch normalisation, which in a gradient pass normalises by the single example
+     * @throws IllegalArgumentException for batch normalisation, which in a gradient pass normalises by the single
+     *     example
      */
     static Layer of(Layer layer) {
         if (layer instanceof BatchNormalization) {

@@ -11,7 +11,9 @@ import org.nd4j.autodiff.samediff.VariableType;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** Arrays of a model's parameters by name: one vector of a DL4J network, the trainable variables of a SameDiff graph. */
+/**
+ * Arrays of a model's parameters by name: one vector of a DL4J network, the trainable variables of a SameDiff graph.
+ */
 final class ParameterArrays {
 
     /** The name of a network's vector. */

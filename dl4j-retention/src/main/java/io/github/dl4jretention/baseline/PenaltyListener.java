@@ -44,8 +44,8 @@ final class PenaltyListener extends BaseTrainingListener {
     }
 
     /**
-     * Leaves out what has no gradient. DL4J moves running statistics through the gradient's array, and would subtract from
-     * frozen parameters whatever is there.
+     * Leaves out what has no gradient. DL4J moves running statistics through the gradient's array, and would subtract
+     * from frozen parameters whatever is there.
      */
     private static INDArray mask(Model model) {
         Updater updater = model instanceof MultiLayerNetwork network

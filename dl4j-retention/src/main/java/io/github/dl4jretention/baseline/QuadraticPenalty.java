@@ -21,17 +21,17 @@ import org.nd4j.linalg.factory.Nd4j;
  *
  * added to the loss of DL4J, which is a mean over the minibatch's examples; its gradient is {@code strength F (w - w0)}
  * whatever the size of the minibatch. With F = 1 it is L2-SP (Li, Grandvalet, Davoine, arXiv 1802.01483), with
- * the diagonal of the Fisher information elastic weight consolidation (Kirkpatrick et al., arXiv 1612.00796, equation 3),
- * with that of memory aware synapses MAS (arXiv 1711.09601, whose lambda is strength / 2).
+ * the diagonal of the Fisher information elastic weight consolidation (Kirkpatrick et al., arXiv 1612.00796, equation
+ * 3), with that of memory aware synapses MAS (arXiv 1711.09601, whose lambda is strength / 2).
  *
  * <pre>{@code
  * QuadraticPenalty penalty = QuadraticPenalty.toStart(pretrained, 0.01);
- * network.addListeners(penalty.listener());     // plain network or student with retention; in a FinetuningRun its listener
+ * network.addListeners(penalty.listener());     // plain network or student with retention
  * network.fit(iterator, epochs);
  * }</pre>
  *
- * <p>Several penalties add up: separate EWC is one for each task, online EWC a single one around the latest weights, see
- * {@link Importance#decayedPlus}. Safe for use with one model at a time.
+ * <p>Several penalties add up: separate EWC is one for each task, online EWC a single one around the latest weights,
+ * see {@link Importance#decayedPlus}. Safe for use with one model at a time.
  */
 public final class QuadraticPenalty {
 
@@ -110,10 +110,10 @@ public final class QuadraticPenalty {
 
     /**
      * What makes a MultiLayerNetwork or ComputationGraph train with the penalty: it adds the gradient before gradient
-     * normalisation and the updater, and the value to the score of the training step. {@code score(DataSet)}, which early
-     * stopping asks, is that of the data alone. Frozen layers and vertices and the running statistics of batch normalisation
-     * are left alone: they have no part in the gradient, nor in the score. The model's file knows nothing of it: add it again
-     * after loading. ParallelWrapper does not call it on all workers; a
+     * normalisation and the updater, and the value to the score of the training step. {@code score(DataSet)}, which
+     * early stopping asks, is that of the data alone. Frozen layers and vertices and the running statistics of batch
+     * normalisation are left alone: they have no part in the gradient, nor in the score. The model's file knows nothing
+     * of it: add it again after loading. ParallelWrapper does not call it on all workers; a
      * {@link io.github.dl4jretention.checkpoint.FinetuningRun} calls it where it is given to the run's builder.
      *
      * @return a new listener, to be added to one network with {@code addListeners}
@@ -185,10 +185,11 @@ public final class QuadraticPenalty {
     }
 
     /**
-     * Adds the penalty to a SameDiff graph as one more loss variable, whose gradient M2.1 adds to that of the others. Start
-     * and importance become constants of the graph and are saved with it; the graph computes its logits as before. M2.1's
-     * {@code fit} does not compute the variable and reports it as 0: {@link #value(SameDiff)} tells it. A graph that was
-     * fitted before takes it too, and {@link io.github.dl4jretention.loss.RetentionLoss#add} leaves it.
+     * Adds the penalty to a SameDiff graph as one more loss variable, whose gradient M2.1 adds to that of the others.
+     * Start and importance become constants of the graph and are saved with it; the graph computes its logits as
+     * before. M2.1's {@code fit} does not compute the variable and reports it as 0: {@link #value(SameDiff)} tells it.
+     * A graph that was fitted before takes it too, and {@link io.github.dl4jretention.loss.RetentionLoss#add} leaves
+     * it.
      *
      * @param graph has its loss already, from {@link io.github.dl4jretention.loss.RetentionLoss} or its own
      * @return the penalty, a scalar

@@ -12,7 +12,8 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 
 /**
- * Mixes source text into target text, as {@link ReplayMultiDataSetIterator} does, for networks of one input and one output:
+ * Mixes source text into target text, as {@link ReplayMultiDataSetIterator} does, for networks of one input and one
+ * output:
  *
  * <pre>{@code
  * ReplayIterator replay = new ReplayIterator(scala, prose, 0.25, ReplayUnit.EXAMPLES, 1);
@@ -21,7 +22,8 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
  * student.fit(new TeacherIterator(replay, teacher, replay.divergenceOn(ReplayPart.TARGET)), epochs);
  * }</pre>
  *
- * <p>Every epoch has all of the target, and the source examples that follow those of the epoch before. Meta data of examples is not passed on.
+ * <p>Every epoch has all of the target, and the source examples that follow those of the epoch before. Meta data of
+ * examples is not passed on.
  */
 public final class ReplayIterator implements DataSetIterator, RestartableIterator {
 

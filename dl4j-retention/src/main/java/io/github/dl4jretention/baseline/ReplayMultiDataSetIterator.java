@@ -18,14 +18,15 @@ import org.nd4j.shade.guava.collect.MapMaker;
 /**
  * Mixes source text into target text: experience replay, a share of all examples being of the source.
  *
- * <p>An epoch has all target batches. After {@code reset()} they come again, with the source examples that follow those of
- * the epoch before, and an order and rounding drawn anew; the source begins again where it ends. So a short target meets
- * all of a long source in time. Same arguments, same epochs, if target and source give the same batches after each of their
- * resets: {@link #restart} goes to the beginning of any, which a {@code FinetuningRun} does when it goes on. A cache of
- * the teacher that is built with one epoch of the mixture lacks what other epochs replay: let it compute what is missing.
+ * <p>An epoch has all target batches. After {@code reset()} they come again, with the source examples that follow those
+ * of the epoch before, and an order and rounding drawn anew; the source begins again where it ends. So a short target
+ * meets all of a long source in time. Same arguments, same epochs, if target and source give the same batches after
+ * each of their resets: {@link #restart} goes to the beginning of any, which a {@code FinetuningRun} does when it goes
+ * on. A cache of the teacher that is built with one epoch of the mixture lacks what other epochs replay: let it compute
+ * what is missing.
  *
- * <p>With retention on both parts it is wrapped in a {@code TeacherMultiDataSetIterator} as any iterator; with retention on
- * one part alone, that takes {@link #divergenceOn} too:
+ * <p>With retention on both parts it is wrapped in a {@code TeacherMultiDataSetIterator} as any iterator; with
+ * retention on one part alone, that takes {@link #divergenceOn} too:
  *
  * <pre>{@code
  * new TeacherMultiDataSetIterator(replay, teacher, replay.divergenceOn(ReplayPart.TARGET))

@@ -8,6 +8,8 @@ public enum ReplayUnit {
      * must have one shape, but for the number of examples.
      */
     EXAMPLES,
-    /** Whole source batches between target batches: each batch is one of the source with the probability of the share. */
+    /**
+     * Whole source batches between target batches: each batch is one of the source with the probability of the share.
+     */
     BATCHES
 }

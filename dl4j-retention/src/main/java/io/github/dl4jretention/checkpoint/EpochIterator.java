@@ -12,8 +12,8 @@ import org.nd4j.linalg.dataset.api.MultiDataSetPreProcessor;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 
 /**
- * The minibatches of a run, counted and summed up within the epoch, so that a later run can tell whether it has the same.
- * One may be taken before the one before it has been trained on: {@link #trained()} moves the count on.
+ * The minibatches of a run, counted and summed up within the epoch, so that a later run can tell whether it has the
+ * same. One may be taken before the one before it has been trained on: {@link #trained()} moves the count on.
  */
 final class EpochIterator implements MultiDataSetIterator {
 

@@ -4,8 +4,8 @@ import java.io.IOException;
 import java.nio.file.Path;
 
 /**
- * Model files of {@code ModelSerializer}: {@code configuration.json} and {@code coefficients.bin} in a zip. Parameters are
- * streamed; the file that is written appears at once, complete, or not at all.
+ * Model files of {@code ModelSerializer}: {@code configuration.json} and {@code coefficients.bin} in a zip. Parameters
+ * are streamed; the file that is written appears at once, complete, or not at all.
  *
  * @param out the file to write
  */

@@ -24,11 +24,11 @@ import org.nd4j.autodiff.samediff.SameDiff;
  * }</pre>
  *
  * <p>The merged model has the configuration of the base, or of the first model where there is no base: counters, a
- * student's loss, coefficient and teacher are that one's. It has no updater state and no provenance, and of files nothing but
- * configuration and parameters: no normalizer, no other entry. Nothing of the given models is changed. All parameters are merged, running statistics of batch normalisation too.
- * Models are of one architecture if their layers and activations, the shapes of their parameters and their data types are
- * the same; a student's retention layer counts as the output layer that it stands in for. Of SameDiff graphs the variables
- * are compared, by name, shape and type.
+ * student's loss, coefficient and teacher are that one's. It has no updater state and no provenance, and of files
+ * nothing but configuration and parameters: no normalizer, no other entry. Nothing of the given models is changed. All
+ * parameters are merged, running statistics of batch normalisation too. Models are of one architecture if their layers
+ * and activations, the shapes of their parameters and their data types are the same; a student's retention layer counts
+ * as the output layer that it stands in for. Of SameDiff graphs the variables are compared, by name, shape and type.
  *
  * @param <N> MultiLayerNetwork, ComputationGraph, SameDiff, or Path of a model file
  */
@@ -76,8 +76,8 @@ public final class Merge<N> {
 
     /**
      * {@return a merge of files written by DL4J's {@code ModelSerializer}, parameter by parameter: in memory is one
-     * parameter of each model, in double} The same merge writes the same bytes. Files of SameDiff graphs are another format:
-     * load them, and save what {@link #sameDiffs} makes of them.
+     * parameter of each model, in double} The same merge writes the same bytes. Files of SameDiff graphs are another
+     * format: load them, and save what {@link #sameDiffs} makes of them.
      *
      * @param method what becomes of each parameter
      * @param out    the file to write, complete and at once; replaced if it is there
@@ -151,7 +151,8 @@ public final class Merge<N> {
      * @return a new model, the caller's; for files the path of what was written
      * @throws IllegalArgumentException if the models are not of one architecture, or the method takes more or fewer, or
      *     other weights or densities; the message says which
-     * @throws UncheckedIOException if a file cannot be read or written, or is damaged by its CRC-32; the message names it
+     * @throws UncheckedIOException if a file cannot be read or written, or is damaged by its CRC-32; the message names
+     *     it
      */
     public N merge() {
         requireCounts();

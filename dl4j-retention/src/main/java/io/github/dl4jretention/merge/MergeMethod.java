@@ -3,11 +3,12 @@ package io.github.dl4jretention.merge;
 import java.util.List;
 
 /**
- * What becomes of one parameter (a weight matrix, a bias) of several models. Sums are in double whatever the models' type.
+ * What becomes of one parameter (a weight matrix, a bias) of several models. Sums are in double whatever the models'
+ * type.
  *
  * <p>Definitions and option names are those of mergekit (github.com/arcee-ai/mergekit), where it has the method: models
- * carry a {@code weight} and a {@code density}, methods {@code normalize}, {@code lambda}, {@code rescale} and {@code t}.
- * Every parameter is merged on its own.
+ * carry a {@code weight} and a {@code density}, methods {@code normalize}, {@code lambda}, {@code rescale} and
+ * {@code t}. Every parameter is merged on its own.
  */
 public sealed interface MergeMethod permits LinearMerge, InterpolationMerge, SlerpMerge, TaskVectorMerge {
 

@@ -39,8 +39,8 @@ import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 /**
- * By hand: one weight w, loss (w - 3)^2 on every example, start w0 = 1, rate 0.1. Penalty with strength s and importance F:
- * gradient 2 (w - 3) + s F (w - 1), minimum at (6 + s F) / (2 + s F).
+ * By hand: one weight w, loss (w - 3)^2 on every example, start w0 = 1, rate 0.1. Penalty with strength s and
+ * importance F: gradient 2 (w - 3) + s F (w - 1), minimum at (6 + s F) / (2 + s F).
  */
 class QuadraticPenaltyTest {
 

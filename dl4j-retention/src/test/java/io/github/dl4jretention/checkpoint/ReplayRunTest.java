@@ -1,7 +1,9 @@
 package io.github.dl4jretention.checkpoint;
 
 import static io.github.dl4jretention.Networks.assertClose;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.baseline.ReplayIterator;
@@ -25,14 +27,15 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 class ReplayRunTest {
 
     private static final int EPOCHS = 3;
+    private static final int STOP = 7;
 
     @TempDir
     private Path folder;
 
     private static ReplayIterator replay(ReplayUnit unit) {
-        List<DataSet> all = Networks.batches(DataType.FLOAT, 17, true);
-        DataSetIterator target = new ExistingDataSetIterator(all.subList(0, 6));
-        DataSetIterator source = new ExistingDataSetIterator(all.subList(6, 17));
+        List<DataSet> all = Networks.batches(DataType.FLOAT, 11, true);
+        DataSetIterator target = new ExistingDataSetIterator(all.subList(0, 4));
+        DataSetIterator source = new ExistingDataSetIterator(all.subList(4, 11));
         return new ReplayIterator(target, source, 0.3, unit, 4);
     }
 
@@ -50,13 +53,17 @@ class ReplayRunTest {
     void a_run_that_is_stopped_in_its_second_epoch_ends_like_one_that_is_not(ReplayUnit unit) throws IOException {
         INDArray expected =
                 Kind.everything(builder("whole", replay(unit)).build().run());
-        FinetuningRunTest.runUntil(builder("part", replay(unit)), 11);
+        FinetuningRunTest.runUntil(builder("part", replay(unit)), STOP);
+        Path checkpoint = FinetuningRunTest.newest(folder.resolve("part"));
+        RunState state = Json.read(ZipEntries.read(checkpoint, RunState.ENTRY), RunState.class, checkpoint);
+        assertEquals(1, state.epoch());
+        assertTrue(state.position() > 0, "in the middle of an epoch");
         INDArray inAnother =
                 Kind.everything(builder("part", replay(unit)).build().run());
         assertClose(expected, inAnother, 0);
 
         ReplayIterator one = replay(unit);
-        FinetuningRunTest.runUntil(builder("same", one), 11);
+        FinetuningRunTest.runUntil(builder("same", one), STOP);
         assertClose(expected, Kind.everything(builder("same", one).build().run()), 0);
     }
 

@@ -136,7 +136,9 @@ class MergeMethodTest {
         assertTrue(Arrays.stream(both).anyMatch(v -> v == 2), Arrays.toString(both));
     }
 
-    /** Steps of seeds that are those of the generator itself would give the second model the first one's mask, shifted. */
+    /**
+     * Steps of seeds that are those of the generator itself would give the second model the first one's mask, shifted.
+     */
     @Test
     void no_models_mask_is_anothers_shifted_by_one() {
         double[] zeros = new double[64];

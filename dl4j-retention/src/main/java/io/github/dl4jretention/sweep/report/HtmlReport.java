@@ -22,10 +22,12 @@ public final class HtmlReport {
 
     private final SweepOutcome sweep;
     private final List<CandidateOutcome> front;
+    private final boolean strengths;
 
     private HtmlReport(SweepOutcome sweep) {
         this.sweep = sweep;
         this.front = sweep.front();
+        this.strengths = sweep.candidates().stream().anyMatch(HtmlReport::hasStrength);
     }
 
     /**
@@ -181,23 +183,28 @@ public final class HtmlReport {
                     Candidates.name(candidate) + ", gain " + Html.fixed(gain(candidate)) + ", forgetting "
                             + Html.fixed(forgetting(candidate)));
         }
-        front.forEach(candidate -> plot.label(
-                gain(candidate),
-                forgetting(candidate),
-                Double.isNaN(candidate.coefficient())
-                        ? Candidates.method(candidate.configuration())
-                        : Html.compact(candidate.coefficient())));
+        sweep.recommended().ifPresent(best -> label(plot, best));
+        front.forEach(candidate -> label(plot, candidate));
         return "<figure id=\"tradeoff\">\n<figcaption>Trade-off on validation text</figcaption>\n" + plot.toSvg()
                 + String.format(
                         Locale.ROOT,
                         "<p class=\"note\">Line: Pareto front, %d of %d candidates. Ring: recommended. Blue to red: rising "
-                                + "coefficient, given at points of the front. Hypervolume %s against the reference point (gain %s, forgetting %s), the hollow circle.</p>%n",
+                                + "coefficient, given at points of the front where there is room. Hypervolume %s against the reference point (gain %s, forgetting %s), the hollow circle.</p>%n",
                         front.size(),
                         complete.size(),
                         Html.compact(sweep.hypervolume()),
                         Html.compact(reference[0]),
                         Html.compact(reference[1]))
                 + "</figure>\n";
+    }
+
+    private void label(SvgPlot plot, CandidateOutcome candidate) {
+        plot.label(
+                gain(candidate),
+                forgetting(candidate),
+                Double.isNaN(candidate.coefficient())
+                        ? Candidates.method(candidate.configuration())
+                        : Html.compact(candidate.coefficient()));
     }
 
     private double gain(CandidateOutcome candidate) {
@@ -247,9 +254,11 @@ public final class HtmlReport {
                 "test gain",
                 "test forgetting",
                 "s")) {
-            html.append("<th scope=\"col\"><button type=\"button\">")
-                    .append(column)
-                    .append("</button></th>");
+            if (strengths || !column.equals("strength")) {
+                html.append("<th scope=\"col\"><button type=\"button\">")
+                        .append(column)
+                        .append("</button></th>");
+            }
         }
         html.append("</tr></thead>\n<tbody>\n");
         sweep.candidates().forEach(candidate -> row(html, candidate));
@@ -264,8 +273,9 @@ public final class HtmlReport {
         cell(html, String.valueOf(candidate.index()));
         cell(html, candidate.status().name().toLowerCase(Locale.ROOT));
         cell(html, configuration == null ? "" : Candidates.method(configuration));
-        boolean hasStrength = configuration != null && configuration.method().hasStrength();
-        cell(html, hasStrength ? Html.compact(configuration.strength()) : "");
+        if (strengths) {
+            cell(html, hasStrength(candidate) ? Html.compact(configuration.strength()) : "");
+        }
         cell(html, Html.compact(candidate.coefficient()));
         cell(html, retention == null ? "" : Html.compact(retention.getTemperature()));
         cell(html, retention == null ? "" : retention.getDivergence().name().toLowerCase(Locale.ROOT));
@@ -277,13 +287,18 @@ public final class HtmlReport {
         cell(html, losses == null ? "" : Html.fixed(losses.gain(sweep.base())));
         cell(html, losses == null ? "" : Html.fixed(losses.forgetting(sweep.base())));
         boolean feasible = losses != null && sweep.score().isFeasible(sweep.base(), losses);
-        cell(html, feasible ? Html.compact(candidate.score()) : losses == null ? "" : "forgets too much");
+        cell(html, feasible ? Html.fixed(candidate.score()) : losses == null ? "" : "forgets too much");
         cell(html, front.contains(candidate) ? "yes" : "");
         boolean tested = candidate.test() != null && sweep.baseTest() != null;
         cell(html, tested ? Html.fixed(candidate.test().gain(sweep.baseTest())) : "");
         cell(html, tested ? Html.fixed(candidate.test().forgetting(sweep.baseTest())) : "");
         cell(html, String.format(Locale.ROOT, "%.1f", candidate.trainingSeconds()));
         html.append("</tr>\n");
+    }
+
+    private static boolean hasStrength(CandidateOutcome candidate) {
+        return candidate.configuration() != null
+                && candidate.configuration().method().hasStrength();
     }
 
     private static void cell(StringBuilder html, String text) {

@@ -1,6 +1,8 @@
 package io.github.dl4jretention.sweep.report;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 
 /** A plot as an SVG element that needs nothing from elsewhere: axes with even ticks, lines and points. */
@@ -12,6 +14,8 @@ final class SvgPlot {
     private static final int TITLE = 28;
     /** Of a character of a tick's label, at the font of narrow screens. */
     private static final int CHARACTER = 10;
+    /** Between the baselines of two labels. */
+    private static final int LINE = 16;
 
     private static final int GAP = 5;
     private static final int RIGHT = 24;
@@ -19,6 +23,15 @@ final class SvgPlot {
     private static final int BOTTOM = 50;
     private static final int TICKS = 5;
 
+    /** What a label takes. */
+    private record Label(double start, double end, double y) {
+
+        boolean liesOn(Label other) {
+            return start < other.end && other.start < end && Math.abs(y - other.y) < LINE;
+        }
+    }
+
+    private final List<Label> labels = new ArrayList<>();
     private final StringBuilder marks = new StringBuilder();
     private final String name;
     private final String xTitle;
@@ -112,10 +125,17 @@ final class SvgPlot {
         return this;
     }
 
-    /** A text above a point. */
+    /** A text above a point, unless it would lie on an earlier one. */
     SvgPlot label(double x, double y, String text) {
         fix();
         String anchor = x(x) > WIDTH - 70 ? "end" : x(x) < margin + 20 ? "start" : "middle";
+        int width = CHARACTER * text.length();
+        double start = x(x) - (anchor.equals("end") ? width : anchor.equals("start") ? 0 : width / 2.0);
+        Label label = new Label(start, start + width, y(y));
+        if (labels.stream().anyMatch(label::liesOn)) {
+            return this;
+        }
+        labels.add(label);
         marks.append(String.format(
                 Locale.ROOT,
                 "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" class=\"mark\">%s</text>%n",

@@ -2,6 +2,7 @@ package io.github.dl4jretention.sweep.report;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -28,6 +29,20 @@ class SvgPlotTest {
                 .point(1, 1, 3, "", "point")
                 .toSvg());
         assertTrue(svg.endsWith("</svg>\n"), svg);
+    }
+
+    @Test
+    void a_label_that_would_lie_on_an_earlier_one_is_left_out() {
+        String svg = new SvgPlot("plot", "x", "y")
+                .include(0, 0)
+                .include(1, 1)
+                .label(0.5, 0.5, "first")
+                .label(0.51, 0.51, "second")
+                .label(0.5, 0.7, "third")
+                .label(0.8, 0.5, "fourth")
+                .toSvg();
+        assertTrue(svg.contains("first") && svg.contains("third") && svg.contains("fourth"), svg);
+        assertFalse(svg.contains("second"), svg);
     }
 
     @Test
