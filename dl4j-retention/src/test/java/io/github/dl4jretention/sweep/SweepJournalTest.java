@@ -23,7 +23,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -37,14 +37,14 @@ class SweepJournalTest {
     private Path folder;
 
     /** Waits while it is saved. */
-    private static final class Waiting extends MultiLayerNetwork {
+    private static final class Waiting extends ComputationGraph {
         private static final long serialVersionUID = 1L;
         private final transient CountDownLatch saving = new CountDownLatch(1);
         private final transient CountDownLatch goOn = new CountDownLatch(1);
 
-        Waiting(MultiLayerNetwork network) {
-            super(network.getLayerWiseConfigurations());
-            init(network.params(), false);
+        Waiting(ComputationGraph graph) {
+            super(graph.getConfiguration());
+            init(graph.params(), false);
         }
 
         @Override
@@ -61,7 +61,7 @@ class SweepJournalTest {
 
     @Test
     void others_train_on_while_a_candidate_is_written() throws Exception {
-        MultiLayerNetwork network = Networks.lstm(DataType.DOUBLE, 1);
+        ComputationGraph graph = Networks.lstm(DataType.DOUBLE, 1).toComputationGraph();
         Losses base = new Losses(2, 2);
         SweepOutcome start =
                 new SweepOutcome(Map.of(), RetentionScore.weighted(1), base, base, null, 0, false, List.of());
@@ -74,8 +74,8 @@ class SweepJournalTest {
         };
         try (SweepFolder files = new SweepFolder(folder)) {
             SweepJournal journal = new SweepJournal(
-                    files, FinetuneModel.of(network), start, Set.of(), null, Integer.MAX_VALUE, List.of(listener));
-            Waiting plain = new Waiting(network);
+                    files, FinetuneModel.of(graph), start, Set.of(), null, Integer.MAX_VALUE, List.of(listener));
+            Waiting plain = new Waiting(graph);
             FinetuneResult result = new FinetuneResult(new Losses(1, 1), 1, 1, 0, 0, List.of(), List.of());
             Thread writer = new Thread(() -> journal.onResult(0, PLAIN, result, 2.0, plain));
             writer.start();

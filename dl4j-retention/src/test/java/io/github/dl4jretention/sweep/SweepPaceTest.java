@@ -61,8 +61,9 @@ class SweepPaceTest {
         assertSameAtAnyPaceAndAfterARestart(whole, genetic);
     }
 
-    private static UnaryOperator<Sweep.Builder> pruned(int parallelism) {
-        return builder -> builder.space(FinetuneSpace.builder()
+    @Test
+    void a_pruned_sweep() throws IOException {
+        UnaryOperator<Sweep.Builder> pruned = builder -> builder.space(FinetuneSpace.builder()
                         .retention(
                                 RetentionSpace.builder().coefficients(1, 2, 3).build())
                         .learningRates(0.05, 1e-6)
@@ -70,38 +71,27 @@ class SweepPaceTest {
                         .build())
                 .score(RetentionScore.weighted(0))
                 .pruning(new SuccessiveHalving(2, 2))
-                .parallelism(parallelism);
-    }
-
-    @Test
-    void a_pruned_sweep() throws IOException {
-        SweepOutcome whole = pruned(2)
-                .apply(SweepTest.sweep(folder.resolve("whole")))
-                .build()
-                .run();
+                .parallelism(2);
+        SweepOutcome whole =
+                pruned.apply(SweepTest.sweep(folder.resolve("whole"))).build().run();
         assertEquals(6, whole.candidates().size());
-        assertFalse(ended(whole).isEmpty());
-        assertSameAtAnyPaceAndAfterARestart(whole, pruned(2));
+        assertHopelessAreEndedEarly(whole);
+        assertSameAtAnyPaceAndAfterARestart(whole, pruned);
     }
 
-    private static List<CandidateOutcome> ended(SweepOutcome sweep) {
-        return sweep.candidates().stream()
+    private static void assertHopelessAreEndedEarly(SweepOutcome sweep) {
+        List<CandidateOutcome> ended = sweep.candidates().stream()
                 .filter(candidate -> candidate.status() == Status.PRUNED)
                 .toList();
-    }
-
-    @Test
-    void hopeless_candidates_are_ended_early_and_have_no_score() throws IOException {
-        SweepOutcome outcome = pruned(1).apply(SweepTest.sweep(folder)).build().run();
-        assertFalse(ended(outcome).isEmpty());
-        for (CandidateOutcome candidate : ended(outcome)) {
+        assertFalse(ended.isEmpty());
+        for (CandidateOutcome candidate : ended) {
             assertTrue(candidate.steps() == 2 || candidate.steps() == 4, "steps " + candidate.steps());
             assertEquals(8, candidate.plannedSteps());
             assertEquals(null, candidate.validation());
             assertEquals(null, candidate.score());
-            assertFalse(outcome.front().contains(candidate));
+            assertFalse(sweep.front().contains(candidate));
         }
-        assertEquals(0.05, outcome.recommended().orElseThrow().configuration().learningRate());
+        assertEquals(0.05, sweep.recommended().orElseThrow().configuration().learningRate());
     }
 
     @Test

@@ -33,7 +33,7 @@ import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 /** What is frozen, and that the rest of the model stays as it is. */
-class FrozenLayersTest {
+class FrozenCandidatesTest {
 
     private static final double RATE = 0.01;
 
