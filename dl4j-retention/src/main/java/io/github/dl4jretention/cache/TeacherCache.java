@@ -2,6 +2,7 @@ package io.github.dl4jretention.cache;
 
 import io.github.dl4jretention.teacher.NetworkIdentity;
 import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherException;
 import io.github.dl4jretention.teacher.TeacherOutput;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -131,7 +132,7 @@ public final class TeacherCache extends Teacher {
     }
 
     /**
-     * @throws IllegalStateException if it lacks a sequence and may not compute it, or can no more because the pretrained
+     * @throws TeacherException if it lacks a sequence and may not compute it, or can no more because the pretrained
      *     network has changed
      * @throws IllegalArgumentException if sequences without a mask differ in length
      */
@@ -159,7 +160,7 @@ public final class TeacherCache extends Teacher {
             List<Integer> lacking,
             ByteBuffer[] entries) {
         if (missing == null) {
-            throw new IllegalStateException("features: expected sequences of the cache " + folder + ", it lacks "
+            throw new TeacherException("features: expected sequences of the cache " + folder + ", it lacks "
                     + lacking.size() + " of a minibatch of features of shapes "
                     + Arrays.stream(features)
                             .map(array -> Arrays.toString(array.shape()))
@@ -260,7 +261,7 @@ public final class TeacherCache extends Teacher {
         /** The network is the user's, who may have trained it since. */
         private static Teacher requireSame(String identity, Teacher made) {
             if (!made.sha256().equals(identity)) {
-                throw new IllegalStateException("pretrained: expected the network as the cache was given it, teacher "
+                throw new TeacherException("pretrained: expected the network as the cache was given it, teacher "
                         + identity + " (SHA-256), got teacher " + made.sha256()
                         + "; finetune a copy, as Retention.attach makes it");
             }

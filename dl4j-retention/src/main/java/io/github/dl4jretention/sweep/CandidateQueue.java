@@ -2,6 +2,7 @@ package io.github.dl4jretention.sweep;
 
 import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
+import io.github.dl4jretention.sweep.space.Leaves;
 import io.github.dl4jretention.sweep.space.Search;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -129,7 +130,7 @@ final class CandidateQueue implements CandidateGenerator {
                 exhausted = true;
                 return;
             }
-            Candidate candidate = generator.getCandidate();
+            Candidate candidate = generated();
             if (candidate.getException() != null || configurations.add((FinetuneConfiguration) candidate.getValue())) {
                 drawn.add(candidate);
                 next = journal.hasEnded(index) ? null : numbered(candidate, index);
@@ -140,6 +141,14 @@ final class CandidateQueue implements CandidateGenerator {
                 "the search has given {} candidates in a row that were there before; it is taken as exhausted",
                 MOST_REPEATS);
         exhausted = true;
+    }
+
+    /** Another generator may have numbered leaves that are in its space, too. */
+    private Candidate generated() {
+        return Leaves.exclusively(() -> {
+            Leaves.setIndices(List.of(parameterSpace));
+            return generator.getCandidate();
+        });
     }
 
     /** Tells the generator of candidates that have ended, up to an index, in their order. */

@@ -2,6 +2,7 @@ package io.github.dl4jretention.sweep;
 
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
+import io.github.dl4jretention.sweep.space.Leaves;
 import io.github.dl4jretention.sweep.space.RetentionSpace;
 import io.github.dl4jretention.sweep.space.Search;
 import io.github.dl4jretention.sweep.task.FinetuneModel;
@@ -97,6 +98,7 @@ public final class Sweep {
                 model, builder.teacher == null ? model.teacher() : builder.teacher, data, builder.updater, seed);
         space.requireFits(problem.teacher());
         problem.requireTeacherFits();
+        problem.requireResets(space);
         configuration = configuration();
     }
 
@@ -109,6 +111,7 @@ public final class Sweep {
     private Map<String, String> configuration() {
         Map<String, String> map = new LinkedHashMap<>();
         map.put("model", problem.model().sha256());
+        map.put("modelSettings", problem.model().settings());
         map.put("outputs", problem.model().outputs());
         map.put("teacher", problem.teacher().sha256());
         map.put("teacherEncoding", problem.teacher().encoding());
@@ -141,18 +144,23 @@ public final class Sweep {
      * @return the sweep at its end, with losses on test text
      * @throws IOException if the folder cannot be written to or read, or another sweep works in it; an InterruptedIOException if
      *     the thread is interrupted
-     * @throws IllegalArgumentException if a loss of the pretrained model is no finite number; the message names the text
-     * @throws IllegalStateException if the folder holds another sweep; the message says what differs
+     * @throws IllegalArgumentException if the pretrained model cannot take a text, or its loss there is not finite;
+     *     the message names the text
+     * @throws IllegalStateException if the folder holds another sweep; the message says what differs. Or if something
+     *     has failed that says nothing about a candidate, as an iterator; the message names the candidate in work
+     * @throws io.github.dl4jretention.teacher.TeacherException if the teacher has no values for a batch, as a cache
+     *     that lacks it
      */
     public SweepOutcome run() throws IOException {
         try (SweepFolder files = new SweepFolder(folder)) {
             SweepOutcome start = start(files);
             int window = CandidateQueue.window(search, pruning, parallelism);
-            SweepJournal journal = new SweepJournal(files, problem.model(), start, pruning, window, listeners);
+            SweepJournal journal =
+                    new SweepJournal(files, problem.model(), start, files.lost(start), pruning, window, listeners);
             journal.open();
             CandidateQueue queue = new CandidateQueue(
                     space,
-                    search.over(space, score, seed),
+                    Leaves.exclusively(() -> search.over(space, score, seed)),
                     journal,
                     candidates,
                     window,
@@ -175,20 +183,22 @@ public final class Sweep {
      *
      * @param candidate how; of a sweep's outcome, or any other
      * @return a network of the model's class without any part of this library
-     * @throws IllegalStateException if it fails; the message says why
+     * @throws IllegalStateException if it fails, or the thread is interrupted, which it stays then; the message says
+     *     why
      */
     public Object finetune(FinetuneConfiguration candidate) {
         return problem.finetune(candidate);
     }
 
     private SweepOutcome start(SweepFolder files) throws IOException {
-        Integer budget = CandidateQueue.total(search.over(space, score, seed), candidates, search.ends());
+        Integer budget = Leaves.exclusively(
+                () -> CandidateQueue.total(search.over(space, score, seed), candidates, search.ends()));
         SweepOutcome found = files.read().orElse(null);
         if (found == null) {
-            return new SweepOutcome(configuration, score, problem.baseLosses(), null, budget, 0, false, List.of());
+            return new SweepOutcome(
+                    configuration, score, problem.baseLosses(), problem.baseTestLosses(), budget, 0, false, List.of());
         }
         requireSame(found.configuration());
-        found = files.withModels(found);
         LOG.info(
                 "goes on in {}, where {} candidates have ended",
                 folder,

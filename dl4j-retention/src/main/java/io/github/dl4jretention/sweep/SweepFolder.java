@@ -17,6 +17,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -134,19 +135,12 @@ final class SweepFolder implements AutoCloseable {
         return folder.resolve(name);
     }
 
-    /** Without candidates on the front whose model is gone, which are run again. */
-    SweepOutcome withModels(SweepOutcome found) {
-        SweepOutcome kept = found;
-        List<CandidateOutcome> lost;
-        do {
-            lost = kept.front().stream()
-                    .filter(candidate -> !Files.exists(folder.resolve(model(candidate.index()))))
-                    .toList();
-            List<CandidateOutcome> rest = new ArrayList<>(kept.candidates());
-            rest.removeAll(lost);
-            kept = kept.withCandidates(rest);
-        } while (!lost.isEmpty());
-        return kept;
+    /** Candidates on the front whose model is gone. */
+    Set<Integer> lost(SweepOutcome found) {
+        return found.front().stream()
+                .map(CandidateOutcome::index)
+                .filter(candidate -> !Files.exists(folder.resolve(model(candidate))))
+                .collect(Collectors.toSet());
     }
 
     /** Removes models of other candidates than these, and what was being written when a sweep was killed. */

@@ -16,8 +16,10 @@ import java.io.IOException;
 import java.io.Writer;
 import java.nio.file.Files;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
@@ -38,6 +40,8 @@ final class SweepJournal implements FinetuneObserver {
     private final int window;
     private final List<SweepListener> listeners;
     private final SweepOutcome start;
+    private final Set<Integer> lost;
+    private final Object writing = new Object();
     private final Map<Integer, CandidateOutcome> outcomes = new TreeMap<>();
     private final long started = System.nanoTime();
     private SweepOutcome now;
@@ -45,6 +49,7 @@ final class SweepJournal implements FinetuneObserver {
 
     /**
      * @param start   what an earlier start has found, or a sweep without candidates
+     * @param lost    candidates of the start whose model is gone: what is known of them stays, and they run again
      * @param pruning null for none
      * @param window  see {@link CandidateQueue}
      */
@@ -52,12 +57,14 @@ final class SweepJournal implements FinetuneObserver {
             SweepFolder folder,
             FinetuneModel model,
             SweepOutcome start,
+            Set<Integer> lost,
             SuccessiveHalving pruning,
             int window,
             List<SweepListener> listeners) {
         this.folder = folder;
         this.model = model;
         this.start = start;
+        this.lost = new HashSet<>(lost);
         this.pruning = pruning;
         this.window = window;
         this.listeners = listeners;
@@ -69,11 +76,12 @@ final class SweepJournal implements FinetuneObserver {
         return outcomes.get(candidate);
     }
 
+    /** Whether there is nothing left to run of a candidate. */
     synchronized boolean hasEnded(int candidate) {
-        return outcomes.containsKey(candidate);
+        return outcomes.containsKey(candidate) && !lost.contains(candidate);
     }
 
-    /** Whether candidates 0 to last have all ended. */
+    /** Whether the outcomes of candidates 0 to last are all known. */
     synchronized boolean haveEnded(int last) {
         for (int candidate = 0; candidate <= last; candidate++) {
             if (!outcomes.containsKey(candidate)) {
@@ -132,41 +140,50 @@ final class SweepJournal implements FinetuneObserver {
     }
 
     @Override
-    public synchronized void onResult(
+    public void onResult(
             int candidate, FinetuneConfiguration configuration, FinetuneResult result, Double score, Object plain) {
         end(CandidateOutcome.of(candidate, configuration, result, score), plain);
     }
 
     @Override
-    public synchronized void onFailure(int candidate, FinetuneConfiguration configuration, Throwable reason) {
-        if (failure == null && !outcomes.containsKey(candidate)) {
+    public void onFailure(int candidate, FinetuneConfiguration configuration, Throwable reason) {
+        if (!hasEnded(candidate)) {
             String text = reason.getMessage() == null ? reason.toString() : reason.getMessage();
             end(CandidateOutcome.failed(candidate, configuration, text), null);
         }
     }
 
+    /** One at a time is written; others train on meanwhile, for what is known is locked only when it is on the disk. */
     private void end(CandidateOutcome candidate, Object plain) {
-        if (failure != null) {
-            return;
+        synchronized (writing) {
+            if (hasFailed()) {
+                return;
+            }
+            SweepOutcome next = with(candidate);
+            try {
+                if (next.front().contains(candidate)) {
+                    folder.write(SweepFolder.model(candidate.index()), file -> model.save(plain, file));
+                }
+                write(next);
+            } catch (IOException | RuntimeException e) {
+                stop(e);
+                return;
+            }
+            keep(candidate, next);
         }
+    }
+
+    private synchronized SweepOutcome with(CandidateOutcome candidate) {
+        Map<Integer, CandidateOutcome> more = new TreeMap<>(outcomes);
+        more.put(candidate.index(), candidate);
+        return with(more, false);
+    }
+
+    private synchronized void keep(CandidateOutcome candidate, SweepOutcome next) {
         outcomes.put(candidate.index(), candidate);
-        SweepOutcome next = with(now.baseTest(), false);
-        try {
-            if (next.front().contains(candidate)) {
-                folder.write(SweepFolder.model(candidate.index()), file -> model.save(plain, file));
-            }
-            write(next);
-            now = next;
-        } catch (IOException | RuntimeException e) {
-            stop(e);
-        } finally {
-            if (now != next) {
-                outcomes.remove(candidate.index());
-            }
-        }
-        if (now == next) {
-            tell(listener -> listener.onCandidate(next, candidate));
-        }
+        lost.remove(candidate.index());
+        now = next;
+        tell(listener -> listener.onCandidate(next, candidate));
     }
 
     /** What a listener throws does not harm the sweep. */
@@ -187,13 +204,12 @@ final class SweepJournal implements FinetuneObserver {
      */
     synchronized SweepOutcome finish(FinetuneProblem problem) throws IOException {
         requireNoError();
-        Losses baseTest = now.baseTest() == null ? problem.baseTestLosses() : now.baseTest();
         List<CandidateOutcome> front = now.front();
         for (CandidateOutcome candidate : now.candidates()) {
             outcomes.put(
                     candidate.index(), candidate.withTest(front.contains(candidate) ? test(candidate, problem) : null));
         }
-        now = with(baseTest, true);
+        now = with(outcomes, true);
         write(now);
         try {
             folder.write(SweepFolder.TRADE_OFF, file -> Files.write(file, Pictures.tradeOff(now)));
@@ -223,21 +239,21 @@ final class SweepJournal implements FinetuneObserver {
     }
 
     private Losses test(CandidateOutcome candidate, FinetuneProblem problem) throws IOException {
-        return candidate.test() != null
+        return candidate.test() != null || lost.contains(candidate.index())
                 ? candidate.test()
                 : problem.test(model.load(folder.resolve(SweepFolder.model(candidate.index()))));
     }
 
-    private SweepOutcome with(Losses baseTest, boolean finished) {
+    private SweepOutcome with(Map<Integer, CandidateOutcome> candidates, boolean finished) {
         return new SweepOutcome(
                 start.configuration(),
                 start.score(),
                 start.base(),
-                baseTest,
+                start.baseTest(),
                 start.budget(),
                 seconds(),
                 finished,
-                new ArrayList<>(outcomes.values()));
+                new ArrayList<>(candidates.values()));
     }
 
     private void write(SweepOutcome sweep) throws IOException {

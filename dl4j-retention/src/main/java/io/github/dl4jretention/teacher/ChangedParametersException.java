@@ -1,7 +1,7 @@
 package io.github.dl4jretention.teacher;
 
 /** Parameters that a teacher shares with a student are no longer those of the pretrained network. */
-final class ChangedParametersException extends IllegalStateException {
+final class ChangedParametersException extends TeacherException {
 
     private static final long serialVersionUID = 1L;
 

@@ -10,11 +10,16 @@ import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
 import io.github.dl4jretention.sweep.space.RetentionSpace;
+import io.github.dl4jretention.sweep.task.Batches;
 import io.github.dl4jretention.sweep.task.FinetuneModel;
 import io.github.dl4jretention.sweep.task.SweepData;
 import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherException;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
@@ -23,6 +28,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 class SweepTeacherTest {
@@ -64,6 +71,27 @@ class SweepTeacherTest {
                     1e-3);
         }
         assertEquals(SweepTest.essence(cached), SweepTest.essence(run(half, 1, "again")));
+    }
+
+    @Test
+    void a_cache_that_lacks_a_batch_ends_the_sweep_and_a_restart_with_all_of_them_runs_it() throws IOException {
+        List<MultiDataSet> two = new ArrayList<>();
+        SweepTexts.target(DataType.DOUBLE, 4, 10).iterator().forEachRemaining(two::add);
+        TeacherCache lacking = TeacherCache.builder()
+                .pretrained(Networks.lstm(DataType.DOUBLE, 1))
+                .folder(folder.resolve("lacking"))
+                .codec(CacheCodec.half())
+                .data("half of the target text")
+                .build(Batches.of(() -> new ExistingDataSetIterator(two.subList(0, 2).stream()
+                                .map(batch -> new DataSet(batch.getFeatures(0), batch.getLabels(0)))
+                                .toList()))
+                        .iterator());
+        TeacherException e = assertThrows(TeacherException.class, () -> run(lacking, 1, "sweep"));
+        assertTrue(e.getMessage().startsWith("candidate: 0, FinetuneConfiguration"), e.getMessage());
+        assertTrue(e.getMessage().contains("features: expected sequences of the cache"), e.getMessage());
+        SweepOutcome whole = run(cache(CacheCodec.half()), 1, "whole");
+        assertEquals(4, whole.complete().size());
+        assertEquals(SweepTest.essence(whole), SweepTest.essence(run(cache(CacheCodec.half()), 1, "sweep")));
     }
 
     @Test

@@ -19,7 +19,7 @@ import org.nd4j.shade.jackson.core.JsonProcessingException;
  * @param configuration what was asked for, by name: another value is another sweep
  * @param score         what candidates are chosen by
  * @param base          losses of the pretrained model on validation text
- * @param baseTest      losses of the pretrained model on test text; null before the end
+ * @param baseTest      losses of the pretrained model on test text
  * @param budget        candidates in all, of a grid or as asked for; null if their number is not known
  * @param seconds       time that the sweep has taken, over all its starts
  * @param finished      whether there is nothing left to run
@@ -45,7 +45,7 @@ public record SweepOutcome(
      * @param configuration what was asked for, by name
      * @param score         what candidates are chosen by
      * @param base          losses of the pretrained model on validation text
-     * @param baseTest      losses of the pretrained model on test text; null before the end
+     * @param baseTest      losses of the pretrained model on test text
      * @param budget        candidates in all, of a grid or as asked for; null if their number is not known
      * @param seconds       time that the sweep has taken, over all its starts
      * @param finished      whether there is nothing left to run
@@ -53,15 +53,6 @@ public record SweepOutcome(
      */
     @JsonCreator
     public SweepOutcome {}
-
-    /**
-     * {@return this one with other candidates}
-     *
-     * @param others in place of its own
-     */
-    public SweepOutcome withCandidates(List<CandidateOutcome> others) {
-        return new SweepOutcome(configuration, score, base, baseTest, budget, seconds, finished, others);
-    }
 
     /** {@return candidates that were trained to their end, by index} */
     public List<CandidateOutcome> complete() {

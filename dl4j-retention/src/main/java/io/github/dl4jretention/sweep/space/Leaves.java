@@ -2,8 +2,11 @@ package io.github.dl4jretention.sweep.space;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.DoubleSummaryStatistics;
 import java.util.List;
 import java.util.function.DoublePredicate;
+import java.util.function.Supplier;
+import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
 import org.deeplearning4j.arbiter.optimize.distribution.LogUniformDistribution;
@@ -11,11 +14,15 @@ import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
 import org.deeplearning4j.arbiter.optimize.parameter.continuous.ContinuousParameterSpace;
 import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterSpace;
 import org.deeplearning4j.arbiter.optimize.parameter.integer.IntegerParameterSpace;
+import org.deeplearning4j.arbiter.optimize.serde.jackson.JsonMapper;
 import org.deeplearning4j.arbiter.util.LeafUtils;
+import org.nd4j.shade.jackson.core.JsonProcessingException;
 
 /** Checks of parameter spaces before they are searched, and Arbiter's raw types at one place. */
 @SuppressWarnings({"rawtypes", "unchecked"})
 public final class Leaves {
+
+    private static final Object LOCK = new Object();
 
     private Leaves() {}
 
@@ -62,8 +69,7 @@ public final class Leaves {
         if (!single) {
             return space;
         }
-        space.setIndices(0);
-        return new FixedValue<>(space.getValue(new double[1]));
+        return new FixedValue<>((T) pointValues(space).get(0));
     }
 
     /**
@@ -83,7 +89,7 @@ public final class Leaves {
      * Refuses a space of numbers that reaches outside of a range: all values of a discrete one, both ends of any other.
      *
      * @param argument its name in the message
-     * @param space    to check; its indices are set anew
+     * @param space    to check; a generator may search it meanwhile
      * @param range    whether a number is within
      * @param expected the range in words
      * @throws IllegalArgumentException if it is empty or reaches outside
@@ -91,20 +97,77 @@ public final class Leaves {
     public static void require(
             String argument, ParameterSpace<? extends Number> space, DoublePredicate range, String expected) {
         requireValues(argument, space);
-        int parameters = 0;
-        for (ParameterSpace leaf : of(List.of(space))) {
-            if (leaf.numParameters() > 0) {
-                leaf.setIndices(parameters++);
+        numbers(space).filter(value -> !range.test(value)).findFirst().ifPresent(value -> {
+            throw new IllegalArgumentException(
+                    argument + ": expected " + expected + ", got a space that reaches to " + value + ": " + space);
+        });
+    }
+
+    /**
+     * {@return the least and the largest of a space of numbers, as far as {@link #require} looks}
+     *
+     * @param space not empty
+     */
+    public static DoubleSummaryStatistics range(ParameterSpace<? extends Number> space) {
+        return numbers(space).summaryStatistics();
+    }
+
+    private static DoubleStream numbers(ParameterSpace<? extends Number> space) {
+        return pointValues(space).stream().mapToDouble(value -> ((Number) value).doubleValue());
+    }
+
+    private static List<Object> pointValues(ParameterSpace space) {
+        ParameterSpace copy = copy(space);
+        return exclusively(() -> {
+            int parameters = setIndices(List.of(copy));
+            List<Object> values = new ArrayList<>();
+            for (double point : points(copy)) {
+                double[] all = new double[parameters];
+                Arrays.fill(all, point);
+                values.add(copy.getValue(all));
+            }
+            return values;
+        });
+    }
+
+    /** Leaves that are shared are several in the copy, which is no matter where all have the same value. */
+    private static ParameterSpace copy(ParameterSpace space) {
+        try {
+            return JsonMapper.getMapper()
+                    .readValue(JsonMapper.getMapper().writeValueAsString(space), ParameterSpace.class);
+        } catch (JsonProcessingException e) {
+            // A space of the user's own that Arbiter cannot read: its indices are set anew.
+            return space;
+        }
+    }
+
+    /**
+     * Numbers the parameters of some spaces' leaves from 0 in their order, as Arbiter's generators do.
+     *
+     * @param spaces any, leaves themselves or not
+     * @return how many there are
+     */
+    public static int setIndices(Iterable<? extends ParameterSpace> spaces) {
+        int next = 0;
+        for (ParameterSpace leaf : of(spaces)) {
+            int count = leaf.numParameters();
+            if (count > 0) {
+                leaf.setIndices(IntStream.range(next, next + count).toArray());
+                next += count;
             }
         }
-        for (double point : points(space)) {
-            double[] values = new double[parameters];
-            Arrays.fill(values, point);
-            double value = number(space, values);
-            if (!range.test(value)) {
-                throw new IllegalArgumentException(
-                        argument + ": expected " + expected + ", got a space that reaches to " + value + ": " + space);
-            }
+        return next;
+    }
+
+    /**
+     * {@return the result of work that relies on indices of leaves, which others may search, too}
+     *
+     * @param <T>  the type of the result
+     * @param work is done while no other such work is
+     */
+    public static <T> T exclusively(Supplier<T> work) {
+        synchronized (LOCK) {
+            return work.get();
         }
     }
 
@@ -112,16 +175,10 @@ public final class Leaves {
      * {@return all values of a discrete or fixed space that is a leaf, each once}
      *
      * @param <T>   the type of the values
-     * @param space whose index is set to 0 if it is searched
+     * @param space not empty; a generator may search it meanwhile
      */
     public static <T> List<T> values(ParameterSpace<T> space) {
-        if (space.numParameters() > 0) {
-            space.setIndices(0);
-        }
-        return Arrays.stream(points(space))
-                .mapToObj(point -> space.getValue(new double[] {point}))
-                .distinct()
-                .toList();
+        return (List<T>) pointValues(space).stream().distinct().toList();
     }
 
     private static double[] points(ParameterSpace space) {

@@ -16,6 +16,9 @@ import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterS
  * smoothing, each fixed or searched. By default the coefficient is searched log-uniformly in [0.03, 30] and the rest is as
  * in {@link RetentionConfiguration#builder()}.
  *
+ * <p>Beta has an effect on Jensen-Shannon alone; temperature, divergence and beta have none at coefficient 0. There
+ * they have the first value of their space, so that candidates of the same effect are equal.
+ *
  * <pre>{@code
  * RetentionSpace space = RetentionSpace.builder()
  *         .coefficient(0.1, 10)
@@ -51,13 +54,18 @@ public final class RetentionSpace extends AbstractParameterSpace<RetentionConfig
         return new Builder();
     }
 
+    /** Where a setting has no effect, it has its space's first value. */
     @Override
     public RetentionConfiguration getValue(double[] values) {
+        double lambda = Leaves.number(coefficient, values);
+        double[] first = new double[values.length];
+        double[] effective = lambda == 0 ? first : values;
+        Divergence chosen = Divergence.valueOf(divergence.getValue(effective));
         return RetentionConfiguration.builder()
-                .coefficient(Leaves.number(coefficient, values))
-                .temperature(Leaves.number(temperature, values))
-                .divergence(Divergence.valueOf(divergence.getValue(values)))
-                .beta(Leaves.number(beta, values))
+                .coefficient(lambda)
+                .temperature(Leaves.number(temperature, effective))
+                .divergence(chosen)
+                .beta(Leaves.number(beta, chosen == Divergence.JENSEN_SHANNON ? effective : first))
                 .labelSmoothing(Leaves.number(labelSmoothing, values))
                 .build();
     }

@@ -78,6 +78,14 @@ public abstract class FinetuneModel {
         return teacher.sha256();
     }
 
+    /**
+     * {@return SHA-256 of how the model trains: its whole configuration (dropout, weight noise, regularization,
+     * constraints, gradient normalization, truncated backpropagation, loss weights, frozen layers, ...) but updaters,
+     * iteration and epoch counts, which a candidate has of its own; of a SameDiff graph its operations with dropout,
+     * and which variables are trained}
+     */
+    public abstract String settings();
+
     /** {@return names of the outputs that are finetuned; of a SameDiff graph those of its placeholders, too} */
     public String outputs() {
         return teacher.outputs().stream().map(TeacherOutput::name).collect(Collectors.joining(", "));
@@ -103,6 +111,11 @@ public abstract class FinetuneModel {
      */
     public final Losses losses(Object plain, Batches target, Batches source) {
         return lossesOf(predictor(plain), target, source);
+    }
+
+    /** The mean cross-entropy of this model as it is on a text, in nats per token. */
+    final double loss(Batches text) {
+        return CrossEntropy.of(teacher, text.iterator());
     }
 
     private static Losses lossesOf(Teacher predictor, Batches target, Batches source) {

@@ -112,6 +112,26 @@ public final class FinetuneProblem {
                 .next();
     }
 
+    /**
+     * Refuses texts that cannot be passed over as often as candidates need them.
+     *
+     * @param space of the candidates
+     * @throws IllegalArgumentException if the training text cannot be reset and is shorter than the longest training,
+     *     or the source text cannot be reset and is replayed; the message names the text
+     */
+    public void requireResets(FinetuneSpace space) {
+        long steps = space.mostSteps(trainingBatches());
+        if (steps > trainingBatches() && !data.training().iterator().resetSupported()) {
+            throw new IllegalArgumentException("training: expected batches that can be reset for up to " + steps
+                    + " steps, got " + trainingBatches() + " that cannot");
+        }
+        if (space.has(FinetuneMethod.REPLAY)
+                && !data.trainingSource().iterator().resetSupported()) {
+            throw new IllegalArgumentException(
+                    "trainingSource: expected batches that can be reset, which are replayed, got others");
+        }
+    }
+
     private static String shapes(Teacher teacher, MultiDataSet batch) {
         return Arrays.stream(teacher.targets(batch))
                 .map(values -> Arrays.toString(values.shape()))
@@ -126,22 +146,29 @@ public final class FinetuneProblem {
     /**
      * {@return losses of the pretrained model on validation text, in nats per token}
      *
-     * @throws IllegalArgumentException if one is no finite number; the message names the text
+     * @throws IllegalArgumentException if the model cannot take a text, or its loss is no finite number; the message
+     *     names the text
      */
     public synchronized Losses baseLosses() {
         if (baseLosses == null) {
-            Losses losses = model.losses(data.validationTarget(), data.validationSource());
-            requireFinite("validationTarget", losses.target());
-            requireFinite("validationSource", losses.source());
-            baseLosses = losses;
+            baseLosses = new Losses(
+                    baseLoss("validationTarget", data.validationTarget()),
+                    baseLoss("validationSource", data.validationSource()));
         }
         return baseLosses;
     }
 
-    private static void requireFinite(String text, double loss) {
-        if (!Double.isFinite(loss)) {
-            throw new IllegalArgumentException(text + ": expected a finite loss of the pretrained model, got " + loss);
+    private double baseLoss(String name, Batches text) {
+        double loss;
+        try {
+            loss = model.loss(text);
+        } catch (IllegalArgumentException e) {
+            throw new IllegalArgumentException(name + ": " + e.getMessage(), e);
         }
+        if (!Double.isFinite(loss)) {
+            throw new IllegalArgumentException(name + ": expected a finite loss of the pretrained model, got " + loss);
+        }
+        return loss;
     }
 
     /**
@@ -153,9 +180,14 @@ public final class FinetuneProblem {
         return model.losses(plain, data.validationTarget(), data.validationSource());
     }
 
-    /** {@return losses of the pretrained model on test text, in nats per token; computed at each call} */
+    /**
+     * {@return losses of the pretrained model on test text, in nats per token; computed at each call}
+     *
+     * @throws IllegalArgumentException if the model cannot take a text, or its loss is no finite number; the message
+     *     names the text
+     */
     public Losses baseTestLosses() {
-        return model.losses(data.testTarget(), data.testSource());
+        return new Losses(baseLoss("testTarget", data.testTarget()), baseLoss("testSource", data.testSource()));
     }
 
     /**
@@ -172,7 +204,8 @@ public final class FinetuneProblem {
      *
      * @param configuration how
      * @return a network of the model's class without any part of this library
-     * @throws IllegalStateException if it fails; the message says why
+     * @throws IllegalStateException if it fails, or the thread is interrupted, which it stays then; the message says
+     *     why
      */
     public Object finetune(FinetuneConfiguration configuration) {
         SingleResult result = new SingleResult();

@@ -6,6 +6,7 @@ import io.github.dl4jretention.sweep.space.Leaves;
 import io.github.dl4jretention.sweep.space.RetentionSpace;
 import io.github.dl4jretention.teacher.Teacher;
 import java.util.Arrays;
+import java.util.DoubleSummaryStatistics;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -23,8 +24,9 @@ import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterS
  * rate, the length of training, how many layers are frozen, and the method. By default retention with the default
  * {@link RetentionSpace}, learning rate 3e-4, one epoch, no frozen layer.
  *
- * <p>A method has nothing of the others to search: generators that combine it with their values give the same candidate
- * several times, which a {@link io.github.dl4jretention.sweep.Sweep} runs once.
+ * <p>What has no effect is the same in all candidates: strengths of other methods, epochs where there are steps, and
+ * what {@link RetentionSpace} names. Generators give such a candidate several times, which a
+ * {@link io.github.dl4jretention.sweep.Sweep} runs once.
  */
 @SuppressWarnings("rawtypes")
 public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfiguration> {
@@ -69,15 +71,17 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
         return new Builder();
     }
 
+    /** Epochs are 1 where there are steps, which stand in their place. */
     @Override
     public FinetuneConfiguration getValue(double[] values) {
         FinetuneMethod chosen = FinetuneMethod.valueOf(method.getValue(values));
+        int numberOfSteps = (int) Leaves.number(steps, values);
         return new FinetuneConfiguration(
                 chosen,
                 chosen == FinetuneMethod.RETENTION ? retention.getValue(values) : null,
                 Leaves.number(learningRate, values),
-                (int) Leaves.number(epochs, values),
-                (int) Leaves.number(steps, values),
+                numberOfSteps > 0 ? 1 : (int) Leaves.number(epochs, values),
+                numberOfSteps,
                 (int) Leaves.number(frozenUpTo, values),
                 chosen.hasStrength() ? Leaves.number(strength(chosen), values) : 0);
     }
@@ -119,6 +123,17 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
         retention.requireValid();
     }
 
+    boolean has(FinetuneMethod searched) {
+        return methods().contains(searched);
+    }
+
+    /** The most minibatches that a candidate trains on. */
+    long mostSteps(int trainingBatches) {
+        DoubleSummaryStatistics numbers = Leaves.range(steps);
+        double byEpochs = numbers.getMin() == 0 ? Leaves.range(epochs).getMax() * trainingBatches : 0;
+        return (long) Math.max(numbers.getMax(), byEpochs);
+    }
+
     /**
      * Refuses a teacher of samples that the losses of this space cannot be trained from.
      *
@@ -126,7 +141,7 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
      * @throws IllegalArgumentException if there is another temperature or divergence than the samples serve
      */
     public void requireFits(Teacher teacher) {
-        if (methods().contains(FinetuneMethod.RETENTION) && teacher.sampledAt().isPresent()) {
+        if (has(FinetuneMethod.RETENTION) && teacher.sampledAt().isPresent()) {
             retention.requireServedBySamples(teacher.sampledAt().getAsDouble());
         }
     }

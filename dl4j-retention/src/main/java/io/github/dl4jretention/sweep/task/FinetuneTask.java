@@ -2,6 +2,7 @@ package io.github.dl4jretention.sweep.task;
 
 import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
+import io.github.dl4jretention.teacher.TeacherException;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -17,7 +18,9 @@ import org.deeplearning4j.arbiter.optimize.runner.CandidateInfo;
 import org.deeplearning4j.arbiter.optimize.runner.CandidateStatus;
 import org.deeplearning4j.arbiter.optimize.runner.IOptimizationRunner;
 import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
+import org.deeplearning4j.exception.DL4JException;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
+import org.nd4j.linalg.exception.ND4JException;
 import org.nd4j.linalg.factory.Nd4j;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -25,8 +28,8 @@ import org.slf4j.LoggerFactory;
 /**
  * Trains and scores one candidate. It fails if a loss is no finite number, or if it diverges: if the cross-entropy of a
  * minibatch rises above twice the largest of the logarithm of the vocabulary's size, a uniform guess, the base's
- * validation loss, and the first minibatch's own. Anything but an ArithmeticException, IllegalArgumentException or
- * IllegalStateException is no failure of the candidate.
+ * validation loss, and the first minibatch's own. Anything but an ArithmeticException, IllegalArgumentException,
+ * IllegalStateException, ND4JException or DL4JException is no failure of the candidate, nor is a TeacherException.
  */
 @SuppressWarnings({"rawtypes", "unchecked"})
 final class FinetuneTask implements Callable<OptimizationResult> {
@@ -77,18 +80,32 @@ final class FinetuneTask implements Callable<OptimizationResult> {
         try {
             configuration = (FinetuneConfiguration) candidate.getValue();
             return run(configuration);
-        } catch (ArithmeticException | IllegalArgumentException | IllegalStateException e) {
+        } catch (TeacherException e) {
+            return error(new TeacherException(naming(configuration, e), e));
+        } catch (ArithmeticException
+                | IllegalArgumentException
+                | IllegalStateException
+                | ND4JException
+                | DL4JException e) {
             LOG.debug("candidate {} failed", candidate.getIndex(), e);
             observer.onFailure(candidate.getIndex(), configuration, e);
             return failed(e);
+        } catch (RuntimeException e) {
+            return error(new IllegalStateException(naming(configuration, e), e));
         } catch (Throwable e) {
-            // No memory, no disk, an interrupt: another try may end well.
-            LOG.debug("candidate {} could not be trained", candidate.getIndex(), e);
-            observer.onError(candidate.getIndex(), e);
-            return failed(e);
-        } finally {
-            Nd4j.getWorkspaceManager().destroyAllWorkspacesForCurrentThread();
+            return error(e);
         }
+    }
+
+    private String naming(FinetuneConfiguration configuration, RuntimeException e) {
+        return "candidate: " + candidate.getIndex() + ", " + configuration + ": " + e;
+    }
+
+    /** No memory, no disk, an interrupt: another try may end well. */
+    private OptimizationResult error(Throwable e) {
+        LOG.debug("candidate {} could not be trained", candidate.getIndex(), e);
+        observer.onError(candidate.getIndex(), e);
+        return failed(e);
     }
 
     private OptimizationResult failed(Throwable reason) {

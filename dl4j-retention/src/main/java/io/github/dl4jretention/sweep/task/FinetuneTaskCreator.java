@@ -11,6 +11,7 @@ import org.deeplearning4j.arbiter.optimize.api.data.DataSource;
 import org.deeplearning4j.arbiter.optimize.api.score.ScoreFunction;
 import org.deeplearning4j.arbiter.optimize.runner.IOptimizationRunner;
 import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
+import org.nd4j.linalg.factory.Nd4j;
 
 /**
  * Makes Arbiter's tasks of finetuning: every candidate starts from the same pretrained weights, near the same teacher, on the
@@ -23,6 +24,8 @@ import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
  * <p>A candidate whose loss is no finite number, or that has diverged (a minibatch's cross-entropy is above twice the
  * largest of {@code ln V}, the base's validation loss and the first minibatch's own), fails with that reason and has no
  * score, so that it cannot be the best.
+ *
+ * <p>A task destroys the workspaces of its thread at its end.
  */
 @SuppressWarnings("rawtypes")
 public final class FinetuneTaskCreator implements TaskCreator {
@@ -57,7 +60,15 @@ public final class FinetuneTaskCreator implements TaskCreator {
         CandidateScore score = (validation, plain) -> scoreFunction instanceof RetentionScore retention
                 ? retention.score(shared.baseLosses(), validation)
                 : scoreFunction.score(plain, dataSource, dataSourceProperties);
-        return new FinetuneTask(candidate, shared, score, observer, List.copyOf(statusListeners), runner);
+        FinetuneTask task = new FinetuneTask(candidate, shared, score, observer, List.copyOf(statusListeners), runner);
+        return () -> {
+            try {
+                return task.call();
+            } finally {
+                // The runner's threads are many; each would keep the workspaces of its last network.
+                Nd4j.getWorkspaceManager().destroyAllWorkspacesForCurrentThread();
+            }
+        };
     }
 
     @Override

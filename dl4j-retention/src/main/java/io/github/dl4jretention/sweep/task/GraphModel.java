@@ -11,17 +11,17 @@ import io.github.dl4jretention.teacher.TeacherOutput;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
+import java.util.Arrays;
 import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
-import org.deeplearning4j.nn.conf.graph.LayerVertex;
-import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.linalg.learning.config.Sgd;
 
 /** A {@link FinetuneModel} of a ComputationGraph. */
 final class GraphModel extends FinetuneModel {
@@ -31,7 +31,8 @@ final class GraphModel extends FinetuneModel {
 
     GraphModel(ComputationGraph pretrained, String... outputs) {
         super(Teacher.of(pretrained, outputs));
-        this.pretrained = pretrained.clone();
+        // M2.1's own clone loses the updaters of attention vertices.
+        this.pretrained = Retention.withUpdater(pretrained, new Sgd());
         this.outputs = teacher().outputs().stream().map(TeacherOutput::name).toArray(String[]::new);
     }
 
@@ -46,7 +47,16 @@ final class GraphModel extends FinetuneModel {
         }
         ComputationGraph student = Retention.attach(start, RetentionOf.candidate(configuration), teacher, outputs);
         penalty(student, configuration, importance).ifPresent(penalty -> student.addListeners(penalty.listener()));
-        return new GraphStudent(student, List.of(outputs));
+        StepLoss loss = new StepLoss(Arrays.stream(outputs)
+                .map(output -> (RetentionOutputLayerRuntime) student.getLayer(output))
+                .toList());
+        student.addListeners(loss);
+        return new GraphStudent(student, loss);
+    }
+
+    @Override
+    public String settings() {
+        return ModelSettings.ofNetwork(pretrained.getConfiguration().toJson());
     }
 
     @Override
@@ -54,7 +64,7 @@ final class GraphModel extends FinetuneModel {
         return ImportanceEstimator.of(pretrained);
     }
 
-    /** A copy with a layer and all before it frozen; M2.1's TransferLearning makes FLOAT graphs of DOUBLE ones. */
+    /** A copy with a layer and all before it frozen. */
     private static ComputationGraph frozen(ComputationGraph graph, Layer last) {
         ComputationGraphConfiguration conf =
                 ComputationGraphConfiguration.fromJson(graph.getConfiguration().toJson());
@@ -62,40 +72,23 @@ final class GraphModel extends FinetuneModel {
         Set<String> met = new HashSet<>();
         while (!open.isEmpty()) {
             String name = open.remove();
-            if (met.add(name) && conf.getVertices().get(name) instanceof LayerVertex vertex) {
-                var layer = vertex.getLayerConf().getLayer();
-                FrozenLayer frozen = new FrozenLayer(layer);
-                frozen.setLayerName(layer.getLayerName());
-                vertex.getLayerConf().setLayer(frozen);
+            if (met.add(name)) {
+                conf.getVertices().computeIfPresent(name, (same, vertex) -> FrozenLayers.frozen(vertex));
+                open.addAll(conf.getVertexInputs().getOrDefault(name, List.of()));
             }
-            open.addAll(conf.getVertexInputs().getOrDefault(name, List.of()));
         }
         ComputationGraph copy = new ComputationGraph(conf);
         copy.init(graph.params().dup(), false);
         return copy;
     }
 
-    private record GraphStudent(ComputationGraph network, List<String> outputs) implements Student {
+    private record GraphStudent(ComputationGraph network, StepLoss loss) implements Student {
 
         @Override
         public TokenLoss fit(MultiDataSet batch, int epoch) {
             network.getConfiguration().setEpochCount(epoch);
             network.fit(batch);
-            return outputs.stream()
-                    .map(output -> ((RetentionOutputLayerRuntime) network.getLayer(output)).lastTokenLoss())
-                    .reduce(GraphStudent::sum)
-                    .orElseThrow();
-        }
-
-        /** Of two outputs with the same configuration. */
-        private static TokenLoss sum(TokenLoss one, TokenLoss other) {
-            return new TokenLoss(
-                    one.crossEntropySum() + other.crossEntropySum(),
-                    one.divergenceSum() + other.divergenceSum(),
-                    one.factor(),
-                    one.tokens() + other.tokens(),
-                    one.divergenceTokens() + other.divergenceTokens(),
-                    Double.NaN);
+            return loss.take();
         }
 
         @Override

@@ -9,11 +9,13 @@ import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.linalg.learning.config.Sgd;
 
 /** A {@link FinetuneModel} of a MultiLayerNetwork. */
 final class MultiLayerModel extends FinetuneModel {
@@ -22,7 +24,7 @@ final class MultiLayerModel extends FinetuneModel {
 
     MultiLayerModel(MultiLayerNetwork pretrained) {
         super(Teacher.of(pretrained));
-        this.pretrained = pretrained.clone();
+        this.pretrained = Retention.withUpdater(pretrained, new Sgd());
     }
 
     @Override
@@ -32,13 +34,28 @@ final class MultiLayerModel extends FinetuneModel {
             start = Retention.withUpdater(pretrained, updater);
         }
         if (configuration.frozenUpTo() >= 0) {
-            start = new TransferLearning.Builder(start)
-                    .setFeatureExtractor(configuration.frozenUpTo())
-                    .build();
+            start = frozen(start, configuration.frozenUpTo());
         }
         MultiLayerNetwork student = Retention.attach(start, RetentionOf.candidate(configuration), teacher);
         penalty(student, configuration, importance).ifPresent(penalty -> student.addListeners(penalty.listener()));
-        return new MultiLayerStudent(student);
+        StepLoss loss = new StepLoss(List.of((RetentionOutputLayerRuntime) student.getOutputLayer()));
+        student.addListeners(loss);
+        return new MultiLayerStudent(student, loss);
+    }
+
+    @Override
+    public String settings() {
+        return ModelSettings.ofNetwork(pretrained.getLayerWiseConfigurations().toJson());
+    }
+
+    /** A copy with a layer and all before it frozen. */
+    private static MultiLayerNetwork frozen(MultiLayerNetwork network, int last) {
+        MultiLayerConfiguration conf = MultiLayerConfiguration.fromJson(
+                network.getLayerWiseConfigurations().toJson());
+        conf.getConfs().subList(0, last + 1).forEach(FrozenLayers::freeze);
+        MultiLayerNetwork copy = new MultiLayerNetwork(conf);
+        copy.init(network.params().dup(), false);
+        return copy;
     }
 
     @Override
@@ -46,7 +63,7 @@ final class MultiLayerModel extends FinetuneModel {
         return ImportanceEstimator.of(pretrained);
     }
 
-    private record MultiLayerStudent(MultiLayerNetwork network) implements Student {
+    private record MultiLayerStudent(MultiLayerNetwork network, StepLoss loss) implements Student {
 
         @Override
         public TokenLoss fit(MultiDataSet batch, int epoch) {
@@ -56,7 +73,7 @@ final class MultiLayerModel extends FinetuneModel {
                     batch.getLabels(0),
                     batch.getFeaturesMaskArray(0),
                     batch.getLabelsMaskArray(0)));
-            return ((RetentionOutputLayerRuntime) network.getOutputLayer()).lastTokenLoss();
+            return loss.take();
         }
 
         @Override

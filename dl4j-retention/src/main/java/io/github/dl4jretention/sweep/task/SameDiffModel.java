@@ -85,6 +85,11 @@ final class SameDiffModel extends FinetuneModel {
     }
 
     @Override
+    public String settings() {
+        return ModelSettings.ofGraph(copy(), logits);
+    }
+
+    @Override
     public String outputs() {
         return logits + ", labels " + labels + ", features " + String.join(", ", features);
     }

@@ -26,6 +26,10 @@ final class SingleResult implements FinetuneObserver {
     }
 
     Object network() {
+        if (error instanceof InterruptedException) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("candidate: interrupted before it was trained", error);
+        }
         if (error instanceof Error fatal) {
             throw fatal;
         }

@@ -18,7 +18,9 @@ import java.io.ObjectInputStream;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import org.deeplearning4j.arbiter.ComputationGraphSpace;
 import org.deeplearning4j.arbiter.DL4JConfiguration;
 import org.deeplearning4j.arbiter.GraphConfiguration;
@@ -105,14 +107,64 @@ class SpaceTest {
     @Test
     void a_grid_has_every_combination_once() {
         // 2 methods x (2 coefficients x 2 temperatures x 2 divergences x 2 betas) x 2 learning rates x 2 steps x 2
-        // layers.
+        // layers; beta is Jensen-Shannon's alone.
         List<FinetuneConfiguration> drawn = draw(Search.grid(2).over(everything(), null, 0), 1000);
         assertEquals(256, drawn.size());
-        assertEquals(128 + 8, drawn.stream().distinct().count());
+        assertEquals(2 * 2 * (1 + 2) * 8 + 8, drawn.stream().distinct().count());
         assertTrue(drawn.stream().allMatch(c -> c.steps() == 5 || c.steps() == 9));
         assertTrue(drawn.stream()
                 .filter(c -> c.retention() != null)
                 .allMatch(c -> c.retention().getLabelSmoothing() == 0.1));
+    }
+
+    @Test
+    void what_has_no_effect_makes_no_other_candidate() {
+        RetentionSpace losses = RetentionSpace.builder()
+                .coefficients(0, 1)
+                .temperatures(2, 4)
+                .divergences(Divergence.JENSEN_SHANNON, Divergence.REVERSE_KL)
+                .betas(0.3, 0.6)
+                .labelSmoothings(0, 0.1)
+                .build();
+        Set<RetentionConfiguration> drawn = new HashSet<>(draw(Search.grid(2).over(losses, null, 0), 1000));
+        // Coefficient 0 has its label smoothing alone.
+        assertEquals(2 * (1 + 2 * (2 + 1)), drawn.size());
+        for (RetentionConfiguration none :
+                drawn.stream().filter(c -> c.getCoefficient() == 0).toList()) {
+            // Of the space, for samples of a teacher serve one temperature.
+            assertEquals(2, none.getTemperature());
+            assertEquals(Divergence.JENSEN_SHANNON, none.getDivergence());
+            assertEquals(0.3, none.getBeta());
+        }
+        FinetuneSpace lengths = FinetuneSpace.builder()
+                .retention(RetentionSpace.builder().coefficients(1).build())
+                .epochs(1, 2, 3)
+                .steps(5, 9)
+                .build();
+        List<FinetuneConfiguration> candidates = draw(Search.grid(2).over(lengths, null, 0), 1000);
+        assertEquals(6, candidates.size());
+        assertEquals(2, candidates.stream().distinct().count());
+    }
+
+    @Test
+    void checks_leave_a_space_that_is_being_searched_as_it_is() {
+        ParameterSpace<Double> shared = new ContinuousParameterSpace(0.1, 0.9);
+        FinetuneSpace searched = FinetuneSpace.builder()
+                .retention(RetentionSpace.builder()
+                        .coefficient(0.1, 10)
+                        .beta(shared)
+                        .build())
+                .methods(FinetuneMethod.PLAIN, FinetuneMethod.RETENTION)
+                .learningRate(1e-4, 1e-2)
+                .build();
+        List<FinetuneConfiguration> undisturbed = draw(Search.random().over(searched, null, 3), 20);
+        CandidateGenerator generator = Search.random().over(searched, null, 3);
+        List<FinetuneConfiguration> drawn = new ArrayList<>(draw(generator, 5));
+        searched.requireValid();
+        RetentionSpace.builder().beta(shared).build();
+        FinetuneSpace.builder().learningRate(shared).build();
+        drawn.addAll(draw(generator, 15));
+        assertEquals(undisturbed, drawn);
     }
 
     @Test
