@@ -45,7 +45,11 @@ final class SweepRunner extends LocalOptimizationRunner implements AutoCloseable
         };
     }
 
-    /** No candidate is in work afterwards, whatever was thrown: the journal has it. What a listener throws is logged. */
+    /**
+     * No candidate is in work afterwards, whatever was thrown: the journal has it.
+     *
+     * @param listeners whose exceptions are logged
+     */
     void execute(List<StatusListener> listeners) {
         boolean interrupted = false;
         try (SweepRunner closed = this) {

@@ -24,8 +24,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
@@ -293,6 +295,7 @@ public final class CoefficientSweep implements Callable<Integer> {
     /** Progress over all steps that are left. */
     private final class Bar implements SweepListener, AutoCloseable {
 
+        private final Map<Integer, Integer> trained = new HashMap<>();
         private Progress progress;
 
         @Override
@@ -307,7 +310,13 @@ public final class CoefficientSweep implements Callable<Integer> {
 
         @Override
         public void onStep(int candidate, int step, int of, TokenLoss loss) {
+            trained.put(candidate, step);
             progress.step(() -> "candidate %d, loss %.3f nats per token".formatted(candidate, loss.crossEntropy()));
+        }
+
+        @Override
+        public void onCandidate(SweepOutcome sweep, CandidateOutcome candidate) {
+            progress.drop(steps - trained.getOrDefault(candidate.index(), 0));
         }
 
         @Override

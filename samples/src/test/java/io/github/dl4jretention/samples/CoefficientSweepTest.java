@@ -96,10 +96,12 @@ class CoefficientSweepTest {
 
     @Test
     void where_every_candidate_fails_it_says_so() throws IOException {
-        Ended ended = run("--learning-rate=1e30");
+        Ended ended = run("--learning-rate=1e30", "--steps=3");
         assertEquals(1, ended.code(), ended.error());
         assertTrue(ended.out().contains("no candidate was trained to its end: 2 of 2 have failed"), ended.out());
         assertFalse(ended.out().contains("no coefficient"), ended.out());
+        // Of 3 steps of each of 2 candidates; the first has failed at its second step.
+        assertTrue(ended.error().contains("2 of 4 steps"), ended.error());
     }
 
     @Test

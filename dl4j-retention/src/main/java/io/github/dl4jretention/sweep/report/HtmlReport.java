@@ -15,8 +15,8 @@ import java.util.Optional;
 import java.util.function.ToDoubleFunction;
 
 /**
- * A sweep as one HTML page that needs nothing from elsewhere: recommended operating point, trade-off curve, training curves,
- * sortable table, failures, and what was asked for. It is well-formed XML, too.
+ * A sweep as one HTML page that needs nothing from elsewhere: recommended operating point, trade-off curve, training
+ * curves, sortable table, failures, and what was asked for. It is well-formed XML, too.
  */
 public final class HtmlReport {
 
@@ -51,7 +51,8 @@ public final class HtmlReport {
     }
 
     private String page(String refresh) {
-        return "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+        return "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n"
+                + "<meta charset=\"utf-8\"/>\n"
                 + "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
                 + refresh
                 + "<title>Sweep: gain against forgetting</title>\n<style>\n"
@@ -188,8 +189,9 @@ public final class HtmlReport {
         return "<figure id=\"tradeoff\">\n<figcaption>Trade-off on validation text</figcaption>\n" + plot.toSvg()
                 + String.format(
                         Locale.ROOT,
-                        "<p class=\"note\">Line: Pareto front, %d of %d candidates. Ring: recommended. Blue to red: rising "
-                                + "coefficient, given at points of the front where there is room. Hypervolume %s against the reference point (gain %s, forgetting %s), the hollow circle.</p>%n",
+                        "<p class=\"note\">Line: Pareto front, %d of %d candidates. Ring: recommended. Blue to red: "
+                                + "rising coefficient, given at points of the front where there is room. Hypervolume %s "
+                                + "against the reference point (gain %s, forgetting %s), the hollow circle.</p>%n",
                         front.size(),
                         complete.size(),
                         Html.compact(sweep.hypervolume()),

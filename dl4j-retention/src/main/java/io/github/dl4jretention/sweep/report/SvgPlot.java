@@ -176,7 +176,8 @@ final class SvgPlot {
         int middle = (TOP + HEIGHT - BOTTOM) / 2;
         svg.append(String.format(
                 Locale.ROOT,
-                "<text x=\"13\" y=\"%d\" text-anchor=\"middle\" class=\"axis\" transform=\"rotate(-90 13 %d)\">%s</text>%n",
+                "<text x=\"13\" y=\"%d\" text-anchor=\"middle\" class=\"axis\" "
+                        + "transform=\"rotate(-90 13 %d)\">%s</text>%n",
                 middle,
                 middle,
                 Html.escape(yTitle)));
@@ -190,15 +191,17 @@ final class SvgPlot {
             xs = Ticks.of(left, right, --count);
         }
         for (double tick : xs.values()) {
+            String label = xs.label(tick);
             svg.append(String.format(
                     Locale.ROOT,
                     "<line x1=\"%1$.1f\" x2=\"%1$.1f\" y1=\"%2$d\" y2=\"%3$d\" class=\"grid\"/>"
-                            + "<text x=\"%1$.1f\" y=\"%4$d\" text-anchor=\"middle\" class=\"tick\">%5$s</text>%n",
+                            + "<text x=\"%4$.1f\" y=\"%5$d\" text-anchor=\"middle\" class=\"tick\">%6$s</text>%n",
                     x(tick),
                     TOP,
                     HEIGHT - BOTTOM,
-                    HEIGHT - BOTTOM + 17,
-                    xs.label(tick)));
+                    Math.min(x(tick), WIDTH - CHARACTER * label.length() / 2.0),
+                    HEIGHT - BOTTOM + 20,
+                    label));
         }
         Ticks ys = Ticks.of(low, high, TICKS);
         for (double tick : ys.values()) {

@@ -58,12 +58,24 @@ class SvgPlotTest {
             // The title's baseline is at 13; a digit is less than 0.6 of 17 px wide.
             assertTrue(Integer.parseInt(label.group(1)) - 9.9 * label.group(2).length() > 20, label.group());
         }
-        Matcher below = Pattern.compile("text-anchor=\"middle\" class=\"tick\">([^<]*)<")
+        Matcher below = Pattern.compile(
+                        "<text x=\"([^\"]*)\" y=\"[^\"]*\" text-anchor=\"middle\" class=\"tick\">([^<]*)<")
                 .matcher(svg);
         int characters = 0;
         while (below.find()) {
-            characters += below.group(1).length();
+            characters += below.group(2).length();
         }
         assertTrue(characters > 0 && 10 * characters < 480, characters + " characters");
+    }
+
+    @Test
+    void the_last_label_ends_within_the_plot() {
+        String svg =
+                new SvgPlot("plot", "x", "y").include(0, 0).include(0.000955, 0).toSvg();
+        Matcher last = Pattern.compile(
+                        "<text x=\"([^\"]*)\" y=\"[^\"]*\" text-anchor=\"middle\" class=\"tick\">0.0010<")
+                .matcher(svg);
+        assertTrue(last.find(), svg);
+        assertTrue(Double.parseDouble(last.group(1)) + 9.9 * 6 / 2 < 480, last.group());
     }
 }

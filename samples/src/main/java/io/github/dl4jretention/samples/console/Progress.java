@@ -12,7 +12,7 @@ public final class Progress implements AutoCloseable {
     private static final int PLAIN_LINES = 10;
 
     private final String task;
-    private final long total;
+    private long total;
     private final ProgressBar bar;
     private final long started = System.nanoTime();
     private long done;
@@ -51,6 +51,18 @@ public final class Progress implements AutoCloseable {
             System.err.printf(
                     "%s: %d of %d steps, %.0f s, %.0f s left, %s%n",
                     task, done, total, seconds, seconds / done * (total - done), message.get());
+        }
+    }
+
+    /**
+     * Some steps are not going to be done.
+     *
+     * @param steps how many, at least 0
+     */
+    public void drop(long steps) {
+        total = Math.max(1, total - steps);
+        if (bar != null) {
+            bar.maxHint(total);
         }
     }
 
