@@ -55,8 +55,8 @@ public final class Retention {
     }
 
     /**
-     * As {@link #attach(MultiLayerNetwork, RetentionConfiguration)}, for another teacher than the pretrained network: one
-     * of the same vocabulary, a mixture, a moving average.
+     * As {@link #attach(MultiLayerNetwork, RetentionConfiguration)}, for another teacher than the pretrained network:
+     * one of the same vocabulary, a mixture, a moving average.
      *
      * @param pretrained    a network that ends in softmax cross-entropy
      * @param configuration the loss
@@ -155,8 +155,9 @@ public final class Retention {
     }
 
     /**
-     * Trains a graph near its teacher, as {@code student.fit(new TeacherMultiDataSetIterator(iterator, teacher), epochs)}
-     * does, after checking that the teacher is the student's.
+     * Trains a graph near its teacher, as
+     * {@code student.fit(new TeacherMultiDataSetIterator(iterator, teacher), epochs)} does, after checking that the
+     * teacher is the student's.
      *
      * @param student  trained in place, with its own updater
      * @param teacher  the student's; a moving average's listener is added to the student

@@ -37,8 +37,8 @@ import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 /**
- * Malformed calls of fit through the teacher's iterators, for every kind of model: each is refused by name, with what was
- * expected and the shape that was found, and changes nothing; the next good batch trains.
+ * Malformed calls of fit through the teacher's iterators, for every kind of model: each is refused by name, with what
+ * was expected and the shape that was found, and changes nothing; the next good batch trains.
  */
 class MalformedCallsTest {
 

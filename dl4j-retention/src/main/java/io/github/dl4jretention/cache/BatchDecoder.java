@@ -10,8 +10,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * Reads what a {@link BatchEncoder} wrote. A token's classes lie side by side in memory: arrays of sequences are views of
- * {@code [time, examples, classes]}, those of SameDiff graphs are {@code [examples, time, classes]}. Padding is NaN.
+ * Reads what a {@link BatchEncoder} wrote. A token's classes lie side by side in memory: arrays of sequences are views
+ * of {@code [time, examples, classes]}, those of SameDiff graphs are {@code [examples, time, classes]}. Padding is NaN.
  */
 final class BatchDecoder {
 

@@ -14,8 +14,8 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.ops.transforms.Transforms;
 
 /**
- * Writes what a teacher gives for a minibatch as one entry for each sequence: for every output the number of tokens, then
- * the tokens in the order of time. What is drawn at random follows from the seed and the sequence.
+ * Writes what a teacher gives for a minibatch as one entry for each sequence: for every output the number of tokens,
+ * then the tokens in the order of time. What is drawn at random follows from the seed and the sequence.
  */
 final class BatchEncoder {
 

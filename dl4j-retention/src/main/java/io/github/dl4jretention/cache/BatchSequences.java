@@ -11,9 +11,9 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * The sequences of a minibatch, known by what is in them, so that their order, the minibatches and the epoch play no part.
- * A mask of ones is no mask. For one input of sequences whose mask ends in zeros, what these leave out is padding and does
- * not count: the same sequence has the same id in minibatches of any length.
+ * The sequences of a minibatch, known by what is in them, so that their order, the minibatches and the epoch play no
+ * part. A mask of ones is no mask. For one input of sequences whose mask ends in zeros, what these leave out is padding
+ * and does not count: the same sequence has the same id in minibatches of any length.
  *
  * @param ids     of the examples, in their order
  * @param lengths of the sequences without their padding; empty where padding cannot be told
@@ -121,7 +121,10 @@ record BatchSequences(SequenceId[] ids, int[] lengths, int time) {
         }
     }
 
-    /** One input's values as bytes in the order of its axes; the bytes are those of the array for as long as it is there. */
+    /**
+     * One input's values as bytes in the order of its axes; the bytes are those of the array for as long as it is
+     * there.
+     */
     private record Values(INDArray array, ByteBuffer bytes) {
 
         static Values of(INDArray array, int examples) {

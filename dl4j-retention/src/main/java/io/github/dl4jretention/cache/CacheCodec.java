@@ -5,8 +5,8 @@ import java.util.OptionalDouble;
 import java.util.SplittableRandom;
 
 /**
- * How a {@link TeacherCache} writes a token's distribution over V classes. Ids of classes take 1 byte up to V = 256, 2 up
- * to 65,536, else 4.
+ * How a {@link TeacherCache} writes a token's distribution over V classes. Ids of classes take 1 byte up to V = 256, 2
+ * up to 65,536, else 4.
  *
  * <table>
  * <caption>Codecs</caption>
@@ -56,11 +56,11 @@ public abstract class CacheCodec {
      * {@code E[w(v)] = p(v)} for every class v whose sum of variances is the smallest among those of m classes}
      *
      * <p>With forward KL, whose gradient is linear in the teacher's distribution, the expected gradient is the whole
-     * distribution's. With the threshold t such that {@code sum_v min(1, p(v) / t) = m}, classes of {@code p(v) > t} are
-     * kept with {@code w(v) = p(v)}; of the others, class v is drawn with probability {@code p(v) / t}, as one of evenly
-     * spaced points on the line of their probabilities, and has {@code w(v) = t}. The drawn classes share one weight, so
-     * that only their ids are written. m is as large as the bytes allow: a token of few probable classes is nearly exact,
-     * of a flat one many classes are drawn.
+     * distribution's. With the threshold t such that {@code sum_v min(1, p(v) / t) = m}, classes of {@code p(v) > t}
+     * are kept with {@code w(v) = p(v)}; of the others, class v is drawn with probability {@code p(v) / t}, as one of
+     * evenly spaced points on the line of their probabilities, and has {@code w(v) = t}. The drawn classes share one
+     * weight, so that only their ids are written. m is as large as the bytes allow: a token of few probable classes is
+     * nearly exact, of a flat one many classes are drawn.
      *
      * <p>Source: Anshumann et al., Sparse Logit Sampling, arXiv 2503.16870, for sampled teachers; Cohen et al., Stream
      * sampling for variance-optimal estimation of subset sums, arXiv 0803.0473, for the threshold.
@@ -164,7 +164,8 @@ public abstract class CacheCodec {
     interface Encoder {
 
         /**
-         * @param token  log-probabilities at temperature 1; probabilities at {@link #sampledAt()} for samples. Overwritten
+         * @param token log-probabilities at temperature 1; probabilities at {@link #sampledAt()} for samples.
+         *     Overwritten
          * @param random draws samples
          */
         void encode(float[] token, SplittableRandom random, ByteBuffer out);

@@ -13,8 +13,8 @@ import java.util.Locale;
 import java.util.stream.Stream;
 
 /**
- * The folder of one key's shards. A manifest says that they are all there; its text follows from the key and the shards, so
- * that it is never read, only compared.
+ * The folder of one key's shards. A manifest says that they are all there; its text follows from the key and the
+ * shards, so that it is never read, only compared.
  */
 final class CacheFolder {
 

@@ -5,8 +5,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * What a cache's content follows from. The temperature is part of the codec: whole distributions are kept at temperature 1,
- * of which those at others follow; samples are drawn at one.
+ * What a cache's content follows from. The temperature is part of the codec: whole distributions are kept at
+ * temperature 1, of which those at others follow; samples are drawn at one.
  *
  * @param teacher      SHA-256
  * @param outputs      names

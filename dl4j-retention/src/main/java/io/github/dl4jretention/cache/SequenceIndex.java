@@ -4,7 +4,10 @@ import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
 
-/** Finds sequences in shards: a hash table with open addressing whose ids stay in the mapped files, 16 to 32 bytes a sequence. */
+/**
+ * Finds sequences in shards: a hash table with open addressing whose ids stay in the mapped files, 16 to 32 bytes a
+ * sequence.
+ */
 final class SequenceIndex {
 
     private static final long FREE = -1;

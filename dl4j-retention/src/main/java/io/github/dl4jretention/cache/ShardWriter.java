@@ -14,8 +14,8 @@ import java.util.zip.CRC32C;
 
 /**
  * Writes one shard: a header (magic number, format, key, layout), the sequences' entries, their index (id and place of
- * each, the place after the last), and a trailer (place of the index, number of sequences, number of tokens, CRC-32C of all
- * before). Numbers are big-endian.
+ * each, the place after the last), and a trailer (place of the index, number of sequences, number of tokens, CRC-32C of
+ * all before). Numbers are big-endian.
  */
 final class ShardWriter implements Closeable {
 

@@ -23,8 +23,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A teacher whose distributions lie on the disk: written once, read through a memory map on any later epoch, run or sweep.
- * It stands where the teacher would, with the teacher's identity:
+ * A teacher whose distributions lie on the disk: written once, read through a memory map on any later epoch, run or
+ * sweep. It stands where the teacher would, with the teacher's identity:
  *
  * <pre>{@code
  * TeacherCache cache = TeacherCache.builder()
@@ -35,20 +35,20 @@ import org.slf4j.LoggerFactory;
  * student.fit(new TeacherIterator(iterator, cache), epochs);
  * }</pre>
  *
- * <p><b>Sequences</b> are found by what is in them, the SHA-256 of their features and mask: shuffling and other minibatches
- * change nothing, and a sequence that the cache lacks is noticed. Where a features mask ends in zeros, the padding that it
- * leaves out is not kept, unless both axes of the features have the mask's length; the teacher's values there are NaN and
- * must be masked in the labels too.
+ * <p><b>Sequences</b> are found by what is in them, the SHA-256 of their features and mask: shuffling and other
+ * minibatches change nothing, and a sequence that the cache lacks is noticed. Where a features mask ends in zeros, the
+ * padding that it leaves out is not kept, unless both axes of the features have the mask's length; the teacher's values
+ * there are NaN and must be masked in the labels too.
  *
- * <p><b>Files.</b> A cache has a folder of its own, named after its key: the SHA-256 of the teacher's identity and outputs,
- * the descriptions of data and tokenisation, the codec with its temperature, the seed and the files' format. It is
- * verified by checksums when it is opened. Shards that are not as they were written are never used: they are written again,
- * with one warning. Shards appear completely or not at all, and what was completed before a crash is not computed again.
- * Only one process at a time writes a cache; others wait, then share it.
+ * <p><b>Files.</b> A cache has a folder of its own, named after its key: the SHA-256 of the teacher's identity and
+ * outputs, the descriptions of data and tokenisation, the codec with its temperature, the seed and the files' format.
+ * It is verified by checksums when it is opened. Shards that are not as they were written are never used: they are
+ * written again, with one warning. Shards appear completely or not at all, and what was completed before a crash is not
+ * computed again. Only one process at a time writes a cache; others wait, then share it.
  *
- * <p><b>Samples.</b> The default codec keeps a random sample, see {@link CacheCodec}: students must use forward KL, at the
- * codec's temperature, with a coefficient that is not adaptive, and the divergence that they report is that from the
- * sample, which is larger. Evaluate with the teacher itself.
+ * <p><b>Samples.</b> The default codec keeps a random sample, see {@link CacheCodec}: students must use forward KL, at
+ * the codec's temperature, with a coefficient that is not adaptive, and the divergence that they report is that from
+ * the sample, which is larger. Evaluate with the teacher itself.
  */
 public final class TeacherCache extends Teacher {
 
@@ -212,9 +212,9 @@ public final class TeacherCache extends Teacher {
         }
 
         /**
-         * As {@link #teacher} of {@code Teacher.of(pretrained)}, which is made only if a sequence is missing, and let go
-         * when the cache is complete: with it the teacher takes no memory. With {@link #computeMissing()} the cache keeps
-         * it once it is made.
+         * As {@link #teacher} of {@code Teacher.of(pretrained)}, which is made only if a sequence is missing, and let
+         * go when the cache is complete: with it the teacher takes no memory. With {@link #computeMissing()} the cache
+         * keeps it once it is made.
          *
          * @param pretrained an initialised network that ends in softmax cross-entropy; not to be changed as long as
          *     sequences may be missing
@@ -374,8 +374,8 @@ public final class TeacherCache extends Teacher {
         }
 
         /**
-         * Opens the cache. If it is not complete, the teacher is asked for the sequences that are missing, in one pass over
-         * the data; else the iterator is not touched.
+         * Opens the cache. If it is not complete, the teacher is asked for the sequences that are missing, in one pass
+         * over the data; else the iterator is not touched.
          *
          * @param iterator the training data, without the teacher's values; it must support {@code reset()}
          * @return the complete cache

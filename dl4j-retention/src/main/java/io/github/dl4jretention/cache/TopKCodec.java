@@ -3,7 +3,10 @@ package io.github.dl4jretention.cache;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 
-/** See {@link CacheCodec#topK}. A token is the log-probability of each class that is not kept, then ids and log-probabilities. */
+/**
+ * See {@link CacheCodec#topK}. A token is the log-probability of each class that is not kept, then ids and
+ * log-probabilities.
+ */
 final class TopKCodec extends CacheCodec {
 
     /** Below this the rest of the probability is no longer exact as a difference from 1. */

@@ -37,8 +37,8 @@ final class Checkpoints {
     record Saved<M>(Student<M> student, RunState state, Map<String, byte[]> entries, Path file) {
 
         /**
-         * @throws IllegalStateException if another seed, loss, mask, student or number of epochs was asked for; the message
-         *     names it
+         * @throws IllegalStateException if another seed, loss, mask, student or number of epochs was asked for; the
+         *     message names it
          */
         void requireGoesOn(Student<M> start, long seed, String mask, int epochs) {
             require("seed", state.seed(), seed);

@@ -31,10 +31,10 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
  *     .run();
  * }</pre>
  *
- * <p>A run that was killed at any moment and started again ends with the parameters of one that was not, bit for bit, on
- * one native thread: parameters, updater state, counters, the state of adaptive coefficients and of moving averages are
- * in the checkpoint, and the random numbers of every iteration (dropout) follow from the seed and the iteration. The
- * iterator must give the same minibatches in the same order after every {@code reset()} and restart, or be a
+ * <p>A run that was killed at any moment and started again ends with the parameters of one that was not, bit for bit,
+ * on one native thread: parameters, updater state, counters, the state of adaptive coefficients and of moving averages
+ * are in the checkpoint, and the random numbers of every iteration (dropout) follow from the seed and the iteration.
+ * The iterator must give the same minibatches in the same order after every {@code reset()} and restart, or be a
  * {@link RestartableIterator} and give in every epoch those of its number; one that wraps it must be one too.
  *
  * <p>Noticed before anything is trained are another teacher, loss, seed or student (its kind, layers, updater, all of
@@ -84,16 +84,16 @@ public final class FinetuningRun<M> {
     }
 
     /**
-     * Trains, from the start or from the last checkpoint. SIGINT and SIGTERM let it finish the iteration under way and write
-     * a checkpoint before the JVM ends; it does not return then. Listeners must not call {@code System.exit}: the JVM would
-     * wait 300 s for the iteration under way. A run that was stopped is built anew to go on.
+     * Trains, from the start or from the last checkpoint. SIGINT and SIGTERM let it finish the iteration under way and
+     * write a checkpoint before the JVM ends; it does not return then. Listeners must not call {@code System.exit}: the
+     * JVM would wait 300 s for the iteration under way. A run that was stopped is built anew to go on.
      *
      * @return the student, with its {@link Provenance}; where {@link #stop()} ended the run, as it is then
      * @throws IOException if a checkpoint cannot be written or none of those there can be read, into Java's heap, with
      *     parameters and updater state of at most 2 GB each
      * @throws IllegalArgumentException if a minibatch does not fit
-     * @throws IllegalStateException if another run has the folder, a moving average is not where the student was left, or
-     *     the checkpoint belongs to another teacher, loss, mask, iterator, seed or student
+     * @throws IllegalStateException if another run has the folder, a moving average is not where the student was left,
+     *     or the checkpoint belongs to another teacher, loss, mask, iterator, seed or student
      * @throws ArithmeticException if a loss or gradient is not finite; checkpoints and parameters are as before
      */
     public M run() throws IOException {
@@ -126,8 +126,8 @@ public final class FinetuningRun<M> {
         private Builder() {}
 
         /**
-         * @param student to start with, left as it is; a checkpoint in the folder stands in its place, if its run began with
-         *     one of the same configuration. The run does not call the student's own listeners
+         * @param student to start with, left as it is; a checkpoint in the folder stands in its place, if its run began
+         *     with one of the same configuration. The run does not call the student's own listeners
          * @return this builder
          * @throws IllegalArgumentException if it has no retention layer
          */
@@ -297,8 +297,8 @@ public final class FinetuningRun<M> {
          * {@return a run, ready to start}
          *
          * @throws IOException if the folder cannot be made
-         * @throws IllegalArgumentException if the teacher teaches other outputs than the student's, the iterator cannot be
-         *     reset, or a listener is for another kind of model
+         * @throws IllegalArgumentException if the teacher teaches other outputs than the student's, the iterator cannot
+         *     be reset, or a listener is for another kind of model
          * @throws NullPointerException if the student, the teacher, the iterator or the folder is missing
          */
         public FinetuningRun<M> build() throws IOException {

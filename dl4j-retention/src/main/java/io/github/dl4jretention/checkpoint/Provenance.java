@@ -20,8 +20,8 @@ import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 /**
- * What made a student. It lies in the file of every checkpoint of a {@link FinetuningRun}, and in the student that the run
- * returns, which saves it with itself; {@link #write} saves it beside a detached network:
+ * What made a student. It lies in the file of every checkpoint of a {@link FinetuningRun}, and in the student that the
+ * run returns, which saves it with itself; {@link #write} saves it beside a detached network:
  *
  * <pre>{@code
  * Provenance provenance = Provenance.of(student, "Scala sources, 2023", seed);
@@ -188,7 +188,8 @@ public record Provenance(
     }
 
     /**
-     * Saves a graph with its updater's state and this provenance, which the graph keeps: a file for {@code SameDiff.load}.
+     * Saves a graph with its updater's state and this provenance, which the graph keeps: a file for
+     * {@code SameDiff.load}.
      *
      * @param model the student
      * @param file  to write; replaced if it is there

@@ -10,7 +10,9 @@ import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** What a {@link FinetuningRun} does: from the start or the last checkpoint to the end, with its place kept and saved. */
+/**
+ * What a {@link FinetuningRun} does: from the start or the last checkpoint to the end, with its place kept and saved.
+ */
 final class RunLoop<M> {
 
     private static final Logger LOG = LoggerFactory.getLogger(FinetuningRun.class);

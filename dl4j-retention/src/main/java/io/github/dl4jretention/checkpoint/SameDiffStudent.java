@@ -16,8 +16,8 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * A SameDiff graph with a retention loss. Each minibatch is a {@code fit} of its own: within one, M2.1's memory grows with
- * every minibatch.
+ * A SameDiff graph with a retention loss. Each minibatch is a {@code fit} of its own: within one, M2.1's memory grows
+ * with every minibatch.
  */
 record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
 

@@ -6,8 +6,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * While it is open, the end of the JVM by SIGINT or SIGTERM asks for a stop and waits until it has been closed. The thread
- * that closes it then waits for the end in turn: what comes after would be cut off anywhere.
+ * While it is open, the end of the JVM by SIGINT or SIGTERM asks for a stop and waits until it has been closed. The
+ * thread that closes it then waits for the end in turn: what comes after would be cut off anywhere.
  */
 final class StopSignal implements AutoCloseable {
 

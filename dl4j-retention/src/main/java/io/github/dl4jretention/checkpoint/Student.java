@@ -93,7 +93,9 @@ sealed interface Student<M> permits MultiLayerStudent, GraphStudent, SameDiffStu
         }
     }
 
-    /** @throws IllegalStateException if a moving average of the teacher is not where training of this student left it */
+    /**
+     * @throws IllegalStateException if a moving average of the teacher is not where training of this student left it
+     */
     default void requireAveragesOf(Teacher teacher) {
         for (MovingAverageTeacher average : teacher.movingAverages()) {
             if (wasTaught() && !average.hasMoved()) {

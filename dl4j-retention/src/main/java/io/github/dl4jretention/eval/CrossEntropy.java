@@ -10,8 +10,8 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * Mean cross-entropy of a network on a text in nats per unmasked token, in log space, over all outputs that it predicts:
- * {@code sum of mask * -log p(label) / sum of mask}.
+ * Mean cross-entropy of a network on a text in nats per unmasked token, in log space, over all outputs that it
+ * predicts: {@code sum of mask * -log p(label) / sum of mask}.
  */
 public final class CrossEntropy {
 
@@ -24,10 +24,10 @@ public final class CrossEntropy {
      * {@return mean cross-entropy in nats per unmasked token; NaN if every token is masked}
      *
      * @param predictor the network, asked for log-probabilities as a teacher is
-     * @param batches   from the present one on; labels of the output's shape (one-hot or distributions) or class ids, one
+     * @param batches from the present one on; labels of the output's shape (one-hot or distributions) or class ids, one
      *     for each token; masks {@code [batch, time]} of finite weights of at least 0
-     * @throws IllegalArgumentException if labels or a mask do not fit an output, or a weight or a class id is none; labels
-     *     of tokens of weight 0 are not looked at
+     * @throws IllegalArgumentException if labels or a mask do not fit an output, or a weight or a class id is none;
+     *     labels of tokens of weight 0 are not looked at
      */
     public static double of(Teacher predictor, MultiDataSetIterator batches) {
         CrossEntropy total = new CrossEntropy();

@@ -9,9 +9,9 @@ import java.util.function.ToDoubleFunction;
 
 /**
  * The candidates that no other betters in what they gained on the target (more is better) and what they forgot of the
- * source (less is better). A candidate betters another if it is no worse in both and better in one; of equal ones the first
- * stays. Candidates of which one number is NaN are left out, and those that are infinitely bad in one, as training that
- * diverged leaves them: of gain {@code -Infinity} or forgetting {@code Infinity}.
+ * source (less is better). A candidate betters another if it is no worse in both and better in one; of equal ones the
+ * first stays. Candidates of which one number is NaN are left out, and those that are infinitely bad in one, as
+ * training that diverged leaves them: of gain {@code -Infinity} or forgetting {@code Infinity}.
  *
  * @param <T> the candidates: runs, models, trials
  */

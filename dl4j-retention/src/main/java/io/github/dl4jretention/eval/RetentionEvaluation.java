@@ -22,8 +22,9 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  * Labels may be of every {@link LabelKind}; without a teacher the divergence and the agreement are NaN. Means are over
  * tokens times their mask. Evaluations of parts of a text can be merged.
  *
- * <p><b>Bound.</b> {@code doEvaluation} hands over probabilities, not logits. One below 1e-38 counts as 1e-38, so that a
- * token's cross-entropy ends at 87.5 nats; those of HALF networks are 0 below 6e-8 already. {@link TokenEvaluation} works on logits and has no such end.
+ * <p><b>Bound.</b> {@code doEvaluation} hands over probabilities, not logits. One below 1e-38 counts as 1e-38, so that
+ * a token's cross-entropy ends at 87.5 nats; those of HALF networks are 0 below 6e-8 already. {@link TokenEvaluation}
+ * works on logits and has no such end.
  */
 public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluation> {
 
@@ -78,10 +79,10 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
      * @param labels      of a {@link LabelKind}, shape of the predictions but for the axis of the classes
      * @param predictions probabilities, {@code [batch, classes]}, {@code [batch, classes, time]} or
      *     {@code [batch, time, classes]}
-     * @param mask        weights of tokens, finite and at least 0: {@code [batch, time]} of sequences, else {@code [batch]}
-     *     or {@code [batch, 1]}; null: all 1
-     * @throws IllegalArgumentException if a shape, a weight, a class id or a teacher's value is another; values of tokens of
-     *     weight 0 are not looked at
+     * @param mask weights of tokens, finite and at least 0: {@code [batch, time]} of sequences, else {@code [batch]} or
+     *     {@code [batch, 1]}; null: all 1
+     * @throws IllegalArgumentException if a shape, a weight, a class id or a teacher's value is another; values of
+     *     tokens of weight 0 are not looked at
      */
     @Override
     public void eval(

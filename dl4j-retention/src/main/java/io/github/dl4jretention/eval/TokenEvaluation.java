@@ -22,10 +22,11 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
      *
      * @param network  a network that ends in softmax cross-entropy; detach a student first
      * @param teacher  what the divergence is measured from
-     * @param iterator batches with labels {@code [batch, classes, time]} or {@code [batch, classes]}, or class ids, one for
-     *     each token; masks {@code [batch, time]} of finite weights of at least 0
+     * @param iterator batches with labels {@code [batch, classes, time]} or {@code [batch, classes]}, or class ids, one
+     *     for each token; masks {@code [batch, time]} of finite weights of at least 0
      * @throws IllegalArgumentException if the teacher gives samples or values of another shape than the network's, the
-     *     network cannot be a teacher, labels or a mask do not fit, or a weight or a class id is none; labels of tokens of weight 0 are not looked at
+     *     network cannot be a teacher, labels or a mask do not fit, or a weight or a class id is none; labels of tokens
+     *     of weight 0 are not looked at
      */
     public static TokenEvaluation of(MultiLayerNetwork network, Teacher teacher, DataSetIterator iterator) {
         if (teacher.sampledAt().isPresent()) {

@@ -4,7 +4,9 @@ import java.util.Arrays;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
-/** The values of tokens one after another, converted some at a time: one by one is slow, all at once takes much memory. */
+/**
+ * The values of tokens one after another, converted some at a time: one by one is slow, all at once takes much memory.
+ */
 final class TokenValues {
 
     private static final int VALUES = 1 << 18;

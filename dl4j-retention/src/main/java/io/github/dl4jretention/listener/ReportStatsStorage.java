@@ -5,8 +5,8 @@ import java.util.UUID;
 import org.deeplearning4j.core.storage.StatsStorageRouter;
 
 /**
- * Reports to DL4J's StatsStorage, in memory, in a file or of a remote UI server, each as a {@link PersistableReport} of the
- * type {@link PersistableReport#TYPE_ID}:
+ * Reports to DL4J's StatsStorage, in memory, in a file or of a remote UI server, each as a {@link PersistableReport} of
+ * the type {@link PersistableReport#TYPE_ID}:
  *
  * <pre>{@code
  * StatsStorage storage = new InMemoryStatsStorage();
@@ -16,7 +16,8 @@ import org.deeplearning4j.core.storage.StatsStorageRouter;
  *         RetentionTrainingListener.builder().to(new ReportStatsStorage(storage)).build());
  * }</pre>
  *
- * <p>The only class here that needs StatsStorageRouter, of the artifact deeplearning4j-core, which deeplearning4j-ui brings.
+ * <p>The only class here that needs StatsStorageRouter, of the artifact deeplearning4j-core, which deeplearning4j-ui
+ * brings.
  */
 public final class ReportStatsStorage implements ReportSink {
 

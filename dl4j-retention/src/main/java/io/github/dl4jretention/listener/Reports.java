@@ -38,8 +38,8 @@ record Reports(int every, boolean agreement, List<ReportSink> sinks) implements 
     }
 
     /**
-     * In parts, summed in double: a sum of millions of squares in FLOAT loses up to a percent, one in HALF overflows from
-     * 65,504 on.
+     * In parts, summed in double: a sum of millions of squares in FLOAT loses up to a percent, one in HALF overflows
+     * from 65,504 on.
      */
     static double norm2(INDArray gradient) {
         INDArray flat = gradient.reshape(-1);

@@ -3,7 +3,8 @@ package io.github.dl4jretention.listener;
 import java.io.Serializable;
 
 /**
- * One training iteration of one retention layer, on the parameters before its update. Losses are means in nats per token.
+ * One training iteration of one retention layer, on the parameters before its update. Losses are means in nats per
+ * token.
  *
  * @param iteration    from 0
  * @param epoch        from 0
@@ -13,7 +14,7 @@ import java.io.Serializable;
  * @param divergence   mean divergence from the teacher; NaN if the labels carried none
  * @param coefficient  lambda; 0 if the labels carried no teacher
  * @param total        {@code crossEntropy + lambda T^2 divergence}; without a teacher {@code crossEntropy}
- * @param agreement    share of tokens on which student and teacher hold the same class most probable; NaN if not measured
+ * @param agreement share of tokens on which student and teacher hold the same class most probable; NaN if not measured
  * @param gradientNorm Euclidean norm of the network's gradient, divided by the examples of the minibatch
  * @serial exclude
  */

@@ -20,8 +20,8 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  *
  * @param initial first lambda, finite and above 0; default 1
  * @param target  wanted mean divergence in nats per token, at the configured temperature and without {@code T^2}
- * @param horizon iterations over which an error of 100 % would double lambda if it were not clipped, at least 1; default
- *     10
+ * @param horizon iterations over which an error of 100 % would double lambda if it were not clipped, at least 1;
+ *     default 10
  * @param clip    largest error that counts, in (0, 1] and below horizon; default 0.2
  */
 @JsonAutoDetect(

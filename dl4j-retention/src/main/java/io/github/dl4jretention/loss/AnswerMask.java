@@ -13,9 +13,9 @@ import org.nd4j.linalg.factory.Nd4j;
  * &lt;|user|&gt;What is 2 + 2?&lt;|assistant|&gt;4&lt;|end|&gt;
  * </pre>
  *
- * where what stands between an answer's start marker and its end marker is the answer. Answers have weight 1, with their
- * end marker (the model must learn to stop) and without their start marker; all else has the instruction weight. An
- * answer without an end marker goes to the end of the sequence.
+ * where what stands between an answer's start marker and its end marker is the answer. Answers have weight 1, with
+ * their end marker (the model must learn to stop) and without their start marker; all else has the instruction weight.
+ * An answer without an end marker goes to the end of the sequence.
  *
  * <p>Masks are for next-token prediction: features are the tokens from the first to the last but one, labels those from
  * the second to the last, so that a mask's entry t weighs the prediction of token t + 1. Immutable.

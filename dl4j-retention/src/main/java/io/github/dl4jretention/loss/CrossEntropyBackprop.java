@@ -11,16 +11,16 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
- * The gradient where the cross-entropy is all there is: {@code softmax(h W + b) - y}, by the same operations on the same
- * memory layouts as stock output layers. Adam turns the rounding of a tiny gradient into a whole step, so only bit-equal
- * gradients keep a FLOAT network beside its stock twin for long.
+ * The gradient where the cross-entropy is all there is: {@code softmax(h W + b) - y}, by the same operations on the
+ * same memory layouts as stock output layers. Adam turns the rounding of a tiny gradient into a whole step, so only
+ * bit-equal gradients keep a FLOAT network beside its stock twin for long.
  */
 final class CrossEntropyBackprop {
 
     private CrossEntropyBackprop() {}
 
     /**
-     * @param input      the layer's input, in the network's data type; the logits themselves where there are no parameters
+     * @param input the layer's input, in the network's data type; the logits themselves where there are no parameters
      * @param parameters W and b, or none
      * @param gradients  views to fill, by parameter name
      * @return the gradient with respect to the input, of its shape

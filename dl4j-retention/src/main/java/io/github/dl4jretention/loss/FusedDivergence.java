@@ -1,8 +1,8 @@
 package io.github.dl4jretention.loss;
 
 /**
- * The divergence of one token from its teacher and its gradient with respect to the student's logits. FLOAT, with sums in
- * double. One thread at a time.
+ * The divergence of one token from its teacher and its gradient with respect to the student's logits. FLOAT, with sums
+ * in double. One thread at a time.
  *
  * <p>With {@code s = (z - max z) / T} and {@code e = exp s} of the student, {@code s0} and {@code e0} of the teacher:
  * {@code KL(p0 || p) = sum p0 (s0 - s) + log sum e - log sum e0}, and likewise the other way round; no logarithm of a

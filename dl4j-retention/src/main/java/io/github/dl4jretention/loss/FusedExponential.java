@@ -3,13 +3,13 @@ package io.github.dl4jretention.loss;
 /**
  * {@code exp} of numbers that are not above 0, many at once, in FLOAT.
  *
- * <p>Algorithm: {@code exp(x) = 2^n exp(r)} with {@code n = round(x / log 2)} and {@code r = x - n log 2}, log 2 in two parts
- * (Cody and Waite, <em>Software Manual for the Elementary Functions</em>, 1980, chapter 6), {@code exp(r)} by the
+ * <p>Algorithm: {@code exp(x) = 2^n exp(r)} with {@code n = round(x / log 2)} and {@code r = x - n log 2}, log 2 in two
+ * parts (Cody and Waite, <em>Software Manual for the Elementary Functions</em>, 1980, chapter 6), {@code exp(r)} by the
  * polynomial of degree 7 of Cephes' {@code expf}. The first loop has no branch and no conversion, so that the JIT
  * vectorises it; the second puts in the powers of two.
  *
- * <p><b>Bound.</b> The relative error is below 1.2e-7 on [-87, 0]. Below -87 the result is {@code exp(-87)}, 1.6e-38, which
- * keeps it a normal number. NaN gives NaN.
+ * <p><b>Bound.</b> The relative error is below 1.2e-7 on [-87, 0]. Below -87 the result is {@code exp(-87)}, 1.6e-38,
+ * which keeps it a normal number. NaN gives NaN.
  */
 final class FusedExponential {
 

@@ -6,8 +6,8 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
- * The labels of a minibatch, read token by token: in place where a token's classes lie side by side in FLOAT, as teacher
- * iterators lay them out, else from a copy of a few tokens at a time.
+ * The labels of a minibatch, read token by token: in place where a token's classes lie side by side in FLOAT, as
+ * teacher iterators lay them out, else from a copy of a few tokens at a time.
  */
 final class FusedLabels {
 

@@ -1,8 +1,8 @@
 package io.github.dl4jretention.loss;
 
 /**
- * Loops over the classes of a token: simple enough for the JIT to vectorise, or, where sums are taken, with four of them at
- * once, for one would wait for each addition. FLOAT in, sums in double.
+ * Loops over the classes of a token: simple enough for the JIT to vectorise, or, where sums are taken, with four of
+ * them at once, for one would wait for each addition. FLOAT in, sums in double.
  */
 final class FusedLoops {
 

@@ -11,9 +11,9 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
- * Projection, loss and gradients together, a chunk of tokens at a time, on CPU in FLOAT. Logits, probabilities and their
- * gradients never exist for the whole minibatch: beside its inputs and outputs it holds {@code O(chunk V)} numbers. Two runs
- * on one machine give the same bits.
+ * Projection, loss and gradients together, a chunk of tokens at a time, on CPU in FLOAT. Logits, probabilities and
+ * their gradients never exist for the whole minibatch: beside its inputs and outputs it holds {@code O(chunk V)}
+ * numbers. Two runs on one machine give the same bits.
  */
 final class FusedLoss implements LossPath {
 

@@ -7,9 +7,9 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
- * Logits of a few tokens and the gradient on the way back: {@code Z = W^T H^T} in place of {@code H W}, so that a token's
- * logits lie side by side. The vocabulary is cut into parts, each with its own memory, whose products run at the same time.
- * Without weights the input is the logits.
+ * Logits of a few tokens and the gradient on the way back: {@code Z = W^T H^T} in place of {@code H W}, so that a
+ * token's logits lie side by side. The vocabulary is cut into parts, each with its own memory, whose products run at
+ * the same time. Without weights the input is the logits.
  */
 final class FusedProjection {
 
@@ -37,8 +37,8 @@ final class FusedProjection {
     }
 
     /**
-     * As many tokens as the elements allow, for logits and, four times as large at most, for the gradients with respect to
-     * the input, one for each part but the first.
+     * As many tokens as the elements allow, for logits and, four times as large at most, for the gradients with respect
+     * to the input, one for each part but the first.
      */
     static int tokens(INDArray weights, int vocabulary, int parts, int elements) {
         long gradients = weights == null ? 0 : weights.size(0) * (Math.min(parts, vocabulary) - 1L) / 4;

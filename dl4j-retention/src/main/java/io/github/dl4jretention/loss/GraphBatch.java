@@ -73,7 +73,8 @@ final class GraphBatch {
 
     /**
      * @param logits the shape of the student's
-     * @throws IllegalArgumentException if teacher, labels or weights do not fit; the message names them and gives the shapes
+     * @throws IllegalArgumentException if teacher, labels or weights do not fit; the message names them and gives the
+     *     shapes
      */
     void requireFits(long[] logits) {
         if (!Arrays.equals(logits, teacher.shape())) {

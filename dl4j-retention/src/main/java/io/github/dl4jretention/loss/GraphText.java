@@ -14,8 +14,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * Texts that a SameDiff graph keeps as constants of bytes, UTF-8 and its CRC-32, and that are saved with it: M2.1 saves no
- * constant of strings.
+ * Texts that a SameDiff graph keeps as constants of bytes, UTF-8 and its CRC-32, and that are saved with it: M2.1 saves
+ * no constant of strings.
  */
 public final class GraphText {
 
@@ -64,8 +64,8 @@ public final class GraphText {
     }
 
     /**
-     * {@return the text of that name in a graph as it was saved, without making arrays of it; empty if there is none, or
-     * one of no characters}
+     * {@return the text of that name in a graph as it was saved, without making arrays of it; empty
+     * if there is none, or one of no characters}
      *
      * @param saved the graph as FlatBuffers
      * @param name  of the constant

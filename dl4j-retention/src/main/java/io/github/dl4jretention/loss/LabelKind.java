@@ -4,8 +4,8 @@ package io.github.dl4jretention.loss;
  * The forms of labels that {@link RetentionOutputLayer} takes, told apart by the size of the class axis for a
  * vocabulary of V classes. Parts lie on the class axis in the order label, teacher, weight.
  *
- * <p>For V = 2 the sizes of {@link #DISTRIBUTION_WITH_TEACHER} and {@link #CLASS_ID_WITH_TEACHER_AND_WEIGHT} are both 4:
- * such labels are the former.
+ * <p>For V = 2 the sizes of {@link #DISTRIBUTION_WITH_TEACHER} and {@link #CLASS_ID_WITH_TEACHER_AND_WEIGHT} are both
+ * 4: such labels are the former.
  */
 public enum LabelKind {
     /** One class id: size 1. */

@@ -21,7 +21,9 @@ import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
-/** The loss by SameDiff, on any backend and in any data type: one graph for each kind of labels, in DL4J's workspaces. */
+/**
+ * The loss by SameDiff, on any backend and in any data type: one graph for each kind of labels, in DL4J's workspaces.
+ */
 final class LayerGraphRunner implements LossPath {
 
     private static final String GRADIENT = "grad";

@@ -11,8 +11,8 @@ import org.nd4j.shade.guava.collect.MapMaker;
 
 /**
  * Packs labels and the teacher's log-probabilities into the one array that an output layer sees. Axes are those of the
- * labels: {@code [batch, classes]}, {@code [batch, classes, time]} or, for NWC networks, {@code [batch, time, classes]};
- * only the class axis grows, see {@link LabelKind}.
+ * labels: {@code [batch, classes]}, {@code [batch, classes, time]} or, for NWC networks,
+ * {@code [batch, time, classes]}; only the class axis grows, see {@link LabelKind}.
  *
  * <p>A packed array, and every view of it, is known by the teacher that made it for as long as it lives in this JVM; a
  * copy is not.
@@ -43,8 +43,8 @@ public final class RetentionLabels {
      * Packs one minibatch. One-hot labels become class ids; labels that are not exactly one-hot stay distributions.
      *
      * @param labels    class ids (class axis of size 1) or distributions (size V)
-     * @param labelMask {@code [batch, time]} or {@code [batch, 1]}: what is at 0 there, zeros mostly, need not be one-hot;
-     *     null for none
+     * @param labelMask {@code [batch, time]} or {@code [batch, 1]}: what is at 0 there, zeros mostly, need not be
+     *     one-hot; null for none
      * @param teacher   the teacher's log-probabilities, of V classes; the other axes are those of the labels
      * @param weights   weight of each token's divergence, {@code [batch, time]} or {@code [batch, 1]}; null where the
      *     label mask is to weigh it
@@ -154,7 +154,9 @@ public final class RetentionLabels {
         return Optional.ofNullable(TEACHERS.get(root(labels)));
     }
 
-    /** The array as rows {@code [tokens, classes]}, in the order time, then batch; a view where the layout allows it. */
+    /**
+     * The array as rows {@code [tokens, classes]}, in the order time, then batch; a view where the layout allows it.
+     */
     static INDArray rows(INDArray array, int classAxis) {
         if (array.rank() == 2) {
             return array;

@@ -15,9 +15,9 @@ import org.nd4j.linalg.api.ops.OpContext;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 
 /**
- * Goes with a {@link RetentionLoss} through {@code SameDiff.fit}: checks every batch before it trains, sets lambda by its
- * schedule or steers it, refuses another teacher than the one that the graph is bound to, and makes M2.1 compute the
- * loss, which it otherwise reports as 0. One listener for each graph; it finds the loss's settings in the graph.
+ * Goes with a {@link RetentionLoss} through {@code SameDiff.fit}: checks every batch before it trains, sets lambda by
+ * its schedule or steers it, refuses another teacher than the one that the graph is bound to, and makes M2.1 compute
+ * the loss, which it otherwise reports as 0. One listener for each graph; it finds the loss's settings in the graph.
  */
 public final class RetentionListener extends BaseListener {
 
@@ -54,9 +54,9 @@ public final class RetentionListener extends BaseListener {
     }
 
     /**
-     * Takes back what the last iteration did to an adaptive coefficient and to the teacher that the graph is bound to, and
-     * ends the operation, which {@code SameDiff.fit} does not do where a listener throws: for a listener that refuses the
-     * update. A second call does nothing.
+     * Takes back what the last iteration did to an adaptive coefficient and to the teacher that the graph is bound to,
+     * and ends the operation, which {@code SameDiff.fit} does not do where a listener throws: for a listener that
+     * refuses the update. A second call does nothing.
      */
     public void refuseUpdate() {
         if (updated) {

@@ -32,12 +32,15 @@ import org.slf4j.LoggerFactory;
  * sd.fit(new TeacherMultiDataSetIterator(iterator, Teacher.of(pretrained, "logits", "features")), epochs);
  * }</pre>
  *
- * <p>Numbers are those of {@link RetentionOutputLayer}. Train with a {@link RetentionListener}: it checks every batch, keeps
- * to the teacher, moves lambda and makes M2.1 report losses. What the loss was added with is saved in the graph.
+ * <p>Numbers are those of {@link RetentionOutputLayer}. Train with a {@link RetentionListener}: it checks every batch,
+ * keeps to the teacher, moves lambda and makes M2.1 report losses. What the loss was added with is saved in the graph.
  */
 public final class RetentionLoss {
 
-    /** Name of the placeholder for the teacher's logits or log-probabilities, of the logits' shape and type (FLOAT for HALF). */
+    /**
+     * Name of the placeholder for the teacher's logits or log-probabilities, of the logits' shape and type (FLOAT for
+     * HALF).
+     */
     public static final String TEACHER_LOGITS = "teacherLogits";
 
     /** Name of the loss. */
@@ -62,9 +65,10 @@ public final class RetentionLoss {
      *
      * @param sd            changed: the loss becomes part of it
      * @param logits        name of the variable of the student's logits {@code [..., V]}, floating point
-     * @param labels        name of the labels: class ids {@code [...]} or {@code [..., 1]}, or distributions, mostly one-hot,
+     * @param labels name of the labels: class ids {@code [...]} or {@code [..., 1]}, or distributions, mostly one-hot,
      *     {@code [..., V]}
-     * @param configuration the loss; a schedule or an adaptive coefficient needs a {@link RetentionListener} in training
+     * @param configuration the loss; a schedule or an adaptive coefficient needs a {@link RetentionListener} in
+     *     training
      * @return the loss, a scalar in nats per example
      * @throws IllegalArgumentException if a variable does not exist, the logits are no floating-point numbers, or the
      *     graph has this loss already

@@ -35,8 +35,8 @@ import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
  *
  * <p><b>Shapes.</b> Input {@code [batch, nIn]}, {@code [batch, nIn, time]}, or {@code [batch, time, nIn]} for NWC;
  * activations likewise with nOut. Labels as {@link LabelKind} says. Label mask {@code [batch, time]}, or
- * {@code [batch, 1]} without time; a token's loss is multiplied by its mask, which may be any weight of at least 0, and a
- * token of mask 0 counts nowhere.
+ * {@code [batch, 1]} without time; a token's loss is multiplied by its mask, which may be any weight of at least 0, and
+ * a token of mask 0 counts nowhere.
  *
  * <p><b>Numbers.</b> Everything is computed in log space, in the network's data type (FLOAT for HALF networks). Values
  * and gradients are within 1e-6 of exact ones for DOUBLE, within 1e-4 for FLOAT, relative to the larger of 1 and the
@@ -219,7 +219,9 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         }
     }
 
-    /** 'f', as in stock layers, so that parameters, gradients and updater state can be exchanged with them as vectors. */
+    /**
+     * 'f', as in stock layers, so that parameters, gradients and updater state can be exchanged with them as vectors.
+     */
     @Override
     public char paramReshapeOrder(String param) {
         return 'f';

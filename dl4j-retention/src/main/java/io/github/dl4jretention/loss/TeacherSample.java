@@ -8,8 +8,8 @@ import org.nd4j.shade.guava.collect.MapMaker;
 /**
  * Labels in which the teacher's values are a random sample of its distribution: classes that were not drawn have the
  * log-probability {@code -inf}, the others weights whose expectation is the distribution at one temperature. Forward KL
- * alone is linear in the teacher's distribution, so that the expected gradient is right; its value is not, it is that from
- * the sample and larger. Labels are known as samples as {@link RetentionLabels} knows their teacher. Source:
+ * alone is linear in the teacher's distribution, so that the expected gradient is right; its value is not, it is that
+ * from the sample and larger. Labels are known as samples as {@link RetentionLabels} knows their teacher. Source:
  * Anshumann et al., Sparse Logit Sampling, arXiv 2503.16870.
  */
 public final class TeacherSample {

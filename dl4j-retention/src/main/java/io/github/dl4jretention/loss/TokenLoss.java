@@ -9,8 +9,8 @@ package io.github.dl4jretention.loss;
  * @param factor           what the divergence is multiplied by: {@code lambda * T^2}, or 0 if there was no teacher
  * @param tokens           sum of the cross-entropy's weights, the number of tokens where they are 0 or 1
  * @param divergenceTokens sum of the divergence's weights; {@code tokens} if it has none of its own
- * @param agreements       sum of the divergence's weights of the tokens on which student and teacher hold the same class
- *     most probable; NaN if it was not measured
+ * @param agreements sum of the divergence's weights of the tokens on which student and teacher hold the same class most
+ *     probable; NaN if it was not measured
  */
 public record TokenLoss(
         double crossEntropySum,

@@ -78,8 +78,8 @@ final class TokenLossGraph {
     }
 
     /**
-     * M2.1's own logSoftmax gives -inf where logits are 100 apart. The shift has no gradient thanks to floor: that of the
-     * maximum would be a sum of V numbers which is 0 but for its rounding.
+     * M2.1's own logSoftmax gives -inf where logits are 100 apart. The shift has no gradient thanks to floor: that of
+     * the maximum would be a sum of V numbers which is 0 but for its rounding.
      */
     private SDVariable logSoftmax(SDVariable values) {
         SDVariable shifted = values.sub(sd.math.floor(values.max(true, 1)));

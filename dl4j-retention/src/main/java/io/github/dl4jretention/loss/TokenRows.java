@@ -21,8 +21,8 @@ record TokenRows(
 
     /**
      * @param mask null for none
-     * @throws IllegalArgumentException if shapes do not fit or a weight is negative or not finite; the message names the
-     *     argument and gives what was found and expected
+     * @throws IllegalArgumentException if shapes do not fit or a weight is negative or not finite; the message names
+     *     the argument and gives what was found and expected
      */
     static TokenRows of(INDArray input, INDArray labels, INDArray mask, long vocabulary, int classAxis) {
         String shapes = "labels of shape " + Arrays.toString(labels.shape()) + " for input of shape "
@@ -90,8 +90,8 @@ record TokenRows(
     }
 
     /**
-     * A copy of the labels as rows {@code [tokens, C]}; the target is 0 where the cross-entropy's weight is, the teacher where
-     * the divergence's is.
+     * A copy of the labels as rows {@code [tokens, C]}; the target is 0 where the cross-entropy's weight is, the
+     * teacher where the divergence's is.
      *
      * @throws IllegalArgumentException if an unmasked value is no class id, no probability, or no log-probability
      */
@@ -144,7 +144,9 @@ record TokenRows(
         }
     }
 
-    /** One-hot labels of another vocabulary may have the size of labels with a teacher; log-probabilities are never so. */
+    /**
+     * One-hot labels of another vocabulary may have the size of labels with a teacher; log-probabilities are never so.
+     */
     IllegalArgumentException oneHotOfAnotherVocabulary() {
         return new IllegalArgumentException(
                 "labels: expected the teacher's log-probabilities on the class axis for a vocabulary of " + vocabulary

@@ -3,8 +3,8 @@ package io.github.dl4jretention.loss;
 import java.util.Arrays;
 
 /**
- * The loss of every token of a minibatch, in nats, without weights, in the order time, then batch. What a weight of 0 takes
- * out may be anything.
+ * The loss of every token of a minibatch, in nats, without weights, in the order time, then batch. What a weight of 0
+ * takes out may be anything.
  *
  * @param crossEntropy of each token
  * @param divergence   from the teacher, without {@code lambda T^2}; null without a teacher

@@ -16,8 +16,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * A file that appears at once, complete and forced to the disk, or not at all: it is written as {@link #part()}, a name
- * beside its own that ends in {@value #PART}, and gets its own by {@link #commit()}. Where it is not committed, closing it
- * removes the part, and a file that was there before is as it was.
+ * beside its own that ends in {@value #PART}, and gets its own by {@link #commit()}. Where it is not committed, closing
+ * it removes the part, and a file that was there before is as it was.
  */
 public final class AtomicFile implements Closeable {
 

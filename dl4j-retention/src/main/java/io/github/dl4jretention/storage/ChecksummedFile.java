@@ -10,7 +10,10 @@ import java.nio.file.Path;
 import java.util.zip.CRC32;
 import java.util.zip.CheckedOutputStream;
 
-/** A file of binary values whose last eight bytes are the CRC-32 of all before. None of them is looked at before that fits. */
+/**
+ * A file of binary values whose last eight bytes are the CRC-32 of all before. None of them is looked at before that
+ * fits.
+ */
 public final class ChecksummedFile {
 
     private static final int CHUNK = 1 << 16;

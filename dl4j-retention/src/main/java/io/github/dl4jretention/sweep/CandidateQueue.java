@@ -19,12 +19,13 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * One of Arbiter's generators, made fit for a sweep. It hands out so many candidates and no more, passes over those that
- * have ended in an earlier start of the sweep, hands out equal ones once, and turns what fails while it is generated into a
- * candidate that fails when it is run, so that it is counted and shown.
+ * One of Arbiter's generators, made fit for a sweep. It hands out so many candidates and no more, passes over those
+ * that have ended in an earlier start of the sweep, hands out equal ones once, and turns what fails while it is
+ * generated into a candidate that fails when it is run, so that it is counted and shown.
  *
- * <p>Where later candidates depend on earlier ones, candidate k is drawn when candidates 0 to k - window have ended, and the
- * generator has been told of those and no others, in their order: which candidates are drawn does not depend on time.
+ * <p>Where later candidates depend on earlier ones, candidate k is drawn when candidates 0 to k - window have ended,
+ * and the generator has been told of those and no others, in their order: which candidates are drawn does not depend on
+ * time.
  */
 @SuppressWarnings({"rawtypes", "unchecked"})
 @JsonAutoDetect(
@@ -60,7 +61,8 @@ final class CandidateQueue implements CandidateGenerator {
     /**
      * @param budget candidates at most
      * @param window see above; {@link Integer#MAX_VALUE} where candidates do not depend on one another
-     * @param ends   whether the generator ends by itself; one that does not is taken as exhausted when it repeats itself only
+     * @param ends whether the generator ends by itself; one that does not is taken as exhausted when it repeats itself
+     *     only
      * @param isOver whether no further candidate is to be started
      */
     CandidateQueue(

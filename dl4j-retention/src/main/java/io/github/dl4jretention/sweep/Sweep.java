@@ -31,8 +31,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * From a pretrained model to an operating point: finetunes it many times, shows what each candidate learned and forgot, and
- * recommends one.
+ * From a pretrained model to an operating point: finetunes it many times, shows what each candidate learned and forgot,
+ * and recommends one.
  *
  * <pre>{@code
  * SweepOutcome outcome = Sweep.builder()
@@ -46,10 +46,10 @@ import org.slf4j.LoggerFactory;
  *         .run();
  * }</pre>
  *
- * <p>After every candidate the folder holds {@code sweep.json}, {@code candidates.csv}, {@code report.html} and the stock
- * networks on the Pareto front in {@code models}; at the end pictures of the plots, too. A sweep that was killed at any
- * moment and is started again with the same folder runs what is missing and ends with the same candidates, front and
- * recommendation. One process at a time works in a folder.
+ * <p>After every candidate the folder holds {@code sweep.json}, {@code candidates.csv}, {@code report.html} and the
+ * stock networks on the Pareto front in {@code models}; at the end pictures of the plots, too. A sweep that was killed
+ * at any moment and is started again with the same folder runs what is missing and ends with the same candidates, front
+ * and recommendation. One process at a time works in a folder.
  *
  * <p>Candidates are drawn by one of Arbiter's generators and run by Arbiter's runner with {@link FinetuneTaskCreator}.
  */
@@ -142,8 +142,8 @@ public final class Sweep {
      * Runs what is missing.
      *
      * @return the sweep at its end, with losses on test text
-     * @throws IOException if the folder cannot be written to or read, or another sweep works in it; an InterruptedIOException if
-     *     the thread is interrupted
+     * @throws IOException if the folder cannot be written to or read, or another sweep works in it; an
+     *     InterruptedIOException if the thread is interrupted
      * @throws IllegalArgumentException if the pretrained model cannot take a text, or its loss there is not finite;
      *     the message names the text
      * @throws IllegalStateException if the folder holds another sweep; the message says what differs. Or if something
@@ -178,8 +178,8 @@ public final class Sweep {
     }
 
     /**
-     * Trains one candidate as the sweep does: on the same texts, with the same teacher, updater and seed. It seeds ND4J's
-     * random generator of the calling thread and leaves it so.
+     * Trains one candidate as the sweep does: on the same texts, with the same teacher, updater and seed. It seeds
+     * ND4J's random generator of the calling thread and leaves it so.
      *
      * @param candidate how; of a sweep's outcome, or any other
      * @return a network of the model's class without any part of this library

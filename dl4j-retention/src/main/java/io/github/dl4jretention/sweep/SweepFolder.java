@@ -23,8 +23,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The files of a sweep. Each appears at once, complete and forced to the disk, under its own name, or not at all; one sweep
- * at a time works in a folder.
+ * The files of a sweep. Each appears at once, complete and forced to the disk, under its own name, or not at all; one
+ * sweep at a time works in a folder.
  */
 final class SweepFolder implements AutoCloseable {
 

@@ -27,8 +27,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Keeps what a sweep finds, in memory and on the disk. A candidate has ended when {@code sweep.json} names it: its model is
- * there before, if it is on the Pareto front, and models that have left the front go after.
+ * Keeps what a sweep finds, in memory and on the disk. A candidate has ended when {@code sweep.json} names it: its
+ * model is there before, if it is on the Pareto front, and models that have left the front go after.
  */
 final class SweepJournal implements FinetuneObserver {
 

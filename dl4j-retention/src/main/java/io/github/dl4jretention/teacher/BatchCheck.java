@@ -6,12 +6,17 @@ import java.util.stream.Stream;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 
-/** What every minibatch must have before a teacher is asked: where it is missing M2.1 fails without a name, or trains. */
+/**
+ * What every minibatch must have before a teacher is asked: where it is missing M2.1 fails without a name, or trains.
+ */
 final class BatchCheck {
 
     private BatchCheck() {}
 
-    /** @throws IllegalArgumentException if arrays are missing or empty, labels are no numbers, or a features mask does not fit */
+    /**
+     * @throws IllegalArgumentException if arrays are missing or empty, labels are no numbers, or a features mask does
+     *     not fit
+     */
     static void require(MultiDataSet batch) {
         INDArray[] features = batch.getFeatures();
         requireArrays("features", features);

@@ -63,7 +63,8 @@ final class CorrectedTeacher extends Teacher {
     }
 
     /**
-     * @throws IllegalArgumentException if the labels are neither class ids nor one-hot, or do not fit the teacher's output
+     * @throws IllegalArgumentException if the labels are neither class ids nor one-hot, or do not fit the teacher's
+     *     output
      */
     @Override
     public INDArray[] targets(MultiDataSet batch) {

@@ -19,8 +19,8 @@ public interface DivergenceMask {
     DivergenceMask LABEL_MASK = (batch, output, batchSize, time) -> null;
 
     /**
-     * Every token counts, but for those that the features mask leaves out as padding. For networks of several inputs that
-     * have masks, whose tokens these are cannot be told: they are refused.
+     * Every token counts, but for those that the features mask leaves out as padding. For networks of several inputs
+     * that have masks, whose tokens these are cannot be told: they are refused.
      */
     DivergenceMask ALL_TOKENS = (batch, output, batchSize, time) -> {
         INDArray[] given = batch.getFeaturesMaskArrays();

@@ -4,7 +4,10 @@ import java.util.List;
 import java.util.Map;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** A copy of a network that is only ever asked for its log-probabilities. Implementations are not safe for several threads. */
+/**
+ * A copy of a network that is only ever asked for its log-probabilities. Implementations are not safe for several
+ * threads.
+ */
 interface FrozenNetwork {
 
     /** The one name under which networks have all their parameters in one vector. */

@@ -8,8 +8,8 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
- * Parameters in half precision. Before a layer is used its own are widened into an array that all layers share, as large as
- * the largest needs it.
+ * Parameters in half precision. Before a layer is used its own are widened into an array that all layers share, as
+ * large as the largest needs it.
  */
 final class HalfParameters implements LayerParameters {
 

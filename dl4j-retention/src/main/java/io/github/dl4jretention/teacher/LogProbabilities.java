@@ -3,7 +3,9 @@ package io.github.dl4jretention.teacher;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.ops.transforms.Transforms;
 
-/** Arithmetic on arrays of log-probabilities. Log-sum-exp is taken about the maximum: M2.1's own operations overflow. */
+/**
+ * Arithmetic on arrays of log-probabilities. Log-sum-exp is taken about the maximum: M2.1's own operations overflow.
+ */
 final class LogProbabilities {
 
     private LogProbabilities() {}

@@ -163,8 +163,8 @@ public final class MovingAverageTeacher extends NetworkTeacher {
      * Continues from a saved average.
      *
      * @param file that {@link #save} wrote
-     * @throws IOException if it cannot be read, is damaged, or is of another teacher: of another network at its start, or
-     *     another decay; the message names it
+     * @throws IOException if it cannot be read, is damaged, or is of another teacher: of another network at its start,
+     *     or another decay; the message names it
      */
     public void restore(Path file) throws IOException {
         INDArray saved = ChecksummedFile.read(file, "a saved average", in -> {

@@ -14,8 +14,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * The student's parameters of layers that are frozen in it. They must be the pretrained network's, bit for bit; before each
- * use their checksum is compared, so that a teacher whose parameters someone has changed gives nothing.
+ * The student's parameters of layers that are frozen in it. They must be the pretrained network's, bit for bit; before
+ * each use their checksum is compared, so that a teacher whose parameters someone has changed gives nothing.
  */
 final class SharedParameters implements LayerParameters {
 

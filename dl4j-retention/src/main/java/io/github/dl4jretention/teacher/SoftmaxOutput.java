@@ -22,8 +22,8 @@ import org.nd4j.linalg.lossfunctions.ILossFunction;
 import org.nd4j.linalg.lossfunctions.impl.LossMCXENT;
 
 /**
- * Which outputs a teacher can be made of and retention attached to: layers that compute softmax cross-entropy. These are
- * OutputLayer, RnnOutputLayer, LossLayer and RnnLossLayer with activation softmax and loss MCXENT,
+ * Which outputs a teacher can be made of and retention attached to: layers that compute softmax cross-entropy. These
+ * are OutputLayer, RnnOutputLayer, LossLayer and RnnLossLayer with activation softmax and loss MCXENT,
  * NEGATIVELOGLIKELIHOOD or SPARSE_MCXENT, without class weights and without weight noise.
  */
 public final class SoftmaxOutput {

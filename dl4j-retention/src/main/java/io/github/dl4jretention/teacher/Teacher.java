@@ -16,9 +16,9 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
  * it is now, of several ({@link #weighted}), of the student's own average ({@link #movingAverage}), or of one that is
  * corrected toward the labels ({@link #corrected}).
  *
- * <p>The network inside never trains: it has no updater state and no gradients, runs in inference mode (dropout off), and
- * shares nothing with the network that it was made of, and with a student only what {@link #sharing} says. Safe for use
- * by several threads, one at a time.
+ * <p>The network inside never trains: it has no updater state and no gradients, runs in inference mode (dropout off),
+ * and shares nothing with the network that it was made of, and with a student only what {@link #sharing} says. Safe for
+ * use by several threads, one at a time.
  */
 public abstract class Teacher {
 
@@ -80,8 +80,8 @@ public abstract class Teacher {
      *
      * @param pretrained a graph of type FLOAT or DOUBLE, as {@link #of(ComputationGraph, String...)} takes it
      * @param outputs    names of the outputs to teach; default: all
-     * @throws IllegalArgumentException if it is of another type, a parameter is larger than 65504, or an output does not
-     *     exist or is another layer
+     * @throws IllegalArgumentException if it is of another type, a parameter is larger than 65504, or an output does
+     *     not exist or is another layer
      */
     public static Teacher ofHalf(ComputationGraph pretrained, String... outputs) {
         return new NetworkTeacher(
@@ -94,7 +94,7 @@ public abstract class Teacher {
      * changed later, by {@code setParams}, say, are noticed: the teacher throws an IllegalStateException.
      *
      * @param pretrained what the student was made of; not needed afterwards
-     * @param student    whose layers {@link org.deeplearning4j.nn.conf.layers.misc.FrozenLayer} or FrozenLayerWithBackprop
+     * @param student whose layers {@link org.deeplearning4j.nn.conf.layers.misc.FrozenLayer} or FrozenLayerWithBackprop
      *     have the pretrained network's parameters, bit for bit
      * @throws IllegalArgumentException if they have others, or there are none
      */
@@ -137,7 +137,8 @@ public abstract class Teacher {
      *
      * @param start the pretrained network, as {@link #of(MultiLayerNetwork)} takes it
      * @param decay in [0, 1); at 0.99 the average is over about 100 iterations
-     * @throws IllegalArgumentException if its last layer is no softmax cross-entropy, or the decay is outside of its range
+     * @throws IllegalArgumentException if its last layer is no softmax cross-entropy, or the decay is outside of its
+     *     range
      */
     public static MovingAverageTeacher movingAverage(MultiLayerNetwork start, double decay) {
         return new MovingAverageTeacher(FrozenMultiLayerNetwork.of(start), decay);
@@ -163,8 +164,8 @@ public abstract class Teacher {
      * @param decay        in [0, 1)
      * @param logits       the variable of the logits {@code [..., V]}, classes on the last axis
      * @param placeholders what the arrays of a batch's features are given to, in their order
-     * @throws IllegalArgumentException if a variable does not exist or is no placeholder, or the decay is outside of its
-     *     range
+     * @throws IllegalArgumentException if a variable does not exist or is no placeholder, or the decay is outside of
+     *     its range
      */
     public static MovingAverageTeacher movingAverage(
             SameDiff start, double decay, String logits, String... placeholders) {
@@ -176,20 +177,20 @@ public abstract class Teacher {
      * {@code q = (1 - alpha) p + alpha y}, token by token, so that the label is preferred by a margin of at least tau}
      *
      * <ul>
-     *   <li>Where another class a is the most probable, {@code alpha = (p(a) - p(label) + tau) / (1 + p(a) - p(label))},
-     *       so that {@code q(label) = q(a) + tau};
+     *   <li>Where another class a is the most probable,
+     *       {@code alpha = (p(a) - p(label) + tau) / (1 + p(a) - p(label))}, so that {@code q(label) = q(a) + tau};
      *   <li>where the label is the most probable already, its probability is raised by tau, to 1 at most:
      *       {@code alpha = min(1, tau / (1 - p(label)))}.
      * </ul>
      *
-     * <p>With it the divergence alone, at a large coefficient, trains the new task. The correction acts at temperature 1;
-     * tokens that the label mask leaves out are not corrected. Source: Belcak et al., Minifinetuning: Low-Data Generation
-     * Domain Adaptation through Corrective Self-Distillation, arXiv 2506.15702, the tau-correction; the second case is as
-     * in the authors' implementation.
+     * <p>With it the divergence alone, at a large coefficient, trains the new task. The correction acts at temperature
+     * 1; tokens that the label mask leaves out are not corrected. Source: Belcak et al., Minifinetuning: Low-Data
+     * Generation Domain Adaptation through Corrective Self-Distillation, arXiv 2506.15702, the tau-correction; the
+     * second case is as in the authors' implementation.
      *
      * @param tau the margin, in (0, 1]
-     * @throws IllegalArgumentException if it is outside of its range, or this teacher gives samples: the correction needs
-     *     every class
+     * @throws IllegalArgumentException if it is outside of its range, or this teacher gives samples: the correction
+     *     needs every class
      */
     public Teacher corrected(double tau) {
         return new CorrectedTeacher(this, tau);
@@ -225,8 +226,8 @@ public abstract class Teacher {
     }
 
     /**
-     * {@return how its values are kept where they are not its network's own: two teachers of one identity and one encoding
-     * give the same values; default empty}
+     * {@return how its values are kept where they are not its network's own: two teachers of one identity
+     * and one encoding give the same values; default empty}
      */
     public String encoding() {
         return "";
@@ -266,8 +267,8 @@ public abstract class Teacher {
 
     /**
      * {@return what a student is held near on a batch: its log-probabilities, unless they are to depend on the labels}
-     * They are new arrays, as those of {@link #logProbabilities(INDArray[], INDArray[])}; the iterators free them when they
-     * have been copied into labels.
+     * They are new arrays, as those of {@link #logProbabilities(INDArray[], INDArray[])}; the iterators free them when
+     * they have been copied into labels.
      *
      * @param batch plain, without the teacher's values
      */

@@ -15,9 +15,9 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
  * networks of one input and one output; {@link TeacherMultiDataSetIterator} is for others.
  *
  * <p>A frozen teacher is asked for the next batch on a thread of its own while the student trains on the last; an error
- * there is thrown by the {@code next()} whose batch it is. The wrapped iterator must give new arrays for every batch, or
- * {@link #setPrefetch} be off. DL4J's own asynchronous prefetching is declined: in M2.1 an error on its thread leaves
- * {@code fit} waiting forever.
+ * there is thrown by the {@code next()} whose batch it is. The wrapped iterator must give new arrays for every batch,
+ * or {@link #setPrefetch} be off. DL4J's own asynchronous prefetching is declined: in M2.1 an error on its thread
+ * leaves {@code fit} waiting forever.
  */
 public final class TeacherIterator implements DataSetIterator {
 
@@ -78,8 +78,9 @@ public final class TeacherIterator implements DataSetIterator {
     }
 
     /**
-     * @param releases whether the labels of a batch are freed when the next batch is taken; default false: then they wait
-     *     for a garbage collection, by which time there may be many. For training loops; not where batches are kept
+     * @param releases whether the labels of a batch are freed when the next batch is taken; default false: then they
+     *     wait for a garbage collection, by which time there may be many. For training loops; not where batches are
+     *     kept
      * @return this iterator
      */
     public TeacherIterator setReleaseLabels(boolean releases) {

@@ -18,9 +18,9 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
  * {@link io.github.dl4jretention.loss.RetentionLoss}; after it the divergence's weights, if there is a divergence mask.
  *
  * <p>A frozen teacher is asked for the next batch on a thread of its own while the student trains on the last; an error
- * there is thrown by the {@code next()} whose batch it is. The wrapped iterator must give new arrays for every batch, or
- * {@link #setPrefetch} be off. DL4J's own asynchronous prefetching is declined: in M2.1 an error on its thread leaves
- * {@code fit} waiting forever.
+ * there is thrown by the {@code next()} whose batch it is. The wrapped iterator must give new arrays for every batch,
+ * or {@link #setPrefetch} be off. DL4J's own asynchronous prefetching is declined: in M2.1 an error on its thread
+ * leaves {@code fit} waiting forever.
  */
 public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
 
@@ -105,7 +105,10 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
         return taken(prepared == null ? withTeacher(iterator.next(num)) : prepared);
     }
 
-    /** Arrays of a workspace would not live until the student gets them. M2.1's own detach() fails on an output without a mask. */
+    /**
+     * Arrays of a workspace would not live until the student gets them. M2.1's own detach() fails on an output without
+     * a mask.
+     */
     private MultiDataSet plain() {
         MultiDataSet plain = iterator.next();
         return new org.nd4j.linalg.dataset.MultiDataSet(

@@ -212,7 +212,9 @@ class CacheCodecTest {
         assertEquals(expectedTail, tail, 5 * Math.sqrt(smallest * expectedTail / samples) + 4e-3 * expectedTail);
     }
 
-    /** The cosine of {@code q - w} and {@code q - p}, gradients with respect to logits, over many tokens and students q. */
+    /**
+     * The cosine of {@code q - w} and {@code q - p}, gradients with respect to logits, over many tokens and students q.
+     */
     private static double[] cosineAndClasses(CacheCodec codec, int vocabulary, double deviation) {
         SplittableRandom random = new SplittableRandom(5);
         double dot = 0;

@@ -37,8 +37,8 @@ import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 /**
- * A run of each kind of model with everything that has a state: Adam, random numbers in training, adaptive coefficients, a
- * moving average, two outputs of the ComputationGraph.
+ * A run of each kind of model with everything that has a state: Adam, random numbers in training, adaptive
+ * coefficients, a moving average, two outputs of the ComputationGraph.
  */
 enum Kind {
     MULTI_LAYER_NETWORK,
@@ -152,7 +152,9 @@ enum Kind {
         return student;
     }
 
-    /** @param noise whether hidden units are dropped: M2.1's dropout operations have no gradient, a random mask will do */
+    /**
+     * @param noise whether hidden units are dropped: M2.1's dropout operations have no gradient, a random mask will do
+     */
     static SameDiff graph(long seed, boolean noise) {
         Random random = new Random(seed);
         SameDiff sd = SameDiff.create();

@@ -262,16 +262,26 @@ public final class CoefficientSweep implements Callable<Integer> {
             CandidateOutcome best = recommended.get();
             System.out.printf(
                     Locale.ROOT,
-                    "recommended: #%d; on test text gain %.4f, forgetting %.4f%n  %s%n",
+                    "recommended: #%d; %s%n  %s%n",
                     best.index(),
-                    best.test().gain(sweep.baseTest()),
-                    best.test().forgetting(sweep.baseTest()),
+                    onTestText(sweep, best),
                     sweep.javaLine(best));
         }
         if (prune) {
             System.out.printf(Locale.ROOT, "pruning saved %.1f s%n", sweep.secondsSaved());
         }
         System.out.println("report: " + out.resolve("report.html").toAbsolutePath());
+    }
+
+    /** A sweep whose time was over before a lost model could be made again has not measured all of its front. */
+    private static String onTestText(SweepOutcome sweep, CandidateOutcome candidate) {
+        return candidate.test() == null
+                ? "not measured on test text"
+                : String.format(
+                        Locale.ROOT,
+                        "on test text gain %.4f, forgetting %.4f",
+                        candidate.test().gain(sweep.baseTest()),
+                        candidate.test().forgetting(sweep.baseTest()));
     }
 
     private static String line(SweepOutcome sweep, CandidateOutcome candidate) {

@@ -136,7 +136,9 @@ public final class TeacherBenchmark implements Callable<Integer> {
 
     private record Built(TeacherCache cache, double openedMegabytesPerSecond) {}
 
-    /** A cache that stays readable after its files are gone, and how fast it was opened and verified the second time. */
+    /**
+     * A cache that stays readable after its files are gone, and how fast it was opened and verified the second time.
+     */
     private static Built cache(Teacher teacher, CacheCodec codec, DataSetIterator data) throws IOException {
         Path folder = Files.createTempDirectory("cache");
         try {

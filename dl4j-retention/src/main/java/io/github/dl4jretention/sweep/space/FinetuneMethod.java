@@ -17,7 +17,10 @@ public enum FinetuneMethod {
      */
     EWC(true, Double.POSITIVE_INFINITY),
 
-    /** Memory aware synapses: the pull weighed by the sensitivity of the outputs on source text. Source: arXiv 1711.09601. */
+    /**
+     * Memory aware synapses: the pull weighed by the sensitivity of the outputs on source text. Source: arXiv
+     * 1711.09601.
+     */
     MAS(true, Double.POSITIVE_INFINITY),
 
     /** Plain with source text among the target text; the strength is its share of all examples, below 1. */

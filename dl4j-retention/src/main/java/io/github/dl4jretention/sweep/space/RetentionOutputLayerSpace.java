@@ -10,8 +10,8 @@ import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
 import org.deeplearning4j.nn.conf.RNNFormat;
 
 /**
- * A {@link RetentionOutputLayer} whose loss is searched, for Arbiter's own MultiLayerSpace and ComputationGraphSpace. Their
- * candidates start from random weights; a search that starts from a pretrained model is that of
+ * A {@link RetentionOutputLayer} whose loss is searched, for Arbiter's own MultiLayerSpace and ComputationGraphSpace.
+ * Their candidates start from random weights; a search that starts from a pretrained model is that of
  * {@link io.github.dl4jretention.sweep.task.FinetuneSpace}.
  */
 public final class RetentionOutputLayerSpace extends LayerSpace<RetentionOutputLayer> {

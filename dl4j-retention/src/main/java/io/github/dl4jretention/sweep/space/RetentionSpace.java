@@ -12,9 +12,9 @@ import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
 import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterSpace;
 
 /**
- * A space of {@link RetentionConfiguration}s for Arbiter's generators: coefficient, temperature, divergence, beta and label
- * smoothing, each fixed or searched. By default the coefficient is searched log-uniformly in [0.03, 30] and the rest is as
- * in {@link RetentionConfiguration#builder()}.
+ * A space of {@link RetentionConfiguration}s for Arbiter's generators: coefficient, temperature, divergence, beta and
+ * label smoothing, each fixed or searched. By default the coefficient is searched log-uniformly in [0.03, 30] and the
+ * rest is as in {@link RetentionConfiguration#builder()}.
  *
  * <p>Beta has an effect on Jensen-Shannon alone; temperature, divergence and beta have none at coefficient 0. There
  * they have the first value of their space, so that candidates of the same effect are equal.
@@ -73,7 +73,8 @@ public final class RetentionSpace extends AbstractParameterSpace<RetentionConfig
     /**
      * Refuses what the builder refuses: a space that was read from JSON has not passed it.
      *
-     * @throws IllegalArgumentException if a space is missing, empty or reaches outside of its range; the message names it
+     * @throws IllegalArgumentException if a space is missing, empty or reaches outside of its range; the message names
+     *     it
      */
     public void requireValid() {
         Leaves.require(

@@ -18,11 +18,11 @@ import org.nd4j.shade.jackson.databind.jsontype.PolymorphicTypeValidator;
 import org.nd4j.shade.jackson.databind.module.SimpleModule;
 
 /**
- * Reads spaces and search configurations that come from elsewhere. Arbiter's own mapper must not read them: the JSON names
- * the classes to make, and a FixedValue in it can hold a Java-serialised object, which runs code of its author's choice
- * while it is read. Here a FixedValue holds a number, a text or a truth value, classes come from DL4J, ND4J and
- * this library only, a class that is only named is not initialised, and there is no "resultSaver", which would write to a
- * place of the author's choice.
+ * Reads spaces and search configurations that come from elsewhere. Arbiter's own mapper must not read them: the JSON
+ * names the classes to make, and a FixedValue in it can hold a Java-serialised object, which runs code of its author's
+ * choice while it is read. Here a FixedValue holds a number, a text or a truth value, classes come from DL4J, ND4J and
+ * this library only, a class that is only named is not initialised, and there is no "resultSaver", which would write to
+ * a place of the author's choice.
  */
 public final class UntrustedJson {
 
@@ -60,7 +60,8 @@ public final class UntrustedJson {
      * @param <T>  the type
      * @param json as Arbiter writes it
      * @param type of the object, such as OptimizationConfiguration or {@link RetentionSpace}
-     * @throws IOException if it is not readable as such, or holds what is not read from elsewhere; the message says what
+     * @throws IOException if it is not readable as such, or holds what is not read from elsewhere; the message says
+     *     what
      */
     public static <T> T read(String json, Class<T> type) throws IOException {
         try {

@@ -11,8 +11,8 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 
 /**
- * A text as batches that several threads can read, each by an iterator of its own. Labels are one-hot, distributions, or
- * class ids; all iterators give the same batches in the same order.
+ * A text as batches that several threads can read, each by an iterator of its own. Labels are one-hot, distributions,
+ * or class ids; all iterators give the same batches in the same order.
  */
 @FunctionalInterface
 public interface Batches {

@@ -92,8 +92,8 @@ public final class FinetuneProblem {
     /**
      * Asks the teacher for the first batch of training.
      *
-     * @throws IllegalArgumentException if its values do not fit the labels or the model, or it follows its student, which
-     *     is another one for every candidate
+     * @throws IllegalArgumentException if its values do not fit the labels or the model, or it follows its student,
+     *     which is another one for every candidate
      */
     public void requireTeacherFits() {
         if (!teacher.movingAverages().isEmpty()) {

@@ -20,9 +20,9 @@ import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
 import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterSpace;
 
 /**
- * A space of {@link FinetuneConfiguration}s for Arbiter's generators: the loss and, each fixed or searched, the learning
- * rate, the length of training, how many layers are frozen, and the method. By default retention with the default
- * {@link RetentionSpace}, learning rate 3e-4, one epoch, no frozen layer.
+ * A space of {@link FinetuneConfiguration}s for Arbiter's generators: the loss and, each fixed or searched, the
+ * learning rate, the length of training, how many layers are frozen, and the method. By default retention with the
+ * default {@link RetentionSpace}, learning rate 3e-4, one epoch, no frozen layer.
  *
  * <p>What has no effect is the same in all candidates: strengths of other methods, epochs where there are steps, and
  * what {@link RetentionSpace} names. Generators give such a candidate several times, which a
@@ -106,7 +106,8 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
     /**
      * Refuses what the builder refuses: a space that was read from JSON has not passed it.
      *
-     * @throws IllegalArgumentException if a space is missing, empty or reaches outside of its range; the message names it
+     * @throws IllegalArgumentException if a space is missing, empty or reaches outside of its range; the message names
+     *     it
      */
     public void requireValid() {
         Leaves.require(
@@ -151,8 +152,8 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
      *
      * @param model that candidates start from
      * @param data  their texts
-     * @throws IllegalArgumentException if the space freezes more layers than all but the last, or has a method that trains
-     *     with source text where there is none
+     * @throws IllegalArgumentException if the space freezes more layers than all but the last, or has a method that
+     *     trains with source text where there is none
      */
     public void requireFits(FinetuneModel model, SweepData data) {
         for (FinetuneMethod searched : methods()) {
@@ -329,8 +330,8 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
         }
 
         /**
-         * The strength of a baseline. By default that of the penalties is log-uniform in [0.001, 1000], the share of replay
-         * and label smoothing in [0.01, 0.5].
+         * The strength of a baseline. By default that of the penalties is log-uniform in [0.001, 1000], the share of
+         * replay and label smoothing in [0.01, 0.5].
          *
          * @param baseline a method with a strength
          * @param space    see {@link FinetuneMethod}

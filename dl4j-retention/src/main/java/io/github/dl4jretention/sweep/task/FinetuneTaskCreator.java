@@ -14,12 +14,14 @@ import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * Makes Arbiter's tasks of finetuning: every candidate starts from the same pretrained weights, near the same teacher, on the
- * same batches. Arbiter's own task creators start from random weights, and sleep for two seconds after every candidate.
+ * Makes Arbiter's tasks of finetuning: every candidate starts from the same pretrained weights, near the same teacher,
+ * on the same batches. Arbiter's own task creators start from random weights, and sleep for two seconds after every
+ * candidate.
  *
- * <p>It is registered for {@link FinetuneSpace}: {@code new LocalOptimizationRunner(configuration)} finds it, and it finds its
- * {@link FinetuneProblem} in the configuration's {@link FinetuneDataSource}. Any score function of Arbiter's will do that can
- * score a stock network by a DataSource; {@link RetentionScore} is the one for learning and forgetting.
+ * <p>It is registered for {@link FinetuneSpace}: {@code new LocalOptimizationRunner(configuration)} finds it, and it
+ * finds its {@link FinetuneProblem} in the configuration's {@link FinetuneDataSource}. Any score function of Arbiter's
+ * will do that can score a stock network by a DataSource; {@link RetentionScore} is the one for learning and
+ * forgetting.
  *
  * <p>A candidate whose loss is no finite number, or that has diverged (a minibatch's cross-entropy is above twice the
  * largest of {@code ln V}, the base's validation loss and the first minibatch's own), fails with that reason and has no

@@ -3,7 +3,10 @@ package io.github.dl4jretention.sweep.task;
 import org.deeplearning4j.arbiter.optimize.api.termination.TerminationCondition;
 import org.deeplearning4j.arbiter.optimize.runner.IOptimizationRunner;
 
-/** Ends Arbiter's runner when the generator has no more candidates and none is in work, which Arbiter by itself does not. */
+/**
+ * Ends Arbiter's runner when the generator has no more candidates and none is in work, which Arbiter by itself does
+ * not.
+ */
 public final class GeneratorExhausted implements TerminationCondition {
 
     @Override

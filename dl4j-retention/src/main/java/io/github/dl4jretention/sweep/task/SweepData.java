@@ -6,8 +6,9 @@ import java.util.Map;
 import java.util.Objects;
 
 /**
- * The texts of a sweep. Candidates are trained on target text, chosen by their losses on validation text, and reported on
- * test text, which plays no part in the choice. "Target" is what is to be learned, "source" what must not be forgotten.
+ * The texts of a sweep. Candidates are trained on target text, chosen by their losses on validation text, and reported
+ * on test text, which plays no part in the choice. "Target" is what is to be learned, "source" what must not be
+ * forgotten.
  *
  * @param training         target text to train on; every candidate gets the same batches
  * @param validationTarget held-out target text

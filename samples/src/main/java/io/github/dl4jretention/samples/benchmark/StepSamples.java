@@ -14,7 +14,9 @@ import jdk.jfr.consumer.RecordedEvent;
 import jdk.jfr.consumer.RecordedFrame;
 import jdk.jfr.consumer.RecordingFile;
 
-/** The stacks of the calling thread while it worked, sampled by Java Flight Recorder in Java and in native code alike. */
+/**
+ * The stacks of the calling thread while it worked, sampled by Java Flight Recorder in Java and in native code alike.
+ */
 public final class StepSamples {
 
     private static final Duration PERIOD = Duration.ofMillis(10);

@@ -12,8 +12,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Runs a {@link Plan}, or one of several parts of it side by side. Every trial's results are in the file before the next
- * begins; started again, it goes on with the first trial that is missing.
+ * Runs a {@link Plan}, or one of several parts of it side by side. Every trial's results are in the file before the
+ * next begins; started again, it goes on with the first trial that is missing.
  */
 public final class ComparisonRun {
 
@@ -47,8 +47,8 @@ public final class ComparisonRun {
      * Runs the trials that are missing.
      *
      * @throws IOException if a model or the results cannot be read or written
-     * @throws IllegalStateException if the results there were measured otherwise: other steps, batches, sources, evaluation
-     *     batches, examples for importance, another base or other text
+     * @throws IllegalStateException if the results there were measured otherwise: other steps, batches, sources,
+     *     evaluation batches, examples for importance, another base or other text
      */
     public void run() throws IOException {
         Files.createDirectories(folder);
@@ -94,7 +94,10 @@ public final class ComparisonRun {
         }
     }
 
-    /** The plan is kept beside the results, with the pairs of those before it: what they were measured with cannot change. */
+    /**
+     * The plan is kept beside the results, with the pairs of those before it: what they were measured with cannot
+     * change.
+     */
     private void requireSameMeasurements() throws IOException {
         Path file = folder.resolve(PLAN);
         Plan measured = plan;

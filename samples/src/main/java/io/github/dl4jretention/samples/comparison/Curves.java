@@ -12,7 +12,9 @@ import org.knowm.xchart.style.Styler;
 import org.knowm.xchart.style.lines.SeriesLines;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
-/** Curves of gain and forgetting on test text, each method's at its best learning rate; clouds where two strengths vary. */
+/**
+ * Curves of gain and forgetting on test text, each method's at its best learning rate; clouds where two strengths vary.
+ */
 final class Curves {
 
     private Curves() {}

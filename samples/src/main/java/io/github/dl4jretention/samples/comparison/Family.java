@@ -12,9 +12,9 @@ import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /**
- * All that one method, with one kind of merge afterwards or none, came to on one model and pair, at its own best learning
- * rate: that of the largest mean hypervolume on validation text. The tuned models before merging belong to it too. Plain
- * finetuning at all rates is a family of its own, since the rate is a way to forget less.
+ * All that one method, with one kind of merge afterwards or none, came to on one model and pair, at its own best
+ * learning rate: that of the largest mean hypervolume on validation text. The tuned models before merging belong to it
+ * too. Plain finetuning at all rates is a family of its own, since the rate is a way to forget less.
  *
  * @param name  of the method and the merge
  * @param rate  the chosen learning rate, and whether it is the lowest or highest of several that were tried
@@ -85,7 +85,10 @@ record Family(String name, String rate, Result base, Map<Long, List<Result>> see
         return seeds.values().stream().mapToInt(List::size).max().orElse(0);
     }
 
-    /** Models of a seed that were trained, the most of all seeds; others come of them by merging, or are steps on the way. */
+    /**
+     * Models of a seed that were trained, the most of all seeds; others come of them by merging, or are steps on the
+     * way.
+     */
     int trainings() {
         return seeds.values().stream()
                 .mapToInt(results -> (int) results.stream()
@@ -106,8 +109,8 @@ record Family(String name, String rate, Result base, Map<Long, List<Result>> see
     }
 
     /**
-     * Of the points that are the front on validation text, against gain 0 and forgetting of a tenth of the base's source
-     * loss.
+     * Of the points that are the front on validation text, against gain 0 and forgetting of a tenth of the base's
+     * source loss.
      *
      * @param part the text on which it is measured
      */
@@ -119,7 +122,10 @@ record Family(String name, String rate, Result base, Map<Long, List<Result>> see
                 .toList());
     }
 
-    /** For each seed the point of most gain on validation text that forgets no more than a share of the source loss there. */
+    /**
+     * For each seed the point of most gain on validation text that forgets no more than a share of the source loss
+     * there.
+     */
     List<Result> chosen(double share) {
         double most = share * base.validation().source();
         return seeds.values().stream()

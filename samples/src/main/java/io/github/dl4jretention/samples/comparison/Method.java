@@ -122,7 +122,7 @@ public enum Method {
      * @param network to fit
      * @param batches on these
      * @param finish  makes a stock network of it
-     * @param extra   numbers that are held beside the network: parameters of a teacher, start and importance of a penalty
+     * @param extra numbers that are held beside the network: parameters of a teacher, start and importance of a penalty
      */
     record Training(
             MultiLayerNetwork network, DataSetIterator batches, UnaryOperator<MultiLayerNetwork> finish, long extra) {

@@ -13,8 +13,8 @@ import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 
 /**
- * What is compared, read from JSON: every method at every strength, on every model, pair of domains, learning rate and seed,
- * with the same number of steps on the same windows of text in the same order.
+ * What is compared, read from JSON: every method at every strength, on every model, pair of domains, learning rate and
+ * seed, with the same number of steps on the same windows of text in the same order.
  *
  * @param models            base models
  * @param pairs             of a target and its sources

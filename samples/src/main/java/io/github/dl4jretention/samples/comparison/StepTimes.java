@@ -17,8 +17,9 @@ import org.apache.commons.csv.CSVRecord;
 import org.deeplearning4j.datasets.iterator.EarlyTerminationDataSetIterator;
 
 /**
- * What a training step of each method takes against one of plain finetuning: all methods in turn, round after round in one
- * process, the median of the rounds' ratios. Each method at its first strength and learning rate, on the first pair.
+ * What a training step of each method takes against one of plain finetuning: all methods in turn, round after round in
+ * one process, the median of the rounds' ratios. Each method at its first strength and learning rate, on the first
+ * pair.
  */
 final class StepTimes {
 

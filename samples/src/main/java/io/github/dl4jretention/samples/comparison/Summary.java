@@ -150,7 +150,9 @@ public final class Summary {
                 .toArray());
     }
 
-    /** A row a method, a column a domain: test losses of the point of the least validation loss on target and source. */
+    /**
+     * A row a method, a column a domain: test losses of the point of the least validation loss on target and source.
+     */
     private static String domains(Result base, List<Family> families) {
         List<Domain> domains = List.copyOf(base.test().domains().keySet());
         StringBuilder table = new StringBuilder("| method |");

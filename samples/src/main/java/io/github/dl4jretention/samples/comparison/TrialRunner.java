@@ -39,7 +39,10 @@ final class TrialRunner {
         return result(base, pair, Result.BASE, Double.NaN, "", Double.NaN, Double.NaN, 0, Double.NaN, Double.NaN);
     }
 
-    /** Trains and measures. A training whose loss does not stay finite gives a row without scores, and its earlier stops. */
+    /**
+     * Trains and measures. A training whose loss does not stay finite gives a row without scores, and its earlier
+     * stops.
+     */
     List<Result> run(Trial trial) {
         Method.Training training = prepare(trial);
         List<Result> results = new ArrayList<>();

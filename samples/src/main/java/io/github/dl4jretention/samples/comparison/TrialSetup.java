@@ -61,7 +61,9 @@ record TrialSetup(MultiLayerNetwork base, Trial trial, Plan plan, Corpus corpus,
         return sourceWindows(examples * plan.steps(), trial.seed() + SOURCE_SEED);
     }
 
-    /** Text of the sources that the base was pretrained on: each batch has one window of each, so that shares are equal. */
+    /**
+     * Text of the sources that the base was pretrained on: each batch has one window of each, so that shares are equal.
+     */
     DataSetIterator sourceWindows(int atLeast, long seed) {
         byte[][] texts = trial.pair().sources().stream()
                 .map(domain -> corpus.text(domain, Corpus.Part.PRETRAIN))

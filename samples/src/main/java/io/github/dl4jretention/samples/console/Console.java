@@ -17,8 +17,8 @@ public final class Console {
     private Console() {}
 
     /**
-     * Sets the number of threads that ND4J uses, unless the environment variable {@code OMP_NUM_THREADS} does, and keeps
-     * the lines that SameDiff prints for each differentiated operation off standard output.
+     * Sets the number of threads that ND4J uses, unless the environment variable {@code OMP_NUM_THREADS} does, and
+     * keeps the lines that SameDiff prints for each differentiated operation off standard output.
      *
      * @param threads native threads; docs/benchmarks.md says why one is the default
      */

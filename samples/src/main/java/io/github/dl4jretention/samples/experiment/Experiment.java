@@ -26,7 +26,7 @@ import org.nd4j.linalg.learning.config.Adam;
  * @param batch        sequences of a minibatch
  * @param learningRate Adam's
  * @param seed         of the batches
- * @param cache        a teacher's cache with folder and codec, with which every retention is run once more; null for none
+ * @param cache a teacher's cache with folder and codec, with which every retention is run once more; null for none
  */
 public record Experiment(
         MultiLayerNetwork base,

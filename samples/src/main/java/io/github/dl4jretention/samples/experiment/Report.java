@@ -24,8 +24,8 @@ import org.knowm.xchart.style.Styler;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /**
- * An experiment's outcome as a table, a CSV file, a picture and text samples. {@code results.csv} is written last and at
- * once: where it is, everything is.
+ * An experiment's outcome as a table, a CSV file, a picture and text samples. {@code results.csv} is written last and
+ * at once: where it is, everything is.
  */
 public final class Report {
 

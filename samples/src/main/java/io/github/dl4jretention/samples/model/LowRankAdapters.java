@@ -17,8 +17,8 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.IUpdater;
 
 /**
- * Low-rank adapters of the sample transformer (LoRA, arXiv 2106.09685): everything is frozen but the adapters, which are
- * merged into a stock sample transformer in the end.
+ * Low-rank adapters of the sample transformer (LoRA, arXiv 2106.09685): everything is frozen but the adapters, which
+ * are merged into a stock sample transformer in the end.
  *
  * <pre>{@code
  * MultiLayerNetwork adapted = LowRankAdapters.attach(base, 8, 16, new Adam(1e-3), 1);
@@ -113,7 +113,8 @@ public final class LowRankAdapters {
 
     /**
      * The frozen base inside of a network as a teacher: the network with its adapters off. Its identity is that of
-     * {@code Teacher.of(base)}. It holds no weights of its own, and must be asked on the thread that trains the network.
+     * {@code Teacher.of(base)}. It holds no weights of its own, and must be asked on the thread that trains the
+     * network.
      *
      * @param adapted with adapters, or a student that was made of it
      */

@@ -11,8 +11,8 @@ import org.nd4j.linalg.learning.regularization.Regularization;
 
 /**
  * A {@link CausalSelfAttentionBlock} whose own weights are frozen and whose query and value projections have low-rank
- * adapters: {@code x W + alpha / rank x D U}, D of shape {@code [size, rank]}, U of shape {@code [rank, size]}, 0 at first
- * (LoRA, arXiv 2106.09685, sections 4.1 and 7.1).
+ * adapters: {@code x W + alpha / rank x D U}, D of shape {@code [size, rank]}, U of shape {@code [rank, size]}, 0 at
+ * first (LoRA, arXiv 2106.09685, sections 4.1 and 7.1).
  */
 public final class LowRankAttentionBlock extends CausalSelfAttentionBlock {
 

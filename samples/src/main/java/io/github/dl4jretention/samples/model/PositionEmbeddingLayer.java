@@ -8,7 +8,9 @@ import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
-/** Adds a learned vector for each position. Input and output are {@code [batch, size, time]}, time at most the context. */
+/**
+ * Adds a learned vector for each position. Input and output are {@code [batch, size, time]}, time at most the context.
+ */
 public final class PositionEmbeddingLayer extends SequenceSameDiffLayer {
 
     private static final double INITIAL_DEVIATION = 0.02;
