@@ -1,6 +1,8 @@
 package io.github.dl4jretention.loss;
 
+import java.util.Arrays;
 import java.util.Collection;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
@@ -108,8 +110,10 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         return layer;
     }
 
-    /** {@return the stock layer that computes the same activations: the one that this layer replaced, or a new
-     * RnnOutputLayer (OutputLayer where no data format is set) with MCXENT} Training settings are this layer's. */
+    /**
+     * {@return the stock layer that computes the same activations: the one that this layer replaced, or a new
+     * RnnOutputLayer (OutputLayer where no data format is set) with MCXENT} Training settings are this layer's.
+     */
     public FeedForwardLayer toStockLayer() {
         return StockLayers.restore(this, stockLayer);
     }
@@ -153,9 +157,12 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         this.teacher = sha256;
     }
 
-    /** {@return lambda as training uses it; the state of an adaptive coefficient is saved with the network}
+    /**
+     * {@return lambda as training uses it; the state of an adaptive coefficient is saved with the network}
+     *
      * @param iteration from 0; an adaptive coefficient has its present value at any
-     * @param epoch     from 0; likewise */
+     * @param epoch     from 0; likewise
+     */
     public double coefficientAt(int iteration, int epoch) {
         return retention.coefficientAt(iteration, epoch, adaptedCoefficient);
     }
@@ -219,9 +226,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         }
     }
 
-    /**
-     * 'f', as in stock layers, so that parameters, gradients and updater state can be exchanged with them as vectors.
-     */
+    /** 'f', as in stock layers: parameters, gradients and updater state can be exchanged with them as vectors. */
     @Override
     public char paramReshapeOrder(String param) {
         return 'f';
@@ -291,21 +296,14 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     @Override
     public boolean equals(Object other) {
         return this == other
-                || other instanceof RetentionOutputLayer that
-                        && super.equals(that)
-                        && nIn == that.nIn
-                        && nOut == that.nOut
-                        && hasParameters == that.hasParameters
-                        && hasBias == that.hasBias
-                        && dataFormat == that.dataFormat
-                        && Double.compare(biasInit, that.biasInit) == 0
-                        && Objects.equals(weightInitFn, that.weightInitFn)
-                        && Objects.equals(retention, that.retention)
-                        && Objects.equals(teacher, that.teacher)
-                        && Objects.equals(adaptedCoefficient, that.adaptedCoefficient)
-                        && taughtMinibatches == that.taughtMinibatches
-                        && Objects.equals(provenance, that.provenance)
-                        && Objects.equals(stockLayer, that.stockLayer);
+                || other instanceof RetentionOutputLayer that && super.equals(that) && fields().equals(that.fields());
+    }
+
+    private List<Object> fields() {
+        return Arrays.asList(
+                List.of(nIn, nOut, hasParameters, hasBias, biasInit, taughtMinibatches),
+                Arrays.asList(
+                        dataFormat, weightInitFn, retention, teacher, adaptedCoefficient, provenance, stockLayer));
     }
 
     @Override
