@@ -38,7 +38,7 @@ import org.deeplearning4j.arbiter.layers.fixed.FixedLayerSpace;
 import org.deeplearning4j.arbiter.optimize.api.data.DataSource;
 import org.deeplearning4j.arbiter.optimize.api.termination.MaxCandidatesCondition;
 import org.deeplearning4j.arbiter.optimize.config.OptimizationConfiguration;
-import org.deeplearning4j.arbiter.optimize.generator.RandomSearchGenerator;
+import org.deeplearning4j.arbiter.optimize.generator.GridSearchCandidateGenerator;
 import org.deeplearning4j.arbiter.optimize.runner.LocalOptimizationRunner;
 import org.deeplearning4j.arbiter.scoring.impl.TestSetLossScoreFunction;
 import org.deeplearning4j.arbiter.task.MultiLayerNetworkTaskCreator;
@@ -70,6 +70,7 @@ public final class SweepBenchmark implements Callable<Integer> {
     enum Side {
         PLAIN("sweep, plain"),
         COEFFICIENTS("sweep, coefficients"),
+        TEACHER_ASKED("sweep, coefficients, no cache"),
         TWO_AT_ONCE("sweep, coefficients, 2 at once"),
         PRUNED("sweep, coefficients, pruned"),
         ARBITER("Arbiter's own task creator");
@@ -152,6 +153,8 @@ public final class SweepBenchmark implements Callable<Integer> {
                     switch (side) {
                         case PLAIN -> sweep(side, pretrained, data, sweep -> sweep.space(rates));
                         case COEFFICIENTS -> pass + sweep(side, pretrained, data, cached);
+                        case TEACHER_ASKED -> sweep(side, pretrained, data, sweep -> sweep.teacher(teacher)
+                                .space(coefficients));
                         case TWO_AT_ONCE -> pass
                                 + sweep(side, pretrained, data, cached.andThen(s -> s.parallelism(2))::apply);
                         case PRUNED -> pass
@@ -164,7 +167,7 @@ public final class SweepBenchmark implements Callable<Integer> {
         double bound = (before + after) / 2 + pass;
         System.out.printf(
                 Locale.ROOT,
-                "%d candidates of %d steps; loop before and after;" + " those of coefficients with the teacher pass%n",
+                "%d candidates of %d steps; loop before and after;" + " those with a cache with the teacher pass%n",
                 CANDIDATES,
                 steps);
         tell("loop over fit, plain, before", before, bound);
@@ -208,13 +211,13 @@ public final class SweepBenchmark implements Callable<Integer> {
 
     private static double sweep(Side side, FinetuneModel model, SweepData data, UnaryOperator<Sweep.Builder> settings)
             throws IOException {
+        long started = System.nanoTime();
         Sweep sweep = settings.apply(Sweep.builder()
                         .model(model)
                         .data(data)
                         .search(Search.grid(CANDIDATES))
                         .folder(Files.createTempDirectory("sweep")))
                 .build();
-        long started = System.nanoTime();
         SweepOutcome outcome = sweep.run();
         double all = seconds(started);
         if (outcome.candidates().size() != CANDIDATES || !outcome.failed().isEmpty()) {
@@ -275,7 +278,8 @@ public final class SweepBenchmark implements Callable<Integer> {
                 .nOut(ByteWindowIterator.VOCABULARY)
                 .build());
         OptimizationConfiguration configuration = new OptimizationConfiguration.Builder()
-                .candidateGenerator(new RandomSearchGenerator(space.build()))
+                .candidateGenerator(new GridSearchCandidateGenerator(
+                        space.build(), CANDIDATES, GridSearchCandidateGenerator.Mode.Sequential, Map.of()))
                 .scoreFunction(new TestSetLossScoreFunction())
                 .dataSource(StockSource.class, null)
                 .terminationConditions(new MaxCandidatesCondition(CANDIDATES))
@@ -284,9 +288,10 @@ public final class SweepBenchmark implements Callable<Integer> {
         long started = System.nanoTime();
         runner.execute();
         double all = seconds(started);
-        System.out.printf(
-                "Arbiter: %d complete, %d failed, %d started%n",
-                runner.numCandidatesCompleted(), runner.numCandidatesFailed(), runner.numCandidatesTotal());
+        if (runner.numCandidatesCompleted() != CANDIDATES) {
+            throw new IllegalStateException("candidates: expected " + CANDIDATES + " that Arbiter completes, got "
+                    + runner.numCandidatesCompleted() + ", " + runner.numCandidatesFailed() + " failed");
+        }
         return all;
     }
 
