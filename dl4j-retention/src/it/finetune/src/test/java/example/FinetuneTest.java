@@ -5,10 +5,23 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.eval.RetentionEvaluation;
+import io.github.dl4jretention.listener.ReportCsv;
+import io.github.dl4jretention.listener.RetentionTrainingListener;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
+import io.github.dl4jretention.sweep.space.Search;
+import io.github.dl4jretention.sweep.Sweep;
+import io.github.dl4jretention.sweep.task.SweepData;
+import io.github.dl4jretention.sweep.outcome.SweepOutcome;
+import io.github.dl4jretention.sweep.space.RetentionSpace;
+import io.github.dl4jretention.sweep.task.Batches;
+import io.github.dl4jretention.sweep.task.FinetuneModel;
+import io.github.dl4jretention.sweep.task.FinetuneSpace;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -17,6 +30,7 @@ import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
@@ -47,6 +61,44 @@ class FinetuneTest {
         assertTrue(after.divergence() > 1e-4);
     }
 
+    @Test
+    void the_published_jar_reports_to_a_file(@TempDir Path folder) throws IOException {
+        MultiLayerNetwork pretrained = pretrained();
+        Path file = folder.resolve("reports.csv");
+        MultiLayerNetwork student = Retention.attach(
+                pretrained, RetentionConfiguration.builder().build());
+        try (RetentionTrainingListener listener =
+                RetentionTrainingListener.builder().to(new ReportCsv(file)).build()) {
+            student.setListeners(listener);
+            student.fit(new TeacherIterator(batches(), Teacher.of(pretrained)), 3);
+        }
+        assertEquals(4, Files.readAllLines(file).size());
+    }
+
+    @Test
+    void the_published_jar_sweeps(@TempDir Path folder) throws IOException {
+        Batches texts = Batches.of(FinetuneTest::batches);
+        SweepOutcome outcome = Sweep.builder()
+                .model(FinetuneModel.of(pretrained()))
+                .data(new SweepData(texts, validation(1), validation(2), validation(3), validation(4)))
+                .space(FinetuneSpace.builder()
+                        .retention(RetentionSpace.builder().coefficient(0.1, 1).build())
+                        .steps(2)
+                        .build())
+                .search(Search.grid(2))
+                .folder(folder)
+                .build()
+                .run();
+        assertEquals(2, outcome.complete().size());
+        assertEquals(3, Files.readAllLines(folder.resolve("candidates.csv")).size());
+        assertTrue(Files.exists(folder.resolve("report.html")));
+        assertTrue(Files.exists(folder.resolve("tradeoff.png")));
+    }
+
+    private static Batches validation(int shift) {
+        return Batches.of(() -> batches(shift));
+    }
+
     private static MultiLayerNetwork pretrained() {
         MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder()
                 .seed(1)
@@ -61,11 +113,15 @@ class FinetuneTest {
     }
 
     private static DataSetIterator batches() {
+        return batches(0);
+    }
+
+    private static DataSetIterator batches(int shift) {
         Nd4j.getRandom().setSeed(1);
         INDArray tokens = Nd4j.zeros(DataType.FLOAT, 4, 5, 6);
         for (int i = 0; i < 4; i++) {
             for (int t = 0; t < 6; t++) {
-                tokens.putScalar(new int[] {i, (i + t) % 5, t}, 1);
+                tokens.putScalar(new int[] {i, (i + t * (1 + shift)) % 5, t}, 1);
             }
         }
         return new ListDataSetIterator<>(List.of(new DataSet(tokens, tokens.dup())), 4);

@@ -37,11 +37,13 @@ final class Checkpoints {
     record Saved<M>(Student<M> student, RunState state, Map<String, byte[]> entries, Path file) {
 
         /**
-         * @throws IllegalStateException if another seed, loss, mask, student or number of epochs was asked for; the
-         *     message names it
+         * @throws IllegalStateException if another seed, description of the data, loss, mask, student or number of
+         *     epochs was asked for; the message names it
          */
-        void requireGoesOn(Student<M> start, long seed, String mask, int epochs) {
+        void requireGoesOn(Student<M> start, long seed, String data, String mask, int epochs) throws IOException {
             require("seed", state.seed(), seed);
+            Provenance provenance = Json.read(entries.get(Provenance.ENTRY), Provenance.class, file);
+            require("data", provenance.data(), data);
             require("configuration", configurations(student), configurations(start));
             require("divergenceMask", state.mask(), mask);
             String settings = new String(entries.get(StudentSettings.ENTRY), StandardCharsets.UTF_8);

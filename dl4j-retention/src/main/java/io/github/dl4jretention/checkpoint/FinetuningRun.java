@@ -3,6 +3,8 @@ package io.github.dl4jretention.checkpoint;
 import io.github.dl4jretention.listener.ReportSink;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherIterator;
+import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -177,7 +179,8 @@ public final class FinetuningRun<M> {
          * @return this builder
          */
         public Builder<M> iterator(DataSetIterator iterator) {
-            return iterator(RestartableAdapter.of(Objects.requireNonNull(iterator, "iterator")));
+            requirePlain(iterator);
+            return iterator(RestartableAdapter.of(iterator));
         }
 
         /**
@@ -185,8 +188,18 @@ public final class FinetuningRun<M> {
          * @return this builder
          */
         public Builder<M> iterator(MultiDataSetIterator iterator) {
+            requirePlain(iterator);
             this.iterator = iterator;
             return this;
+        }
+
+        private static void requirePlain(Object iterator) {
+            Objects.requireNonNull(iterator, "iterator");
+            if (iterator instanceof TeacherIterator || iterator instanceof TeacherMultiDataSetIterator) {
+                throw new IllegalArgumentException(
+                        "iterator: expected plain batches, to which the run adds the teacher, " + "got a "
+                                + iterator.getClass().getSimpleName());
+            }
         }
 
         /**

@@ -107,19 +107,19 @@ final class RunLoop<M> {
             return;
         }
         Checkpoints.Saved<M> saved = newest.get();
+        this.newest = saved.file();
+        iteration = saved.state().iteration();
         student = saved.student();
         student.requireSame(teacher);
-        saved.requireGoesOn(start, seed, RunState.nameOf(divergenceMask), epochs);
+        saved.requireGoesOn(start, seed, data, RunState.nameOf(divergenceMask), epochs);
         saved.restoreAverages(teacher);
         RunState state = saved.state();
-        iteration = state.iteration();
         epoch = state.epoch();
         position = state.position();
         checksum = state.checksum();
         iterationsPerEpoch = state.iterationsPerEpoch() > 0 ? state.iterationsPerEpoch() : iterationsPerEpoch;
         startIterations = state.startIterations();
         startEpochs = state.startEpochs();
-        this.newest = saved.file();
         unsaved = false;
         LOG.info("goes on from {}: iteration {}, epoch {}, minibatch {}", saved.file(), iteration, epoch, position);
     }

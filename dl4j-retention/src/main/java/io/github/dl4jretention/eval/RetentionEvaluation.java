@@ -31,6 +31,9 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
     private static final long serialVersionUID = 1L;
     private static final double SMALLEST = 1e-38;
 
+    /** What a sum of 65,536 probabilities in HALF is off by at most, rounded up. */
+    private static final double SUM_TOLERANCE = 0.01;
+
     /** 1, or 2 for sequences in NWC layout. */
     private int classAxis;
 
@@ -81,8 +84,8 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
      *     {@code [batch, time, classes]}
      * @param mask weights of tokens, finite and at least 0: {@code [batch, time]} of sequences, else {@code [batch]} or
      *     {@code [batch, 1]}; null: all 1
-     * @throws IllegalArgumentException if a shape, a weight, a class id or a teacher's value is another; values of
-     *     tokens of weight 0 are not looked at
+     * @throws IllegalArgumentException if a shape, a weight, a class id or a teacher's value is another, or a token's
+     *     predictions are below 0 or do not sum to 1 within 0.01; values of tokens of weight 0 are not looked at
      */
     @Override
     public void eval(
@@ -108,7 +111,7 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         if (weight == 0 && divergenceWeight == 0) {
             return;
         }
-        double[] logProbabilities = logarithms(probabilities.toDoubleVector());
+        double[] logProbabilities = logarithms(requireDistribution(probabilities.toDoubleVector()));
         int vocabulary = logProbabilities.length;
         if (weight > 0) {
             crossEntropySum += weight * crossEntropy(label, logProbabilities, kind);
@@ -121,6 +124,20 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
             agreements += argMax(teacher) == argMax(logProbabilities) ? divergenceWeight : 0;
             divergenceTokens += divergenceWeight;
         }
+    }
+
+    /** NaN passes: it is what a diverged model is worth. */
+    private double[] requireDistribution(double[] values) {
+        double sum = Arrays.stream(values).sum();
+        double least = Arrays.stream(values).min().orElse(0);
+        if (Math.abs(sum - 1) > SUM_TOLERANCE || least < 0) {
+            throw new IllegalArgumentException("predictions: expected probabilities on axis " + classAxis
+                    + ", got a token whose values sum to " + sum + ", the least " + least
+                    + "; classes on the last axis take "
+                    + "new RetentionEvaluation(2, bytesPerToken), logits a softmax first, and tokens that a features mask "
+                    + "leaves out a labels mask");
+        }
+        return values;
     }
 
     private void requireSameTokens(INDArray labels, INDArray predictions) {

@@ -33,10 +33,11 @@ public final class ReportCsv implements ReportSink {
     private final CSVPrinter printer;
 
     /**
-     * @param file to write
+     * @param file to write; folders are made
      * @throws IOException if it cannot be written, or holds something else than reports; nothing is overwritten
      */
     public ReportCsv(Path file) throws IOException {
+        Files.createDirectories(file.toAbsolutePath().getParent());
         boolean continued = Files.exists(file) && Files.size(file) > 0;
         if (continued) {
             requireReports(file);

@@ -97,6 +97,10 @@ public final class RetentionLoss {
             String divergenceWeights,
             RetentionConfiguration configuration) {
         SDVariable given = require(sd, logits, "logits");
+        SDVariable labelled = require(sd, labels, "labels");
+        SDVariable weighing = weights == null ? null : require(sd, weights, "weights");
+        SDVariable otherWeighing =
+                divergenceWeights == null ? null : require(sd, divergenceWeights, "divergenceWeights");
         if (!given.dataType().isFPType()) {
             throw new IllegalArgumentException(
                     "logits: expected floating-point numbers, got " + given.dataType() + " \"" + logits + "\"");
@@ -115,18 +119,14 @@ public final class RetentionLoss {
         SDVariable vocabulary = sd.sizeAt(given, -1);
         SDVariable rowShape = sd.stack(0, sd.constant(Nd4j.scalar(DataType.INT64, -1)), vocabulary);
         SDVariable student = sd.reshape(cast(given, type), rowShape);
-        SDVariable labelled = require(sd, labels, "labels");
         SDVariable target = target(sd, labelled, student, vocabulary, type);
         SDVariable teacher = sd.placeHolder(TEACHER_LOGITS, type);
         TokenLossGraph graph = new TokenLossGraph(sd, configuration, student);
         SDVariable crossEntropy = graph.crossEntropy(target);
         SDVariable divergence = graph.divergence(sd.reshape(teacher, rowShape));
 
-        SDVariable crossEntropyWeights =
-                weights == null ? sd.onesLike(crossEntropy) : column(require(sd, weights, "weights"), type);
-        SDVariable otherWeights = divergenceWeights == null
-                ? crossEntropyWeights
-                : column(require(sd, divergenceWeights, "divergenceWeights"), type);
+        SDVariable crossEntropyWeights = weighing == null ? sd.onesLike(crossEntropy) : column(weighing, type);
+        SDVariable otherWeights = otherWeighing == null ? crossEntropyWeights : column(otherWeighing, type);
         SDVariable factor = sd.constant(FACTOR, Nd4j.scalar(type, factor(configuration, 0, 0, null)));
         SDVariable crossEntropySum = crossEntropy.mul(crossEntropyWeights).sum().rename(CROSS_ENTROPY_SUM);
         SDVariable divergenceSum = divergence.mul(otherWeights).sum().rename(DIVERGENCE_SUM);

@@ -75,12 +75,14 @@ record FrozenSameDiff(SameDiff graph, String sha256, List<TeacherOutput> outputs
         };
     }
 
-    /** M2.1 keeps a session for every thread that ever asked, with the arrays that it computed. */
+    /** M2.1 keeps a session for every thread that ever asked, with the arrays that it computed, and logs a new one. */
     private INDArray logits(Map<String, INDArray> placeholders, String name) {
+        long thread = Thread.currentThread().getId();
+        graph.getSessions().put(thread, SameDiff.getInferenceFactory().create(graph));
         try {
             return graph.output(placeholders, name).get(name);
         } finally {
-            graph.getSessions().remove(Thread.currentThread().getId());
+            graph.getSessions().remove(thread);
         }
     }
 

@@ -48,6 +48,11 @@ public final class TeacherIterator implements DataSetIterator {
      */
     public TeacherIterator(DataSetIterator iterator, Teacher teacher, DivergenceMask divergenceMask) {
         this.iterator = Objects.requireNonNull(iterator, "iterator");
+        if (iterator instanceof TeacherIterator) {
+            throw new IllegalArgumentException(
+                    "iterator: expected plain batches, got those of a TeacherIterator, which "
+                            + "carry a teacher already");
+        }
         this.teacher = Objects.requireNonNull(teacher, "teacher");
         this.divergenceMask = Objects.requireNonNull(divergenceMask, "divergenceMask");
         List<TeacherOutput> outputs = teacher.outputs();

@@ -50,6 +50,11 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
      */
     public TeacherMultiDataSetIterator(MultiDataSetIterator iterator, Teacher teacher, DivergenceMask divergenceMask) {
         this.iterator = Objects.requireNonNull(iterator, "iterator");
+        if (iterator instanceof TeacherMultiDataSetIterator) {
+            throw new IllegalArgumentException(
+                    "iterator: expected plain batches, got those of a TeacherMultiDataSetIterator, which "
+                            + "carry a teacher already");
+        }
         this.teacher = Objects.requireNonNull(teacher, "teacher");
         this.divergenceMask = Objects.requireNonNull(divergenceMask, "divergenceMask");
         prefetch = new Prefetch<>(this::plain, iterator::hasNext, this::withTeacher, !iterator.asyncSupported());

@@ -14,6 +14,7 @@ import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionListener;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
+import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,6 +31,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -37,6 +39,7 @@ import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Sgd;
 
@@ -191,6 +194,25 @@ class FinetuningRunTest {
     }
 
     @Test
+    void iterators_that_add_a_teacher_are_refused() {
+        MultiLayerNetwork network = Networks.lstm(DataType.FLOAT, 1);
+        Teacher teacher = Teacher.of(network);
+        TeacherIterator taught =
+                new TeacherIterator(new ExistingDataSetIterator(Networks.batches(DataType.FLOAT, 2, true)), teacher);
+        TeacherMultiDataSetIterator taughtGraph =
+                new TeacherMultiDataSetIterator(new MultiDataSetIteratorAdapter(taught), teacher);
+        FinetuningRun.Builder<?> builder = FinetuningRun.builder();
+        for (Executable call : List.<Executable>of(
+                () -> builder.iterator(taught),
+                () -> builder.iterator(taughtGraph),
+                () -> new TeacherIterator(taught, teacher),
+                () -> new TeacherMultiDataSetIterator(taughtGraph, teacher))) {
+            String message = assertThrows(IllegalArgumentException.class, call).getMessage();
+            assertTrue(message.startsWith("iterator: expected plain batches"), message);
+        }
+    }
+
+    @Test
     void a_restarted_run_counts_on_from_its_checkpoint_whatever_its_start_has_counted() throws IOException {
         Kind kind = Kind.MULTI_LAYER_NETWORK;
         runUntil(kind.builder(folder).epochs(2), Kind.BATCHES - 2);
@@ -276,6 +298,8 @@ class FinetuningRunTest {
         assertTrue(teacher.startsWith("teacher: ") && teacher.contains("SHA-256"), teacher);
         String seed = refusal(IllegalStateException.class, kind.builder(folder).seed(6));
         assertTrue(seed.startsWith("seed: expected 5"), seed);
+        String data = refusal(IllegalStateException.class, kind.builder(folder).data("other sequences"));
+        assertTrue(data.startsWith("data: expected random sequences of "), data);
         String batches = refusal(IllegalStateException.class, kind.iterator(kind.builder(folder), 50));
         assertTrue(batches.startsWith("iterator: ") && batches.contains("CRC-32"), batches);
         RetentionConfiguration other =

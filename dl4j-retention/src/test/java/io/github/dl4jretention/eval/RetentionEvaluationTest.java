@@ -50,6 +50,24 @@ class RetentionEvaluationTest {
     }
 
     @Test
+    void what_is_no_distribution_is_refused_and_nothing_is_counted() {
+        INDArray labels = Nd4j.createFromArray(new double[][] {{1, 0}, {0, 1}});
+        for (double[] wrong : new double[][] {{2, 3}, {-0.5, 1.5}, {0, 0}, {0.6, 0.6}}) {
+            RetentionEvaluation evaluation = new RetentionEvaluation();
+            INDArray predictions = Nd4j.createFromArray(new double[][] {{0.25, 0.75}, wrong});
+            String message = assertThrows(IllegalArgumentException.class, () -> evaluation.eval(labels, predictions))
+                    .getMessage();
+            assertTrue(message.startsWith("predictions: expected probabilities on axis 1"), message);
+            assertEquals(0, evaluation.tokens());
+            evaluation.eval(labels, predictions, Nd4j.createFromArray(new double[] {1, 0}), null);
+            assertEquals(-Math.log(0.25), evaluation.crossEntropy(), 1e-9);
+        }
+        RetentionEvaluation diverged = new RetentionEvaluation();
+        diverged.eval(labels, Nd4j.valueArrayOf(new long[] {2, 2}, Double.NaN));
+        assertTrue(Double.isNaN(diverged.crossEntropy()));
+    }
+
+    @Test
     void a_student_equal_to_its_teacher_agrees_with_it() {
         RetentionEvaluation evaluation = new RetentionEvaluation();
         student.doEvaluation(new ExistingDataSetIterator(List.of(taught())), evaluation);

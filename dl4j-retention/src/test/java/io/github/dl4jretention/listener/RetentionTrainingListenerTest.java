@@ -237,6 +237,9 @@ class RetentionTrainingListenerTest {
         assertTrue(lines.get(8).startsWith("7,1,output,15.0,"), lines.get(8));
         Files.writeString(file, "8,2,out", StandardOpenOption.APPEND);
         new ReportCsv(file).close();
+        Path inNewFolder = folder.resolve("run/reports.csv");
+        new ReportCsv(inNewFolder).close();
+        assertEquals(1, Files.readAllLines(inNewFolder).size());
         assertEquals(10, Files.readAllLines(file).size());
         assertTrue(Files.readString(file).endsWith("8,2,out\r\n"));
         Path other = Files.writeString(folder.resolve("other.csv"), "something else\n");

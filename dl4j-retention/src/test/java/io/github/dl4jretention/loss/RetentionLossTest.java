@@ -18,7 +18,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -86,6 +88,22 @@ class RetentionLossTest {
 
     private static History fit(SameDiff sd, Teacher teacher, MultiDataSet batch, int epochs) {
         return sd.fit(new TeacherMultiDataSetIterator(new SingletonMultiDataSetIterator(batch), teacher), epochs);
+    }
+
+    @Test
+    void a_call_that_is_refused_leaves_the_graph_as_it_was() {
+        SameDiff student = model(1);
+        Set<String> before = Set.copyOf(student.variableMap().keySet());
+        RetentionConfiguration conf = RetentionConfiguration.builder().build();
+        for (Executable call : List.<Executable>of(
+                () -> RetentionLoss.add(student, "missing", "labels", conf),
+                () -> RetentionLoss.add(student, "logits", "missing", conf),
+                () -> RetentionLoss.add(student, "logits", "labels", "missing", null, conf),
+                () -> RetentionLoss.add(student, "logits", "labels", null, "missing", conf))) {
+            assertThrows(IllegalArgumentException.class, call);
+            assertEquals(before, student.variableMap().keySet());
+        }
+        RetentionLoss.add(student, "logits", "labels", conf);
     }
 
     @Test
