@@ -42,14 +42,18 @@ public final class CrossEntropy {
     private void add(Teacher predictor, MultiDataSet batch) {
         INDArray[] predicted = predictor.logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays());
         for (int i = 0; i < predicted.length; i++) {
-            TeacherOutput output = predictor.outputs().get(i);
-            INDArray[] masks = batch.getLabelsMaskArrays();
-            add(
-                    predicted[i],
-                    batch.getLabels(output.index()),
-                    masks == null ? null : masks[output.index()],
-                    output.classAxis(predicted[i].rank()));
+            add(predicted[i], batch, predictor.outputs().get(i));
         }
+    }
+
+    /** {@return the weights of the output's tokens, which are added} */
+    double[] add(INDArray predicted, MultiDataSet batch, TeacherOutput output) {
+        INDArray[] masks = batch.getLabelsMaskArrays();
+        return add(
+                predicted,
+                batch.getLabels(output.index()),
+                masks == null ? null : masks[output.index()],
+                output.classAxis(predicted.rank()));
     }
 
     /**
@@ -58,7 +62,7 @@ public final class CrossEntropy {
      * @param classAxis of the output
      * @return the weights of its tokens
      */
-    double[] add(INDArray predicted, INDArray labels, INDArray mask, int classAxis) {
+    private double[] add(INDArray predicted, INDArray labels, INDArray mask, int classAxis) {
         boolean distributions = Arrays.equals(labels.shape(), predicted.shape());
         if (!distributions) {
             requireIds(predicted, labels, classAxis);

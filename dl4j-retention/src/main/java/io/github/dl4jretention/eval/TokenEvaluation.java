@@ -1,11 +1,16 @@
 package io.github.dl4jretention.eval;
 
 import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherOutput;
 import java.util.Arrays;
+import java.util.List;
+import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 
 /**
  * How well a language model predicts a text and how far it is from its teacher there, in nats per unmasked token,
@@ -29,28 +34,79 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
      *     of weight 0 are not looked at
      */
     public static TokenEvaluation of(MultiLayerNetwork network, Teacher teacher, DataSetIterator iterator) {
-        if (teacher.sampledAt().isPresent()) {
-            throw new IllegalArgumentException("teacher: expected one that gives whole distributions, got samples");
-        }
-        Teacher student = Teacher.of(network);
+        return of(Teacher.of(network), teacher, new MultiDataSetIteratorAdapter(iterator));
+    }
+
+    /**
+     * {@return the same as {@link #of(MultiLayerNetwork, Teacher, DataSetIterator)} of a graph's outputs that the
+     * teacher teaches, over the tokens of all of them}
+     *
+     * @param graph    whose outputs of the teacher's names are softmax cross-entropy; detach a student first
+     * @param teacher  what the divergence is measured from
+     * @param iterator batches with the labels of all of the graph's outputs
+     * @throws IllegalArgumentException as of a network, or if the graph lacks one of the teacher's outputs
+     */
+    public static TokenEvaluation of(ComputationGraph graph, Teacher teacher, MultiDataSetIterator iterator) {
+        String[] names = teacher.outputs().stream().map(TeacherOutput::name).toArray(String[]::new);
+        return of(Teacher.of(graph, names), teacher, iterator);
+    }
+
+    /**
+     * {@return the same as {@link #of(MultiLayerNetwork, Teacher, DataSetIterator)} of any model, over the tokens of
+     * all outputs} A SameDiff graph, with its loss or without, is
+     * {@code TokenEvaluation.of(Teacher.of(sd, "logits", "features"), teacher, iterator)}.
+     *
+     * @param model    asked for log-probabilities as a teacher is
+     * @param teacher  of the same outputs
+     * @param iterator batches; labels of SameDiff graphs are {@code [..., classes]} or class ids, their masks are
+     *     {@code [batch, time]}
+     * @throws IllegalArgumentException as of a network, or if the model gives samples or has other outputs than the
+     *     teacher
+     */
+    public static TokenEvaluation of(Teacher model, Teacher teacher, MultiDataSetIterator iterator) {
+        requireDistributions(model, "model");
+        requireDistributions(teacher, "teacher");
+        requireSameOutputs(model.outputs(), teacher.outputs());
         CrossEntropy crossEntropy = new CrossEntropy();
         double divergence = 0;
         double tokens = 0;
         iterator.reset();
         while (iterator.hasNext()) {
-            DataSet batch = iterator.next();
-            INDArray p = student.logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArray());
-            INDArray p0 = teacher.logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArray());
-            if (!Arrays.equals(p.shape(), p0.shape())) {
-                throw new IllegalArgumentException("teacher: expected values of shape " + Arrays.toString(p.shape())
-                        + ", as the network has them, got " + Arrays.toString(p0.shape()));
+            MultiDataSet batch = iterator.next();
+            INDArray[] p = model.logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays());
+            INDArray[] p0 = teacher.logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays());
+            for (int i = 0; i < p.length; i++) {
+                requireSameShape(p[i], p0[i]);
+                TeacherOutput output = model.outputs().get(i);
+                double[] weights = crossEntropy.add(p[i], batch, output);
+                divergence += divergence(p0[i], p[i], weights, output.classAxis(p[i].rank()));
+                tokens += Arrays.stream(weights).sum();
             }
-            int axis = student.outputs().get(0).classAxis(p.rank());
-            double[] weights = crossEntropy.add(p, batch.getLabels(), batch.getLabelsMaskArray(), axis);
-            divergence += divergence(p0, p, weights, axis);
-            tokens += Arrays.stream(weights).sum();
         }
         return new TokenEvaluation(crossEntropy.mean(), divergence / tokens, tokens);
+    }
+
+    private static void requireDistributions(Teacher teacher, String name) {
+        if (teacher.sampledAt().isPresent()) {
+            throw new IllegalArgumentException(name + ": expected one that gives whole distributions, got samples");
+        }
+    }
+
+    /** Names may differ: a text is found by its place among the labels. */
+    private static void requireSameOutputs(List<TeacherOutput> model, List<TeacherOutput> teacher) {
+        if (!model.stream()
+                .map(TeacherOutput::index)
+                .toList()
+                .equals(teacher.stream().map(TeacherOutput::index).toList())) {
+            throw new IllegalArgumentException("teacher: expected the outputs " + model + ", got " + teacher);
+        }
+    }
+
+    private static void requireSameShape(INDArray model, INDArray teacher) {
+        if (!Arrays.equals(model.shape(), teacher.shape())) {
+            throw new IllegalArgumentException("teacher: expected values of shape " + Arrays.toString(model.shape())
+                    + ", as the network has them, got " + Arrays.toString(teacher.shape()));
+        }
     }
 
     private static double divergence(INDArray teacher, INDArray student, double[] weights, int axis) {

@@ -215,12 +215,39 @@ class NetworkSnippetsTest {
         System.out.printf("gain       %.4f%n", targetBefore.crossEntropy() - target.crossEntropy());
         System.out.printf("forgetting %.4f%n", source.crossEntropy() - sourceBefore.crossEntropy());
         System.out.printf("KL         %.4f%n", source.divergence());
+        System.out.printf("perplexity %.3f, before %.3f%n", source.perplexity(), sourceBefore.perplexity());
         // end
         assertEquals(0, sourceBefore.divergence(), 1e-6);
         assertTrue(source.divergence() > 0);
         // snippet
         tuned.save(folder.resolve("tuned.zip").toFile());
         // end
+        assertTrue(Files.size(folder.resolve("tuned.zip")) > 0);
+    }
+
+    @Test
+    void guide_of_graphs() throws IOException {
+        Networks.graph(DataType.FLOAT, 1).save(file);
+        MultiDataSetIterator trainIterator = graphIterator();
+        MultiDataSetIterator testIterator = graphIterator();
+        MultiDataSetIterator sourceIterator = graphIterator();
+        // snippet
+        ComputationGraph pretrained = Retention.withUpdater(ComputationGraph.load(file, false), new Adam(3e-4));
+        Teacher teacher = Teacher.of(pretrained, "text");
+        TokenEvaluation targetBefore = TokenEvaluation.of(pretrained, teacher, testIterator);
+        TokenEvaluation sourceBefore = TokenEvaluation.of(pretrained, teacher, sourceIterator);
+
+        ComputationGraph student = Retention.attach(pretrained, conf, "text");
+        student.fit(new TeacherMultiDataSetIterator(trainIterator, teacher), epochs);
+
+        ComputationGraph tuned = Retention.detach(student);
+        TokenEvaluation target = TokenEvaluation.of(tuned, teacher, testIterator);
+        TokenEvaluation source = TokenEvaluation.of(tuned, teacher, sourceIterator);
+        tuned.save(folder.resolve("tuned.zip").toFile());
+        // end
+        assertEquals(0, sourceBefore.divergence(), 1e-6);
+        assertTrue(source.divergence() > 0);
+        assertTrue(target.crossEntropy() < targetBefore.crossEntropy());
         assertTrue(Files.size(folder.resolve("tuned.zip")) > 0);
     }
 

@@ -1,9 +1,11 @@
 package io.github.dl4jretention.docs;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.eval.TokenEvaluation;
 import io.github.dl4jretention.listener.ReportLog;
 import io.github.dl4jretention.listener.RetentionTrainingListener;
 import io.github.dl4jretention.loss.RetentionConfiguration;
@@ -16,6 +18,7 @@ import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.io.File;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Random;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.junit.jupiter.api.Test;
@@ -23,8 +26,10 @@ import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
+import org.nd4j.autodiff.samediff.VariableType;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
@@ -37,8 +42,7 @@ class SameDiffSnippetsTest {
         File file = folder.resolve("model.fb").toFile();
         model().save(file, false);
         RetentionConfiguration conf = RetentionConfiguration.builder().build();
-        MultiDataSetIterator iterator = new MultiDataSetIteratorAdapter(
-                new ExistingDataSetIterator(Networks.batches(DataType.FLOAT, 3, false)));
+        MultiDataSetIterator iterator = iterator(Networks.batches(DataType.FLOAT, 3, false));
         int epochs = 2;
         // snippet
         SameDiff pretrained = SameDiff.load(file, false);
@@ -65,6 +69,57 @@ class SameDiffSnippetsTest {
         // end
         sd.fit(new TeacherMultiDataSetIterator(iterator, teacher), 1);
         assertEquals(3, retention.lastTokenLoss().tokens());
+    }
+
+    @Test
+    void guide(@TempDir Path folder) {
+        File file = folder.resolve("model.fb").toFile();
+        model().save(file, false);
+        RetentionConfiguration conf = RetentionConfiguration.builder().build();
+        List<DataSet> batches = Networks.batches(DataType.FLOAT, 4, false);
+        MultiDataSetIterator trainIterator = iterator(batches);
+        MultiDataSetIterator testIterator = iterator(batches.subList(0, 3));
+        MultiDataSetIterator sourceIterator = iterator(batches.subList(3, 4));
+        int epochs = 2;
+        // snippet
+        SameDiff sd = SameDiff.load(file, false);
+        Teacher teacher = Teacher.of(sd, "logits", "features"); // a copy of what sd is before training
+        TokenEvaluation targetBefore = TokenEvaluation.of(teacher, teacher, testIterator);
+        TokenEvaluation sourceBefore = TokenEvaluation.of(teacher, teacher, sourceIterator);
+
+        RetentionLoss.add(sd, "logits", "labels", conf);
+        sd.setTrainingConfig(TrainingConfig.builder()
+                .updater(new Adam(3e-4))
+                .dataSetFeatureMapping("features")
+                .dataSetLabelMapping("labels", RetentionLoss.TEACHER_LOGITS)
+                .build());
+        sd.setListeners(new RetentionListener());
+        sd.fit(new TeacherMultiDataSetIterator(trainIterator, teacher), epochs);
+
+        Teacher tuned = Teacher.of(sd, "logits", "features"); // a copy of what sd is now
+        TokenEvaluation target = TokenEvaluation.of(tuned, teacher, testIterator);
+        TokenEvaluation source = TokenEvaluation.of(tuned, teacher, sourceIterator);
+        // end
+        assertEquals(0, sourceBefore.divergence(), 1e-6);
+        assertTrue(source.divergence() > 0);
+        assertTrue(target.crossEntropy() < targetBefore.crossEntropy());
+        // snippet
+        SameDiff plain = SameDiff.load(file, false);
+        for (SDVariable variable : plain.variables()) {
+            if (variable.getVariableType() == VariableType.VARIABLE) {
+                variable.getArr().assign(sd.getVariable(variable.name()).getArr());
+            }
+        }
+        plain.save(folder.resolve("tuned.fb").toFile(), false);
+        // end
+        SameDiff loaded = SameDiff.load(folder.resolve("tuned.fb").toFile(), false);
+        assertFalse(loaded.hasVariable(RetentionLoss.LOSS));
+        TokenEvaluation saved = TokenEvaluation.of(Teacher.of(loaded, "logits", "features"), teacher, sourceIterator);
+        assertEquals(source, saved);
+    }
+
+    private static MultiDataSetIterator iterator(List<DataSet> batches) {
+        return new MultiDataSetIteratorAdapter(new ExistingDataSetIterator(batches));
     }
 
     @Test
