@@ -14,8 +14,8 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 /**
- * Every message of the library's errors is in docs/troubleshooting.md, in a line that begins with a dash. Lines that begin
- * with an asterisk are left alone: messages that are put together, warnings, what DL4J says.
+ * Every message of the library's errors is in docs/troubleshooting.md, in a line that begins with a dash. Lines that
+ * begin with an asterisk are left alone: messages that are put together, warnings, what DL4J says.
  */
 class TroubleshootingTest {
 
