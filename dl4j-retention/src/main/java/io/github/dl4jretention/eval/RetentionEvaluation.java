@@ -85,7 +85,7 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
      * @param mask weights of tokens, finite and at least 0: {@code [batch, time]} of sequences, else {@code [batch]} or
      *     {@code [batch, 1]}; null: all 1
      * @throws IllegalArgumentException if a shape, a weight, a class id or a teacher's value is another, or a token's
-     *     predictions are below 0 or do not sum to 1 within 0.01; values of tokens of weight 0 are not looked at
+     *     predictions are below 0 or sum to neither 1 nor its weight within 1 %; values of tokens of weight 0 are not looked at
      */
     @Override
     public void eval(
@@ -111,7 +111,7 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         if (weight == 0 && divergenceWeight == 0) {
             return;
         }
-        double[] logProbabilities = logarithms(requireDistribution(probabilities.toDoubleVector()));
+        double[] logProbabilities = logarithms(distribution(probabilities.toDoubleVector(), weight));
         int vocabulary = logProbabilities.length;
         if (weight > 0) {
             crossEntropySum += weight * crossEntropy(label, logProbabilities, kind);
@@ -126,18 +126,21 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         }
     }
 
-    /** NaN passes: it is what a diverged model is worth. */
-    private double[] requireDistribution(double[] values) {
+    /**
+     * DL4J multiplies what a recurrent output gives by its labels mask, which is taken back. NaN passes: it is what a
+     * diverged model is worth.
+     */
+    private double[] distribution(double[] values, double weight) {
         double sum = Arrays.stream(values).sum();
         double least = Arrays.stream(values).min().orElse(0);
-        if (Math.abs(sum - 1) > SUM_TOLERANCE || least < 0) {
+        boolean multiplied = Math.abs(sum - 1) > SUM_TOLERANCE;
+        if (least < 0 || multiplied && !(weight > 0 && Math.abs(sum / weight - 1) <= SUM_TOLERANCE)) {
             throw new IllegalArgumentException("predictions: expected probabilities on axis " + classAxis
                     + ", got a token whose values sum to " + sum + ", the least " + least
-                    + "; classes on the last axis take "
-                    + "new RetentionEvaluation(2, bytesPerToken), logits a softmax first, and tokens that a features mask "
-                    + "leaves out a labels mask");
+                    + "; classes on the last axis take new RetentionEvaluation(2, bytesPerToken), logits a softmax first, "
+                    + "and tokens that DL4J leaves out by a mask, as zeros, weight 0 in labels and divergence");
         }
-        return values;
+        return multiplied ? Arrays.stream(values).map(p -> p / sum).toArray() : values;
     }
 
     private void requireSameTokens(INDArray labels, INDArray predictions) {

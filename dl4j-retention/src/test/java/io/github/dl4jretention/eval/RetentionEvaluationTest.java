@@ -15,6 +15,8 @@ import java.util.List;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.evaluation.classification.Evaluation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -49,6 +51,23 @@ class RetentionEvaluationTest {
         assertEquals(Math.exp(loss.crossEntropy()), evaluation.perplexity(), 1e-9);
     }
 
+    @ParameterizedTest
+    @ValueSource(doubles = {0.25, 1, 3})
+    void weights_of_a_mask_are_no_part_of_the_predictions(double weight) {
+        MultiLayerNetwork network = Networks.lstm(DataType.DOUBLE, 1);
+        Teacher teacher = Teacher.of(Networks.lstm(DataType.DOUBLE, 2));
+        DataSet data = Networks.sequences(DataType.DOUBLE, 3, 4);
+        data.setLabelsMaskArray(Nd4j.ones(DataType.DOUBLE, 3, Networks.TIME)
+                .putScalar(1, 2, weight)
+                .putScalar(2, 4, 0));
+        RetentionEvaluation evaluation = new RetentionEvaluation();
+        network.doEvaluation(new TeacherIterator(new ExistingDataSetIterator(List.of(data)), teacher), evaluation);
+        TokenEvaluation expected = TokenEvaluation.of(network, teacher, new ExistingDataSetIterator(List.of(data)));
+        assertEquals(13 + weight, evaluation.tokens(), 1e-9);
+        assertEquals(expected.crossEntropy(), evaluation.crossEntropy(), 1e-9);
+        assertEquals(expected.divergence(), evaluation.divergence(), 1e-9);
+    }
+
     @Test
     void what_is_no_distribution_is_refused_and_nothing_is_counted() {
         INDArray labels = Nd4j.createFromArray(new double[][] {{1, 0}, {0, 1}});
@@ -62,6 +81,13 @@ class RetentionEvaluationTest {
             evaluation.eval(labels, predictions, Nd4j.createFromArray(new double[] {1, 0}), null);
             assertEquals(-Math.log(0.25), evaluation.crossEntropy(), 1e-9);
         }
+        RetentionEvaluation weighted = new RetentionEvaluation();
+        weighted.eval(
+                labels,
+                Nd4j.createFromArray(new double[][] {{0.25, 0.75}, {0.25, 0.25}}),
+                Nd4j.createFromArray(new double[] {1, 0.5}),
+                null);
+        assertEquals((Math.log(4) + 0.5 * Math.log(2)) / 1.5, weighted.crossEntropy(), 1e-9);
         RetentionEvaluation diverged = new RetentionEvaluation();
         diverged.eval(labels, Nd4j.valueArrayOf(new long[] {2, 2}, Double.NaN));
         assertTrue(Double.isNaN(diverged.crossEntropy()));
