@@ -8,6 +8,7 @@ import org.deeplearning4j.nn.graph.vertex.impl.FrozenVertex;
 import org.deeplearning4j.nn.graph.vertex.impl.LayerVertex;
 import org.deeplearning4j.nn.layers.FrozenLayer;
 import org.deeplearning4j.nn.layers.FrozenLayerWithBackprop;
+import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.updater.BaseMultiLayerUpdater;
 import org.deeplearning4j.nn.updater.UpdaterBlock;
@@ -69,10 +70,12 @@ final class PenaltyListener extends BaseTrainingListener {
         return mask;
     }
 
+    /** Inside of wrappers too. */
     private static boolean isFrozen(Trainable trained) {
         Trainable layer = trained instanceof LayerVertex vertex ? vertex.getLayer() : trained;
         return layer instanceof FrozenLayer
                 || layer instanceof FrozenLayerWithBackprop
-                || layer instanceof FrozenVertex;
+                || layer instanceof FrozenVertex
+                || layer instanceof BaseWrapperLayer wrapper && isFrozen(wrapper.getUnderlying());
     }
 }

@@ -39,7 +39,7 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
  * The iterator must give the same minibatches in the same order after every {@code reset()} and restart, or be a
  * {@link RestartableIterator} and give in every epoch those of its number; one that wraps it must be one too.
  *
- * <p>Noticed before anything is trained are another teacher, loss, seed or student (its kind, layers, updater, all of
+ * <p>Noticed before anything is trained are another teacher, loss, seed, description of the data or student (its kind, layers, updater, all of
  * its configuration; of a SameDiff graph its training configuration and variables, not its operations), another mask
  * of the divergence of those that {@link io.github.dl4jretention.teacher.DivergenceMask} names, and other minibatches
  * as far as the unfinished epoch has had them: between epochs not at all. A loss or gradient that is not finite is
@@ -95,7 +95,8 @@ public final class FinetuningRun<M> {
      *     parameters and updater state of at most 2 GB each
      * @throws IllegalArgumentException if a minibatch does not fit
      * @throws IllegalStateException if another run has the folder, a moving average is not where the student was left,
-     *     or the checkpoint belongs to another teacher, loss, mask, iterator, seed or student
+     *     or the checkpoint belongs to another teacher, loss, mask, iterator, description of
+     *     the data, seed or student
      * @throws ArithmeticException if a loss or gradient is not finite; checkpoints and parameters are as before
      */
     public M run() throws IOException {
@@ -266,7 +267,8 @@ public final class FinetuningRun<M> {
         }
 
         /**
-         * @param data a description of the training data for the provenance; default empty
+         * @param data a description of the training data for the provenance; default empty. A run that goes on must be
+         *     given the same
          * @return this builder
          */
         public Builder<M> data(String data) {

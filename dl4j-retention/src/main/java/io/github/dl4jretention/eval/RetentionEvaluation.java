@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Locale;
 import org.nd4j.evaluation.BaseEvaluation;
 import org.nd4j.evaluation.IMetric;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
@@ -31,7 +32,7 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
     private static final long serialVersionUID = 1L;
     private static final double SMALLEST = 1e-38;
 
-    /** What a sum of 65,536 probabilities in HALF is off by at most, rounded up. */
+    /** Far above the rounding of a softmax in FLOAT, far below what is none. */
     private static final double SUM_TOLERANCE = 0.01;
 
     /** 1, or 2 for sequences in NWC layout. */
@@ -85,7 +86,7 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
      * @param mask weights of tokens, finite and at least 0: {@code [batch, time]} of sequences, else {@code [batch]} or
      *     {@code [batch, 1]}; null: all 1
      * @throws IllegalArgumentException if a shape, a weight, a class id or a teacher's value is another, or a token's
-     *     predictions are below 0 or sum to neither 1 nor its weight within 1 %; values of tokens of weight 0 are not looked at
+     *     predictions are below 0 or, of FLOAT and DOUBLE, sum to neither 1 nor its weight within 1 %; values of tokens of weight 0 are not looked at
      */
     @Override
     public void eval(
@@ -98,20 +99,21 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         LabelKind kind =
                 LabelKind.of(labelRows.size(1), vocabulary, "labels of shape " + Arrays.toString(labels.shape()));
         double[] weights = Tokens.weights(mask, predictions, classAxis(predictions));
+        boolean coarse = predictions.dataType() == DataType.FLOAT16 || predictions.dataType() == DataType.BFLOAT16;
         RetentionEvaluation part = newInstance();
         for (int row = 0; row < weights.length; row++) {
-            part.token(labelRows.getRow(row).toDoubleVector(), probabilities.getRow(row), weights[row], kind);
+            part.token(labelRows.getRow(row).toDoubleVector(), probabilities.getRow(row), weights[row], kind, coarse);
         }
         merge(part);
     }
 
-    private void token(double[] label, INDArray probabilities, double weight, LabelKind kind) {
+    private void token(double[] label, INDArray probabilities, double weight, LabelKind kind, boolean coarse) {
         double divergenceWeight =
                 kind.hasWeight() ? Tokens.requireWeight(label[label.length - 1], "labels: divergence mask") : weight;
         if (weight == 0 && divergenceWeight == 0) {
             return;
         }
-        double[] logProbabilities = logarithms(distribution(probabilities.toDoubleVector(), weight));
+        double[] logProbabilities = logarithms(distribution(probabilities.toDoubleVector(), weight, coarse));
         int vocabulary = logProbabilities.length;
         if (weight > 0) {
             crossEntropySum += weight * crossEntropy(label, logProbabilities, kind);
@@ -127,14 +129,15 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
     }
 
     /**
-     * DL4J multiplies what a recurrent output gives by its labels mask, which is taken back. NaN passes: it is what a
-     * diverged model is worth.
+     * DL4J multiplies what a recurrent output gives by its labels mask, which is taken back; so are sums of HALF, which
+     * may be off by a multiple where classes are many. NaN passes: it is what a diverged model is worth.
      */
-    private double[] distribution(double[] values, double weight) {
+    private double[] distribution(double[] values, double weight, boolean coarse) {
         double sum = Arrays.stream(values).sum();
         double least = Arrays.stream(values).min().orElse(0);
         boolean multiplied = Math.abs(sum - 1) > SUM_TOLERANCE;
-        if (least < 0 || multiplied && !(weight > 0 && Math.abs(sum / weight - 1) <= SUM_TOLERANCE)) {
+        boolean explained = coarse ? sum > 0 : weight > 0 && Math.abs(sum / weight - 1) <= SUM_TOLERANCE;
+        if (least < 0 || multiplied && !explained) {
             throw new IllegalArgumentException("predictions: expected probabilities on axis " + classAxis
                     + ", got a token whose values sum to " + sum + ", the least " + least
                     + "; classes on the last axis take new RetentionEvaluation(2, bytesPerToken), logits a softmax first, "

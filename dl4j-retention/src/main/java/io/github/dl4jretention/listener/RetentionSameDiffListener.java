@@ -27,7 +27,7 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
  * sd.setListeners(retention, RetentionTrainingListener.builder().to(new ReportLog()).build(retention));
  * }</pre>
  *
- * <p>M2.1 updates each variable as soon as its gradient is known. So a copy of the variables, the coefficient and
+ * <p>M2.1 updates each variable as soon as its gradient is known. So a copy of the variables and
  * the updater's state is kept, and put back where the loss or a gradient is not finite. Listeners that look at the
  * variables after an iteration, a moving average say, come after this one. The gradient's norm is that of the graph's
  * loss, without regularisation.

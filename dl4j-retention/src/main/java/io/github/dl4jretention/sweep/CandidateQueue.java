@@ -36,6 +36,7 @@ final class CandidateQueue implements CandidateGenerator {
 
     private static final Logger LOG = LoggerFactory.getLogger(CandidateQueue.class);
     private static final int MOST_REPEATS = 1000;
+    private static final int MOST_COUNTED = 1000;
 
     @JsonProperty
     private final ParameterSpace<?> parameterSpace;
@@ -88,7 +89,8 @@ final class CandidateQueue implements CandidateGenerator {
     }
 
     /**
-     * How many candidates there are in all, equal ones counted once; null where that is not known.
+     * How many candidates there are in all, equal ones counted once; null where that is not known, or above 1,000: a
+     * grid is counted by drawing it.
      *
      * @param generator a new one, which is used up
      * @param budget    candidates at most; {@link Integer#MAX_VALUE} for no limit
@@ -101,6 +103,9 @@ final class CandidateQueue implements CandidateGenerator {
         Set<Object> different = new HashSet<>();
         int total = 0;
         while (total < budget && generator.hasMoreCandidates()) {
+            if (total == MOST_COUNTED) {
+                return budget == Integer.MAX_VALUE ? null : budget;
+            }
             Candidate candidate = generator.getCandidate();
             if (candidate.getException() != null || different.add(candidate.getValue())) {
                 total++;

@@ -27,6 +27,8 @@ import org.deeplearning4j.arbiter.optimize.serde.jackson.JsonMapper;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -115,10 +117,10 @@ public final class Sweep {
         map.put("outputs", problem.model().outputs());
         map.put("teacher", problem.teacher().sha256());
         map.put("teacherEncoding", problem.teacher().encoding());
-        map.put("space", json(space));
+        map.put("space", withoutIndices(json(space)).toString());
         map.put("search", search.toString());
         map.put("score", score.toString());
-        map.put("updater", json(problem.updater()));
+        map.put("updater", json(problem.updater()).toString());
         map.put("seed", String.valueOf(seed));
         map.put("pruning", pruning == null ? "none" : pruning.toString());
         if (search.learns() || pruning != null) {
@@ -128,11 +130,18 @@ public final class Sweep {
         return map;
     }
 
-    private static String json(Object value) {
+    /** A generator numbers the leaves of a space when it searches it: that makes no other space. */
+    private static JsonNode withoutIndices(JsonNode node) {
+        if (node instanceof ObjectNode object) {
+            object.remove("index");
+        }
+        node.forEach(Sweep::withoutIndices);
+        return node;
+    }
+
+    private static JsonNode json(Object value) {
         try {
-            return JsonMapper.getMapper()
-                    .readTree(JsonMapper.getMapper().writeValueAsString(value))
-                    .toString();
+            return JsonMapper.getMapper().readTree(JsonMapper.getMapper().writeValueAsString(value));
         } catch (JsonProcessingException e) {
             throw new IllegalArgumentException("cannot be written as JSON: " + value, e);
         }

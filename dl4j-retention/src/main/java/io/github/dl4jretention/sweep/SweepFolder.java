@@ -19,8 +19,6 @@ import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * The files of a sweep. Each appears at once, complete and forced to the disk, under its own name, or not at all; one
@@ -34,7 +32,6 @@ final class SweepFolder implements AutoCloseable {
     static final String CROSS_ENTROPY = "cross-entropy.png";
     static final String DIVERGENCE = "divergence.png";
 
-    private static final Logger LOG = LoggerFactory.getLogger(SweepFolder.class);
     private static final String STATE = "sweep.json";
     private static final String LOCK = "sweep.lock";
     private static final String MODELS = "models";

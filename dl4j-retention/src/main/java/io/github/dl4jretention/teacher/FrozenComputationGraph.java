@@ -3,11 +3,15 @@ package io.github.dl4jretention.teacher;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
+import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.graph.vertex.GraphVertex;
+import org.deeplearning4j.nn.graph.vertex.impl.FrozenVertex;
+import org.deeplearning4j.nn.layers.samediff.SameDiffGraphVertex;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** Log-probabilities of chosen outputs of a ComputationGraph, by retention layers in place of its output layers. */
@@ -62,7 +66,22 @@ record FrozenComputationGraph(ComputationGraph graph, String sha256, List<Teache
 
     @Override
     public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
-        return graph.output(outputs.stream().map(TeacherOutput::name).toList(), false, features, featuresMasks);
+        try {
+            return graph.output(outputs.stream().map(TeacherOutput::name).toList(), false, features, featuresMasks);
+        } finally {
+            if (featuresMasks != null) {
+                clearMasksOfVertices();
+            }
+        }
+    }
+
+    /** M2.1 clears masks of layers alone: an attention vertex would use these for the next batch without any. */
+    private void clearMasksOfVertices() {
+        for (GraphVertex vertex : graph.getVertices()) {
+            if (vertex instanceof SameDiffGraphVertex || vertex instanceof FrozenVertex) {
+                vertex.feedForwardMaskArrays(null, MaskState.Active, 0);
+            }
+        }
     }
 
     @Override

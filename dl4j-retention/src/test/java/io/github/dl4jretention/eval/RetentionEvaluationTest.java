@@ -69,6 +69,15 @@ class RetentionEvaluationTest {
     }
 
     @Test
+    void sums_of_half_precision_are_taken_back() {
+        INDArray labels = Nd4j.createFromArray(new double[][] {{1, 0}});
+        RetentionEvaluation evaluation = new RetentionEvaluation();
+        evaluation.eval(
+                labels, Nd4j.createFromArray(new double[][] {{0.25, 0.625}}).castTo(DataType.FLOAT16));
+        assertEquals(-Math.log(0.25 / 0.875), evaluation.crossEntropy(), 1e-9);
+    }
+
+    @Test
     void what_is_no_distribution_is_refused_and_nothing_is_counted() {
         INDArray labels = Nd4j.createFromArray(new double[][] {{1, 0}, {0, 1}});
         for (double[] wrong : new double[][] {{2, 3}, {-0.5, 1.5}, {0, 0}, {0.6, 0.6}}) {

@@ -93,6 +93,18 @@ class SweepTest {
         assertModelsAreThoseOfTheFront(outcome);
     }
 
+    @Test
+    void a_space_that_was_searched_before_is_the_same_space() throws IOException {
+        RetentionSpace retention = RetentionSpace.builder().coefficient(0.1, 10).build();
+        FinetuneSpace space =
+                FinetuneSpace.builder().retention(retention).steps(1).build();
+        for (int candidates = 1; candidates < 3; candidates++) {
+            SweepOutcome outcome =
+                    sweep(folder).space(space).candidates(candidates).build().run();
+            assertEquals(candidates, outcome.candidates().size());
+        }
+    }
+
     private void assertModelsAreThoseOfTheFront(SweepOutcome outcome) throws IOException {
         FinetuneModel model = FinetuneModel.of(Networks.lstm(TYPE, 1));
         SweepData data = SweepTexts.data(TYPE);

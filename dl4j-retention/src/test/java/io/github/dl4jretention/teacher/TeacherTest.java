@@ -18,6 +18,10 @@ import java.util.Random;
 import java.util.zip.ZipFile;
 import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.conf.BackpropType;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.AttentionVertex;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -102,6 +106,38 @@ class TeacherTest {
         DataSet taught = taught(network, data);
         assertEquals(1 + Networks.VOCABULARY, taught.getLabels().size(1));
         return Networks.gradient(Retention.attach(network, CONF), taught);
+    }
+
+    @Test
+    void a_mask_is_of_its_own_batch_alone() {
+        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder()
+                .dataType(DataType.DOUBLE)
+                .seed(1)
+                .graphBuilder()
+                .addInputs("in")
+                .addVertex(
+                        "attention",
+                        new AttentionVertex.Builder()
+                                .nInKeys(4)
+                                .nInQueries(4)
+                                .nInValues(4)
+                                .nOut(4)
+                                .nHeads(2)
+                                .projectInput(true)
+                                .build(),
+                        "in",
+                        "in",
+                        "in")
+                .addLayer("out", new RnnOutputLayer.Builder().nIn(4).nOut(5).build(), "attention")
+                .setOutputs("out")
+                .build());
+        graph.init();
+        INDArray features = Networks.normal(DataType.DOUBLE, new Random(3), 3, 4, 5);
+        INDArray mask = Nd4j.ones(DataType.DOUBLE, 3, 5).putScalar(1, 4, 0);
+        INDArray expected = Teacher.of(graph).logProbabilities(features, null);
+        Teacher teacher = Teacher.of(graph);
+        assertTrue(expected.distance2(teacher.logProbabilities(features, mask)) > 1e-6);
+        assertClose(expected, teacher.logProbabilities(features, null), 0);
     }
 
     @Test

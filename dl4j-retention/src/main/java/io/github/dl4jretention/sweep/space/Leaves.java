@@ -113,7 +113,12 @@ public final class Leaves {
     }
 
     private static DoubleStream numbers(ParameterSpace<? extends Number> space) {
-        return pointValues(space).stream().mapToDouble(value -> ((Number) value).doubleValue());
+        return pointValues(space).stream().mapToDouble(Leaves::number);
+    }
+
+    /** JSON, which a copy went through, has words for what is not finite. */
+    private static double number(Object value) {
+        return value instanceof Number number ? number.doubleValue() : Double.parseDouble(value.toString());
     }
 
     private static List<Object> pointValues(ParameterSpace space) {

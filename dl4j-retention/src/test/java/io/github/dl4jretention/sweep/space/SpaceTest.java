@@ -43,6 +43,8 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.buffer.DataType;
 
 @SuppressWarnings({"rawtypes", "unchecked"})
@@ -83,6 +85,18 @@ class SpaceTest {
             values.add((T) generator.getCandidate().getValue());
         }
         return values;
+    }
+
+    @ParameterizedTest
+    @ValueSource(doubles = {Double.NaN, Double.POSITIVE_INFINITY})
+    void numbers_that_are_not_finite_are_refused_by_name(double value) {
+        for (Executable call : List.<Executable>of(
+                () -> FinetuneSpace.builder().learningRates(value).build().requireValid(),
+                () -> FinetuneSpace.builder().learningRates(1e-3, value).build().requireValid(),
+                () -> RetentionSpace.builder().coefficients(1, value).build().requireValid())) {
+            String message = assertThrows(IllegalArgumentException.class, call).getMessage();
+            assertTrue(message.contains("expected finite numbers") && message.contains("" + value), message);
+        }
     }
 
     @Test

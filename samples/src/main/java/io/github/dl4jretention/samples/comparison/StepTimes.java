@@ -65,16 +65,23 @@ final class StepTimes {
                 }
             }
         }
-        new WholeFile(folder.resolve(FILE)).write(part -> write(part, millis));
+        List<CSVRecord> kept = rows(folder).stream()
+                .filter(row -> !millis.containsKey(row.get("method")))
+                .toList();
+        new WholeFile(folder.resolve(FILE)).write(part -> write(part, kept, millis));
     }
 
-    private static void write(Path part, Map<String, double[]> millis) throws IOException {
+    /** Methods of plans before this one keep their times. */
+    private static void write(Path part, List<CSVRecord> kept, Map<String, double[]> millis) throws IOException {
         CSVFormat format = CSVFormat.RFC4180
                 .builder()
                 .setHeader("method", "step_ms", "ratio")
                 .build();
         try (Writer writer = Files.newBufferedWriter(part, StandardCharsets.UTF_8);
                 CSVPrinter csv = new CSVPrinter(writer, format)) {
+            for (CSVRecord row : kept) {
+                csv.printRecord(row);
+            }
             double[] plain = millis.get(Method.PLAIN.label());
             for (Map.Entry<String, double[]> method : millis.entrySet()) {
                 double[] ratios = new double[ROUNDS];
@@ -86,6 +93,7 @@ final class StepTimes {
 
     /** By {@code fit} of an iterator, so that batches are prepared ahead as they are in any training. */
     private double round(Method.Training training) {
+        training.batches().reset();
         long started = System.nanoTime();
         training.network().fit(new EarlyTerminationDataSetIterator(training.batches(), steps));
         return (System.nanoTime() - started) / 1e6 / steps;
@@ -93,21 +101,24 @@ final class StepTimes {
 
     /** Ratios by method; empty if they were not measured. */
     static Map<String, Double> read(Path folder) throws IOException {
-        Path file = folder.resolve(FILE);
         Map<String, Double> ratios = new LinkedHashMap<>();
-        if (Files.exists(file)) {
-            CSVFormat format = CSVFormat.RFC4180
-                    .builder()
-                    .setHeader()
-                    .setSkipHeaderRecord(true)
-                    .build();
-            try (CSVParser parser = CSVParser.parse(file, StandardCharsets.UTF_8, format)) {
-                for (CSVRecord row : parser) {
-                    ratios.put(row.get("method"), Double.parseDouble(row.get("ratio")));
-                }
-            }
-        }
+        rows(folder).forEach(row -> ratios.put(row.get("method"), Double.parseDouble(row.get("ratio"))));
         return ratios;
+    }
+
+    private static List<CSVRecord> rows(Path folder) throws IOException {
+        Path file = folder.resolve(FILE);
+        if (!Files.exists(file)) {
+            return List.of();
+        }
+        CSVFormat format = CSVFormat.RFC4180
+                .builder()
+                .setHeader()
+                .setSkipHeaderRecord(true)
+                .build();
+        try (CSVParser parser = CSVParser.parse(file, StandardCharsets.UTF_8, format)) {
+            return parser.getRecords();
+        }
     }
 
     /** The mean of the two in the middle where there is an even number. */

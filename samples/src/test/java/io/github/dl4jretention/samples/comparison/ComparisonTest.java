@@ -165,6 +165,8 @@ class ComparisonTest {
         assertEquals(Set.of("plain"), StepTimes.read(folder).keySet());
         run(plan(plain + ", {\"method\": \"L2_SP\", \"strengths\": [1]}"), folder, 1, 1);
         assertEquals(Set.of("plain", "l2_sp"), StepTimes.read(folder).keySet());
+        run(plan(plain + ", {\"method\": \"REPLAY\", \"strengths\": [0.25]}"), folder, 1, 1);
+        assertEquals(Set.of("plain", "l2_sp", "replay"), StepTimes.read(folder).keySet());
         String scala = PLAN.formatted(plain).replace("KOTLIN", "SCALA");
         run(Plan.read(Files.writeString(folder.resolve("scala.json"), scala)), folder, 1, 1);
         Plan otherSources = Plan.read(Files.writeString(

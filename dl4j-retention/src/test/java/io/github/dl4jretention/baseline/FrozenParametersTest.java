@@ -12,6 +12,7 @@ import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -20,6 +21,7 @@ import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
+import org.deeplearning4j.nn.conf.layers.util.MaskZeroLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
@@ -35,7 +37,7 @@ import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 /** Frozen layers stay where they are, and matter as much as they would if they were not frozen. */
-class FrozenLayersTest {
+class FrozenParametersTest {
 
     private static final double RATE = 0.1;
     private static final double STRENGTH = 3;
@@ -126,6 +128,30 @@ class FrozenLayersTest {
                 1e-14);
         double value = STRENGTH / 2 * way.mul(way).sumNumber().doubleValue();
         assertEquals(plain.score() + value, penalised.score(), 1e-12);
+    }
+
+    @Test
+    void a_penalty_leaves_frozen_layers_inside_of_wrappers_where_they_are() {
+        MultiLayerNetwork network = Networks.stacked(
+                DataType.DOUBLE,
+                1,
+                new MaskZeroLayer.Builder()
+                        .setUnderlying(new FrozenLayer(
+                                new LSTM.Builder().nIn(Networks.INPUTS).nOut(3).build()))
+                        .setMaskValue(0)
+                        .build(),
+                new RnnOutputLayer.Builder(LossFunction.MCXENT)
+                        .nIn(3)
+                        .nOut(Networks.VOCABULARY)
+                        .activation(Activation.SOFTMAX)
+                        .dataFormat(RNNFormat.NCW)
+                        .build());
+        INDArray before = network.getLayer(0).params().dup();
+        MultiLayerNetwork start = network.clone();
+        move(start.params());
+        network.addListeners(QuadraticPenalty.toStart(start, STRENGTH).listener());
+        network.fit(DATA);
+        assertClose(before, network.getLayer(0).params(), 0);
     }
 
     @Test
