@@ -20,7 +20,6 @@ import org.deeplearning4j.nn.conf.BackpropType;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
-import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.graph.ScaleVertex;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
@@ -259,19 +258,7 @@ class GraphTest {
                 .addInputs("in")
                 .addLayer(
                         "lstm", new LSTM.Builder().nIn(Networks.INPUTS).nOut(4).build(), "in")
-                .addVertex(
-                        "attention",
-                        new AttentionVertex.Builder()
-                                .nHeads(2)
-                                .nInQueries(4)
-                                .nInKeys(4)
-                                .nInValues(4)
-                                .nOut(4)
-                                .projectInput(true)
-                                .build(),
-                        "lstm",
-                        "lstm",
-                        "lstm")
+                .addVertex("attention", Networks.attention(4, 4), "lstm", "lstm", "lstm")
                 .addLayer(
                         "text",
                         new RnnOutputLayer.Builder(LossFunction.MCXENT)

@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Random;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.graph.MergeVertex;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
@@ -127,6 +128,18 @@ public final class Networks {
         return new MultiDataSet(
                 new INDArray[] {normal(type, random, batch, INPUTS, TIME), normal(type, random, batch, INPUTS, TIME)},
                 new INDArray[] {normal(type, random, batch, 2, TIME), oneHot(type, batch, TIME, random)});
+    }
+
+    /** Attention of two heads over a sequence of some values, with parameters. */
+    public static AttentionVertex attention(int nIn, int nOut) {
+        return new AttentionVertex.Builder()
+                .nInKeys(nIn)
+                .nInQueries(nIn)
+                .nInValues(nIn)
+                .nOut(nOut)
+                .nHeads(2)
+                .projectInput(true)
+                .build();
     }
 
     /** Any layers in a row, on sequences of INPUTS values or, with a dense first layer, on rows. */

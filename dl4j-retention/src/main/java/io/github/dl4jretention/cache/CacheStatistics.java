@@ -8,7 +8,7 @@ import java.util.Locale;
  * @param sequences in the cache
  * @param tokens    of all outputs
  * @param bytes     on the disk, index, checksums and headers included
- * @param computed  tokens that the teacher was asked for now; 0 if the cache was complete
+ * @param computed  tokens that the teacher was asked for by this opening; 0 if the cache was complete
  * @param seconds   that took, reading the data included
  */
 public record CacheStatistics(long sequences, long tokens, long bytes, long computed, double seconds) {

@@ -15,6 +15,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.function.Function;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -95,13 +96,21 @@ final class Checkpoints {
     /**
      * Writes one, then removes what is older than it, but for the newest few. Newer ones are damaged, and stay.
      *
-     * @param settings of the student that the run began with
+     * @param settings  of the student that the run began with
+     * @param iteration of the run
+     * @param state     where the run stands, with the CRC-32 of all other entries by their names
      * @throws IOException if it cannot be written; the message names it, and older ones are as they were
      */
-    Path write(Student<?> student, Teacher teacher, String settings, Provenance provenance, RunState state)
+    Path write(
+            Student<?> student,
+            Teacher teacher,
+            String settings,
+            Provenance provenance,
+            int iteration,
+            Function<Map<String, Long>, RunState> state)
             throws IOException {
         student.note(provenance);
-        Path file = folder.resolve(String.format(Locale.ROOT, "%s%09d%s", PREFIX, state.iteration(), SUFFIX));
+        Path file = folder.resolve(String.format(Locale.ROOT, "%s%09d%s", PREFIX, iteration, SUFFIX));
         AtomicFile.write(file, out -> {
             ZipEntries.Writer zip = new ZipEntries.Writer(out);
             for (Map.Entry<String, AtomicFile.Content> entry : student.entries().entrySet()) {
@@ -113,7 +122,7 @@ final class Checkpoints {
             }
             zip.add(StudentSettings.ENTRY, entry -> entry.write(settings.getBytes(StandardCharsets.UTF_8)));
             zip.add(Provenance.ENTRY, provenance::writeTo);
-            byte[] json = Json.write(state.withEntries(zip.checksums())).getBytes(StandardCharsets.UTF_8);
+            byte[] json = Json.write(state.apply(zip.checksums())).getBytes(StandardCharsets.UTF_8);
             zip.add(RunState.ENTRY, entry -> entry.write(json));
             zip.finish();
         });

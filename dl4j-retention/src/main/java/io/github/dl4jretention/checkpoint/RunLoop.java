@@ -189,12 +189,16 @@ final class RunLoop<M> {
                 student.iterationCount(),
                 student.epochCount(),
                 Versions.current());
-        String kind = Checkpoints.kind(student);
-        String mask = RunState.nameOf(divergenceMask);
-        RunState state = new RunState(
-                kind,
+        newest = checkpoints.write(student, teacher, start.settings(), provenance, iteration, this::state);
+        unsaved = false;
+        LOG.info("wrote {}", newest);
+    }
+
+    private RunState state(Map<String, Long> entries) {
+        return new RunState(
+                Checkpoints.kind(student),
                 seed,
-                mask,
+                RunState.nameOf(divergenceMask),
                 iteration,
                 epoch,
                 position,
@@ -202,9 +206,6 @@ final class RunLoop<M> {
                 iterationsPerEpoch,
                 startIterations,
                 startEpochs,
-                Map.of());
-        newest = checkpoints.write(student, teacher, start.settings(), provenance, state);
-        unsaved = false;
-        LOG.info("wrote {}", newest);
+                entries);
     }
 }

@@ -60,19 +60,4 @@ record RunState(
         }
         return mask == DivergenceMask.ALL_TOKENS ? "ALL_TOKENS" : "one of the user's";
     }
-
-    RunState withEntries(Map<String, Long> checksums) {
-        return new RunState(
-                kind,
-                seed,
-                mask,
-                iteration,
-                epoch,
-                position,
-                checksum,
-                iterationsPerEpoch,
-                startIterations,
-                startEpochs,
-                checksums);
-    }
 }

@@ -23,12 +23,8 @@ import java.util.Map;
 import java.util.Objects;
 import org.deeplearning4j.arbiter.optimize.config.OptimizationConfiguration;
 import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
-import org.deeplearning4j.arbiter.optimize.serde.jackson.JsonMapper;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.IUpdater;
-import org.nd4j.shade.jackson.core.JsonProcessingException;
-import org.nd4j.shade.jackson.databind.JsonNode;
-import org.nd4j.shade.jackson.databind.node.ObjectNode;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -111,40 +107,15 @@ public final class Sweep {
 
     /** What makes another sweep if it changes. How many candidates there are, and how many at once, may change. */
     private Map<String, String> configuration() {
-        Map<String, String> map = new LinkedHashMap<>();
-        map.put("model", problem.model().sha256());
-        map.put("modelSettings", problem.model().settings());
-        map.put("outputs", problem.model().outputs());
-        map.put("teacher", problem.teacher().sha256());
-        map.put("teacherEncoding", problem.teacher().encoding());
-        map.put("space", withoutIndices(json(space)).toString());
+        Map<String, String> map = new LinkedHashMap<>(SweepIdentity.of(problem));
+        map.put("space", SweepIdentity.of(space));
         map.put("search", search.toString());
         map.put("score", score.toString());
-        map.put("updater", json(problem.updater()).toString());
-        map.put("seed", String.valueOf(seed));
         map.put("pruning", pruning == null ? "none" : pruning.toString());
         if (search.learns() || pruning != null) {
             map.put("parallelism", String.valueOf(parallelism));
         }
-        map.putAll(problem.data().identities());
         return map;
-    }
-
-    /** A generator numbers the leaves of a space when it searches it: that makes no other space. */
-    private static JsonNode withoutIndices(JsonNode node) {
-        if (node instanceof ObjectNode object) {
-            object.remove("index");
-        }
-        node.forEach(Sweep::withoutIndices);
-        return node;
-    }
-
-    private static JsonNode json(Object value) {
-        try {
-            return JsonMapper.getMapper().readTree(JsonMapper.getMapper().writeValueAsString(value));
-        } catch (JsonProcessingException e) {
-            throw new IllegalArgumentException("cannot be written as JSON: " + value, e);
-        }
     }
 
     /**

@@ -204,6 +204,8 @@ final class SweepJournal implements FinetuneObserver {
      */
     synchronized SweepOutcome finish(FinetuneProblem problem) throws IOException {
         requireNoError();
+        // One that came to the front when a lost one ended worse the second time has no model: the next start makes it.
+        lost.addAll(folder.lost(now));
         List<CandidateOutcome> front = now.front();
         for (CandidateOutcome candidate : now.candidates()) {
             outcomes.put(

@@ -66,14 +66,7 @@ class FrozenParametersTest {
     /** An attention vertex and an LSTM, both frozen or not. */
     private static ComputationGraph graph(boolean frozen) {
         Layer lstm = new LSTM.Builder().nIn(Networks.INPUTS).nOut(3).build();
-        AttentionVertex attention = new AttentionVertex.Builder()
-                .nInKeys(3)
-                .nInQueries(3)
-                .nInValues(3)
-                .nOut(4)
-                .nHeads(2)
-                .projectInput(true)
-                .build();
+        AttentionVertex attention = Networks.attention(3, 4);
         ComputationGraphConfiguration conf = new NeuralNetConfiguration.Builder()
                 .dataType(DataType.DOUBLE)
                 .seed(1)

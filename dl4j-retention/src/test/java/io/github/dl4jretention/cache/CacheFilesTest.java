@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.BufferedReader;
@@ -28,6 +27,8 @@ import java.util.concurrent.Future;
 import java.util.stream.Stream;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -200,10 +201,11 @@ class CacheFilesTest {
         assertTrue(refused.getMessage().contains("536870912"), refused.getMessage());
     }
 
+    /** Linux lists what a process has mapped. */
     @Test
+    @EnabledOnOs(OS.LINUX)
     void a_damaged_shard_is_never_mapped() throws IOException {
         Path maps = Path.of("/proc/self/maps");
-        assumeTrue(Files.exists(maps), "no list of what is mapped");
         build(folder, teacher());
         Path damaged = files(folder, ".shard").get(1).resolveSibling("damaged.shard");
         byte[] bytes = Files.readAllBytes(files(folder, ".shard").get(1));
@@ -249,9 +251,10 @@ class CacheFilesTest {
         assertClose(read(build(folder.resolve("fresh"), teacher())), read(cache), 0);
     }
 
+    /** Linux has a device that is always full. */
     @Test
+    @EnabledOnOs(OS.LINUX)
     void a_full_disk_ends_in_an_error_and_leaves_what_is_there() throws IOException {
-        assumeTrue(Files.exists(FULL), "no device that is always full");
         INDArray expected = read(build(folder, teacher()));
         List<Path> shards = files(folder, ".shard");
         byte[] kept = Files.readAllBytes(shards.get(0));

@@ -19,7 +19,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -289,10 +288,16 @@ class CheckpointsTest {
         Student<?> student = Kind.MULTI_LAYER_NETWORK.student();
         Path written = null;
         for (int iteration = 1; iteration < 3; iteration++) {
-            RunState state = new RunState("MultiLayerNetwork", 0, "", iteration, 0, 0, "", 0, 0, 0, Map.of());
+            int at = iteration;
             Provenance provenance =
                     new Provenance(null, student.losses(), null, "", 0, iteration, 0, Versions.current());
-            written = checkpoints.write(student, Kind.MULTI_LAYER_NETWORK.teacher(1), "{}", provenance, state);
+            written = checkpoints.write(
+                    student,
+                    Kind.MULTI_LAYER_NETWORK.teacher(1),
+                    "{}",
+                    provenance,
+                    at,
+                    entries -> new RunState("MultiLayerNetwork", 0, "", at, 0, 0, "", 0, 0, 0, entries));
         }
         assertEquals(written, FinetuningRunTest.checkpoints(folder).get(0));
         assertEquals(5, FinetuningRunTest.checkpoints(folder).size());

@@ -11,7 +11,6 @@ import io.github.dl4jretention.sweep.space.RetentionSpace;
 import io.github.dl4jretention.sweep.space.Search;
 import io.github.dl4jretention.sweep.task.Batches;
 import io.github.dl4jretention.sweep.task.FinetuneSpace;
-import io.github.dl4jretention.sweep.task.RetentionScore;
 import io.github.dl4jretention.sweep.task.SweepData;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -103,31 +102,15 @@ class KillTest {
         assertEquals(whole.candidates().size(), state(part).candidates().size());
         assertFalse(state(part).finished());
         List<Integer> ran = new ArrayList<>();
-        SweepOutcome resumed = pruned(part)
-                .listener(new SweepListener() {
-                    @Override
-                    public void onCandidate(SweepOutcome sweep, CandidateOutcome candidate) {
-                        ran.add(candidate.index());
-                    }
-                })
-                .build()
-                .run();
+        SweepOutcome resumed =
+                pruned(part).listener(SweepTest.noting(ran)).build().run();
         assertEquals(SweepTest.essence(whole), SweepTest.essence(resumed));
         assertEquals(List.of(), ran);
         assertTrue(Files.exists(part.resolve("tradeoff.png")));
     }
 
     private static Sweep.Builder pruned(Path folder) {
-        return SweepTest.sweep(folder)
-                .space(FinetuneSpace.builder()
-                        .retention(
-                                RetentionSpace.builder().coefficients(1, 2, 4).build())
-                        .learningRates(0.05, 1e-6)
-                        .steps(8)
-                        .build())
-                .score(RetentionScore.weighted(0))
-                .pruning(new SuccessiveHalving(2, 2))
-                .parallelism(2);
+        return SweepTest.pruned(SweepTest.sweep(folder));
     }
 
     private static void halt(Path folder, Moment moment) throws Exception {

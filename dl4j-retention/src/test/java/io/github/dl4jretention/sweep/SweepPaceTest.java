@@ -8,10 +8,7 @@ import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
 import io.github.dl4jretention.sweep.outcome.CandidateOutcome.Status;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
-import io.github.dl4jretention.sweep.space.RetentionSpace;
 import io.github.dl4jretention.sweep.space.Search;
-import io.github.dl4jretention.sweep.task.FinetuneSpace;
-import io.github.dl4jretention.sweep.task.RetentionScore;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -63,15 +60,7 @@ class SweepPaceTest {
 
     @Test
     void a_pruned_sweep() throws IOException {
-        UnaryOperator<Sweep.Builder> pruned = builder -> builder.space(FinetuneSpace.builder()
-                        .retention(
-                                RetentionSpace.builder().coefficients(1, 2, 3).build())
-                        .learningRates(0.05, 1e-6)
-                        .steps(8)
-                        .build())
-                .score(RetentionScore.weighted(0))
-                .pruning(new SuccessiveHalving(2, 2))
-                .parallelism(2);
+        UnaryOperator<Sweep.Builder> pruned = SweepTest::pruned;
         SweepOutcome whole =
                 pruned.apply(SweepTest.sweep(folder.resolve("whole"))).build().run();
         assertEquals(6, whole.candidates().size());

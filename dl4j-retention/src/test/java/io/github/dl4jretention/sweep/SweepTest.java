@@ -61,6 +61,29 @@ class SweepTest {
                 .folder(folder);
     }
 
+    /** Six candidates on two threads, of which hopeless ones end after 2 or 4 of 8 steps. */
+    static Sweep.Builder pruned(Sweep.Builder sweep) {
+        return sweep.space(FinetuneSpace.builder()
+                        .retention(
+                                RetentionSpace.builder().coefficients(1, 2, 4).build())
+                        .learningRates(0.05, 1e-6)
+                        .steps(8)
+                        .build())
+                .score(RetentionScore.weighted(0))
+                .pruning(new SuccessiveHalving(2, 2))
+                .parallelism(2);
+    }
+
+    /** Notes which candidates run. */
+    static SweepListener noting(List<Integer> ran) {
+        return new SweepListener() {
+            @Override
+            public void onCandidate(SweepOutcome sweep, CandidateOutcome candidate) {
+                ran.add(candidate.index());
+            }
+        };
+    }
+
     /** What two sweeps must have in common to be the same: everything but times. */
     static List<String> essence(SweepOutcome sweep) {
         List<String> lines = new ArrayList<>(List.of(sweep.base() + " " + sweep.baseTest()));
@@ -129,16 +152,8 @@ class SweepTest {
         assertEquals(2, first.candidates().size());
         assertEquals(2, first.budget());
         List<Integer> ran = new ArrayList<>();
-        SweepOutcome rest = sweep(part)
-                .parallelism(2)
-                .listener(new SweepListener() {
-                    @Override
-                    public void onCandidate(SweepOutcome sweep, CandidateOutcome candidate) {
-                        ran.add(candidate.index());
-                    }
-                })
-                .build()
-                .run();
+        SweepOutcome rest =
+                sweep(part).parallelism(2).listener(noting(ran)).build().run();
         assertEquals(List.of(2, 3), ran.stream().sorted().toList());
         assertEquals(essence(whole), essence(rest));
         ran.clear();

@@ -19,7 +19,6 @@ import java.util.zip.ZipFile;
 import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.conf.BackpropType;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
-import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -115,19 +114,7 @@ class TeacherTest {
                 .seed(1)
                 .graphBuilder()
                 .addInputs("in")
-                .addVertex(
-                        "attention",
-                        new AttentionVertex.Builder()
-                                .nInKeys(4)
-                                .nInQueries(4)
-                                .nInValues(4)
-                                .nOut(4)
-                                .nHeads(2)
-                                .projectInput(true)
-                                .build(),
-                        "in",
-                        "in",
-                        "in")
+                .addVertex("attention", Networks.attention(4, 4), "in", "in", "in")
                 .addLayer("out", new RnnOutputLayer.Builder().nIn(4).nOut(5).build(), "attention")
                 .setOutputs("out")
                 .build());

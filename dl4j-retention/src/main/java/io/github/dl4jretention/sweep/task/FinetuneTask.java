@@ -4,8 +4,6 @@ import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.teacher.TeacherException;
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -22,6 +20,7 @@ import org.deeplearning4j.exception.DL4JException;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.exception.ND4JException;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.shade.guava.base.Throwables;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -109,9 +108,7 @@ final class FinetuneTask implements Callable<OptimizationResult> {
     }
 
     private OptimizationResult failed(Throwable reason) {
-        StringWriter trace = new StringWriter();
-        reason.printStackTrace(new PrintWriter(trace));
-        info.setExceptionStackTrace(trace.toString());
+        info.setExceptionStackTrace(Throwables.getStackTraceAsString(reason));
         return end(CandidateStatus.Failed, null, null, null);
     }
 

@@ -14,7 +14,6 @@ import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.WorkspaceMode;
-import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.LSTM;
@@ -123,19 +122,7 @@ class FrozenCandidatesTest {
                 .graphBuilder()
                 .addInputs("in")
                 .setInputTypes(InputType.recurrent(Networks.INPUTS, Networks.TIME, RNNFormat.NCW))
-                .addVertex(
-                        "attention",
-                        new AttentionVertex.Builder()
-                                .nInKeys(Networks.INPUTS)
-                                .nInQueries(Networks.INPUTS)
-                                .nInValues(Networks.INPUTS)
-                                .nOut(Networks.INPUTS)
-                                .nHeads(2)
-                                .projectInput(true)
-                                .build(),
-                        "in",
-                        "in",
-                        "in")
+                .addVertex("attention", Networks.attention(Networks.INPUTS, Networks.INPUTS), "in", "in", "in")
                 .addVertex("sum", new ElementWiseVertex(ElementWiseVertex.Op.Add), "in", "attention")
                 .addLayer("lstm", lstm(Networks.INPUTS), "sum")
                 .addLayer("out", output(), "lstm")

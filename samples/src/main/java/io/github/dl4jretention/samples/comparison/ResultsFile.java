@@ -25,6 +25,10 @@ import org.apache.commons.csv.CSVRecord;
  */
 final class ResultsFile {
 
+    /** Reads files whose first row names the columns. */
+    static final CSVFormat WITH_HEADER =
+            CSVFormat.RFC4180.builder().setHeader().setSkipHeaderRecord(true).build();
+
     private static final List<String> COLUMNS = columns();
 
     private final Path file;
@@ -147,12 +151,7 @@ final class ResultsFile {
 
     /** Reads the results of a file. */
     static List<Result> read(Path file) throws IOException {
-        CSVFormat format = CSVFormat.RFC4180
-                .builder()
-                .setHeader()
-                .setSkipHeaderRecord(true)
-                .build();
-        try (CSVParser parser = CSVParser.parse(file, StandardCharsets.UTF_8, format)) {
+        try (CSVParser parser = CSVParser.parse(file, StandardCharsets.UTF_8, WITH_HEADER)) {
             if (!parser.getHeaderNames().equals(COLUMNS)) {
                 throw new IOException("results: expected a file with the columns " + COLUMNS + ", got " + file
                         + " with " + parser.getHeaderNames());

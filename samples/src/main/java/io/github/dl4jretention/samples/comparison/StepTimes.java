@@ -111,12 +111,7 @@ final class StepTimes {
         if (!Files.exists(file)) {
             return List.of();
         }
-        CSVFormat format = CSVFormat.RFC4180
-                .builder()
-                .setHeader()
-                .setSkipHeaderRecord(true)
-                .build();
-        try (CSVParser parser = CSVParser.parse(file, StandardCharsets.UTF_8, format)) {
+        try (CSVParser parser = CSVParser.parse(file, StandardCharsets.UTF_8, ResultsFile.WITH_HEADER)) {
             return parser.getRecords();
         }
     }
