@@ -225,7 +225,7 @@ class ComparisonTest {
                 folder.resolve("twice.json"),
                 PLAN.formatted(plain).replace("[{", "[{\"target\": \"KOTLIN\", \"sources\": [\"JAVA\"]}, {"));
         assertThrows(IOException.class, () -> Plan.read(twice));
-        for (String shipped : List.of("reduced.json", "evidence.json")) {
+        for (String shipped : List.of("reduced.json", "evidence.json", "times.json")) {
             assertFalse(Plan.read(Path.of("comparisons", shipped)).trials().isEmpty());
         }
     }
