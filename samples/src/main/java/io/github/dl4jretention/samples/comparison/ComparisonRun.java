@@ -64,9 +64,11 @@ public final class ComparisonRun {
         for (ModelKind model : plan.models()) {
             for (Plan.Pair pair : plan.pairs()) {
                 Result base = runner(model).base(pair);
-                if (file.holds(base.key())) {
-                    requireSameBase(base, file.results());
-                } else {
+                requireSameBase(base, file.results());
+                for (ResultsFile other : others) {
+                    requireSameBase(base, other.results());
+                }
+                if (!file.holds(base.key())) {
                     file.put(List.of(base));
                 }
             }
@@ -89,8 +91,9 @@ public final class ComparisonRun {
             files.add(new ResultsFile(file));
         }
         if (plan.trials().stream().allMatch(trial -> files.stream().anyMatch(file -> file.holds(trial)))) {
-            ModelKind model = plan.models().get(0);
-            StepTimes.measure(plan, runner(model), folder);
+            for (ModelKind model : plan.models()) {
+                StepTimes.measure(plan, model, runner(model), folder);
+            }
         }
     }
 

@@ -9,25 +9,50 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Function;
+import java.util.function.ToDoubleFunction;
 import java.util.stream.Collectors;
 
 /**
- * All that one method, with one kind of merge afterwards or none, came to on one model and pair, at its own best
- * learning rate: that of the largest mean hypervolume on validation text. The tuned models before merging belong to it
- * too. Plain finetuning at all rates is a family of its own, since the rate is a way to forget less.
+ * All that one method, with one kind of merge afterwards or none, came to on one model and pair, at all learning rates
+ * or at its own best: that of the largest mean hypervolume on validation text. The tuned models before merging belong to
+ * it too.
  *
- * @param name  of the method and the merge
+ * @param kind  the method and the merge
  * @param rate  the chosen learning rate, and whether it is the lowest or highest of several that were tried
  * @param base  the base's result
- * @param seeds results at that rate by seed
+ * @param seeds results by seed
  */
-record Family(String name, String rate, Result base, Map<Long, List<Result>> seeds) {
+record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds) {
 
     /** Share of the base's source loss that is the most forgetting of interest. */
     static final double REFERENCE = 0.1;
 
+    private static final String EVERY_RATE = "all";
+
+    /**
+     * What makes a family.
+     *
+     * @param method label
+     * @param merge  label of a merge, "stop" for earlier ends of training, empty for neither
+     */
+    record Kind(String method, String merge) {
+
+        private boolean holds(Result result) {
+            return result.method().equals(method)
+                    && (result.merge().isEmpty() || result.merge().equals(merge));
+        }
+
+        private String name() {
+            return merge.isEmpty() ? method : method + " + " + merge;
+        }
+    }
+
     /** One number of every seed. */
     record Spread(double mean, double least, double most) {
+
+        static Spread of(List<Result> results, ToDoubleFunction<Result> value) {
+            return of(results.stream().map(value::applyAsDouble).toList());
+        }
 
         static Spread of(List<Double> values) {
             return new Spread(
@@ -37,38 +62,54 @@ record Family(String name, String rate, Result base, Map<Long, List<Result>> see
         }
     }
 
-    /** The families of one model and pair, in the order in which their first results came. */
+    /**
+     * The families of one model and pair, each at its best rate, in the order of {@link Method} and {@link MergeKind}.
+     * Behind plain finetuning comes plain finetuning at all rates, since the rate is a way to forget less.
+     */
     static List<Family> of(Result base, List<Result> results) {
-        Map<String, List<Result>> byName = new LinkedHashMap<>();
-        for (Result result : results) {
-            byName.computeIfAbsent(name(result.method(), result.merge()), name -> new ArrayList<>());
-        }
-        byName.forEach((name, members) -> results.stream()
-                .filter(result -> name.equals(name(result.method(), result.merge()))
-                        || result.merge().isEmpty() && name.startsWith(result.method() + " + "))
-                .forEach(members::add));
         List<Family> families = new ArrayList<>();
-        byName.forEach((name, members) -> {
-            families.add(atBestRate(name, base, members));
-            if (name.equals(Method.PLAIN.label())) {
-                families.add(new Family(name + ", every rate", "all", base, bySeed(members)));
+        for (Family family : atEveryRate(base, results)) {
+            families.add(family.atBestRate());
+            if (family.kind.equals(new Kind(Method.PLAIN.label(), ""))) {
+                families.add(family);
             }
-        });
+        }
         return families;
     }
 
-    private static String name(String method, String merge) {
-        return merge.isEmpty() ? method : method + " + " + merge;
+    /** The families of one model and pair, each with all that was tried. */
+    static List<Family> atEveryRate(Result base, List<Result> results) {
+        return results.stream()
+                .map(result -> new Kind(result.method(), result.merge()))
+                .distinct()
+                .sorted(Comparator.comparingInt(
+                                (Kind kind) -> Method.of(kind.method).ordinal())
+                        .thenComparingInt(kind -> MergeKind.order(kind.merge)))
+                .map(kind -> new Family(
+                        kind,
+                        EVERY_RATE,
+                        base,
+                        bySeed(results.stream().filter(kind::holds).toList())))
+                .toList();
     }
 
-    private static Family atBestRate(String name, Result base, List<Result> members) {
-        TreeMap<Double, List<Result>> byRate = members.stream()
+    private Family atBestRate() {
+        TreeMap<Double, List<Result>> byRate = results().stream()
                 .collect(Collectors.groupingBy(Result::learningRate, TreeMap::new, Collectors.toList()));
         return byRate.entrySet().stream()
-                .map(rate -> new Family(name, rate(rate.getKey(), byRate), base, bySeed(rate.getValue())))
+                .map(rate -> new Family(kind, rate(rate.getKey(), byRate), base, bySeed(rate.getValue())))
                 .max(Comparator.comparingDouble(
                         family -> family.hypervolume(Result::validation).mean()))
                 .orElseThrow();
+    }
+
+    private List<Result> results() {
+        return seeds.values().stream().flatMap(List::stream).toList();
+    }
+
+    /** For tables. */
+    String name() {
+        return kind.name() + (rate.equals(EVERY_RATE) ? ", every rate" : "");
     }
 
     private static String rate(double rate, TreeMap<Double, ?> tried) {
@@ -80,7 +121,7 @@ record Family(String name, String rate, Result base, Map<Long, List<Result>> see
         return results.stream().collect(Collectors.groupingBy(Result::seed, TreeMap::new, Collectors.toList()));
     }
 
-    /** Models of a seed, the most of all seeds: the more there are, the larger a hypervolume can be. */
+    /** Models of a seed, the most of all seeds: a front of more points is larger by that alone. */
     int points() {
         return seeds.values().stream().mapToInt(List::size).max().orElse(0);
     }
@@ -96,11 +137,6 @@ record Family(String name, String rate, Result base, Map<Long, List<Result>> see
                         .count())
                 .max()
                 .orElse(0);
-    }
-
-    /** Whether points differ in more than one strength. */
-    boolean hasTwoStrengths() {
-        return trainings() > 1 && points() > trainings();
     }
 
     private static ParetoFront<Result> front(List<Result> results, Result base, Function<Result, Scores> part) {
@@ -147,26 +183,46 @@ record Family(String name, String rate, Result base, Map<Long, List<Result>> see
                 .toList();
     }
 
-    /** The curve: results of all seeds together for every strength, in the order of their mean gain on test text. */
-    List<List<Result>> curve() {
-        Map<String, List<Result>> byStrength = new LinkedHashMap<>();
-        seeds.values().stream()
-                .flatMap(List::stream)
+    /**
+     * The curves: for every learning rate, and with a merge for every strength of the method, results of all seeds
+     * together for every point, in the order of its strength; of a method without any, one over the learning rate.
+     * Points whose test loss is not finite are left out.
+     */
+    List<Curve> curves() {
+        Map<String, Map<Double, List<Result>>> curves = new LinkedHashMap<>();
+        results().stream()
+                .sorted(Comparator.comparingDouble(Result::learningRate).thenComparingDouble(Result::strength))
                 .filter(result -> Double.isFinite(result.test().target()))
-                .forEach(result -> byStrength
-                        .computeIfAbsent(
-                                result.strength() + " " + result.point() + " " + result.learningRate(),
-                                key -> new ArrayList<>())
+                .forEach(result -> curves.computeIfAbsent(curveOf(result), name -> new TreeMap<>())
+                        .computeIfAbsent(placeOf(result), place -> new ArrayList<>())
                         .add(result));
-        return byStrength.values().stream()
-                .sorted(Comparator.comparingDouble(results -> meanGain(results, base)))
+        return curves.entrySet().stream()
+                .map(curve ->
+                        new Curve(curve.getKey(), List.copyOf(curve.getValue().values())))
                 .toList();
     }
 
-    private static double meanGain(List<Result> results, Result base) {
-        return results.stream()
-                .mapToDouble(result -> result.test().gain(base.test()))
-                .average()
-                .orElse(Double.NaN);
+    private String curveOf(Result result) {
+        if (kind.merge.isEmpty() && Double.isNaN(result.strength())) {
+            return "over the rate";
+        }
+        boolean ofOneTraining = !kind.merge.isEmpty() && !Double.isNaN(result.strength());
+        return "rate " + result.learningRate()
+                + (ofOneTraining ? ", strength " + Result.number(result.strength()) : "");
     }
+
+    private double placeOf(Result result) {
+        if (kind.merge.isEmpty()) {
+            return Double.isNaN(result.strength()) ? result.learningRate() : result.strength();
+        }
+        return result.merge().isEmpty() ? MergeKind.strengthOfTuned(kind.merge) : result.mergeStrength();
+    }
+
+    /**
+     * One line of a picture.
+     *
+     * @param name   its learning rate, and its strength where the merge's varies along the line
+     * @param points results of all seeds for each
+     */
+    record Curve(String name, List<List<Result>> points) {}
 }

@@ -48,6 +48,26 @@ public enum MergeKind {
         return name().toLowerCase(Locale.ROOT);
     }
 
+    /** A place in tables: tuned models, earlier stops, then merges in the order of their kinds. */
+    static int order(String label) {
+        if (label.isEmpty()) {
+            return -2;
+        }
+        return label.equals(Result.STOP) ? -1 : of(label).ordinal();
+    }
+
+    /** The strength at which a merge, or a stop, is the tuned model itself. */
+    static double strengthOfTuned(String label) {
+        if (label.equals(Result.STOP)) {
+            return Double.POSITIVE_INFINITY;
+        }
+        return of(label) == EXPO ? 0 : 1;
+    }
+
+    private static MergeKind of(String label) {
+        return valueOf(label.toUpperCase(Locale.ROOT));
+    }
+
     private static MultiLayerNetwork withStart(
             MergeMethod method, MultiLayerNetwork start, MultiLayerNetwork tuned, double density) {
         return Merge.networks(method).base(start).model(tuned, 1, density).merge();

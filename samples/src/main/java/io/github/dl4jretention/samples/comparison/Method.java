@@ -7,6 +7,7 @@ import io.github.dl4jretention.baseline.ReplayUnit;
 import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.samples.model.LowRankAdapters;
+import io.github.dl4jretention.samples.model.ModelKind;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import java.util.Locale;
@@ -101,7 +102,10 @@ public enum Method {
             MultiLayerNetwork student =
                     Retention.attach(adapted, forward(setup.strength()), LowRankAdapters.teacher(adapted));
             Teacher teacher = LowRankAdapters.teacher(student);
-            return new Training(student, new TeacherIterator(setup.targetBatches(), teacher), LowRankAdapters::merge);
+            return new Training(
+                    student,
+                    new TeacherIterator(setup.targetBatches(), teacher).setReleaseLabels(true),
+                    LowRankAdapters::merge);
         }
     };
 
@@ -122,7 +126,7 @@ public enum Method {
      * @param network to fit
      * @param batches on these
      * @param finish  makes a stock network of it
-     * @param extra numbers that are held beside the network: parameters of a teacher, start and importance of a penalty
+     * @param extra   numbers that are held beside the network: parameters of a teacher, start and importance of a penalty
      */
     record Training(
             MultiLayerNetwork network, DataSetIterator batches, UnaryOperator<MultiLayerNetwork> finish, long extra) {
@@ -169,6 +173,15 @@ public enum Method {
             case LABEL_SMOOTHING, REPLAY -> strength > 0 && strength < 1;
             default -> strength > 0 && Double.isFinite(strength);
         };
+    }
+
+    static Method of(String label) {
+        return valueOf(label.toUpperCase(Locale.ROOT));
+    }
+
+    /** Whether it can train such a model. */
+    boolean trains(ModelKind model) {
+        return model == ModelKind.TRANSFORMER || this != LORA && this != LORA_RETENTION;
     }
 
     /** The name in results. */

@@ -5,8 +5,10 @@ import io.github.dl4jretention.samples.text.Domain;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
@@ -52,7 +54,7 @@ public record Plan(
         this.models = required("models", models);
         this.pairs = required("pairs", pairs);
         this.methods = required("methods", methods);
-        this.learningRates = required("learningRates", learningRates);
+        this.learningRates = rates(required("learningRates", learningRates));
         this.seeds = required("seeds", seeds);
         this.steps = positive("steps", steps);
         this.batch = positive("batch", batch);
@@ -66,17 +68,41 @@ public record Plan(
                 throw new IllegalArgumentException(
                         "stops: expected steps from 1 to below " + steps + ", got " + method.stops());
             }
-            for (double strength : method.strengths()) {
-                int replayed = method.method().replayedExamples(batch, strength);
-                if (method.method().replays() && (replayed < 1 || replayed >= batch)) {
-                    throw new IllegalArgumentException(
-                            "batch: expected target and source examples in one of " + method.method() + " at "
-                                    + strength + ", got " + replayed + " source examples of " + batch);
-                }
-            }
+            requireReplayed(method);
         }
+        requireDifferentTrials();
         if (methods.stream().noneMatch(method -> method.method() == Method.PLAIN)) {
             throw new IllegalArgumentException("methods: expected PLAIN among them, to which costs are compared");
+        }
+    }
+
+    private void requireReplayed(MethodPlan method) {
+        List<Integer> shares = new ArrayList<>();
+        for (double strength : method.strengths()) {
+            int replayed = method.method().replayedExamples(batch, strength);
+            if (method.method().replays() && (replayed < 1 || replayed >= batch)) {
+                throw new IllegalArgumentException("batch: expected target and source examples in one of "
+                        + method.method() + " at " + strength + ", got " + replayed + " source examples of " + batch);
+            }
+            shares.add(replayed);
+        }
+        if (method.method() == Method.REPLAY) {
+            requireEachOnce("strengths: source examples of " + batch, shares);
+        }
+    }
+
+    private void requireDifferentTrials() {
+        Set<String> keys = new HashSet<>();
+        for (Trial trial : trials()) {
+            if (!keys.add(trial.key())) {
+                throw new IllegalArgumentException(
+                        "methods: expected each model, target, method, strength, rate and seed once, got twice "
+                                + trial.key());
+            }
+            if (!trial.method().method().trains(trial.model())) {
+                throw new IllegalArgumentException("models: got " + trial.model() + ", which "
+                        + trial.method().method() + " cannot train");
+            }
         }
     }
 
@@ -119,10 +145,11 @@ public record Plan(
                 @JsonProperty("stops") List<Integer> stops,
                 @JsonProperty("learningRates") List<Double> learningRates) {
             this.method = method;
-            this.strengths = strengths == null || strengths.isEmpty() ? List.of() : required("strengths", strengths);
-            this.merges = merges == null ? List.of() : List.copyOf(merges);
-            this.stops = stops == null ? List.of() : List.copyOf(stops);
-            this.learningRates = learningRates == null ? List.of() : List.copyOf(learningRates);
+            this.strengths = optional("strengths", strengths);
+            this.merges = optional("merges", merges);
+            this.stops = optional("stops", stops);
+            this.learningRates = rates(optional("learningRates", learningRates));
+            requireEachOnce("merges", this.merges.stream().map(MergePlan::merge).toList());
             if (method == null || method.hasStrength() == this.strengths.isEmpty()) {
                 throw new IllegalArgumentException("methods: expected a method, and strengths if it has any, got "
                         + method + " with " + strengths);
@@ -233,10 +260,31 @@ public record Plan(
         if (values == null || values.isEmpty()) {
             throw new IllegalArgumentException(name + ": expected at least one, got " + values);
         }
+        return optional(name, values);
+    }
+
+    private static <T> List<T> optional(String name, List<T> values) {
+        if (values == null) {
+            return List.of();
+        }
         if (values.stream().anyMatch(Objects::isNull)) {
             throw new IllegalArgumentException(name + ": expected values, got null among " + values);
         }
+        requireEachOnce(name, values);
         return List.copyOf(values);
+    }
+
+    private static void requireEachOnce(String name, List<?> values) {
+        if (new HashSet<>(values).size() < values.size()) {
+            throw new IllegalArgumentException(name + ": expected each once, got " + values);
+        }
+    }
+
+    private static List<Double> rates(List<Double> rates) {
+        if (!rates.stream().allMatch(rate -> rate > 0 && Double.isFinite(rate))) {
+            throw new IllegalArgumentException("learningRates: expected positive numbers, got " + rates);
+        }
+        return rates;
     }
 
     private static int positive(String name, int value) {

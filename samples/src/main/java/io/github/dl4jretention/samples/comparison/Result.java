@@ -57,17 +57,16 @@ record Result(
         return isBase() ? "the base itself" : own.isEmpty() || after.isEmpty() ? own + after : own + ", " + after;
     }
 
-    private static String number(double value) {
+    static String number(double value) {
         return value == Math.rint(value) ? String.valueOf((long) value) : String.valueOf(value);
     }
 
-    /** Whether the training ended because its loss was not finite. */
+    /** Whether the tuned model has no scores because it gives no finite numbers. */
     boolean isDiverged() {
         return merge.isEmpty() && Double.isNaN(validation.target());
     }
 
     String key() {
-        return Trial.key(
-                model, target, method, Double.isNaN(strength) ? "" : String.valueOf(strength), learningRate, seed);
+        return Trial.key(model, target, method, strength, learningRate, seed);
     }
 }

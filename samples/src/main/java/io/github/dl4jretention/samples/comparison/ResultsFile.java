@@ -6,8 +6,11 @@ import java.io.Writer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -89,10 +92,17 @@ final class ResultsFile {
                 || found.stream().map(Result::point).collect(Collectors.toSet()).containsAll(trial.points());
     }
 
-    /** Puts the rows of one trial in place of those that are there. */
+    /** Puts the rows of one trial in place of those of the same points; others that it has stay. */
     void put(List<Result> trial) throws IOException {
-        rows.put(trial.get(0).key(), trial);
+        rows.merge(trial.get(0).key(), trial, (before, now) -> united(List.of(now, before)));
         new WholeFile(file).write(this::write);
+    }
+
+    /** Of several rows of one point the first. */
+    private static List<Result> united(List<List<Result>> trials) {
+        Map<String, Result> points = new LinkedHashMap<>();
+        trials.forEach(trial -> trial.forEach(row -> points.putIfAbsent(row.point(), row)));
+        return List.copyOf(points.values());
     }
 
     private void write(Path part) throws IOException {
@@ -147,6 +157,24 @@ final class ResultsFile {
                     .sorted()
                     .toList();
         }
+    }
+
+    /** All results in a folder; of several of one model those of the file that was written last. */
+    static List<Result> readAll(Path folder) throws IOException {
+        List<Path> newestFirst = new ArrayList<>(all(folder));
+        Map<Path, FileTime> written = new HashMap<>();
+        for (Path file : newestFirst) {
+            written.put(file, Files.getLastModifiedTime(file));
+        }
+        newestFirst.sort(Comparator.comparing(written::get).reversed());
+        Map<String, List<List<Result>>> byKey = new LinkedHashMap<>();
+        for (Path file : newestFirst) {
+            new ResultsFile(file).rows.forEach((key, trial) -> byKey.computeIfAbsent(key, k -> new ArrayList<>())
+                    .add(trial));
+        }
+        return byKey.values().stream()
+                .flatMap(trials -> united(trials).stream())
+                .toList();
     }
 
     /** Reads the results of a file. */

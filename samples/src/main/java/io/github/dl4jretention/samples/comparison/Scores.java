@@ -22,6 +22,9 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 record Scores(
         double target, double source, double targetDivergence, double sourceDivergence, Map<Domain, Double> domains) {
 
+    /** Of a model that gives no finite numbers. */
+    static final Scores NONE = new Scores(Double.NaN, Double.NaN, Double.NaN, Double.NaN, Map.of());
+
     private static final int BATCH = 16;
 
     static Scores of(

@@ -1,6 +1,7 @@
 package io.github.dl4jretention.samples.comparison;
 
 import io.github.dl4jretention.samples.console.Progress;
+import io.github.dl4jretention.samples.model.ModelKind;
 import java.io.IOException;
 import java.io.Writer;
 import java.nio.charset.StandardCharsets;
@@ -19,7 +20,7 @@ import org.deeplearning4j.datasets.iterator.EarlyTerminationDataSetIterator;
 /**
  * What a training step of each method takes against one of plain finetuning: all methods in turn, round after round in
  * one process, the median of the rounds' ratios. Each method at its first strength and learning rate, on the first
- * pair.
+ * pair, for every model.
  */
 final class StepTimes {
 
@@ -27,26 +28,28 @@ final class StepTimes {
     private static final int ROUNDS = 5;
     private static final int STEPS = 5;
 
+    private final String model;
     private final int steps;
     private final Map<String, Method.Training> trainings = new LinkedHashMap<>();
 
-    private StepTimes(Plan plan, TrialRunner runner) {
+    private StepTimes(Plan plan, ModelKind model, TrialRunner runner) {
+        this.model = model.label();
         steps = Math.min(STEPS, plan.steps());
         for (Trial trial : plan.trials()) {
-            boolean first = trial.model() == plan.models().get(0)
-                    && trial.pair().equals(plan.pairs().get(0));
+            boolean first =
+                    trial.model() == model && trial.pair().equals(plan.pairs().get(0));
             if (first) {
                 trainings.computeIfAbsent(trial.method().method().label(), label -> runner.prepare(trial));
             }
         }
     }
 
-    /** Measures, unless the file has all methods of the plan. */
-    static void measure(Plan plan, TrialRunner runner, Path folder) throws IOException {
+    /** Measures, unless the file has all methods of the plan for this model. */
+    static void measure(Plan plan, ModelKind model, TrialRunner runner, Path folder) throws IOException {
         List<String> labels =
                 plan.methods().stream().map(method -> method.method().label()).toList();
-        if (!read(folder).keySet().containsAll(labels)) {
-            new StepTimes(plan, runner).write(folder);
+        if (!read(folder, model.label()).keySet().containsAll(labels)) {
+            new StepTimes(plan, model, runner).write(folder);
         }
     }
 
@@ -66,16 +69,16 @@ final class StepTimes {
             }
         }
         List<CSVRecord> kept = rows(folder).stream()
-                .filter(row -> !millis.containsKey(row.get("method")))
+                .filter(row -> !row.get("model").equals(model) || !millis.containsKey(row.get("method")))
                 .toList();
         new WholeFile(folder.resolve(FILE)).write(part -> write(part, kept, millis));
     }
 
-    /** Methods of plans before this one keep their times. */
-    private static void write(Path part, List<CSVRecord> kept, Map<String, double[]> millis) throws IOException {
+    /** Other models, and methods of plans before this one, keep their times. */
+    private void write(Path part, List<CSVRecord> kept, Map<String, double[]> millis) throws IOException {
         CSVFormat format = CSVFormat.RFC4180
                 .builder()
-                .setHeader("method", "step_ms", "ratio")
+                .setHeader("model", "method", "step_ms", "ratio")
                 .build();
         try (Writer writer = Files.newBufferedWriter(part, StandardCharsets.UTF_8);
                 CSVPrinter csv = new CSVPrinter(writer, format)) {
@@ -86,7 +89,7 @@ final class StepTimes {
             for (Map.Entry<String, double[]> method : millis.entrySet()) {
                 double[] ratios = new double[ROUNDS];
                 Arrays.setAll(ratios, round -> method.getValue()[round] / plain[round]);
-                csv.printRecord(method.getKey(), median(method.getValue()), median(ratios));
+                csv.printRecord(model, method.getKey(), median(method.getValue()), median(ratios));
             }
         }
     }
@@ -99,10 +102,14 @@ final class StepTimes {
         return (System.nanoTime() - started) / 1e6 / steps;
     }
 
-    /** Ratios by method; empty if they were not measured. */
-    static Map<String, Double> read(Path folder) throws IOException {
+    /** Ratios of a model by method; empty if they were not measured. */
+    static Map<String, Double> read(Path folder, String model) throws IOException {
         Map<String, Double> ratios = new LinkedHashMap<>();
-        rows(folder).forEach(row -> ratios.put(row.get("method"), Double.parseDouble(row.get("ratio"))));
+        for (CSVRecord row : rows(folder)) {
+            if (row.get("model").equals(model)) {
+                ratios.put(row.get("method"), Double.parseDouble(row.get("ratio")));
+            }
+        }
         return ratios;
     }
 

@@ -5,8 +5,6 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -16,7 +14,7 @@ import java.util.stream.Collectors;
 
 /**
  * What results come to: chosen on validation text, reported on test text, means with the least and the most over seeds.
- * Writes {@code summary.md} and a picture of the curves for every model and pair.
+ * Writes {@code summary.md} and pictures of the curves for every model and pair.
  */
 public final class Summary {
 
@@ -34,34 +32,41 @@ public final class Summary {
      * @throws IOException if there is none, or one cannot be read
      */
     public static Summary of(Path folder) throws IOException {
-        Map<String, List<Result>> byKey = new LinkedHashMap<>();
-        for (Path file : ResultsFile.all(folder)) {
-            ResultsFile.read(file).stream()
-                    .collect(Collectors.groupingBy(Result::key, LinkedHashMap::new, Collectors.toList()))
-                    .forEach((key, rows) -> byKey.merge(key, rows, (a, b) -> a.size() < b.size() ? b : a));
-        }
-        if (byKey.isEmpty()) {
+        List<Result> results = ResultsFile.readAll(folder);
+        if (results.isEmpty()) {
             throw new IOException("folder: expected files of results, got none in " + folder);
         }
-        return new Summary(byKey.values().stream().flatMap(List::stream).toList());
+        return new Summary(results);
     }
 
     /** Writes all files, each at once. */
     public void write(Path folder) throws IOException {
-        Map<String, Double> times = StepTimes.read(folder);
         StringBuilder text = new StringBuilder();
         for (Map.Entry<String, List<Result>> group : groups().entrySet()) {
-            List<Result> members = group.getValue();
-            Result base = members.stream().filter(Result::isBase).findFirst().orElseThrow();
-            List<Family> families = Family.of(
-                    base, members.stream().filter(result -> !result.isBase()).toList());
+            Result base =
+                    group.getValue().stream().filter(Result::isBase).findFirst().orElseThrow();
+            List<Result> members =
+                    group.getValue().stream().filter(result -> !result.isBase()).toList();
+            List<Family> families = Family.of(base, members);
             text.append("## ").append(group.getKey()).append("\n\n");
-            text.append(tradeOffs(base, families, members, times));
+            text.append(tradeOffs(base, families, members, StepTimes.read(folder, base.model())));
             text.append(domains(base, families));
             text.append(divergence(base, members));
-            replace(folder, group.getKey().replace(' ', '-') + ".png", Curves.png(group.getKey(), base, families));
+            String name = group.getKey().replace(' ', '-');
+            replace(folder, name + ".png", Curves.atBestRates(group.getKey(), base, families));
+            replace(folder, name + "-rates.png", Curves.atEveryRate(base, Family.atEveryRate(base, members)));
+            replace(
+                    folder,
+                    name + "-divergence.png",
+                    Curves.divergences(group.getKey(), base, finite(members), Summary::seesSource));
         }
         replace(folder, FILE, text.toString().getBytes(StandardCharsets.UTF_8));
+    }
+
+    private static List<Result> finite(List<Result> results) {
+        return results.stream()
+                .filter(result -> Double.isFinite(result.test().target()))
+                .toList();
     }
 
     private static void replace(Path folder, String name, byte[] bytes) throws IOException {
@@ -94,11 +99,11 @@ public final class Summary {
                 .append("|\n");
         double plainMemory = heldMegabytes(members, Method.PLAIN.label());
         for (Family family : families) {
-            String method = family.name().split("[ ,]")[0];
+            String method = family.kind().method();
             table.append("| %s | %s | %s | %d | %d | %s | %s | %s | %s | %s | %s | %s | %.2f | %.2f |%n"
                     .formatted(
                             family.name(),
-                            seesSource(method) ? "yes" : "no",
+                            Method.of(method).seesSource() ? "yes" : "no",
                             family.rate(),
                             family.trainings(),
                             family.points(),
@@ -115,25 +120,21 @@ public final class Summary {
         return table.append('\n').toString();
     }
 
-    private static boolean seesSource(String label) {
-        return Arrays.stream(Method.values()).anyMatch(method -> method.label().equals(label) && method.seesSource());
+    private static boolean seesSource(Result result) {
+        return Method.of(result.method()).seesSource();
     }
 
     private static String gains(List<Result> chosen, Result base) {
-        return spread(1, spread(chosen, result -> result.test().gain(base.test())));
+        return spread(1, Family.Spread.of(chosen, result -> result.test().gain(base.test())));
     }
 
     private static String forgettings(List<Result> chosen, Result base) {
-        return spread(1, spread(chosen, result -> result.test().forgetting(base.test())));
+        return spread(1, Family.Spread.of(chosen, result -> result.test().forgetting(base.test())));
     }
 
     /** Of the method, then of what was done afterwards; one for each seed where they differ. */
     private static String strengths(List<Result> chosen) {
         return chosen.stream().map(Result::strengths).distinct().collect(Collectors.joining("; "));
-    }
-
-    private static Family.Spread spread(List<Result> chosen, ToDoubleFunction<Result> value) {
-        return Family.Spread.of(chosen.stream().map(value::applyAsDouble).toList());
     }
 
     private static String spread(double factor, Family.Spread spread) {
@@ -150,45 +151,50 @@ public final class Summary {
                 .toArray());
     }
 
-    /**
-     * A row a method, a column a domain: test losses of the point of the least validation loss on target and source.
-     */
+    /** A row a method, a column a domain, with what each differs from the base by. */
     private static String domains(Result base, List<Family> families) {
         List<Domain> domains = List.copyOf(base.test().domains().keySet());
-        StringBuilder table = new StringBuilder("| method |");
-        domains.forEach(domain ->
-                table.append(' ').append(domain.name().toLowerCase(Locale.ROOT)).append(" |"));
-        table.append("\n|---|").append("---|".repeat(domains.size())).append('\n');
-        row(table, Result.BASE, List.of(base), domains);
-        families.forEach(family -> row(table, family.name(), family.balanced(), domains));
+        StringBuilder table = new StringBuilder(
+                        "A row a method, a column a domain: test losses, and how they differ from")
+                .append(" the base's, of each seed's model of the least sum of target and source loss on validation")
+                .append(" text, means over seeds.\n\n| method | rate | strength |");
+        domains.forEach(domain -> table.append(' ')
+                .append(domain.name().toLowerCase(Locale.ROOT))
+                .append(domain.name().equals(base.target()) ? ", target |" : " |"));
+        table.append("\n|---|---|---|").append("---|".repeat(domains.size())).append("\n| base | | |");
+        domains.forEach(
+                domain -> table.append(" %.4f |".formatted(base.test().domains().get(domain))));
+        table.append('\n');
+        families.forEach(family -> row(table, family, base, domains));
         return table.append('\n').toString();
     }
 
-    private static void row(StringBuilder table, String name, List<Result> chosen, List<Domain> domains) {
-        table.append("| ").append(name).append(" |");
+    private static void row(StringBuilder table, Family family, Result base, List<Domain> domains) {
+        List<Result> chosen = family.balanced();
+        table.append("| %s | %s | %s |".formatted(family.name(), family.rate(), strengths(chosen)));
         for (Domain domain : domains) {
-            table.append(" %.4f |"
-                    .formatted(spread(chosen, result -> result.test().domains().get(domain))
-                            .mean()));
+            double loss = Family.Spread.of(
+                            chosen, result -> result.test().domains().get(domain))
+                    .mean();
+            table.append(" %.4f (%+.4f) |"
+                    .formatted(loss, loss - base.test().domains().get(domain)));
         }
         table.append('\n');
     }
 
     /** Does the forward KL from the base on target text tell forgetting, and does it tell more than the gain does? */
     private static String divergence(Result base, List<Result> members) {
-        List<Result> finite = members.stream()
-                .filter(result ->
-                        !result.isBase() && Double.isFinite(result.test().target()))
-                .toList();
+        List<Result> finite = finite(members);
+        List<Result> unseen =
+                finite.stream().filter(result -> !seesSource(result)).toList();
+        List<Result> trained =
+                unseen.stream().filter(result -> result.merge().isEmpty()).toList();
         StringBuilder table = new StringBuilder("What goes with forgetting, correlations over models:\n\n")
                 .append("| models | of them | KL target: Pearson | Spearman | gain: Pearson | Spearman |\n")
                 .append("|---|---|---|---|---|---|\n");
         correlations(table, "all", finite, base);
-        correlations(
-                table,
-                "without source text",
-                finite.stream().filter(result -> !seesSource(result.method())).toList(),
-                base);
+        correlations(table, "without source text", unseen, base);
+        correlations(table, "without source text, trained to the end, not merged", trained, base);
         return table.append('\n').toString();
     }
 

@@ -9,13 +9,7 @@ record Trial(ModelKind model, Plan.Pair pair, Plan.MethodPlan method, double str
 
     /** Under which its results are found again. */
     String key() {
-        return key(
-                model.label(),
-                pair.target().name(),
-                method.method().label(),
-                Double.isNaN(strength) ? "" : String.valueOf(strength),
-                learningRate,
-                seed);
+        return key(model.label(), pair.target().name(), method.method().label(), strength, learningRate, seed);
     }
 
     /** The merge and its strength of every row that its results are to have. */
@@ -27,7 +21,8 @@ record Trial(ModelKind model, Plan.Pair pair, Plan.MethodPlan method, double str
         return points;
     }
 
-    static String key(String model, String target, String method, String strength, double learningRate, long seed) {
-        return String.join(" ", model, target, method, strength, String.valueOf(learningRate), String.valueOf(seed));
+    static String key(String model, String target, String method, double strength, double learningRate, long seed) {
+        String own = Double.isNaN(strength) ? "" : String.valueOf(strength);
+        return String.join(" ", model, target, method, own, String.valueOf(learningRate), String.valueOf(seed));
     }
 }

@@ -7,7 +7,6 @@ import io.github.dl4jretention.samples.model.ModelKind;
 import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.teacher.Teacher;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -25,6 +24,7 @@ final class TrialRunner {
     private final ModelKind model;
     private final MultiLayerNetwork base;
     private final Teacher remembered;
+    private final Map<Plan.Pair, Importance> importances = new HashMap<>();
 
     TrialRunner(Plan plan, Corpus corpus, ModelKind model, MultiLayerNetwork base) {
         this.plan = plan;
@@ -41,7 +41,7 @@ final class TrialRunner {
 
     /**
      * Trains and measures. A training whose loss does not stay finite gives a row without scores, and its earlier
-     * stops.
+     * stops; a model that gives no finite numbers a row without scores, and no merges.
      */
     List<Result> run(Trial trial) {
         Method.Training training = prepare(trial);
@@ -68,16 +68,17 @@ final class TrialRunner {
             }
         }
         double held = training.bytes() / MEGABYTE;
-        Arrays.sort(millis);
-        double median = millis[millis.length / 2];
+        double median = StepTimes.median(millis);
         MultiLayerNetwork tuned = training.finish().apply(network);
-        results.add(result(trial, tuned, "", Double.NaN, median, held));
+        Result last = result(trial, tuned, "", Double.NaN, median, held);
+        results.add(last);
         for (int step : trial.method().stops()) {
             if (stopped.containsKey(step)) {
                 results.add(result(trial, stopped.get(step), Result.STOP, step, median, held));
             }
         }
-        for (Plan.MergePlan merge : trial.method().merges()) {
+        for (Plan.MergePlan merge :
+                last.isDiverged() ? List.<Plan.MergePlan>of() : trial.method().merges()) {
             for (double strength : merge.strengths()) {
                 MultiLayerNetwork merged = merge.merge().merge(base, tuned, strength, trial.seed());
                 results.add(result(trial, merged, merge.merge().label(), strength, median, held));
@@ -87,11 +88,13 @@ final class TrialRunner {
     }
 
     Method.Training prepare(Trial trial) {
-        return trial.method().method().prepare(new TrialSetup(base, trial, plan, corpus, () -> importance(trial)));
+        return trial.method()
+                .method()
+                .prepare(new TrialSetup(
+                        base, trial, plan, corpus, () -> importances.computeIfAbsent(trial.pair(), this::importance)));
     }
 
     private Result withoutScores(Trial trial) {
-        Scores none = new Scores(Double.NaN, Double.NaN, Double.NaN, Double.NaN, Map.of());
         return new Result(
                 model.label(),
                 trial.pair().target().name(),
@@ -103,16 +106,16 @@ final class TrialRunner {
                 trial.seed(),
                 plan.steps(),
                 plan.batch(),
-                none,
-                none,
+                Scores.NONE,
+                Scores.NONE,
                 Double.NaN,
                 Double.NaN);
     }
 
-    private Importance importance(Trial trial) {
-        DataSetIterator source = new TrialSetup(base, trial, plan, corpus, () -> null)
-                .sourceWindows(plan.importanceExamples(), IMPORTANCE_SEED);
-        return ImportanceEstimator.of(base).examples(plan.importanceExamples()).fisher(source, IMPORTANCE_SEED);
+    private Importance importance(Plan.Pair pair) {
+        int examples = plan.importanceExamples();
+        DataSetIterator source = TrialSetup.sourceWindows(corpus, pair, examples, IMPORTANCE_SEED);
+        return ImportanceEstimator.of(base).examples(examples).fisher(source, IMPORTANCE_SEED);
     }
 
     private Result result(
@@ -164,6 +167,15 @@ final class TrialRunner {
     }
 
     private Scores scores(MultiLayerNetwork network, Plan.Pair pair, Corpus.Part part) {
-        return Scores.of(network, remembered, pair, corpus, part, plan.evaluationBatches());
+        try {
+            return Scores.of(network, remembered, pair, corpus, part, plan.evaluationBatches());
+        } catch (IllegalArgumentException e) {
+            if (network == base) {
+                throw e;
+            }
+            // The base was measured on the same text: what is refused is that the model's outputs are not finite.
+            System.err.println("no scores: " + e.getMessage());
+            return Scores.NONE;
+        }
     }
 }

@@ -15,7 +15,7 @@ import org.nd4j.linalg.learning.config.IUpdater;
  * What a method makes a training of.
  *
  * @param base       the pretrained model
- * @param importance of its parameters for the source text, estimated anew each time that it is asked for
+ * @param importance of its parameters for the source text, estimated when it is asked for
  */
 record TrialSetup(MultiLayerNetwork base, Trial trial, Plan plan, Corpus corpus, Supplier<Importance> importance) {
 
@@ -58,14 +58,14 @@ record TrialSetup(MultiLayerNetwork base, Trial trial, Plan plan, Corpus corpus,
 
     /** At least so many windows for every step, the sources in turn. */
     DataSetIterator sourceBatches(int examples) {
-        return sourceWindows(examples * plan.steps(), trial.seed() + SOURCE_SEED);
+        return sourceWindows(corpus, trial.pair(), examples * plan.steps(), trial.seed() + SOURCE_SEED);
     }
 
     /**
      * Text of the sources that the base was pretrained on: each batch has one window of each, so that shares are equal.
      */
-    DataSetIterator sourceWindows(int atLeast, long seed) {
-        byte[][] texts = trial.pair().sources().stream()
+    static DataSetIterator sourceWindows(Corpus corpus, Plan.Pair pair, int atLeast, long seed) {
+        byte[][] texts = pair.sources().stream()
                 .map(domain -> corpus.text(domain, Corpus.Part.PRETRAIN))
                 .toArray(byte[][]::new);
         int batches = (atLeast + texts.length - 1) / texts.length;

@@ -17,7 +17,11 @@ record WholeFile(Path file) {
     void write(Content content) throws IOException {
         Path part = file.resolveSibling(
                 file.getFileName() + "." + ProcessHandle.current().pid() + ".part");
-        content.writeTo(part);
-        Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        try {
+            content.writeTo(part);
+            Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        } finally {
+            Files.deleteIfExists(part);
+        }
     }
 }

@@ -1,0 +1,180 @@
+package io.github.dl4jretention.samples.comparison;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.dl4jretention.samples.model.Checkpoint;
+import io.github.dl4jretention.samples.text.Corpus;
+import io.github.dl4jretention.samples.text.Domain;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+
+/** What plans allow, and what their trials are trained on. */
+class PlanTest {
+
+    private static final String PLAN =
+            """
+            {"models": ["TRANSFORMER"],
+             "pairs": [{"target": "KOTLIN", "sources": ["PROSE"]}],
+             "learningRates": [0.001], "seeds": [1],
+             "steps": 2, "batch": 4, "evaluationBatches": 1, "importanceExamples": 2,
+             "methods": [%s]}""";
+
+    @TempDir
+    private Path folder;
+
+    private Plan plan(String methods) throws IOException {
+        return Plan.read(Files.writeString(folder.resolve("plan.json"), PLAN.formatted(methods)));
+    }
+
+    @Test
+    void plans_that_make_no_sense_are_refused() throws IOException {
+        String plain = "{\"method\": \"PLAIN\"}";
+        assertEquals(1, plan(plain).trials().size());
+        assertEquals(
+                List.of(0.001, 0.1, 0.2),
+                plan(plain + ", {\"method\": \"LORA\", \"strengths\": [2], \"learningRates\": [0.1, 0.2]}")
+                        .trials()
+                        .stream()
+                        .map(Trial::learningRate)
+                        .toList());
+        List<String> bad = new ArrayList<>(List.of(
+                "{\"method\": \"RETENTION\", \"strengths\": [1]}",
+                plain + ", {\"method\": \"RETENTION\"}",
+                plain + ", {\"method\": \"OTHER\"}",
+                "{\"method\": \"PLAIN\", \"strengths\": [1]}",
+                "{\"method\": \"PLAIN\", \"merges\": [{\"merge\": \"TIES\"}]}",
+                "{\"method\": \"PLAIN\", \"merges\": [{\"merge\": \"WISE_FT\", \"strengths\": [1.2]}]}",
+                "{\"method\": \"PLAIN\", \"stops\": [2]}",
+                plain + ", {\"method\": \"REPLAY\", \"strengths\": [0.01]}",
+                plain + ", {\"method\": \"REPLAY\", \"strengths\": [1]}",
+                plain + ", {\"method\": \"RETENTION\", \"strengths\": [-1]}",
+                plain + ", {\"method\": \"RETENTION\", \"strengths\": [null]}",
+                plain + ", {\"method\": \"LORA\", \"strengths\": [2.5]}",
+                plain + ", {\"method\": \"LORA\", \"strengths\": [2], \"learningRates\": [0]}",
+                plain + ", {\"method\": \"LORA\", \"strengths\": [2], \"learningRates\": [null]}",
+                plain + ", " + plain,
+                "{\"method\": \"PLAIN\", \"learningRates\": [0.1, 0.1]}",
+                "{\"method\": \"PLAIN\", \"stops\": [1, 1]}",
+                "{\"method\": \"PLAIN\", \"stops\": [null]}",
+                "{\"method\": \"PLAIN\", \"merges\": [{\"merge\": \"EXPO\", \"strengths\": [1]}, "
+                        + "{\"merge\": \"EXPO\", \"strengths\": [2]}]}",
+                plain + ", {\"method\": \"RETENTION\", \"strengths\": [1, 2]}, "
+                        + "{\"method\": \"RETENTION\", \"strengths\": [2]}",
+                plain + ", {\"method\": \"REPLAY\", \"strengths\": [0.25, 0.26]}"));
+        for (String methods : bad) {
+            String message = assertThrows(IOException.class, () -> plan(methods), methods)
+                    .getMessage();
+            assertTrue(message.contains("plan.json"), message);
+        }
+        Path lstm = Files.writeString(
+                folder.resolve("lstm.json"),
+                PLAN.formatted(plain + ", {\"method\": \"LORA\", \"strengths\": [2]}")
+                        .replace("TRANSFORMER", "LSTM"));
+        String untrainable =
+                assertThrows(IOException.class, () -> Plan.read(lstm)).getMessage();
+        assertTrue(untrainable.contains("LORA cannot train"), untrainable);
+        Path same = Files.writeString(
+                folder.resolve("same.json"), PLAN.formatted(plain).replace("[\"PROSE\"]", "[\"KOTLIN\"]"));
+        assertThrows(IOException.class, () -> Plan.read(same));
+        Path twice = Files.writeString(
+                folder.resolve("twice.json"),
+                PLAN.formatted(plain).replace("[{", "[{\"target\": \"KOTLIN\", \"sources\": [\"JAVA\"]}, {"));
+        assertThrows(IOException.class, () -> Plan.read(twice));
+        for (String shipped : List.of("reduced.json", "evidence.json", "times.json")) {
+            assertFalse(Plan.read(Path.of("comparisons", shipped)).trials().isEmpty());
+        }
+    }
+
+    @Test
+    void every_method_is_trained_on_the_same_windows() throws IOException {
+        Plan plan = plan(
+                """
+                {"method": "PLAIN"}, {"method": "RETENTION", "strengths": [1]},
+                {"method": "RETENTION_REVERSE", "strengths": [1]}, {"method": "LABEL_SMOOTHING", "strengths": [0.1]},
+                {"method": "L2_SP", "strengths": [1]}, {"method": "LORA", "strengths": [2]},
+                {"method": "LORA_RETENTION", "strengths": [1]}, {"method": "REPLAY", "strengths": [0.25]},
+                {"method": "REPLAY_RETENTION", "strengths": [1]}""");
+        MultiLayerNetwork base =
+                Checkpoint.load(Path.of("checkpoints", "transformer.zip")).network();
+        Corpus corpus = Corpus.read(Path.of("target", "corpus"));
+        INDArray plain = windows(plan.trials().get(0), plan, base, corpus);
+        assertEquals(8, plain.size(0));
+        for (Trial trial : plan.trials()) {
+            INDArray windows = windows(trial, plan, base, corpus);
+            if (trial.method().method().replays()) {
+                // Three of four are the next of the target's windows, the fourth is of the source.
+                for (int step = 0; step < 2; step++) {
+                    assertEquals(rows(plain, 3 * step, 3), rows(windows, 4 * step, 3), trial.key());
+                    String source = new String(bytes(windows.slice(4 * step + 3)), StandardCharsets.ISO_8859_1);
+                    assertTrue(text(corpus, "PROSE").contains(source), trial.key());
+                }
+            } else {
+                assertEquals(plain, windows, trial.key());
+            }
+        }
+    }
+
+    private static String text(Corpus corpus, String domain) {
+        return new String(corpus.text(Domain.valueOf(domain), Corpus.Part.PRETRAIN), StandardCharsets.ISO_8859_1);
+    }
+
+    private static INDArray rows(INDArray windows, int from, int count) {
+        return windows.get(NDArrayIndex.interval(from, from + count), NDArrayIndex.all(), NDArrayIndex.all())
+                .dup();
+    }
+
+    /** Features of both steps, below each other. */
+    private static INDArray windows(Trial trial, Plan plan, MultiLayerNetwork base, Corpus corpus) {
+        TrialSetup setup = new TrialSetup(base, trial, plan, corpus, () -> null);
+        DataSetIterator batches = trial.method().method().prepare(setup).batches();
+        INDArray first = batches.next().getFeatures().dup();
+        return Nd4j.concat(0, first, batches.next().getFeatures());
+    }
+
+    @Test
+    void sources_have_equal_shares() throws IOException {
+        Plan plan = Plan.read(Files.writeString(
+                folder.resolve("plan.json"),
+                PLAN.formatted("{\"method\": \"PLAIN\"}").replace("[\"PROSE\"]", "[\"PROSE\", \"JAVA\", \"SCALA\"]")));
+        Corpus corpus = Corpus.read(Path.of("target", "corpus"));
+        DataSetIterator windows = TrialSetup.sourceWindows(corpus, plan.pairs().get(0), 7, 1);
+        int[] shares = new int[3];
+        while (windows.hasNext()) {
+            INDArray features = windows.next().getFeatures();
+            for (int row = 0; row < features.size(0); row++) {
+                String window = new String(bytes(features.slice(row)), StandardCharsets.ISO_8859_1);
+                for (int i = 0; i < shares.length; i++) {
+                    String text = new String(
+                            corpus.text(plan.pairs().get(0).sources().get(i), Corpus.Part.PRETRAIN),
+                            StandardCharsets.ISO_8859_1);
+                    shares[i] += text.contains(window) ? 1 : 0;
+                }
+            }
+        }
+        assertArrayEquals(new int[] {3, 3, 3}, shares);
+    }
+
+    private static byte[] bytes(INDArray values) {
+        INDArray flat = values.reshape(values.length());
+        byte[] bytes = new byte[(int) flat.length()];
+        for (int i = 0; i < bytes.length; i++) {
+            bytes[i] = (byte) flat.getInt(i);
+        }
+        return bytes;
+    }
+}

@@ -1,0 +1,69 @@
+package io.github.dl4jretention.samples.text;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.List;
+import java.util.NoSuchElementException;
+import org.junit.jupiter.api.Test;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+
+/** Windows and their next bytes, against a text whose windows can be read off. */
+class ByteWindowIteratorTest {
+
+    private static final byte[] TEXT = "abcdefghi".getBytes(StandardCharsets.UTF_8);
+
+    @Test
+    void evenlySpacedWindowsAreFollowedByTheirNextBytes() {
+        ByteWindowIterator windows = ByteWindowIterator.evaluation(2, 4, 1, TEXT);
+        DataSet batch = windows.next();
+        assertArrayEquals(new long[] {2, 1, 4}, batch.getFeatures().shape());
+        assertArrayEquals(new long[] {2, 256, 4}, batch.getLabels().shape());
+        assertEquals(List.of("abcd", "cdef"), List.of(features(batch, 0), features(batch, 1)));
+        assertEquals(List.of("bcde", "defg"), List.of(labels(batch, 0), labels(batch, 1)));
+        assertFalse(windows.hasNext());
+        assertThrows(NoSuchElementException.class, windows::next);
+    }
+
+    @Test
+    void labelsAreOneHotAndBytesBeyondAsciiArePositive() {
+        byte[] text = new byte[17];
+        Arrays.fill(text, (byte) 0xff);
+        DataSet batch = ByteWindowIterator.evaluation(2, 8, 1, text).next();
+        INDArray labels = batch.getLabels();
+        assertEquals(16, labels.sumNumber().doubleValue());
+        assertEquals(255, batch.getFeatures().minNumber().doubleValue());
+        assertTrue(labels.sum(1).eq(1).all());
+        assertEquals(1, labels.getDouble(1, 255, 7));
+    }
+
+    @Test
+    void textOfFewWindowsGivesEachOnce() {
+        ByteWindowIterator windows = ByteWindowIterator.evaluation(16, 4, 8, TEXT);
+        assertEquals(2, windows.next().numExamples());
+        assertFalse(windows.hasNext());
+    }
+
+    private static String features(DataSet batch, int row) {
+        return text(batch.getFeatures().get(NDArrayIndex.point(row), NDArrayIndex.point(0)));
+    }
+
+    private static String labels(DataSet batch, int row) {
+        return text(batch.getLabels().get(NDArrayIndex.point(row)).argMax(0));
+    }
+
+    private static String text(INDArray bytes) {
+        StringBuilder text = new StringBuilder();
+        for (int value : bytes.toIntVector()) {
+            text.append((char) value);
+        }
+        return text.toString();
+    }
+}
