@@ -121,7 +121,7 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
         return results.stream().collect(Collectors.groupingBy(Result::seed, TreeMap::new, Collectors.toList()));
     }
 
-    /** Models of a seed, the most of all seeds: a front of more points is larger by that alone. */
+    /** Models of a seed, the most of all seeds: on the text of the choice more of them never make a smaller front. */
     int points() {
         return seeds.values().stream().mapToInt(List::size).max().orElse(0);
     }
