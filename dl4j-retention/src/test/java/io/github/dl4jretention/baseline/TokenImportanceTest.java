@@ -17,6 +17,8 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.nd4j.autodiff.samediff.SDVariable;
+import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -157,6 +159,29 @@ class TokenImportanceTest {
                 estimator(Kind.NCW).fisher(sequences(Kind.NCW, 20), 5).values("params"),
                 estimator(Kind.NWC).fisher(sequences(Kind.NWC, 20), 5).values("params"),
                 1e-13);
+    }
+
+    /**
+     * Class ids of one token and of two, x = 1: p - y is -1/4 of the first sequence, -1/4 + 3/4 of the second, so that
+     * F = (1/16 + 1/4) / 2.
+     */
+    @Test
+    void class_ids_of_SameDiff_graphs_may_be_of_sequences_of_any_length() {
+        SameDiff sd = SameDiff.create();
+        SDVariable x = sd.placeHolder("x", DataType.DOUBLE, -1, -1, 1);
+        x.mul(sd.var("w", Nd4j.createFromArray(Math.log(3), 0).reshape(1, 1, 2)))
+                .rename("logits");
+        List<DataSet> sequences = List.of(
+                new DataSet(
+                        Nd4j.ones(DataType.DOUBLE, 1, 1, 1),
+                        Nd4j.createFromArray(0).reshape(1, 1)),
+                new DataSet(
+                        Nd4j.ones(DataType.DOUBLE, 1, 2, 1),
+                        Nd4j.createFromArray(0, 1).reshape(1, 2)));
+        INDArray found = ImportanceEstimator.of(sd, "logits", "x")
+                .empiricalFisher(new ExistingDataSetIterator(sequences))
+                .values("w");
+        assertClose(Nd4j.createFromArray(5 / 32.0, 5 / 32.0).reshape(1, 1, 2), found, 1e-15);
     }
 
     @Test

@@ -16,7 +16,9 @@ import java.util.stream.Stream;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.graph.AttentionVertex;
 import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
+import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.ActivationLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
@@ -291,6 +293,42 @@ class MergedArchitecturesTest {
                 start.params().mul(2),
                 MultiLayerNetwork.load(out.toFile(), false).params(),
                 1e-6);
+    }
+
+    private static ComputationGraph attention(boolean frozen) {
+        AttentionVertex attention = Networks.attention(Networks.INPUTS, 4);
+        ComputationGraph graph = new ComputationGraph(new NeuralNetConfiguration.Builder()
+                .dataType(DataType.DOUBLE)
+                .seed(1)
+                .graphBuilder()
+                .addInputs("in")
+                .addVertex("attention", frozen ? new FrozenVertex(attention) : attention, "in", "in", "in")
+                .addLayer("out", tokens(), "attention")
+                .setOutputs("out")
+                .setInputTypes(InputType.recurrent(Networks.INPUTS, Networks.TIME))
+                .build());
+        graph.init();
+        return graph;
+    }
+
+    @Test
+    void a_graph_merges_with_frozen_vertices_and_with_its_file() throws IOException {
+        ComputationGraph start = attention(false);
+        ComputationGraph frozen = attention(true);
+        Path file = folder.resolve("start.zip");
+        start.save(file.toFile(), false);
+        ComputationGraph loaded = ComputationGraph.load(file.toFile(), false);
+        frozen.params().muli(3);
+        for (ComputationGraph one : List.of(start, loaded)) {
+            ComputationGraph merged = Merge.graphs(MergeMethod.linear())
+                    .models(List.of(one, frozen))
+                    .merge();
+            assertClose(start.params().add(frozen.params()).div(2), merged.params(), 1e-14);
+        }
+        ComputationGraph itself = Merge.graphs(MergeMethod.linear())
+                .models(List.of(start, loaded))
+                .merge();
+        assertClose(start.params(), itself.params(), 0);
     }
 
     @Test
