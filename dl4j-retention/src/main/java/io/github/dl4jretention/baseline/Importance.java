@@ -61,7 +61,8 @@ public final class Importance {
 
     /**
      * {@return {@code decay F + G}: the running importance of online EWC (Schwarz et al., Progress and Compress, arXiv
-     * 1805.06370), this being F of the tasks before and {@code latest} G of the latest}
+     * 1805.06370), this being F of the tasks before and {@code latest} G of the latest} The paper weighs the penalty of
+     * the next task by {@code gamma} times that: have gamma in the strength to follow it to the letter.
      *
      * @param decay  gamma, in [0, 1]
      * @param latest G, of the same architecture; left as it is

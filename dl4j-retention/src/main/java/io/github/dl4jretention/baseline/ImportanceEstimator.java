@@ -29,14 +29,16 @@ import org.nd4j.linalg.ops.transforms.Transforms;
  * </pre>
  *
  * squares and absolute values elementwise. An example is a row of a batch, for language models a sequence; log p is the
- * sum over its unmasked tokens, in nats. The gradient of each example is squared on its own: the square of a
+ * sum over its unmasked tokens, in nats. Where a network's output has another loss than cross-entropy, the empirical
+ * Fisher has the gradient of that loss. The gradient of each example is squared on its own: the square of a
  * minibatch's mean gradient would be another, much smaller number (Kunstner et al., arXiv 1905.12558; van de Ven, arXiv
  * 2502.11756).
  *
  * <p>The pass runs on a copy in inference mode, dropout off: nothing of the model changes, neither parameters nor
  * counters nor states. Frozen layers are taken as if they were not. It costs a training step of one example for each
  * example; some hundred examples are customary.
- * Networks with batch normalisation are refused, for its gradient of a single example is not that of inference.
+ * Networks with batch normalisation are refused, for its gradient of a single example is not that of inference, and
+ * students, for theirs is of retention too.
  */
 public final class ImportanceEstimator {
 
@@ -99,8 +101,8 @@ public final class ImportanceEstimator {
      * {@return the diagonal of the empirical Fisher information, with the labels of the examples}
      *
      * @param iterator of source text; reset first if it can be
-     * @throws IllegalArgumentException if there is no example, a gradient is not finite, or the network has batch
-     *     normalisation
+     * @throws IllegalArgumentException if there is no example, a gradient is not finite, or the network is a student
+     *     or has batch normalisation
      */
     public Importance empiricalFisher(DataSetIterator iterator) {
         return empiricalFisher(new MultiDataSetIteratorAdapter(iterator));
@@ -110,11 +112,11 @@ public final class ImportanceEstimator {
      * {@return the same as {@link #empiricalFisher(DataSetIterator)}}
      *
      * @param iterator of source text; reset first if it can be
-     * @throws IllegalArgumentException if there is no example, a gradient is not finite, or the network has batch
-     *     normalisation
+     * @throws IllegalArgumentException if there is no example, a gradient is not finite, or the network is a student
+     *     or has batch normalisation
      */
     public Importance empiricalFisher(MultiDataSetIterator iterator) {
-        return mean(gradients.apply(false), iterator, (pass, example) -> null, true);
+        return mean(gradients.apply(false), iterator, (pass, example, number) -> null, true);
     }
 
     /**
@@ -122,8 +124,8 @@ public final class ImportanceEstimator {
      *
      * @param iterator of source text; reset first if it can be
      * @param seed     of the draws
-     * @throws IllegalArgumentException if there is no example, a gradient is not finite, an output is no softmax, or
-     *     the network has batch normalisation
+     * @throws IllegalArgumentException if there is no example, a probability or gradient is not finite, an output is no
+     *     softmax, or the network is a student or has batch normalisation
      */
     public Importance fisher(DataSetIterator iterator, long seed) {
         return fisher(new MultiDataSetIteratorAdapter(iterator), seed);
@@ -134,13 +136,16 @@ public final class ImportanceEstimator {
      *
      * @param iterator of source text; reset first if it can be
      * @param seed     of the draws
-     * @throws IllegalArgumentException if there is no example, a gradient is not finite, an output is no softmax, or
-     *     the network has batch normalisation
+     * @throws IllegalArgumentException if there is no example, a probability or gradient is not finite, an output is no
+     *     softmax, or the network is a student or has batch normalisation
      */
     public Importance fisher(MultiDataSetIterator iterator, long seed) {
         Random random = new Random(seed);
         return mean(
-                gradients.apply(true), iterator, (pass, example) -> labels(pass, example, p -> draw(p, random)), true);
+                gradients.apply(true),
+                iterator,
+                (pass, example, number) -> labels(pass, example, number, p -> draw(p, random)),
+                true);
     }
 
     /**
@@ -148,8 +153,8 @@ public final class ImportanceEstimator {
      * norm of the outputs), of softmax probabilities} Labels play no part; the label mask does.
      *
      * @param iterator of source text; reset first if it can be
-     * @throws IllegalArgumentException if there is no example, a gradient is not finite, an output is no softmax, or
-     *     the network has batch normalisation
+     * @throws IllegalArgumentException if there is no example, a probability or gradient is not finite, an output is no
+     *     softmax, or the network is a student or has batch normalisation
      */
     public Importance memoryAwareSynapses(DataSetIterator iterator) {
         return memoryAwareSynapses(new MultiDataSetIteratorAdapter(iterator));
@@ -159,20 +164,20 @@ public final class ImportanceEstimator {
      * {@return the same as {@link #memoryAwareSynapses(DataSetIterator)}}
      *
      * @param iterator of source text; reset first if it can be
-     * @throws IllegalArgumentException if there is no example, a gradient is not finite, an output is no softmax, or
-     *     the network has batch normalisation
+     * @throws IllegalArgumentException if there is no example, a probability or gradient is not finite, an output is no
+     *     softmax, or the network is a student or has batch normalisation
      */
     public Importance memoryAwareSynapses(MultiDataSetIterator iterator) {
         return mean(
                 gradients.apply(true),
                 iterator,
-                (pass, example) -> labels(pass, example, ImportanceEstimator::normLabel),
+                (pass, example, number) -> labels(pass, example, number, ImportanceEstimator::normLabel),
                 false);
     }
 
     /** Chooses an example's labels; null for its own. */
     private interface Labelling {
-        List<INDArray> of(ExampleGradients pass, MultiDataSet example);
+        List<INDArray> of(ExampleGradients pass, MultiDataSet example, int number);
     }
 
     /** Makes one token's label of its probabilities, in place. */
@@ -192,7 +197,7 @@ public final class ImportanceEstimator {
             MultiDataSet batch = iterator.next();
             for (int i = 0; i < batch.getFeatures(0).size(0) && count < most; i++, count++) {
                 MultiDataSet example = ExampleRows.of(batch, i, i + 1);
-                pass.gradients(example, labelling.of(pass, example)).forEach((name, gradient) -> {
+                pass.gradients(example, labelling.of(pass, example, count)).forEach((name, gradient) -> {
                     INDArray wide = gradient.castTo(DataType.DOUBLE);
                     sums.get(name).addi(squared ? wide.mul(wide) : Transforms.abs(wide));
                 });
@@ -208,7 +213,7 @@ public final class ImportanceEstimator {
         return new Importance(sums);
     }
 
-    private static List<INDArray> labels(ExampleGradients pass, MultiDataSet example, TokenLabel label) {
+    private static List<INDArray> labels(ExampleGradients pass, MultiDataSet example, int number, TokenLabel label) {
         List<INDArray> labels = new ArrayList<>();
         INDArray[] outputs = pass.probabilities(example);
         for (int i = 0; i < outputs.length; i++) {
@@ -218,6 +223,11 @@ public final class ImportanceEstimator {
             INDArray rows = classesLast.dup('c').reshape('c', all.length() / all.size(axis), all.size(axis));
             for (int row = 0; row < rows.size(0); row++) {
                 double[] values = rows.getRow(row).toDoubleVector();
+                double sum = Arrays.stream(values).sum();
+                if (!Double.isFinite(sum)) {
+                    throw new IllegalArgumentException("importance: expected finite probabilities, got " + sum
+                            + " as the sum of a token's in output " + i + " of example " + number);
+                }
                 label.of(values);
                 rows.putRow(row, Nd4j.createFromArray(values).castTo(rows.dataType()));
             }

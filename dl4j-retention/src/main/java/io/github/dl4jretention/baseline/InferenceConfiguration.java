@@ -1,5 +1,7 @@
 package io.github.dl4jretention.baseline;
 
+import io.github.dl4jretention.loss.RetentionOutputLayer;
+import io.github.dl4jretention.loss.ThawedLayer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
@@ -10,8 +12,6 @@ import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.conf.layers.RnnLossLayer;
-import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
-import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.nd4j.linalg.lossfunctions.impl.LossMCXENT;
@@ -27,7 +27,7 @@ final class InferenceConfiguration {
      * @param layer changed
      * @return the layer, or what is in it if it is frozen
      * @throws IllegalArgumentException for batch normalisation, which in a gradient pass normalises by the single
-     *     example
+     *     example, and for a retention layer, whose loss has the divergence too
      */
     static Layer of(Layer layer) {
         if (layer instanceof BatchNormalization) {
@@ -35,18 +35,21 @@ final class InferenceConfiguration {
                     "model: expected one without batch normalisation, whose gradient of a single example is not that of "
                             + "inference, got layer \"" + layer.getLayerName() + "\"");
         }
-        if (layer instanceof FrozenLayer frozen) {
-            return of(frozen.getLayer());
+        if (layer instanceof RetentionOutputLayer) {
+            throw new IllegalArgumentException("model: expected a network without retention, got the student's "
+                    + layer.getClass().getSimpleName() + " \"" + layer.getLayerName()
+                    + "\"; take the pretrained network, or Retention.detach");
         }
-        if (layer instanceof FrozenLayerWithBackprop frozen) {
-            return of(frozen.getUnderlying());
+        Layer thawed = ThawedLayer.of(layer);
+        if (thawed != layer) {
+            return of(thawed);
         }
         layer.setIDropout(null);
         if (layer instanceof BaseWrapperLayer wrapper) {
             wrapper.setUnderlying(of(wrapper.getUnderlying()));
         } else if (layer instanceof Bidirectional both) {
-            of(both.getFwd());
-            of(both.getBwd());
+            both.setFwd(of(both.getFwd()));
+            both.setBwd(of(both.getBwd()));
         } else if (layer instanceof BaseLayer base) {
             base.setWeightNoise(null);
         }

@@ -29,7 +29,11 @@ final class ParameterArrays {
         return Map.of(PARAMS, network.params().reshape(network.params().length()));
     }
 
-    /** The graph's own arrays. */
+    /**
+     * The graph's own arrays.
+     *
+     * @throws IllegalArgumentException if it has none
+     */
     static Map<String, INDArray> of(SameDiff graph) {
         Map<String, INDArray> arrays = new TreeMap<>();
         for (SDVariable variable : graph.variables()) {
@@ -37,6 +41,11 @@ final class ParameterArrays {
                     && variable.dataType().isFPType()) {
                 arrays.put(variable.name(), variable.getArr());
             }
+        }
+        if (arrays.isEmpty()) {
+            throw new IllegalArgumentException(
+                    "model: expected a graph with variables, got one with none; imported weights are constants until "
+                            + "they are made variables");
         }
         return arrays;
     }

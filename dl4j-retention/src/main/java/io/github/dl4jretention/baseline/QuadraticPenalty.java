@@ -20,7 +20,8 @@ import org.nd4j.linalg.factory.Nd4j;
  * </pre>
  *
  * added to the loss of DL4J, which is a mean over the minibatch's examples; its gradient is {@code strength F (w - w0)}
- * whatever the size of the minibatch. With F = 1 it is L2-SP (Li, Grandvalet, Davoine, arXiv 1802.01483), with
+ * whatever the size of the minibatch. With F = 1 it is L2-SP (Li, Grandvalet, Davoine, arXiv 1802.01483, the first of
+ * its two terms: the second, L2 to 0 of layers that the start has not, is not there; DL4J's own l2 stays beside), with
  * the diagonal of the Fisher information elastic weight consolidation (Kirkpatrick et al., arXiv 1612.00796, equation
  * 3), with that of memory aware synapses MAS (arXiv 1711.09601, whose lambda is strength / 2).
  *
@@ -70,7 +71,7 @@ public final class QuadraticPenalty {
      *
      * @param start    its floating-point variables are copied
      * @param strength finite and at least 0; 0 is no pull
-     * @throws IllegalArgumentException if the strength is outside of its range
+     * @throws IllegalArgumentException if the strength is outside of its range, or the graph has no variables
      */
     public static QuadraticPenalty toStart(SameDiff start, double strength) {
         return new QuadraticPenalty(ParameterArrays.of(start), null, strength);
@@ -96,7 +97,8 @@ public final class QuadraticPenalty {
      * @param start      its floating-point variables are copied
      * @param importance F, of the same variables
      * @param strength   finite and at least 0
-     * @throws IllegalArgumentException if the importance is of other variables, or the strength outside of its range
+     * @throws IllegalArgumentException if the importance is of other variables, the strength outside of its range, or
+     *     the graph has no variables
      */
     public static QuadraticPenalty weighted(SameDiff start, Importance importance, double strength) {
         return new QuadraticPenalty(
@@ -157,9 +159,10 @@ public final class QuadraticPenalty {
         return strength / 2 * way.mul(weighted).sumNumber().doubleValue();
     }
 
+    /** The way itself where all parameters matter alike. */
     private INDArray weightedBy(String name, INDArray way) {
         INDArray weights = importance.get(name);
-        return weights == null ? way.dup() : way.mul(weights);
+        return weights == null ? way : way.mul(weights);
     }
 
     /**
@@ -174,10 +177,10 @@ public final class QuadraticPenalty {
         Map<String, INDArray> now = Map.of(ParameterArrays.PARAMS, parameters.reshape(parameters.length()));
         ParameterArrays.requireSame(start, now, "model");
         INDArray way = widened(now.get(ParameterArrays.PARAMS)).sub(start.get(ParameterArrays.PARAMS));
-        INDArray weighted = weightedBy(ParameterArrays.PARAMS, way);
         if (mask != null) {
-            weighted.muli(mask);
+            way.muli(mask);
         }
+        INDArray weighted = weightedBy(ParameterArrays.PARAMS, way);
         double value = halfSquare(way, weighted);
         INDArray flat = gradient.reshape(gradient.length());
         flat.addi(weighted.muli(strength * factor).castTo(flat.dataType()));

@@ -4,6 +4,7 @@ import io.github.dl4jretention.checkpoint.RestartableIterator;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.TeacherOutput;
 import java.util.Map;
+import java.util.NoSuchElementException;
 import java.util.Objects;
 import java.util.SplittableRandom;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -32,7 +33,8 @@ import org.nd4j.shade.guava.collect.MapMaker;
  * new TeacherMultiDataSetIterator(replay, teacher, replay.divergenceOn(ReplayPart.TARGET))
  * }</pre>
  *
- * <p>Asynchronous prefetching is declined, so that the mask meets the batch that it is made for.
+ * <p>Asynchronous prefetching is declined, so that the mask meets the batch that it is made for. One that was
+ * serialised and read again begins with its first epoch.
  */
 public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, RestartableIterator {
 
@@ -85,6 +87,13 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
         begin();
     }
 
+    private Object readResolve() {
+        if (target.resetSupported()) {
+            target.reset();
+        }
+        return new ReplayMultiDataSetIterator(target, source, share, unit, seed);
+    }
+
     private void begin() {
         random = new SplittableRandom(seed);
         source.reset();
@@ -109,6 +118,9 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
     }
 
     private MultiDataSet mixed(int num) {
+        if (!hasNext()) {
+            throw new NoSuchElementException("iterator: expected a batch of the target, got its end; call reset()");
+        }
         if (unit == ReplayUnit.BATCHES && random.nextDouble() < share) {
             MultiDataSet replayed = nextSource();
             targetExamples.put(replayed.getFeatures(0), 0L);

@@ -24,6 +24,8 @@ final class SameDiffGradients implements ExampleGradients {
     private final String logits;
     private final List<String> placeholders;
     private final DataType type;
+    private List<String> knownShapes;
+    private long[] logitsShape;
 
     SameDiffGradients(SameDiff original, String logits, List<String> placeholders) {
         if (!original.hasVariable(logits)) {
@@ -105,10 +107,22 @@ final class SameDiffGradients implements ExampleGradients {
         return values;
     }
 
+    /** Of logits for features of one shape, which takes a forward pass only where the example before was of another. */
+    private long[] logitsShape(MultiDataSet example) {
+        List<String> shapes = Arrays.stream(example.getFeatures())
+                .map(array -> Arrays.toString(array.shape()))
+                .toList();
+        if (!shapes.equals(knownShapes)) {
+            logitsShape = probabilities(example)[0].shape();
+            knownShapes = shapes;
+        }
+        return logitsShape;
+    }
+
     /** Class ids {@code [...]} or {@code [..., 1]} as one-hot labels; others as they are. */
     private INDArray distributions(MultiDataSet example) {
         INDArray labels = example.getLabels(0);
-        long[] shape = probabilities(example)[0].shape();
+        long[] shape = logitsShape(example);
         if (Arrays.equals(labels.shape(), shape)) {
             return labels.castTo(type);
         }

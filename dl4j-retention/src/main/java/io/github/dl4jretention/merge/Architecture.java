@@ -11,13 +11,22 @@ import org.nd4j.linalg.api.buffer.DataType;
  * @param parameters in the order in which they lie in the model
  * @param dataType   of the parameters; of a SameDiff graph that of the first
  */
-record Architecture(List<String> layers, List<Parameter> parameters, DataType dataType) {
+record Architecture(List<LayerDescription> layers, List<Parameter> parameters, DataType dataType) {
 
-    /** A parameter's name and shape. */
-    record Parameter(String name, List<Long> shape) {
+    /**
+     * @param name             unique in the model
+     * @param shape            of its array
+     * @param runningStatistic whether it is a mean or deviation that batch normalisation has gathered
+     */
+    record Parameter(String name, List<Long> shape, boolean runningStatistic) {
 
         Parameter(String name, long... shape) {
-            this(name, Arrays.stream(shape).boxed().toList());
+            this(name, Arrays.stream(shape).boxed().toList(), false);
+        }
+
+        @Override
+        public String toString() {
+            return name + " " + shape;
         }
 
         int length() {
@@ -36,7 +45,13 @@ record Architecture(List<String> layers, List<Parameter> parameters, DataType da
     void requireSame(Architecture other, String first, String second) {
         requireSame("data type", List.of(dataType), List.of(other.dataType), first, second);
         requireSame("parameter", parameters, other.parameters, first, second);
-        requireSame("layer", layers, other.layers, first, second);
+        for (int i = 0; i < Math.max(layers.size(), other.layers.size()); i++) {
+            LayerDescription mine = i < layers.size() ? layers.get(i) : LayerDescription.NONE;
+            LayerDescription others = i < other.layers.size() ? other.layers.get(i) : LayerDescription.NONE;
+            if (!mine.equals(others)) {
+                throw refused("layer " + i, mine.apartFrom(others), others.apartFrom(mine), first, second);
+            }
+        }
     }
 
     private static void requireSame(String what, List<?> mine, List<?> others, String first, String second) {
@@ -44,9 +59,14 @@ record Architecture(List<String> layers, List<Parameter> parameters, DataType da
             Object expected = i < mine.size() ? mine.get(i) : "none";
             Object found = i < others.size() ? others.get(i) : "none";
             if (!expected.equals(found)) {
-                throw new IllegalArgumentException("models: expected one architecture, got " + what + " " + i + " "
-                        + expected + " in " + first + " and " + found + " in " + second);
+                throw refused(what + " " + i, expected, found, first, second);
             }
         }
+    }
+
+    private static IllegalArgumentException refused(
+            String what, Object expected, Object found, String first, String second) {
+        return new IllegalArgumentException("models: expected one architecture, got " + what + " " + expected + " in "
+                + first + " and " + found + " in " + second);
     }
 }

@@ -1,23 +1,26 @@
 package io.github.dl4jretention.merge;
 
-import io.github.dl4jretention.loss.RetentionOutputLayer;
+import io.github.dl4jretention.loss.ThawedLayer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
-import org.deeplearning4j.nn.conf.layers.BaseLayer;
+import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.Layer;
-import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SDVertexParams;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
+import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.graph.util.GraphIndices;
+import org.deeplearning4j.nn.params.BatchNormalizationParamInitializer;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.VariableType;
@@ -28,7 +31,12 @@ import org.nd4j.linalg.factory.Nd4j;
 /** Reads architectures from configurations, with memory for one layer's parameters at most. */
 final class Architectures {
 
-    private final List<String> layers = new ArrayList<>();
+    private static final Set<String> STATISTICS = Set.of(
+            BatchNormalizationParamInitializer.GLOBAL_MEAN,
+            BatchNormalizationParamInitializer.GLOBAL_VAR,
+            BatchNormalizationParamInitializer.GLOBAL_LOG_STD);
+
+    private final List<LayerDescription> layers = new ArrayList<>();
     private final List<Architecture.Parameter> parameters = new ArrayList<>();
 
     private Architectures() {}
@@ -36,7 +44,9 @@ final class Architectures {
     static Architecture of(MultiLayerConfiguration conf) {
         Architectures found = new Architectures();
         for (int i = 0; i < conf.getConfs().size(); i++) {
-            found.add(String.valueOf(i), conf.getConf(i), conf.getDataType());
+            String name = String.valueOf(i);
+            found.layers.add(LayerDescription.of(name, conf.getConf(i).getLayer(), conf.getInputPreProcess(i)));
+            found.add(name, conf.getConf(i), conf.getDataType());
         }
         return new Architecture(found.layers, found.parameters, conf.getDataType());
     }
@@ -84,9 +94,11 @@ final class Architectures {
         if (vertex instanceof FrozenVertex frozen) {
             add(name, frozen.getUnderlying(), inputs, type);
         } else if (vertex instanceof LayerVertex layer) {
-            add(name + " of " + inputs, layer.getLayerConf(), type);
+            Layer computed = layer.getLayerConf().getLayer();
+            layers.add(LayerDescription.of(name + " of " + inputs, computed, layer.getPreProcessor()));
+            add(name, layer.getLayerConf(), type);
         } else {
-            layers.add(name + " of " + inputs + ": " + vertex.getClass().getSimpleName());
+            layers.add(LayerDescription.of(name + " of " + inputs, vertex));
             if (vertex instanceof SameDiffVertex sameDiff) {
                 SDVertexParams params = sameDiff.getVertexParams();
                 params.getParameterKeys()
@@ -99,7 +111,6 @@ final class Architectures {
     }
 
     private void add(String name, NeuralNetConfiguration conf, DataType type) {
-        layers.add(name + ": " + describe(conf.getLayer()));
         long length = conf.getLayer().initializer().numParams(conf);
         if (length == 0) {
             return;
@@ -117,20 +128,18 @@ final class Architectures {
             next += view.getValue().length();
         }
         if (oneAfterAnother && next == length) {
+            boolean normalisation = innermost(conf.getLayer()) instanceof BatchNormalization;
             views.forEach(view -> parameters.add(new Architecture.Parameter(
-                    name + "_" + view.getKey(), view.getValue().shape())));
+                    name + "_" + view.getKey(),
+                    Arrays.stream(view.getValue().shape()).boxed().toList(),
+                    normalisation && STATISTICS.contains(view.getKey()))));
         } else {
             parameters.add(new Architecture.Parameter(name, length));
         }
     }
 
-    /** A retention layer counts as the layer that it stands in for, a frozen layer as what is frozen. */
-    private static String describe(Layer layer) {
-        Layer plain = layer instanceof FrozenLayer frozen ? frozen.getLayer() : layer;
-        if (plain instanceof RetentionOutputLayer retention) {
-            plain = retention.toStockLayer();
-        }
-        String kind = plain.getClass().getSimpleName();
-        return plain instanceof BaseLayer base ? kind + " " + base.getActivationFn() : kind;
+    private static Layer innermost(Layer layer) {
+        Layer thawed = ThawedLayer.of(layer);
+        return thawed instanceof BaseWrapperLayer wrapper ? innermost(wrapper.getUnderlying()) : thawed;
     }
 }

@@ -6,6 +6,7 @@ import java.io.IOException;
 import org.bytedeco.javacpp.indexer.Bfloat16Indexer;
 import org.bytedeco.javacpp.indexer.HalfIndexer;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.factory.Nd4j;
 
 /**
  * The form in which {@code Nd4j.write} puts an array into a stream: a buffer of its shape, then one of its values, each
@@ -77,8 +78,9 @@ record CoefficientsStream(long[] shape, DataType type, long length) {
         return values;
     }
 
+    /** Rounds as ND4J does, to the nearest and of two equally near to the even one. */
     void write(DataOutputStream out, double[] values) throws IOException {
-        for (double value : values) {
+        for (double value : rounded(values)) {
             switch (type) {
                 case DOUBLE -> out.writeDouble(value);
                 case FLOAT -> out.writeFloat((float) value);
@@ -87,5 +89,14 @@ record CoefficientsStream(long[] shape, DataType type, long length) {
                 default -> throw new IOException("expected floating-point parameters, got " + type);
             }
         }
+    }
+
+    private double[] rounded(double[] values) {
+        return values.length == 0 || type == DataType.DOUBLE
+                ? values
+                : Nd4j.createFromArray(values)
+                        .castTo(type)
+                        .castTo(DataType.DOUBLE)
+                        .toDoubleVector();
     }
 }

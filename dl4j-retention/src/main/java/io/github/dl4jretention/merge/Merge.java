@@ -25,10 +25,18 @@ import org.nd4j.autodiff.samediff.SameDiff;
  *
  * <p>The merged model has the configuration of the base, or of the first model where there is no base: counters, a
  * student's loss, coefficient and teacher are that one's. It has no updater state and no provenance, and of files
- * nothing but configuration and parameters: no normalizer, no other entry. Nothing of the given models is changed. All
- * parameters are merged, running statistics of batch normalisation too. Models are of one architecture if their layers
- * and activations, the shapes of their parameters and their data types are the same; a student's retention layer counts
- * as the output layer that it stands in for. Of SameDiff graphs the variables are compared, by name, shape and type.
+ * nothing but configuration and parameters: no normalizer, no other entry. Nothing of the given models is changed.
+ *
+ * <p>All parameters are merged. Running statistics of batch normalisation (mean, variance or log of the deviation) are
+ * the weighted mean of base and models whatever the method, so that no variance is below 0: {@code sum_i a_i s_i} where
+ * a_i are the method's shares, {@code 1 - t} and {@code t} of an interpolation, {@code 1 - lambda sum_i weight_i} and
+ * {@code lambda weight_i} of task vectors, those below 0 taken as 0, divided by their sum. ExPO so has those of the
+ * model. In SameDiff graphs nothing tells running statistics from other variables: they are merged as these.
+ *
+ * <p>Models are of one architecture if the shapes of their parameters, their data types and all settings of their
+ * layers, preprocessors and vertices are the same, but for those that act in training only, as updater, dropout, loss
+ * and initialisation. A student's retention layer counts as the output layer that it stands in for, a frozen layer as
+ * what is frozen. Of SameDiff graphs the variables are compared, by name, shape and type.
  *
  * @param <N> MultiLayerNetwork, ComputationGraph, SameDiff, or Path of a model file
  */
@@ -150,43 +158,47 @@ public final class Merge<N> {
      *
      * @return a new model, the caller's; for files the path of what was written
      * @throws IllegalArgumentException if the models are not of one architecture, or the method takes more or fewer, or
-     *     other weights or densities; the message says which
+     *     other weights or densities, or a parameter is not finite; the message says which
      * @throws UncheckedIOException if a file cannot be read or written, or is damaged by its CRC-32; the message names
      *     it
      */
     public N merge() {
         requireCounts();
-        List<N> all = new ArrayList<>(base == null ? List.of() : List.of(base));
-        models.forEach(model -> all.add(model.model()));
-        List<ParameterSource> sources = new ArrayList<>();
-        try {
-            for (N model : all) {
-                sources.add(access.open(model));
+        try (OpenSources sources = new OpenSources()) {
+            if (base != null) {
+                sources.add(access.open(base), access.describe(base, "base"));
             }
-            requireSameArchitecture(all, sources);
-            try (ParameterSink<N> sink = access.create(all.get(0))) {
-                int count = sources.get(0).architecture().parameters().size();
+            for (int i = 0; i < models.size(); i++) {
+                N model = models.get(i).model();
+                sources.add(access.open(model), access.describe(model, "model " + i));
+            }
+            try (ParameterSink<N> sink =
+                    access.create(base == null ? models.get(0).model() : base)) {
+                int count = sources.architecture().parameters().size();
                 for (int parameter = 0; parameter < count; parameter++) {
                     sink.write(merge(sources, parameter));
                 }
+                sources.requireFinite();
+                // The file to write may be one of those that are read.
+                sources.close();
                 return sink.finish();
             }
         } catch (IOException e) {
             throw new UncheckedIOException(e.getMessage(), e);
-        } finally {
-            sources.forEach(Merge::close);
         }
     }
 
-    private double[] merge(List<ParameterSource> sources, int parameter) throws IOException {
-        int first = base == null ? 0 : 1;
-        double[] baseValues = base == null ? null : sources.get(0).next();
+    private double[] merge(OpenSources sources, int index) throws IOException {
+        Architecture.Parameter parameter = sources.architecture().parameters().get(index);
+        double[] baseValues = base == null ? null : sources.next(0, parameter);
         List<MergeMethod.Weighted> weighted = new ArrayList<>();
-        for (int i = 0; i < models.size(); i++) {
-            Ingredient<N> model = models.get(i);
-            weighted.add(new MergeMethod.Weighted(sources.get(first + i).next(), model.weight(), model.density()));
+        for (Ingredient<N> model : models) {
+            double[] values = sources.next(weighted.size() + (base == null ? 0 : 1), parameter);
+            weighted.add(new MergeMethod.Weighted(values, model.weight(), model.density()));
         }
-        return method.merge(baseValues, weighted, parameter);
+        return parameter.runningStatistic()
+                ? RunningStatistics.merge(method, baseValues, weighted)
+                : method.merge(baseValues, weighted, index);
     }
 
     private void requireCounts() {
@@ -203,22 +215,6 @@ public final class Merge<N> {
                 && (models.get(0).weight() != 1 || models.get(0).density() != 1)) {
             throw new IllegalArgumentException("weight and density: expected 1 for " + method + ", got "
                     + models.get(0).weight() + " and " + models.get(0).density());
-        }
-    }
-
-    private void requireSameArchitecture(List<N> all, List<ParameterSource> sources) {
-        String first = access.describe(all.get(0), base == null ? "model 0" : "base");
-        for (int i = 1; i < all.size(); i++) {
-            String other = access.describe(all.get(i), "model " + (base == null ? i : i - 1));
-            sources.get(0).architecture().requireSame(sources.get(i).architecture(), first, other);
-        }
-    }
-
-    private static void close(ParameterSource source) {
-        try {
-            source.close();
-        } catch (IOException e) {
-            throw new UncheckedIOException(e.getMessage(), e);
         }
     }
 }

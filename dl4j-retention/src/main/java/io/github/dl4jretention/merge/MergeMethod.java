@@ -97,7 +97,8 @@ public sealed interface MergeMethod permits LinearMerge, InterpolationMerge, Sle
     /**
      * {@return TIES (arXiv 2306.01708): each task vector keeps its share {@code density} of largest values; where signs
      * differ, the sign of the weighted sum is elected and values of the other are left out} Divided by the sum of the
-     * weights of the values that remain ({@code normalize}), as in mergekit.
+     * weights of the values that remain ({@code normalize}). Each parameter is trimmed on its own, as in mergekit; the
+     * paper's code trims the whole model's task vector at once.
      */
     static TaskVectorMerge ties() {
         return new TaskVectorMerge(TaskVectorMerge.Sparsification.MAGNITUDE, true, true, false, 1, 0);

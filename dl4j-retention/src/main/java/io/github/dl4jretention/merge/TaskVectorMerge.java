@@ -13,8 +13,8 @@ import java.util.SplittableRandom;
  *
  * where {@code s_i} is the sparsification to the model's density and {@code m_i}, elementwise 0 or 1, keeps the values
  * of the elected sign if there is an election, all else. The divisor is 1, or if normalised {@code sum_i m_i weight_i},
- * taken as 1 where it is 0. Of the elected sign is what has the sign of {@code sum_i weight_i s_i(delta_i)}, positive
- * for a sum of 0.
+ * taken as 1 where that is within 1e-8 of 0. Of the elected sign is what has the sign of
+ * {@code sum_i weight_i s_i(delta_i)}, positive for a sum of 0.
  *
  * <p>Made by {@link MergeMethod#taskArithmetic}, {@link MergeMethod#ties}, {@link MergeMethod#dareLinear} and
  * {@link MergeMethod#dareTies}.

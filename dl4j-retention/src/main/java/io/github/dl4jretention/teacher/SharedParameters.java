@@ -1,5 +1,6 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.loss.ThawedLayer;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Map;
@@ -7,8 +8,6 @@ import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.zip.CRC32C;
 import org.bytedeco.javacpp.BytePointer;
-import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
-import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
 import org.nd4j.linalg.api.concurrency.AffinityManager.Location;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -46,8 +45,7 @@ final class SharedParameters implements LayerParameters {
 
     private static boolean isFrozen(LayerSlot slot) {
         return slot.conf() != null
-                && (slot.conf().getLayer() instanceof FrozenLayer
-                        || slot.conf().getLayer() instanceof FrozenLayerWithBackprop);
+                && ThawedLayer.of(slot.conf().getLayer()) != slot.conf().getLayer();
     }
 
     @Override

@@ -14,9 +14,15 @@ import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.ObjectInputStream;
+import java.io.ObjectOutputStream;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.NoSuchElementException;
 import java.util.Random;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
@@ -133,6 +139,48 @@ class ReplayIteratorTest {
             ReplayIterator other = new ReplayIterator(numbered(20, 3, 0), numbered(7, 2, 1000), share, unit, seed);
             other.restart(epoch);
             assertEquals(epochs.get(epoch), numbers(other), "in another process");
+        }
+    }
+
+    /** A target of one batch and a share at which the first draws are of the source for some seeds, not for others. */
+    @Property(tries = 20, seed = "20261103")
+    void there_is_nothing_after_the_end_of_an_epoch(@ForAll ReplayUnit unit, @ForAll long seed) {
+        ReplayIterator replay = new ReplayIterator(numbered(1, 2, 0), numbered(4, 2, 100), 0.5, unit, seed);
+        while (replay.hasNext()) {
+            replay.next();
+        }
+        for (int i = 0; i < 3; i++) {
+            assertThrows(NoSuchElementException.class, replay::next);
+        }
+        replay.restart(1);
+        List<Integer> second = numbers(replay);
+        replay.restart(0);
+        numbers(replay);
+        replay.reset();
+        assertEquals(second, numbers(replay));
+    }
+
+    @Test
+    void an_iterator_that_was_serialised_begins_anew() throws IOException, ClassNotFoundException {
+        MultiDataSet target = Networks.graphBatch(DataType.FLOAT, 3, 1);
+        MultiDataSet source = Networks.graphBatch(DataType.FLOAT, 3, 2);
+        var replay = new ReplayMultiDataSetIterator(
+                new SingletonMultiDataSetIterator(target),
+                new SingletonMultiDataSetIterator(source),
+                0.5,
+                ReplayUnit.EXAMPLES,
+                1);
+        INDArray expected = replay.next().getFeatures(0);
+        assertFalse(replay.hasNext());
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (ObjectOutputStream out = new ObjectOutputStream(bytes)) {
+            out.writeObject(replay);
+        }
+        try (ObjectInputStream in = new ObjectInputStream(new ByteArrayInputStream(bytes.toByteArray()))) {
+            var read = (ReplayMultiDataSetIterator) in.readObject();
+            assertTrue(read.hasNext());
+            assertClose(expected, read.next().getFeatures(0), 0);
+            assertFalse(read.hasNext());
         }
     }
 

@@ -178,4 +178,80 @@ class MergeFilesTest {
                         .merge());
         assertEquals(List.of("x0", "y0", "z0", "written 2", "x1", "y1", "z1", "written 1"), events);
     }
+
+    /** Of one value each; every model's source fails to be closed. */
+    private static ModelAccess<String> failing(List<String> events, boolean torn) {
+        return new ModelAccess<>() {
+            @Override
+            public ParameterSource open(String model) {
+                return new ParameterSource() {
+                    @Override
+                    public Architecture architecture() {
+                        return new Architecture(
+                                List.of(), List.of(new Architecture.Parameter("W", 1)), DataType.DOUBLE);
+                    }
+
+                    @Override
+                    public double[] next() throws IOException {
+                        if (torn) {
+                            throw new IOException("torn " + model);
+                        }
+                        return new double[1];
+                    }
+
+                    @Override
+                    public void close() throws IOException {
+                        events.add("closed " + model);
+                        throw new IOException("open " + model);
+                    }
+                };
+            }
+
+            @Override
+            public ParameterSink<String> create(String like) {
+                return new ParameterSink<>() {
+                    @Override
+                    public void write(double[] values) {}
+
+                    @Override
+                    public String finish() {
+                        events.add("finished");
+                        return "merged";
+                    }
+                };
+            }
+        };
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void all_sources_are_closed_and_no_error_hides_another(boolean torn) {
+        List<String> events = new ArrayList<>();
+        Merge<String> merge = new Merge<>(MergeMethod.linear(), failing(events, torn))
+                .model("x")
+                .model("y")
+                .model("z");
+        IOException cause =
+                assertThrows(UncheckedIOException.class, merge::merge).getCause();
+        List<String> messages = new ArrayList<>(List.of(cause.getMessage()));
+        for (Throwable suppressed : cause.getSuppressed()) {
+            messages.add(suppressed.getMessage());
+            for (Throwable other : suppressed.getSuppressed()) {
+                messages.add(other.getMessage());
+            }
+        }
+        List<String> open = List.of("open x", "open y", "open z");
+        assertEquals(torn ? List.of("torn x", "open x", "open y", "open z") : open, messages);
+        assertEquals(List.of("closed x", "closed y", "closed z"), events, "not finished");
+    }
+
+    @Test
+    void a_file_that_is_merged_may_be_the_one_that_is_written() throws IOException {
+        Files.copy(good, bad);
+        out = good;
+        merge();
+        assertArrayEquals(
+                MultiLayerNetwork.load(bad.toFile(), false).params().toFloatVector(),
+                MultiLayerNetwork.load(out.toFile(), false).params().toFloatVector());
+    }
 }

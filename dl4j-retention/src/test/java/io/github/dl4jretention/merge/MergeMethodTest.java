@@ -118,10 +118,11 @@ class MergeMethodTest {
         double[] ones = new double[n];
         Arrays.fill(ones, 1);
         double[] merged = MergeMethod.dareTies(3).merge(zeros, List.of(new Weighted(ones, 1, 0.1)), 7);
-        double kept = Arrays.stream(merged).filter(v -> v > 0).count();
-        // Six standard deviations of a binomial distribution.
-        assertEquals(0.1 * n, kept, 6 * Math.sqrt(n * 0.1 * 0.9));
-        assertEquals(10, Arrays.stream(merged).max().orElse(0), 1e-12);
+        // Values are 10 with probability 0.1, else 0: variance 9. Six standard deviations of their mean.
+        assertEquals(1, Arrays.stream(merged).average().orElse(0), 6 * Math.sqrt(9.0 / n));
+        double[] small =
+                MergeMethod.dareLinear(3).withRescale(false).merge(zeros, List.of(new Weighted(ones, 1, 0.1)), 7);
+        assertEquals(0.1, Arrays.stream(small).average().orElse(0), 6 * Math.sqrt(0.09 / n));
     }
 
     @Test
@@ -207,11 +208,20 @@ class MergeMethodTest {
         for (MergeMethod method : List.of(MergeMethod.wiseFt(t), MergeMethod.slerp(t), MergeMethod.expo(t))) {
             assertArrayEquals(model, method.merge(model, List.of(of(model, 1, 1)), 0), 1e-14);
         }
-        for (MergeMethod method :
-                List.of(MergeMethod.ties(), MergeMethod.dareLinear(seed), MergeMethod.dareTies(seed))) {
-            assertArrayEquals(
-                    model, method.merge(model, List.of(of(model, t, density), of(model, 1, density)), 0), 1e-14);
+        double[] base = normal(n, seed + 1);
+        for (TaskVectorMerge method : taskVectors()) {
+            List<Weighted> twice = List.of(of(model, t, 1), of(model, 1, 1));
+            assertArrayEquals(model, method.withNormalize(true).merge(base, twice, 0), 1e-14);
         }
+        List<Weighted> trimmed = List.of(of(model, t, density), of(model, 1, density));
+        double[] merged = MergeMethod.ties().merge(base, trimmed, 0);
+        int kept = 0;
+        for (int i = 0; i < n; i++) {
+            boolean stays = Math.abs(merged[i] - model[i]) < 1e-14;
+            assertTrue(stays || merged[i] == base[i], "value " + i);
+            kept += stays ? 1 : 0;
+        }
+        assertEquals(Math.max(1, (int) (density * n)), kept);
         assertArrayEquals(model, MergeMethod.linear().merge(null, List.of(of(model, t, 1), of(model, 1, 1)), 0), 1e-14);
     }
 
@@ -239,7 +249,7 @@ class MergeMethodTest {
         assertEquals(1, length(merged), 1e-12);
     }
 
-    private static List<MergeMethod> taskVectors() {
+    private static List<TaskVectorMerge> taskVectors() {
         return List.of(
                 MergeMethod.taskArithmetic(), MergeMethod.ties(), MergeMethod.dareLinear(1), MergeMethod.dareTies(1));
     }

@@ -63,7 +63,7 @@ public enum Method {
             return penalised(setup, QuadraticPenalty.toStart(setup.base(), setup.strength()), 1);
         }
     },
-    /** Elastic weight consolidation with the Fisher of source text; strength: of the penalty. */
+    /** Elastic weight consolidation, the Fisher with labels that the model draws; strength: of the penalty. */
     EWC(true, true) {
         @Override
         Training prepare(TrialSetup setup) {

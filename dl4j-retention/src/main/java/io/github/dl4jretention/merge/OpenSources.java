@@ -1,0 +1,70 @@
+package io.github.dl4jretention.merge;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Sources of one architecture that are read side by side and closed together, each whatever comes of the others. */
+final class OpenSources implements AutoCloseable {
+
+    private final List<ParameterSource> open = new ArrayList<>();
+    private final List<String> descriptions = new ArrayList<>();
+    private String notFinite;
+
+    /**
+     * @param description for messages
+     * @throws IllegalArgumentException if it is of another architecture than the first; it is closed with the others
+     */
+    void add(ParameterSource source, String description) {
+        open.add(source);
+        descriptions.add(description);
+        architecture().requireSame(source.architecture(), descriptions.get(0), description);
+    }
+
+    Architecture architecture() {
+        return open.get(0).architecture();
+    }
+
+    /** The values of one source's next parameter. */
+    double[] next(int source, Architecture.Parameter parameter) throws IOException {
+        double[] values = open.get(source).next();
+        for (double value : values) {
+            if (!Double.isFinite(value) && notFinite == null) {
+                notFinite = value + " in " + parameter + " of " + descriptions.get(source);
+            }
+        }
+        return values;
+    }
+
+    /**
+     * To be asked after the last parameter: only then it is known that a file is not damaged.
+     *
+     * @throws IllegalArgumentException if a value was not finite
+     */
+    void requireFinite() {
+        if (notFinite != null) {
+            throw new IllegalArgumentException("models: expected finite parameters, got " + notFinite);
+        }
+    }
+
+    /** @throws IOException the first one's; those of others are suppressed in it */
+    @Override
+    public void close() throws IOException {
+        IOException first = null;
+        for (ParameterSource source : open) {
+            try {
+                source.close();
+            } catch (IOException e) {
+                if (first == null) {
+                    first = e;
+                } else {
+                    first.addSuppressed(e);
+                }
+            }
+        }
+        open.clear();
+        if (first != null) {
+            throw first;
+        }
+    }
+}
