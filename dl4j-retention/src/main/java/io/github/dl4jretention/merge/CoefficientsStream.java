@@ -91,8 +91,9 @@ record CoefficientsStream(long[] shape, DataType type, long length) {
         }
     }
 
+    /** Java's cast rounds doubles to floats in the same way. */
     private double[] rounded(double[] values) {
-        return values.length == 0 || type == DataType.DOUBLE
+        return values.length == 0 || type == DataType.DOUBLE || type == DataType.FLOAT
                 ? values
                 : Nd4j.createFromArray(values)
                         .castTo(type)

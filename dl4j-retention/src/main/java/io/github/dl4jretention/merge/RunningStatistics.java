@@ -26,15 +26,8 @@ final class RunningStatistics {
     /** @param base null for a method without one */
     static double[] merge(MergeMethod method, double[] base, List<Weighted> models) {
         double factor = factor(method, models);
-        double baseShare = base == null
-                ? 0
-                : Math.max(
-                        0,
-                        1
-                                - factor
-                                        * models.stream()
-                                                .mapToDouble(Weighted::weight)
-                                                .sum());
+        double weights = models.stream().mapToDouble(Weighted::weight).sum();
+        double baseShare = base == null ? 0 : Math.max(0, 1 - factor * weights);
         double[] shares = models.stream()
                 .mapToDouble(model -> Math.max(0, factor * model.weight()))
                 .toArray();
