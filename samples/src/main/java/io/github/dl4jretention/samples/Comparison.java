@@ -23,7 +23,9 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false,
-        description = "Runs the trials of a plan that are missing, then writes summary.md and pictures of the curves.")
+        description =
+                "Runs the trials of a plan that are missing, then writes summary.md, comparison.csv and pictures of the"
+                        + " curves.")
 public final class Comparison implements Callable<Integer> {
 
     private static final Pattern PART = Pattern.compile("([1-9]\\d*)/([1-9]\\d*)");
@@ -76,7 +78,7 @@ public final class Comparison implements Callable<Integer> {
                         Integer.parseInt(matcher.group(2)))
                 .run();
         Summary.of(out).write(out);
-        System.out.println("wrote summary.md to " + out.toAbsolutePath());
+        System.out.println("wrote summary.md, comparison.csv and pictures to " + out.toAbsolutePath());
         return CommandLine.ExitCode.OK;
     }
 }

@@ -95,7 +95,7 @@ final class ResultsFile {
     /** Puts the rows of one trial in place of those of the same points; others that it has stay. */
     void put(List<Result> trial) throws IOException {
         rows.merge(trial.get(0).key(), trial, (before, now) -> united(List.of(now, before)));
-        new WholeFile(file).write(this::write);
+        write(file, results());
     }
 
     /** Of several rows of one point the first. */
@@ -105,18 +105,20 @@ final class ResultsFile {
         return List.copyOf(points.values());
     }
 
-    private void write(Path part) throws IOException {
-        try (Writer writer = Files.newBufferedWriter(part, StandardCharsets.UTF_8);
-                CSVPrinter csv = new CSVPrinter(
-                        writer,
-                        CSVFormat.RFC4180
-                                .builder()
-                                .setHeader(COLUMNS.toArray(String[]::new))
-                                .build())) {
-            for (Result result : results()) {
-                csv.printRecord(values(result));
+    /** Writes results to a new file, or in place of one. */
+    static void write(Path file, List<Result> results) throws IOException {
+        CSVFormat format = CSVFormat.RFC4180
+                .builder()
+                .setHeader(COLUMNS.toArray(String[]::new))
+                .build();
+        new WholeFile(file).write(part -> {
+            try (Writer writer = Files.newBufferedWriter(part, StandardCharsets.UTF_8);
+                    CSVPrinter csv = new CSVPrinter(writer, format)) {
+                for (Result result : results) {
+                    csv.printRecord(values(result));
+                }
             }
-        }
+        });
     }
 
     private static List<Object> values(Result result) {

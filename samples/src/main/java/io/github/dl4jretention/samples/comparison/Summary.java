@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -14,11 +15,21 @@ import java.util.stream.Collectors;
 
 /**
  * What results come to: chosen on validation text, reported on test text, means with the least and the most over seeds.
- * Writes {@code summary.md} and pictures of the curves for every model and pair.
+ * Writes {@code summary.md}, pictures of the curves for every model and pair, and one file of all results.
  */
 public final class Summary {
 
     private static final String FILE = "summary.md";
+    private static final String ALL = "comparison.csv";
+    private static final Comparator<Result> ORDER = Comparator.comparing(Result::model)
+            .thenComparing(Result::target)
+            .thenComparingInt(
+                    result -> result.isBase() ? -1 : Method.of(result.method()).ordinal())
+            .thenComparingDouble(Result::learningRate)
+            .thenComparingDouble(Result::strength)
+            .thenComparingLong(Result::seed)
+            .thenComparingInt(result -> MergeKind.order(result.merge()))
+            .thenComparingDouble(Result::mergeStrength);
 
     private final List<Result> results;
 
@@ -61,6 +72,7 @@ public final class Summary {
                     Curves.divergences(group.getKey(), base, finite(members), Summary::seesSource));
         }
         replace(folder, FILE, text.toString().getBytes(StandardCharsets.UTF_8));
+        ResultsFile.write(folder.resolve(ALL), results.stream().sorted(ORDER).toList());
     }
 
     private static List<Result> finite(List<Result> results) {

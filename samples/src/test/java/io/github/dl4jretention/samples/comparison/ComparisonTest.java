@@ -139,6 +139,11 @@ class ComparisonTest {
         Summary.of(folder).write(folder);
         String summary = Files.readString(folder.resolve("summary.md"));
         assertTrue(summary.contains("| plain |") && summary.contains("| retention |"), summary);
+        assertEquals(
+                List.of("base", "plain", "retention"),
+                ResultsFile.read(folder.resolve("comparison.csv")).stream()
+                        .map(Result::method)
+                        .toList());
         run(plan, folder, 1, 1);
         assertEquals(
                 1,

@@ -95,7 +95,7 @@ class PlanTest {
                 folder.resolve("twice.json"),
                 PLAN.formatted(plain).replace("[{", "[{\"target\": \"KOTLIN\", \"sources\": [\"JAVA\"]}, {"));
         assertThrows(IOException.class, () -> Plan.read(twice));
-        for (String shipped : List.of("reduced.json", "evidence.json", "times.json")) {
+        for (String shipped : List.of("reduced.json", "evidence.json")) {
             assertFalse(Plan.read(Path.of("comparisons", shipped)).trials().isEmpty());
         }
     }
