@@ -1,6 +1,7 @@
 package io.github.dl4jretention.samples.comparison;
 
 import java.awt.Color;
+import java.awt.Font;
 import java.awt.Graphics2D;
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
@@ -27,6 +28,7 @@ final class Curves {
     private static final int COLUMNS = 4;
     private static final int WIDTH = 460;
     private static final int HEIGHT = 340;
+    private static final Font LEGEND = new Font(Font.SANS_SERIF, Font.PLAIN, 9);
     /** A panel shows this many times the forgetting of interest; what forgets more is outside of it. */
     private static final double SHOWN = 1.5;
 
@@ -52,7 +54,7 @@ final class Curves {
             List<List<Result>> points =
                     curves.stream().flatMap(curve -> curve.points().stream()).toList();
             if (!points.isEmpty()) {
-                XYSeries series = add(chart, family.name() + ", " + family.rate(), points, base);
+                XYSeries series = add(chart, family.nameWithRate(), points, base);
                 Color color = Color.getHSBColor((float) i / families.size(), 0.9f, i % 2 == 0 ? 0.85f : 0.55f);
                 series.setMarkerColor(color);
                 series.setLineColor(color);
@@ -79,12 +81,13 @@ final class Curves {
         double reference = Family.REFERENCE * base.test().source();
         List<XYChart> charts = families.stream()
                 .map(family -> {
-                    XYChart chart = chart(family.name(), WIDTH, HEIGHT);
+                    XYChart chart = chart(family.kind().name(), WIDTH, HEIGHT);
                     chart.getStyler().setXAxisMin(-0.1 * most).setXAxisMax(1.05 * most);
                     chart.getStyler().setYAxisMin(-SHOWN / 2 * reference).setYAxisMax(SHOWN * reference);
                     chart.getStyler().setLegendPosition(Styler.LegendPosition.InsideNW);
                     chart.getStyler().setLegendVisible(family.curves().size() > 1);
-                    addBase(chart);
+                    chart.getStyler().setLegendFont(LEGEND).setLegendPadding(2);
+                    addBase(chart).setShowInLegend(false);
                     family.curves().forEach(curve -> add(chart, curve.name(), curve.points(), base)
                             .setMarker(SeriesMarkers.CIRCLE));
                     return chart;
@@ -134,8 +137,10 @@ final class Curves {
         return chart;
     }
 
-    private static void addBase(XYChart chart) {
-        chart.addSeries(Result.BASE, new double[] {0}, new double[] {0}).setMarker(SeriesMarkers.CROSS);
+    private static XYSeries addBase(XYChart chart) {
+        XYSeries series = chart.addSeries(Result.BASE, new double[] {0}, new double[] {0});
+        series.setMarker(SeriesMarkers.CROSS);
+        return series;
     }
 
     private static XYSeries add(XYChart chart, String name, List<List<Result>> points, Result base) {

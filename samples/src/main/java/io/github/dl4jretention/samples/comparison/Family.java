@@ -42,7 +42,7 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
                     && (result.merge().isEmpty() || result.merge().equals(merge));
         }
 
-        private String name() {
+        String name() {
             return merge.isEmpty() ? method : method + " + " + merge;
         }
     }
@@ -110,6 +110,11 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
     /** For tables. */
     String name() {
         return kind.name() + (rate.equals(EVERY_RATE) ? ", every rate" : "");
+    }
+
+    /** For pictures. */
+    String nameWithRate() {
+        return rate.equals(EVERY_RATE) ? name() : name() + ", " + rate;
     }
 
     private static String rate(double rate, TreeMap<Double, ?> tried) {
