@@ -34,7 +34,7 @@ import org.nd4j.shade.guava.collect.MapMaker;
  * }</pre>
  *
  * <p>Asynchronous prefetching is declined, so that the mask meets the batch that it is made for. One that was
- * serialised and read again begins with its first epoch.
+ * serialised and read again begins with its first epoch, or, of a target that cannot be reset, where that was.
  */
 public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, RestartableIterator {
 

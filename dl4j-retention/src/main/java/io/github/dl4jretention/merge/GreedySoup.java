@@ -15,6 +15,8 @@ import java.util.function.ToDoubleFunction;
  * List<MultiLayerNetwork> chosen = GreedySoup.choose(tuned, soup -> loss(average(soup)));
  * MultiLayerNetwork average = Merge.networks(MergeMethod.linear()).models(chosen).merge();
  * }</pre>
+ *
+ * Candidates whose parameters are not finite are to be left out before: {@link Merge} refuses them.
  */
 public final class GreedySoup {
 

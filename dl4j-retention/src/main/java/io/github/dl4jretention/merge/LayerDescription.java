@@ -38,10 +38,12 @@ record LayerDescription(String name, String kind, SortedMap<String, String> sett
             "dataType",
             "decay",
             "defaultValueOverriden",
+            "defaultValueOverridden",
             "forgetGateBiasInit",
             "gainInit",
             "gradientNormalization",
             "gradientNormalizationThreshold",
+            "helperAllowFallback",
             "iUpdater",
             "idropout",
             "iDropout",
@@ -52,16 +54,35 @@ record LayerDescription(String name, String kind, SortedMap<String, String> sett
             "lossFn",
             "lossFunction",
             "minibatch",
+            "modified",
             "name",
+            "paramWeightInit",
             "regularization",
             "regularizationBias",
             "sparsity",
+            "timeDistributedFormat",
             "updater",
             "vertexParams",
             "visibleBiasInit",
+            "weightInit",
             "weightInitFn",
             "weightInitFnRecurrent",
             "weightNoise");
+
+    /** The same, of names that others compute with, by class. */
+    private static final Map<String, Set<String>> LEFT_OUT_OF = Map.of(
+            "BatchNormalization",
+            Set.of("gamma", "beta"),
+            "CenterLossOutputLayer",
+            Set.of("alpha", "lambda", "gradientCheck"),
+            "EmbeddingSequenceLayer",
+            Set.of("inputLength", "inferInputLength"),
+            "OCNNOutputLayer",
+            Set.of("configureR", "initialRValue", "lastEpochSinceRUpdated", "nu", "windowSize"),
+            "VariationalAutoencoder",
+            Set.of("numSamples"),
+            "Yolo2OutputLayer",
+            Set.of("lambdaCoord", "lambdaNoObj", "lossClassPredictions", "lossPositionScale"));
 
     /** Wrappers that change nothing of what is computed, wherever they are, and the name of what is in them. */
     private static final Map<String, String> FROZEN = Map.of(
@@ -104,15 +125,24 @@ record LayerDescription(String name, String kind, SortedMap<String, String> sett
                 add(settings, path + "[" + i + "]", node.get(i));
             }
         } else if (node.isObject()) {
+            Set<String> leftOutHere = leftOutOf(node);
             for (Iterator<String> names = node.fieldNames(); names.hasNext(); ) {
                 String name = names.next();
-                if (!LEFT_OUT.contains(name)) {
+                if (!LEFT_OUT.contains(name) && !leftOutHere.contains(name)) {
                     add(settings, path.isEmpty() ? name : path + "." + name, node.get(name));
                 }
             }
         } else if (!node.isNull()) {
             settings.put(path, node.asText());
         }
+    }
+
+    private static Set<String> leftOutOf(JsonNode node) {
+        String type = node.path("@class").asText();
+        // Locked, gamma and beta are no parameters but what the layer computes with.
+        return node.path("lockGammaBeta").asBoolean()
+                ? Set.of()
+                : LEFT_OUT_OF.getOrDefault(type.substring(type.lastIndexOf('.') + 1), Set.of());
     }
 
     /** Name and kind, with the settings that are not another's if the other is of the same name and kind. */

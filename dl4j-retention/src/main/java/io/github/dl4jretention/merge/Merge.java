@@ -29,8 +29,9 @@ import org.nd4j.autodiff.samediff.SameDiff;
  *
  * <p>All parameters are merged. Running statistics of batch normalisation (mean, variance or log of the deviation) are
  * the weighted mean of base and models whatever the method, so that no variance is below 0: {@code sum_i a_i s_i} where
- * a_i are the method's shares, {@code 1 - t} and {@code t} of an interpolation, {@code 1 - lambda sum_i weight_i} and
- * {@code lambda weight_i} of task vectors, those below 0 taken as 0, divided by their sum. ExPO so has those of the
+ * a_i are the method's shares, {@code 1 - t} and {@code t} of an interpolation, {@code 1 - sum_i v_i} and
+ * {@code v_i = lambda weight_i / divisor} of task vectors, {@code weight_i / divisor} of {@code linear}, those below 0
+ * taken as 0, divided by their sum; the divisor is {@code sum_i weight_i} if the method normalises, else 1. ExPO so has those of the
  * model. In SameDiff graphs nothing tells running statistics from other variables: they are merged as these.
  *
  * <p>Models are of one architecture if the shapes of their parameters, their data types and all settings of their

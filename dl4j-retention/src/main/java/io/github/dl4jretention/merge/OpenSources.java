@@ -3,6 +3,8 @@ package io.github.dl4jretention.merge;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import org.nd4j.shade.guava.collect.Lists;
+import org.nd4j.shade.guava.io.Closer;
 
 /** Sources of one architecture that are read side by side and closed together, each whatever comes of the others. */
 final class OpenSources implements AutoCloseable {
@@ -50,21 +52,10 @@ final class OpenSources implements AutoCloseable {
     /** @throws IOException the first one's; those of others are suppressed in it */
     @Override
     public void close() throws IOException {
-        IOException first = null;
-        for (ParameterSource source : open) {
-            try {
-                source.close();
-            } catch (IOException e) {
-                if (first == null) {
-                    first = e;
-                } else {
-                    first.addSuppressed(e);
-                }
-            }
-        }
-        open.clear();
-        if (first != null) {
-            throw first;
+        try (Closer closer = Closer.create()) {
+            // The last that is registered is closed first.
+            Lists.reverse(open).forEach(source -> closer.register(source::close));
+            open.clear();
         }
     }
 }

@@ -21,7 +21,10 @@ import org.deeplearning4j.nn.conf.graph.ElementWiseVertex;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.ActivationLayer;
+import org.deeplearning4j.nn.conf.layers.BatchNormalization;
+import org.deeplearning4j.nn.conf.layers.CenterLossOutputLayer;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.GlobalPoolingLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.Layer;
@@ -47,6 +50,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
@@ -340,6 +344,81 @@ class MergedArchitecturesTest {
                 start,
                 Retention.detach(
                         Retention.attach(start, RetentionConfiguration.builder().build())));
+    }
+
+    private static CenterLossOutputLayer centers(double lambda) {
+        return new CenterLossOutputLayer.Builder(LossFunction.MCXENT)
+                .nOut(Networks.VOCABULARY)
+                .activation(Activation.SOFTMAX)
+                .lambda(lambda)
+                .alpha(10 * lambda)
+                .build();
+    }
+
+    static Stream<Arguments> othersInTrainingOnly() {
+        InputType rows = InputType.feedForward(Networks.INPUTS);
+        InputType sequences = InputType.recurrent(Networks.INPUTS, Networks.TIME);
+        return Stream.of(
+                pair("center loss", rows, dense(Activation.TANH), dense(Activation.TANH), centers(1e-3)),
+                Arguments.of("lambda", network(rows, centers(1e-3)), network(rows, centers(1e-2))),
+                pair(
+                        "first gamma and beta",
+                        rows,
+                        new BatchNormalization.Builder().build(),
+                        new BatchNormalization.Builder().gamma(2).beta(1).build(),
+                        output()),
+                pair(
+                        "helper",
+                        sequences,
+                        lstm(Activation.TANH),
+                        new LSTM.Builder()
+                                .nOut(3)
+                                .activation(Activation.TANH)
+                                .helperAllowFallback(false)
+                                .build(),
+                        tokens()));
+    }
+
+    @ParameterizedTest
+    @MethodSource("othersInTrainingOnly")
+    void settings_of_training_do_not_count(String setting, MultiLayerNetwork one, MultiLayerNetwork two) {
+        assertMerges(one, two);
+    }
+
+    @Test
+    void locked_gamma_and_beta_count() {
+        InputType rows = InputType.feedForward(Networks.INPUTS);
+        assertRefused(
+                network(
+                        rows,
+                        new BatchNormalization.Builder().lockGammaBeta(true).build(),
+                        output()),
+                network(
+                        rows,
+                        new BatchNormalization.Builder()
+                                .lockGammaBeta(true)
+                                .gamma(2)
+                                .build(),
+                        output()),
+                "gamma");
+    }
+
+    @Test
+    void an_embedding_that_saw_sequences_of_another_length_merges_with_its_start() throws IOException {
+        InputType ids = InputType.recurrent(1);
+        EmbeddingSequenceLayer embedding =
+                new EmbeddingSequenceLayer.Builder().nIn(5).nOut(3).build();
+        MultiLayerNetwork start = network(ids, embedding, tokens());
+        MultiLayerNetwork tuned = start.clone();
+        start.output(Nd4j.zeros(2, 1, 3));
+        tuned.output(Nd4j.zeros(2, 1, 7));
+        assertMerges(start, tuned);
+        Path merged = Merge.files(MergeMethod.wiseFt(0.5), folder.resolve("merged.zip"))
+                .base(save(start, "start.zip"))
+                .model(save(tuned, "tuned.zip"))
+                .merge();
+        assertClose(
+                start.params(), MultiLayerNetwork.load(merged.toFile(), false).params(), 0);
     }
 
     @Test

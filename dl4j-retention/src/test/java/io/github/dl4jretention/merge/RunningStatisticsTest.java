@@ -80,6 +80,8 @@ class RunningStatisticsTest {
                 of(MergeMethod.taskArithmetic(), 2, 1.5, 1, 1),
                 of(MergeMethod.ties(), 2, 1.5, 1, 1),
                 of(MergeMethod.ties(), 2.5, 1.25, 3, 1),
+                of(MergeMethod.ties(), 2, 1.5, 0.25, 0.25),
+                of(MergeMethod.ties().withNormalize(false), 0.25 * 3 + 0.25, 2 + 0.25 + 0.5, 0.25, 0.25),
                 of(MergeMethod.dareLinear(1), 3, 1, 1),
                 of(MergeMethod.dareTies(1), 2, 1.5, 1, 1),
                 of(MergeMethod.linear(), 2.5, 1.25, 3, 1),

@@ -31,6 +31,8 @@ final class Curves {
     private static final Font LEGEND = new Font(Font.SANS_SERIF, Font.PLAIN, 9);
     /** A panel shows this many times the forgetting of interest; what forgets more is outside of it. */
     private static final double SHOWN = 1.5;
+    /** A panel shows at least this gain, where nothing gains too. */
+    private static final double LEAST_GAIN = 0.01;
 
     private static final List<Marker> MARKERS = List.of(
             SeriesMarkers.CIRCLE,
@@ -76,8 +78,7 @@ final class Curves {
                 .flatMap(family -> family.curves().stream())
                 .flatMap(curve -> curve.points().stream())
                 .mapToDouble(results -> mean(results, result -> result.test().gain(base.test())))
-                .max()
-                .orElse(0);
+                .reduce(LEAST_GAIN, Math::max);
         double reference = Family.REFERENCE * base.test().source();
         List<XYChart> charts = families.stream()
                 .map(family -> {

@@ -14,8 +14,8 @@ import java.util.stream.Collectors;
 
 /**
  * All that one method, with one kind of merge afterwards or none, came to on one model and pair, at all learning rates
- * or at its own best: that of the largest mean hypervolume on validation text. The tuned models before merging belong to
- * it too.
+ * or at its own best: that of the largest mean hypervolume on validation text. The tuned models before merging belong
+ * to it too.
  *
  * @param kind  the method and the merge
  * @param rate  the chosen learning rate, and whether it is the lowest or highest of several that were tried
@@ -176,11 +176,11 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
                 .toList();
     }
 
-    /** For each seed the point of the least sum of target and source loss on validation text. */
+    /** For each seed that has any numbers the point of the least sum of target and source loss on validation text. */
     List<Result> balanced() {
         return seeds.values().stream()
                 .map(results -> results.stream()
-                        .filter(result -> Double.isFinite(result.validation().target()))
+                        .filter(result -> result.validation().areNumbers())
                         .min(Comparator.comparingDouble(
                                 result -> result.validation().target()
                                         + result.validation().source())))
@@ -191,13 +191,13 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
     /**
      * The curves: for every learning rate, and with a merge for every strength of the method, results of all seeds
      * together for every point, in the order of its strength; of a method without any, one over the learning rate.
-     * Points whose test loss is not finite are left out.
+     * Points without numbers are left out.
      */
     List<Curve> curves() {
         Map<String, Map<Double, List<Result>>> curves = new LinkedHashMap<>();
         results().stream()
                 .sorted(Comparator.comparingDouble(Result::learningRate).thenComparingDouble(Result::strength))
-                .filter(result -> Double.isFinite(result.test().target()))
+                .filter(result -> result.test().areNumbers())
                 .forEach(result -> curves.computeIfAbsent(curveOf(result), name -> new TreeMap<>())
                         .computeIfAbsent(placeOf(result), place -> new ArrayList<>())
                         .add(result));

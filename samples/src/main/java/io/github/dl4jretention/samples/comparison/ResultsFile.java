@@ -92,9 +92,13 @@ final class ResultsFile {
                 || found.stream().map(Result::point).collect(Collectors.toSet()).containsAll(trial.points());
     }
 
-    /** Puts the rows of one trial in place of those of the same points; others that it has stay. */
+    /**
+     * Puts the rows of one trial in place of those of the same points; others that it has stay, unless the tuned model
+     * has no scores.
+     */
     void put(List<Result> trial) throws IOException {
-        rows.merge(trial.get(0).key(), trial, (before, now) -> united(List.of(now, before)));
+        boolean diverged = trial.stream().anyMatch(Result::isDiverged);
+        rows.merge(trial.get(0).key(), trial, (before, now) -> diverged ? now : united(List.of(now, before)));
         write(file, results());
     }
 

@@ -7,7 +7,10 @@ import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.samples.text.Domain;
 import io.github.dl4jretention.teacher.Teacher;
 import java.util.EnumMap;
+import java.util.HashSet;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.DoubleStream;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 
 /**
@@ -43,9 +46,31 @@ record Scores(
         return new Scores(target.crossEntropy(), crossEntropy, target.divergence(), divergence, domains);
     }
 
+    /** Whether all probabilities that a model gives for the text of such scores are numbers. */
+    static boolean areFinite(MultiLayerNetwork network, Plan.Pair pair, Corpus corpus, Corpus.Part part, int batches) {
+        Set<Domain> domains = new HashSet<>(pair.sources());
+        domains.add(pair.target());
+        for (Domain domain : domains) {
+            ByteWindowIterator windows =
+                    ByteWindowIterator.evaluation(BATCH, ModelKind.CONTEXT, batches, corpus.text(domain, part));
+            while (windows.hasNext()) {
+                if (network.output(windows.next().getFeatures()).isNaN().any()) {
+                    return false;
+                }
+            }
+        }
+        return true;
+    }
+
     private static TokenEvaluation evaluate(MultiLayerNetwork network, Teacher base, byte[] text, int batches) {
         return TokenEvaluation.of(
                 network, base, ByteWindowIterator.evaluation(BATCH, ModelKind.CONTEXT, batches, text));
+    }
+
+    /** Whether there are scores, all of them numbers. */
+    boolean areNumbers() {
+        return DoubleStream.of(target, source, targetDivergence, sourceDivergence)
+                .allMatch(Double::isFinite);
     }
 
     double gain(Scores base) {

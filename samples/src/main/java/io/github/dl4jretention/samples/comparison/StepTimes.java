@@ -25,6 +25,7 @@ import org.deeplearning4j.datasets.iterator.EarlyTerminationDataSetIterator;
 final class StepTimes {
 
     private static final String FILE = "step-times.csv";
+    private static final List<String> COLUMNS = List.of("model", "method", "step_ms", "ratio");
     private static final int ROUNDS = 5;
     private static final int STEPS = 5;
 
@@ -78,7 +79,7 @@ final class StepTimes {
     private void write(Path part, List<CSVRecord> kept, Map<String, double[]> millis) throws IOException {
         CSVFormat format = CSVFormat.RFC4180
                 .builder()
-                .setHeader("model", "method", "step_ms", "ratio")
+                .setHeader(COLUMNS.toArray(String[]::new))
                 .build();
         try (Writer writer = Files.newBufferedWriter(part, StandardCharsets.UTF_8);
                 CSVPrinter csv = new CSVPrinter(writer, format)) {
@@ -119,6 +120,10 @@ final class StepTimes {
             return List.of();
         }
         try (CSVParser parser = CSVParser.parse(file, StandardCharsets.UTF_8, ResultsFile.WITH_HEADER)) {
+            if (!parser.getHeaderNames().equals(COLUMNS)) {
+                throw new IOException("step times: expected a file with the columns " + COLUMNS + ", got " + file
+                        + " with " + parser.getHeaderNames() + "; delete it to measure anew");
+            }
             return parser.getRecords();
         }
     }

@@ -76,9 +76,7 @@ public final class Summary {
     }
 
     private static List<Result> finite(List<Result> results) {
-        return results.stream()
-                .filter(result -> Double.isFinite(result.test().target()))
-                .toList();
+        return results.stream().filter(result -> result.test().areNumbers()).toList();
     }
 
     private static void replace(Path folder, String name, byte[] bytes) throws IOException {

@@ -7,6 +7,7 @@ import io.github.dl4jretention.samples.model.ModelKind;
 import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.teacher.Teacher;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -149,6 +150,7 @@ final class TrialRunner {
             long seed,
             double stepMillis,
             double heldMegabytes) {
+        Map<Corpus.Part, Scores> scores = scores(network, pair);
         return new Result(
                 model.label(),
                 pair.target().name(),
@@ -160,22 +162,26 @@ final class TrialRunner {
                 seed,
                 plan.steps(),
                 plan.batch(),
-                scores(network, pair, Corpus.Part.VALIDATION),
-                scores(network, pair, Corpus.Part.TEST),
+                scores.get(Corpus.Part.VALIDATION),
+                scores.get(Corpus.Part.TEST),
                 stepMillis,
                 heldMegabytes);
     }
 
-    private Scores scores(MultiLayerNetwork network, Plan.Pair pair, Corpus.Part part) {
-        try {
-            return Scores.of(network, remembered, pair, corpus, part, plan.evaluationBatches());
-        } catch (IllegalArgumentException e) {
-            if (network == base) {
-                throw e;
+    /** On both parts or, where a model gives what is no number on one, on neither. */
+    private Map<Corpus.Part, Scores> scores(MultiLayerNetwork network, Plan.Pair pair) {
+        Map<Corpus.Part, Scores> scores = new EnumMap<>(Corpus.Part.class);
+        int batches = plan.evaluationBatches();
+        for (Corpus.Part part : List.of(Corpus.Part.VALIDATION, Corpus.Part.TEST)) {
+            try {
+                scores.put(part, Scores.of(network, remembered, pair, corpus, part, batches));
+            } catch (IllegalArgumentException e) {
+                if (network == base || Scores.areFinite(network, pair, corpus, part, batches)) {
+                    throw e;
+                }
+                return Map.of(Corpus.Part.VALIDATION, Scores.NONE, Corpus.Part.TEST, Scores.NONE);
             }
-            // The base was measured on the same text: what is refused is that the model's outputs are not finite.
-            System.err.println("no scores: " + e.getMessage());
-            return Scores.NONE;
         }
+        return scores;
     }
 }

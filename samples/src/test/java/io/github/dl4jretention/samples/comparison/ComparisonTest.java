@@ -225,6 +225,9 @@ class ComparisonTest {
                 1);
         List<Result> lost = ResultsFile.read(last.resolve("results.csv"));
         assertEquals(List.of(false, true), lost.stream().map(Result::isDiverged).toList());
+        Summary.of(last).write(last);
+        assertTrue(Files.readString(last.resolve("summary.md")).contains("| plain | no | 1.0E30 | 1 | 1 | 0.000"));
+        assertTrue(Files.size(last.resolve("transformer-kotlin-rates.png")) > 1000);
     }
 
     @Test
