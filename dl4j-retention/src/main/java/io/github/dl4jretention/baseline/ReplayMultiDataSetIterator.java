@@ -87,6 +87,11 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
         begin();
     }
 
+    /**
+     * Begins anew: what is kept of a batch is not serialised.
+     *
+     * @return an iterator of the same arguments
+     */
     private Object readResolve() {
         if (target.resetSupported()) {
             target.reset();
