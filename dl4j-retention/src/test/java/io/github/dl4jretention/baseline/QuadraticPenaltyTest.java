@@ -44,7 +44,7 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
  */
 class QuadraticPenaltyTest {
 
-    private static final double RATE = 0.1;
+    static final double RATE = 0.1;
 
     private static NeuralNetConfiguration.Builder builder() {
         return new NeuralNetConfiguration.Builder().dataType(DataType.DOUBLE).updater(new Sgd(RATE));
@@ -79,12 +79,12 @@ class QuadraticPenaltyTest {
         return graph;
     }
 
-    /** Squared error of its one weight, mean over the examples. */
-    private static SameDiff sameDiff(double weight) {
+    /** Squared error of a weighted sum of the inputs, mean over the examples. */
+    static SameDiff sameDiff(double... weights) {
         SameDiff sd = SameDiff.create();
-        SDVariable x = sd.placeHolder("x", DataType.DOUBLE, -1, 1);
+        SDVariable x = sd.placeHolder("x", DataType.DOUBLE, -1, weights.length);
         SDVariable y = sd.placeHolder("y", DataType.DOUBLE, -1, 1);
-        SDVariable w = sd.var("w", Nd4j.valueArrayOf(new long[] {1, 1}, weight, DataType.DOUBLE));
+        SDVariable w = sd.var("w", Nd4j.createFromArray(weights).reshape(weights.length, 1));
         sd.math().square(x.mmul(w).sub(y)).mean().rename("loss");
         sd.setLossVariables("loss");
         sd.setTrainingConfig(TrainingConfig.builder()

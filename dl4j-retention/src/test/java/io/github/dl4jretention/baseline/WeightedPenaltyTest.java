@@ -1,6 +1,8 @@
 package io.github.dl4jretention.baseline;
 
 import static io.github.dl4jretention.Networks.assertClose;
+import static io.github.dl4jretention.baseline.QuadraticPenaltyTest.RATE;
+import static io.github.dl4jretention.baseline.QuadraticPenaltyTest.sameDiff;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -18,9 +20,7 @@ import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
-import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
-import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -39,7 +39,6 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
  */
 class WeightedPenaltyTest {
 
-    private static final double RATE = 0.1;
     private static final double STRENGTH = 4;
     private static final double[] WEIGHTS = {2, 0, 5};
     private static final double[] START = {1, 1, 2};
@@ -77,21 +76,6 @@ class WeightedPenaltyTest {
         graph.init();
         graph.setParams(Nd4j.createFromArray(weights).reshape(1, 3));
         return graph;
-    }
-
-    private static SameDiff sameDiff(double[] weights) {
-        SameDiff sd = SameDiff.create();
-        SDVariable x = sd.placeHolder("x", DataType.DOUBLE, -1, 3);
-        SDVariable y = sd.placeHolder("y", DataType.DOUBLE, -1, 1);
-        SDVariable w = sd.var("w", Nd4j.createFromArray(weights).reshape(3, 1));
-        sd.math().square(x.mmul(w).sub(y)).mean().rename("loss");
-        sd.setLossVariables("loss");
-        sd.setTrainingConfig(TrainingConfig.builder()
-                .updater(new Sgd(RATE))
-                .dataSetFeatureMapping("x")
-                .dataSetLabelMapping("y")
-                .build());
-        return sd;
     }
 
     private static DataSet data() {

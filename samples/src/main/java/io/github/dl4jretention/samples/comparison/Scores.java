@@ -51,8 +51,7 @@ record Scores(
         Set<Domain> domains = new HashSet<>(pair.sources());
         domains.add(pair.target());
         for (Domain domain : domains) {
-            ByteWindowIterator windows =
-                    ByteWindowIterator.evaluation(BATCH, ModelKind.CONTEXT, batches, corpus.text(domain, part));
+            ByteWindowIterator windows = windows(corpus.text(domain, part), batches);
             while (windows.hasNext()) {
                 if (network.output(windows.next().getFeatures()).isNaN().any()) {
                     return false;
@@ -63,8 +62,11 @@ record Scores(
     }
 
     private static TokenEvaluation evaluate(MultiLayerNetwork network, Teacher base, byte[] text, int batches) {
-        return TokenEvaluation.of(
-                network, base, ByteWindowIterator.evaluation(BATCH, ModelKind.CONTEXT, batches, text));
+        return TokenEvaluation.of(network, base, windows(text, batches));
+    }
+
+    private static ByteWindowIterator windows(byte[] text, int batches) {
+        return ByteWindowIterator.evaluation(BATCH, ModelKind.CONTEXT, batches, text);
     }
 
     /** Whether there are scores, all of them numbers. */

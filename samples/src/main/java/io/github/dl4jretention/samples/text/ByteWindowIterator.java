@@ -77,7 +77,7 @@ public final class ByteWindowIterator implements DataSetIterator {
             throw new NoSuchElementException("all " + batches + " batches were read; reset() starts again");
         }
         float[] features = new float[batch * length];
-        // nd4j copies a Java array float by float, which for one-hot labels takes an eighth of a training step
+        // ND4J copies a Java array float by float: of one-hot labels nearly all are 0 anyway.
         INDArray oneHot = Nd4j.create(DataType.FLOAT, batch, VOCABULARY, length);
         for (int row = 0; row < batch; row++) {
             byte[] text = texts[row % texts.length];

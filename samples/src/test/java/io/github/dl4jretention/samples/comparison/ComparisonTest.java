@@ -18,7 +18,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 class ComparisonTest {
 
-    private static final String PLAN =
+    /** Of two steps, without its methods. */
+    static final String PLAN =
             """
             {"models": ["TRANSFORMER"],
              "pairs": [{"target": "KOTLIN", "sources": ["PROSE"]}],

@@ -26,19 +26,11 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 /** What plans allow, and what their trials are trained on. */
 class PlanTest {
 
-    private static final String PLAN =
-            """
-            {"models": ["TRANSFORMER"],
-             "pairs": [{"target": "KOTLIN", "sources": ["PROSE"]}],
-             "learningRates": [0.001], "seeds": [1],
-             "steps": 2, "batch": 4, "evaluationBatches": 1, "importanceExamples": 2,
-             "methods": [%s]}""";
-
     @TempDir
     private Path folder;
 
     private Plan plan(String methods) throws IOException {
-        return Plan.read(Files.writeString(folder.resolve("plan.json"), PLAN.formatted(methods)));
+        return Plan.read(Files.writeString(folder.resolve("plan.json"), ComparisonTest.PLAN.formatted(methods)));
     }
 
     @Test
@@ -83,17 +75,17 @@ class PlanTest {
         }
         Path lstm = Files.writeString(
                 folder.resolve("lstm.json"),
-                PLAN.formatted(plain + ", {\"method\": \"LORA\", \"strengths\": [2]}")
+                ComparisonTest.PLAN.formatted(plain + ", {\"method\": \"LORA\", \"strengths\": [2]}")
                         .replace("TRANSFORMER", "LSTM"));
         String untrainable =
                 assertThrows(IOException.class, () -> Plan.read(lstm)).getMessage();
         assertTrue(untrainable.contains("LORA cannot train"), untrainable);
         Path same = Files.writeString(
-                folder.resolve("same.json"), PLAN.formatted(plain).replace("[\"PROSE\"]", "[\"KOTLIN\"]"));
+                folder.resolve("same.json"), ComparisonTest.PLAN.formatted(plain).replace("[\"PROSE\"]", "[\"KOTLIN\"]"));
         assertThrows(IOException.class, () -> Plan.read(same));
         Path twice = Files.writeString(
                 folder.resolve("twice.json"),
-                PLAN.formatted(plain).replace("[{", "[{\"target\": \"KOTLIN\", \"sources\": [\"JAVA\"]}, {"));
+                ComparisonTest.PLAN.formatted(plain).replace("[{", "[{\"target\": \"KOTLIN\", \"sources\": [\"JAVA\"]}, {"));
         assertThrows(IOException.class, () -> Plan.read(twice));
         for (String shipped : List.of("reduced.json", "evidence.json")) {
             assertFalse(Plan.read(Path.of("comparisons", shipped)).trials().isEmpty());
@@ -150,7 +142,7 @@ class PlanTest {
     void sources_have_equal_shares() throws IOException {
         Plan plan = Plan.read(Files.writeString(
                 folder.resolve("plan.json"),
-                PLAN.formatted("{\"method\": \"PLAIN\"}").replace("[\"PROSE\"]", "[\"PROSE\", \"JAVA\", \"SCALA\"]")));
+                ComparisonTest.PLAN.formatted("{\"method\": \"PLAIN\"}").replace("[\"PROSE\"]", "[\"PROSE\", \"JAVA\", \"SCALA\"]")));
         Corpus corpus = Corpus.read(Path.of("target", "corpus"));
         DataSetIterator windows = TrialSetup.sourceWindows(corpus, plan.pairs().get(0), 7, 1);
         int[] shares = new int[3];
