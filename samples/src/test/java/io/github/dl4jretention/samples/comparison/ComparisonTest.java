@@ -26,6 +26,7 @@ class ComparisonTest {
              "learningRates": [0.001], "seeds": [1],
              "steps": 2, "batch": 4, "evaluationBatches": 1, "importanceExamples": 2,
              "methods": [%s]}""";
+
     private static final String METHODS =
             """
             {"method": "PLAIN", "stops": [1], "merges": [{"merge": "WISE_FT", "strengths": [0.5]},

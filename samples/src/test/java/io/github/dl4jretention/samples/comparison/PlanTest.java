@@ -75,17 +75,21 @@ class PlanTest {
         }
         Path lstm = Files.writeString(
                 folder.resolve("lstm.json"),
-                ComparisonTest.PLAN.formatted(plain + ", {\"method\": \"LORA\", \"strengths\": [2]}")
+                ComparisonTest.PLAN
+                        .formatted(plain + ", {\"method\": \"LORA\", \"strengths\": [2]}")
                         .replace("TRANSFORMER", "LSTM"));
         String untrainable =
                 assertThrows(IOException.class, () -> Plan.read(lstm)).getMessage();
         assertTrue(untrainable.contains("LORA cannot train"), untrainable);
         Path same = Files.writeString(
-                folder.resolve("same.json"), ComparisonTest.PLAN.formatted(plain).replace("[\"PROSE\"]", "[\"KOTLIN\"]"));
+                folder.resolve("same.json"),
+                ComparisonTest.PLAN.formatted(plain).replace("[\"PROSE\"]", "[\"KOTLIN\"]"));
         assertThrows(IOException.class, () -> Plan.read(same));
         Path twice = Files.writeString(
                 folder.resolve("twice.json"),
-                ComparisonTest.PLAN.formatted(plain).replace("[{", "[{\"target\": \"KOTLIN\", \"sources\": [\"JAVA\"]}, {"));
+                ComparisonTest.PLAN
+                        .formatted(plain)
+                        .replace("[{", "[{\"target\": \"KOTLIN\", \"sources\": [\"JAVA\"]}, {"));
         assertThrows(IOException.class, () -> Plan.read(twice));
         for (String shipped : List.of("reduced.json", "evidence.json")) {
             assertFalse(Plan.read(Path.of("comparisons", shipped)).trials().isEmpty());
@@ -142,7 +146,9 @@ class PlanTest {
     void sources_have_equal_shares() throws IOException {
         Plan plan = Plan.read(Files.writeString(
                 folder.resolve("plan.json"),
-                ComparisonTest.PLAN.formatted("{\"method\": \"PLAIN\"}").replace("[\"PROSE\"]", "[\"PROSE\", \"JAVA\", \"SCALA\"]")));
+                ComparisonTest.PLAN
+                        .formatted("{\"method\": \"PLAIN\"}")
+                        .replace("[\"PROSE\"]", "[\"PROSE\", \"JAVA\", \"SCALA\"]")));
         Corpus corpus = Corpus.read(Path.of("target", "corpus"));
         DataSetIterator windows = TrialSetup.sourceWindows(corpus, plan.pairs().get(0), 7, 1);
         int[] shares = new int[3];
