@@ -1,0 +1,128 @@
+package io.github.dl4jretention.lm.onnx;
+
+import java.util.List;
+import java.util.Map;
+import org.nd4j.autodiff.samediff.SDVariable;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.autodiff.samediff.internal.SameDiffOp;
+import org.nd4j.ir.OpNamespace;
+import org.nd4j.samediff.frameworkimport.ImportGraph;
+import org.nd4j.samediff.frameworkimport.hooks.PreImportHook;
+import org.nd4j.samediff.frameworkimport.hooks.annotations.HookResult;
+import org.nd4j.samediff.frameworkimport.registry.OpMappingRegistry;
+import org.nd4j.shade.protobuf.GeneratedMessageV3;
+import org.nd4j.shade.protobuf.ProtocolMessageEnum;
+
+/**
+ * Imports an ONNX node in place of M2.1's own mapping. DL4J finds subclasses on the class path by their
+ * {@code @PreHookRule}, if they and this class are public.
+ */
+public abstract class NodeHook implements PreImportHook {
+
+    /**
+     * Adds the operations that stand for the node.
+     *
+     * @param name of the variable to return
+     */
+    abstract SDVariable build(SameDiff sd, String name, List<SDVariable> inputs, Map<String, ?> attributes);
+
+    @Override
+    public Map<String, List<SDVariable>> doImport(
+            SameDiff sd,
+            Map<String, ?> attributes,
+            List<String> outputNames,
+            SameDiffOp op,
+            OpMappingRegistry<
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            ProtocolMessageEnum,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3>
+                    registry,
+            ImportGraph<
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            ProtocolMessageEnum>
+                    graph,
+            Map<String, ? extends GeneratedMessageV3> dynamicVariables) {
+        String name = outputNames.get(0);
+        List<SDVariable> inputs =
+                op.getInputsToOp().stream().map(sd::getVariable).toList();
+        return Map.of(name, List.of(build(sd, name, inputs, attributes)));
+    }
+
+    @Override
+    public HookResult preProcess(
+            SameDiffOp op,
+            SameDiff sd,
+            Map<String, ?> attributes,
+            OpNamespace.OpDescriptor descriptor,
+            List<String> outputNames,
+            boolean isFinalOutput,
+            OpMappingRegistry<
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            ProtocolMessageEnum,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3>
+                    registry,
+            ImportGraph<
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            ProtocolMessageEnum>
+                    graph,
+            Map<String, ? extends GeneratedMessageV3> dynamicVariables) {
+        return DefaultImpls.preProcess(
+                this, op, sd, attributes, descriptor, outputNames, isFinalOutput, registry, graph, dynamicVariables);
+    }
+
+    @Override
+    public Map<String, List<SDVariable>> handleOutputs(
+            List<String> outputNames,
+            SameDiff sd,
+            SameDiffOp op,
+            Map<String, ?> attributes,
+            OpMappingRegistry<
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            ProtocolMessageEnum,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3>
+                    registry,
+            ImportGraph<
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            GeneratedMessageV3,
+                            ProtocolMessageEnum>
+                    graph,
+            Map<String, ? extends GeneratedMessageV3> dynamicVariables) {
+        return DefaultImpls.handleOutputs(this, outputNames, sd, op, attributes, registry, graph, dynamicVariables);
+    }
+
+    static int rank(SDVariable variable) {
+        return variable.getShape() != null
+                ? variable.getShape().length
+                : variable.getArr().rank();
+    }
+
+    static double number(Map<String, ?> attributes, String name, double otherwise) {
+        return attributes.get(name) instanceof Number value ? value.doubleValue() : otherwise;
+    }
+}

@@ -1,0 +1,176 @@
+package io.github.dl4jretention.docs;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.baseline.Importance;
+import io.github.dl4jretention.baseline.ImportanceEstimator;
+import io.github.dl4jretention.baseline.QuadraticPenalty;
+import io.github.dl4jretention.baseline.ReplayIterator;
+import io.github.dl4jretention.baseline.ReplayPart;
+import io.github.dl4jretention.baseline.ReplayUnit;
+import io.github.dl4jretention.checkpoint.FinetuningRun;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.sweep.Sweep;
+import io.github.dl4jretention.sweep.SweepTexts;
+import io.github.dl4jretention.sweep.outcome.SweepOutcome;
+import io.github.dl4jretention.sweep.space.FinetuneMethod;
+import io.github.dl4jretention.sweep.space.RetentionSpace;
+import io.github.dl4jretention.sweep.space.Search;
+import io.github.dl4jretention.sweep.task.Batches;
+import io.github.dl4jretention.sweep.task.FinetuneModel;
+import io.github.dl4jretention.sweep.task.FinetuneSpace;
+import io.github.dl4jretention.sweep.task.RetentionScore;
+import io.github.dl4jretention.sweep.task.SweepData;
+import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherIterator;
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.function.Supplier;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.factory.Nd4j;
+
+/** What the docs show of sweeps and baselines; the samples' DocsTest compares the two. */
+class SearchSnippetsTest {
+
+    @TempDir
+    private Path folder;
+
+    private final MultiLayerNetwork pretrained = Networks.lstm(DataType.FLOAT, 1);
+    private final int epochs = 1;
+
+    private static DataSetIterator trainingIterator() {
+        return new ExistingDataSetIterator(Networks.batches(DataType.FLOAT, 2, true));
+    }
+
+    @Test
+    void sweeps() throws IOException {
+        Batches validationTarget = SweepTexts.target(DataType.FLOAT, 1, 20);
+        Batches validationSource = SweepTexts.source(DataType.FLOAT, 1, 30);
+        Batches testTarget = SweepTexts.target(DataType.FLOAT, 1, 40);
+        Batches testSource = SweepTexts.source(DataType.FLOAT, 1, 50);
+        int steps = 5;
+        // snippet
+        SweepData data = new SweepData(
+                Batches.of(() -> trainingIterator()), // target text to train on
+                validationTarget,
+                validationSource, // chosen on these
+                testTarget,
+                testSource); // reported on these
+
+        Sweep sweep = Sweep.builder()
+                .model(FinetuneModel.of(pretrained)) // MultiLayerNetwork, ComputationGraph, or SameDiff
+                .data(data)
+                .space(FinetuneSpace.builder()
+                        .retention(
+                                RetentionSpace.builder().coefficient(0.03, 30).build())
+                        .learningRates(3e-4, 1e-3)
+                        .steps(steps)
+                        .build())
+                .search(Search.grid(12))
+                .score(RetentionScore.constrained(0.02)) // nats per token of forgetting that are bearable
+                .parallelism(2)
+                .folder(folder.resolve("sweep"))
+                .build();
+        SweepOutcome outcome = sweep.run();
+        outcome.recommended().ifPresent(best -> System.out.println(outcome.javaLine(best)));
+        // end
+        assertEquals(24, outcome.candidates().size());
+        assertTrue(Files.exists(folder.resolve("sweep/report.html")));
+    }
+
+    /** Of a text in the alphabet of the test networks: each letter the class of the one before. */
+    private static DataSetIterator tokens(String text) {
+        INDArray features = Nd4j.zeros(1, Networks.INPUTS, text.length() - 1);
+        INDArray labels = Nd4j.zeros(1, Networks.VOCABULARY, text.length() - 1);
+        for (int t = 0; t < text.length() - 1; t++) {
+            features.putScalar(0, text.charAt(t) - 'a', t, 1);
+            labels.putScalar(0, text.charAt(t + 1) - 'a', t, 1);
+        }
+        return new ExistingDataSetIterator(List.of(new DataSet(features, labels)));
+    }
+
+    @Test
+    void files_of_models_and_texts() throws IOException {
+        File file = folder.resolve("model.zip").toFile();
+        pretrained.save(file);
+        String text = "abcbacb";
+        // snippet
+        FinetuneModel model =
+                FinetuneModel.of(MultiLayerNetwork.load(file, false)); // or ComputationGraph.load, SameDiff.load
+        Batches training = Batches.of(() -> tokens(text)); // a new DataSetIterator each time, of your tokenizer
+        // end
+        assertEquals(FinetuneModel.of(pretrained).sha256(), model.sha256());
+        assertTrue(model.losses(pretrained, training, training).target() > 0);
+    }
+
+    @Test
+    void sweeps_of_baselines() throws IOException {
+        SweepData data = SweepTexts.data(DataType.FLOAT);
+        Supplier<DataSetIterator> trainingSource =
+                () -> new ExistingDataSetIterator(Networks.batches(DataType.FLOAT, 3, true));
+        // snippet
+        SweepData withSource = data.withTrainingSource(Batches.of(trainingSource));
+        FinetuneSpace methods = FinetuneSpace.builder()
+                .methods(FinetuneMethod.RETENTION, FinetuneMethod.EWC, FinetuneMethod.REPLAY)
+                .strengths(FinetuneMethod.EWC, 1, 10, 100)
+                .strengths(FinetuneMethod.REPLAY, 0.1, 0.25)
+                .build();
+        // end
+        SweepOutcome outcome = Sweep.builder()
+                .model(FinetuneModel.of(pretrained))
+                .data(withSource)
+                .space(methods)
+                .search(Search.grid(2))
+                .folder(folder.resolve("sweep"))
+                .build()
+                .run();
+        assertEquals(List.of(), outcome.failed());
+        assertEquals(7, outcome.complete().size());
+    }
+
+    @Test
+    void baselines() throws IOException {
+        MultiLayerNetwork student =
+                Retention.attach(pretrained, RetentionConfiguration.builder().build());
+        DataSetIterator sourceIterator = new ExistingDataSetIterator(Networks.batches(DataType.FLOAT, 3, true));
+        Teacher teacher = Teacher.of(pretrained);
+        DataSetIterator target = trainingIterator();
+        DataSetIterator source = sourceIterator;
+        // snippet
+        Importance fisher = ImportanceEstimator.of(pretrained).examples(256).fisher(sourceIterator, 1);
+        fisher.save(folder.resolve("fisher.bin")); // the source text is not needed again
+        QuadraticPenalty penalty = QuadraticPenalty.weighted(pretrained, fisher, 10.0);
+        student.addListeners(penalty.listener()); // plain network, or student with retention
+        // end
+        // snippet
+        MultiLayerNetwork tuned = FinetuningRun.builder()
+                .student(student)
+                .teacher(teacher)
+                .iterator(target)
+                .listener(penalty.listener()) // one on the student is not called
+                .folder(folder.resolve("run"))
+                .build()
+                .run();
+        // end
+        assertTrue(penalty.value(tuned) > 0);
+        // snippet
+        ReplayIterator replay = new ReplayIterator(target, source, 0.25, ReplayUnit.EXAMPLES, 1);
+        student.fit(new TeacherIterator(replay, teacher, replay.divergenceOn(ReplayPart.TARGET)), epochs);
+        // end
+        assertFalse(student.params().equalsWithEps(pretrained.params(), 1e-5));
+    }
+}
