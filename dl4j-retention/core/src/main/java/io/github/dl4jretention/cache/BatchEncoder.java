@@ -73,7 +73,7 @@ final class BatchEncoder {
         }
         INDArray last = classAxis == array.rank() - 1 ? array : array.permute(0, 2, 1);
         int time = array.rank() == 2 ? 1 : (int) last.size(1);
-        INDArray values = last.castTo(DataType.FLOAT).dup('c').reshape(examples * time, layout.vocabulary());
+        INDArray values = last.castTo(DataType.FLOAT).dup('c').reshape((long) examples * time, layout.vocabulary());
         if (codec.sampledAt().isPresent()) {
             values.divi(codec.sampledAt().getAsDouble());
             // Encoders divide by the sum; the largest may be too small for an exponential at low temperatures.

@@ -14,7 +14,6 @@ import org.deeplearning4j.arbiter.optimize.api.CandidateGenerator;
 import org.deeplearning4j.arbiter.optimize.api.OptimizationResult;
 import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
-import org.nd4j.shade.jackson.annotation.JsonProperty;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -52,12 +51,6 @@ final class CandidateQueue implements CandidateGenerator {
     private int told;
     private Candidate next;
     private boolean exhausted;
-
-    /** For JSON as Arbiter's user interface reads it: the space, and nothing to draw. */
-    private CandidateQueue(@JsonProperty("parameterSpace") ParameterSpace<?> parameterSpace) {
-        this(parameterSpace, null, null, 0, 0, false, () -> true);
-        exhausted = true;
-    }
 
     /**
      * @param budget candidates at most

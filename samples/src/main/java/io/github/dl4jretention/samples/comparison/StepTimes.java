@@ -57,7 +57,7 @@ final class StepTimes {
     private void write(Path folder) throws IOException {
         Map<String, double[]> millis = new LinkedHashMap<>();
         trainings.keySet().forEach(method -> millis.put(method, new double[ROUNDS]));
-        try (Progress progress = new Progress("step times", (ROUNDS + 1) * trainings.size())) {
+        try (Progress progress = new Progress("step times", (ROUNDS + 1L) * trainings.size())) {
             // The first round warms up.
             for (int round = -1; round < ROUNDS; round++) {
                 for (Map.Entry<String, Method.Training> training : trainings.entrySet()) {

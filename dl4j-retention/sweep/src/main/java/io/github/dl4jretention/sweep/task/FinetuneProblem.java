@@ -263,7 +263,7 @@ public final class FinetuneProblem {
     synchronized double largestLoss() {
         if (Double.isNaN(largestLoss)) {
             largestLoss =
-                    DIVERGED * Math.max(Math.log(vocabulary()), baseLosses().target());
+                    DIVERGED * Math.max(Math.log((double) vocabulary()), baseLosses().target());
         }
         return largestLoss;
     }
