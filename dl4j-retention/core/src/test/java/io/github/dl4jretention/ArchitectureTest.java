@@ -70,14 +70,7 @@ class ArchitectureTest {
                 .mayOnlyBeAccessedByLayers("front", "baseline", "eval", "checkpoint", "cache")
                 .whereLayer("loss")
                 .mayOnlyBeAccessedByLayers(
-                        "front",
-                        "baseline",
-                        "merge",
-                        "eval",
-                        "checkpoint",
-                        "listener",
-                        "cache",
-                        "teacher")
+                        "front", "baseline", "merge", "eval", "checkpoint", "listener", "cache", "teacher")
                 .check(CLASSES);
     }
 }

@@ -31,22 +31,34 @@ class DocsTest {
         return code.replaceAll("\\s+", "");
     }
 
-    /** What stands between the marks in test classes, which surefire runs. */
+    /** What stands between the marks in test classes, which surefire runs, whatever module they are in. */
     private static Set<String> snippets() throws IOException {
         Set<String> snippets = new TreeSet<>();
-        for (String module : List.of("dl4j-retention", "samples")) {
-            Path tests = MarkdownPage.ROOT.resolve(module).resolve("src/test/java");
-            try (Stream<Path> files = Files.walk(tests)) {
-                for (Path file : files.filter(f -> f.toString().endsWith("SnippetsTest.java"))
-                        .toList()) {
-                    Matcher matcher = SNIPPET.matcher(Files.readString(file));
-                    while (matcher.find()) {
-                        snippets.add(withoutSpace(matcher.group(1)));
-                    }
+        for (Path file : tests()) {
+            if (file.toString().endsWith("SnippetsTest.java")) {
+                Matcher matcher = SNIPPET.matcher(Files.readString(file));
+                while (matcher.find()) {
+                    snippets.add(withoutSpace(matcher.group(1)));
                 }
             }
         }
         return snippets;
+    }
+
+    /** The test classes of all modules. */
+    private static List<Path> tests() throws IOException {
+        List<Path> tests = new ArrayList<>();
+        try (Stream<Path> modules = Files.list(MarkdownPage.ROOT.resolve("dl4j-retention"))) {
+            for (Path module : Stream.concat(modules, Stream.of(MarkdownPage.ROOT.resolve("samples")))
+                    .map(module -> module.resolve("src/test/java"))
+                    .filter(Files::isDirectory)
+                    .toList()) {
+                try (Stream<Path> files = Files.walk(module)) {
+                    files.filter(file -> file.toString().endsWith(".java")).forEach(tests::add);
+                }
+            }
+        }
+        return tests;
     }
 
     @Test
@@ -75,10 +87,14 @@ class DocsTest {
                     check(command);
                     programs++;
                 }
-                Matcher test = Pattern.compile("-Dtest=(\\w+)").matcher(command);
-                if (test.find()) {
-                    assertTrue(exists("dl4j-retention/src/test", test.group(1)), command);
+                Matcher module = Pattern.compile("-pl (\\S+)").matcher(command);
+                String test = option(command, "test");
+                boolean found = test.isEmpty();
+                for (String in : (module.find() ? module.group(1) : ".").split(",")) {
+                    assertTrue(Files.exists(MarkdownPage.ROOT.resolve(in).resolve("pom.xml")), command);
+                    found = found || exists(in, test);
                 }
+                assertTrue(found, command);
                 if (command.contains("-Pbenchmarks")) {
                     String name = option(command, "args").split(" ")[0];
                     assertTrue(exists("samples/src/benchmark", name), command);

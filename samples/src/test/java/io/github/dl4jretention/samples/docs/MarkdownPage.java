@@ -18,10 +18,11 @@ record MarkdownPage(Path file, List<String> lines) {
 
     private static final Pattern LINK = Pattern.compile("\\]\\(([^)\\s]*)\\)");
 
-    /** README and everything in docs. */
+    /** README, its neighbours and everything in docs. */
     static List<MarkdownPage> all() throws IOException {
-        try (Stream<Path> docs = Files.list(ROOT.resolve("docs"))) {
-            return Stream.concat(Stream.of(ROOT.resolve("README.md")), docs.sorted())
+        try (Stream<Path> top = Files.list(ROOT);
+                Stream<Path> docs = Files.list(ROOT.resolve("docs"))) {
+            return Stream.concat(top.sorted(), docs.sorted())
                     .filter(file -> file.toString().endsWith(".md"))
                     .map(MarkdownPage::read)
                     .toList();
