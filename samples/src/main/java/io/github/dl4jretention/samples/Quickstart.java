@@ -69,7 +69,7 @@ public final class Quickstart implements Callable<Integer> {
             description = "Run every retention once more with the teacher's distributions from a cache in this folder.")
     private Path cache;
 
-    @Option(names = "--codec", description = "How the cache is written: half, topK:K, sample:BYTES or draws:DRAWS.")
+    @Option(names = "--codec", description = "How the cache is written: half, topK:K or sample:BYTES.")
     private CacheCodec codec = CacheCodec.standard();
 
     @Option(names = "--save-models", description = "Write the finetuned models to the folder too.")

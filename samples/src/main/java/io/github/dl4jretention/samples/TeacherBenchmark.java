@@ -67,7 +67,7 @@ public final class TeacherBenchmark implements Callable<Integer> {
     private int batches = 40;
 
     @Option(names = "--codecs", split = ",", description = "Codecs to measure.")
-    private List<CacheCodec> codecs = Stream.of("sample:36", "sample:27", "draws:100", "draws:50", "topK:12", "half")
+    private List<CacheCodec> codecs = Stream.of("sample:36", "sample:27", "topK:12", "half")
             .map(CacheCodec::of)
             .toList();
 

@@ -1,6 +1,6 @@
 package io.github.dl4jretention.baseline;
 
-import io.github.dl4jretention.storage.ChecksummedFile;
+import io.github.dl4jretention.internal.ChecksummedFile;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Map;

@@ -15,8 +15,6 @@ import java.util.SplittableRandom;
  * <tr><td>{@link #topK}</td><td>the k most probable classes; the rest spread evenly</td><td>2 + k (2 + id)</td>
  *     <td>all</td></tr>
  * <tr><td>{@link #sample}</td><td>an unbiased sample of least variance</td><td>as given</td><td>forward KL</td></tr>
- * <tr><td>{@link #draws}</td><td>an unbiased sample of independent draws</td><td>1 + u (1 + id) for u classes</td>
- *     <td>forward KL</td></tr>
  * </table>
  */
 public abstract class CacheCodec {
@@ -85,31 +83,8 @@ public abstract class CacheCodec {
     }
 
     /**
-     * {@return classes drawn independently, each weighed by its share of the draws; for temperature 1} Source:
-     * Anshumann et al., Sparse Logit Sampling, arXiv 2503.16870, Random Sampling Knowledge Distillation with the
-     * distribution itself as the proposal. {@link #sample} has less variance in the same space.
-     *
-     * @param draws from 1 to 255; 50 give about 12 different classes on large vocabularies
-     * @throws IllegalArgumentException if it is another number
-     */
-    public static CacheCodec draws(int draws) {
-        return new DrawsCodec(draws, 1);
-    }
-
-    /**
-     * {@return the same as {@link #draws(int)}, for another temperature, see {@link #sample(int, double)}}
-     *
-     * @param draws       from 1 to 255
-     * @param temperature of the student's loss, finite and above 0
-     * @throws IllegalArgumentException if a number is outside of its range
-     */
-    public static CacheCodec draws(int draws, double temperature) {
-        return new DrawsCodec(draws, temperature);
-    }
-
-    /**
-     * {@return the codec of a {@link #description}: {@code half}, {@code topK:12}, {@code sample:36}, {@code draws:50}}
-     * The latter two may have a temperature, {@code sample:36:2.0}; default 1.
+     * {@return the codec of a {@link #description}: {@code half}, {@code topK:12}, {@code sample:36}} A sample
+     * may have a temperature, {@code sample:36:2.0}; default 1.
      *
      * @param description name and parameters, separated by colons
      * @throws IllegalArgumentException if there is none
@@ -125,10 +100,8 @@ public abstract class CacheCodec {
                     return topK(Integer.parseInt(parts[1]));
                 case "sample 2", "sample 3":
                     return sample(Integer.parseInt(parts[1]), temperature);
-                case "draws 2", "draws 3":
-                    return draws(Integer.parseInt(parts[1]), temperature);
                 default:
-                    throw new IllegalArgumentException("expected half, topK:K, sample:BYTES or draws:DRAWS");
+                    throw new IllegalArgumentException("expected half, topK:K or sample:BYTES");
             }
         } catch (IllegalArgumentException e) {
             throw new IllegalArgumentException("codec: " + e.getMessage() + ", got \"" + description + "\"", e);

@@ -1,6 +1,6 @@
 package io.github.dl4jretention.cache;
 
-import io.github.dl4jretention.storage.AtomicFile;
+import io.github.dl4jretention.internal.AtomicFile;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.cache;
 
+import io.github.dl4jretention.internal.FolderLock;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -53,7 +54,7 @@ record CacheOpening(
                             + folder.path().getParent() + " (" + e + ")",
                     e);
         }
-        try (FolderLock lock = FolderLock.of(folder.path())) {
+        try (FolderLock lock = FolderLock.await(folder.path(), "cache")) {
             // Another process may have completed it.
             content = folder.content();
             return content.complete() ? new Opened(content.shards(), 0, 0) : write(content, iterator);

@@ -1,7 +1,7 @@
 package io.github.dl4jretention.checkpoint;
 
+import io.github.dl4jretention.internal.AtomicFile;
 import io.github.dl4jretention.loss.RetentionConfiguration;
-import io.github.dl4jretention.storage.AtomicFile;
 import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.checkpoint;
 
+import io.github.dl4jretention.internal.FolderLock;
 import io.github.dl4jretention.listener.ReportSink;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
@@ -100,7 +101,7 @@ public final class FinetuningRun<M> {
      * @throws ArithmeticException if a loss or gradient is not finite; checkpoints and parameters are as before
      */
     public M run() throws IOException {
-        try (FolderLock lock = new FolderLock(folder);
+        try (FolderLock lock = FolderLock.of(folder, "run");
                 StopSignal signal = new StopSignal(this::stop)) {
             return loop.run();
         }

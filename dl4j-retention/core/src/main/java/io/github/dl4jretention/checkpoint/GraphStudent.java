@@ -1,8 +1,8 @@
 package io.github.dl4jretention.checkpoint;
 
+import io.github.dl4jretention.internal.AtomicFile;
 import io.github.dl4jretention.loss.RetentionLayers;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
-import io.github.dl4jretention.storage.AtomicFile;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
 import java.io.IOException;

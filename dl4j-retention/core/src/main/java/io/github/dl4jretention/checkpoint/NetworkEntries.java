@@ -1,6 +1,6 @@
 package io.github.dl4jretention.checkpoint;
 
-import io.github.dl4jretention.storage.AtomicFile;
+import io.github.dl4jretention.internal.AtomicFile;
 import java.io.BufferedInputStream;
 import java.io.ByteArrayInputStream;
 import java.io.DataInputStream;

@@ -1,9 +1,9 @@
 package io.github.dl4jretention.checkpoint;
 
+import io.github.dl4jretention.internal.AtomicFile;
 import io.github.dl4jretention.loss.GraphLoss;
 import io.github.dl4jretention.loss.GraphText;
 import io.github.dl4jretention.loss.RetentionConfiguration;
-import io.github.dl4jretention.storage.AtomicFile;
 import io.github.dl4jretention.teacher.NetworkIdentity;
 import java.io.IOException;
 import java.io.OutputStream;

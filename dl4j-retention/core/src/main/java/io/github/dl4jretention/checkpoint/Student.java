@@ -1,6 +1,6 @@
 package io.github.dl4jretention.checkpoint;
 
-import io.github.dl4jretention.storage.AtomicFile;
+import io.github.dl4jretention.internal.AtomicFile;
 import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;

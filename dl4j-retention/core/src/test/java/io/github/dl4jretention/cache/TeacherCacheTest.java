@@ -123,7 +123,7 @@ class TeacherCacheTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"half", "topK:8", "sample:30", "draws:20"})
+    @ValueSource(strings = {"half", "topK:8", "sample:30"})
     void order_and_minibatches_change_nothing(String codec) throws IOException {
         DataSet data = CachedData.sequences(DataType.FLOAT, 20, 3);
         CountingTeacher teacher = new CountingTeacher(Teacher.of(CachedData.network(DataType.FLOAT, 4)));

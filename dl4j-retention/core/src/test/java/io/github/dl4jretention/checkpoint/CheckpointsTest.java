@@ -9,8 +9,9 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.dl4jretention.internal.AtomicFile;
+import io.github.dl4jretention.internal.FolderLock;
 import io.github.dl4jretention.listener.ReportSink;
-import io.github.dl4jretention.storage.AtomicFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
@@ -167,7 +168,7 @@ class CheckpointsTest {
 
         /** @param args the folder */
         public static void main(String[] args) throws Exception {
-            try (FolderLock lock = new FolderLock(Path.of(args[0]))) {
+            try (FolderLock lock = FolderLock.of(Path.of(args[0]), "run")) {
                 System.out.println("holds");
                 TimeUnit.MINUTES.sleep(5);
             }

@@ -1,6 +1,6 @@
 package io.github.dl4jretention.sweep;
 
-import io.github.dl4jretention.storage.AtomicFile;
+import io.github.dl4jretention.internal.AtomicFile;
 import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
 import java.io.IOException;

@@ -1,4 +1,4 @@
-package io.github.dl4jretention.storage;
+package io.github.dl4jretention.internal;
 
 import java.io.BufferedInputStream;
 import java.io.DataInputStream;
