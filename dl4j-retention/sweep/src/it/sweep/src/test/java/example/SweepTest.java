@@ -1,0 +1,81 @@
+package example;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.dl4jretention.sweep.Sweep;
+import io.github.dl4jretention.sweep.outcome.SweepOutcome;
+import io.github.dl4jretention.sweep.space.RetentionSpace;
+import io.github.dl4jretention.sweep.space.Search;
+import io.github.dl4jretention.sweep.task.Batches;
+import io.github.dl4jretention.sweep.task.FinetuneModel;
+import io.github.dl4jretention.sweep.task.FinetuneSpace;
+import io.github.dl4jretention.sweep.task.SweepData;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Adam;
+
+class SweepTest {
+
+    @Test
+    void the_published_jar_sweeps(@TempDir Path folder) throws IOException {
+        SweepOutcome outcome = Sweep.builder()
+                .model(FinetuneModel.of(pretrained()))
+                .data(new SweepData(text(0), text(1), text(2), text(3), text(4)))
+                .space(FinetuneSpace.builder()
+                        .retention(RetentionSpace.builder().coefficient(0.1, 1).build())
+                        .steps(2)
+                        .build())
+                .search(Search.grid(2))
+                .folder(folder)
+                .build()
+                .run();
+        assertEquals(2, outcome.complete().size());
+        assertEquals(3, Files.readAllLines(folder.resolve("candidates.csv")).size());
+        assertTrue(Files.exists(folder.resolve("report.html")));
+        assertTrue(Files.exists(folder.resolve("tradeoff.png")));
+    }
+
+    private static Batches text(int shift) {
+        return Batches.of(() -> batches(shift));
+    }
+
+    private static MultiLayerNetwork pretrained() {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder()
+                .seed(1)
+                .updater(new Adam(1e-2))
+                .list()
+                .layer(new LSTM.Builder().nOut(8).build())
+                .layer(new RnnOutputLayer.Builder().nOut(5).build())
+                .setInputType(InputType.recurrent(5))
+                .build());
+        network.init();
+        return network;
+    }
+
+    private static DataSetIterator batches(int shift) {
+        Nd4j.getRandom().setSeed(1);
+        INDArray tokens = Nd4j.zeros(DataType.FLOAT, 4, 5, 6);
+        for (int i = 0; i < 4; i++) {
+            for (int t = 0; t < 6; t++) {
+                tokens.putScalar(new int[] {i, (i + t * (1 + shift)) % 5, t}, 1);
+            }
+        }
+        return new ListDataSetIterator<>(List.of(new DataSet(tokens, tokens.dup())), 4);
+    }
+}
