@@ -1,7 +1,7 @@
 package io.github.dl4jretention;
 
+import io.github.dl4jretention.internal.RetentionLayers;
 import io.github.dl4jretention.loss.RetentionConfiguration;
-import io.github.dl4jretention.loss.RetentionLayers;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.teacher.NetworkIdentity;
 import io.github.dl4jretention.teacher.SoftmaxOutput;

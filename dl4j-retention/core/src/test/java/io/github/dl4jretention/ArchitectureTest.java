@@ -51,7 +51,7 @@ class ArchitectureTest {
                 .layer("internal")
                 .definedBy("..internal..")
                 .whereLayer("internal")
-                .mayNotAccessAnyLayer()
+                .mayOnlyAccessLayers("loss")
                 .whereLayer("baseline")
                 .mayOnlyBeAccessedByLayers("front")
                 .whereLayer("merge")

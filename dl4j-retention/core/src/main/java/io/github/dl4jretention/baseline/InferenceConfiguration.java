@@ -1,7 +1,7 @@
 package io.github.dl4jretention.baseline;
 
+import io.github.dl4jretention.internal.ThawedLayer;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
-import io.github.dl4jretention.loss.ThawedLayer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.FrozenVertex;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;

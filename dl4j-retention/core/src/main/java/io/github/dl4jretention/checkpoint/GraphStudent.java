@@ -1,7 +1,7 @@
 package io.github.dl4jretention.checkpoint;
 
 import io.github.dl4jretention.internal.AtomicFile;
-import io.github.dl4jretention.loss.RetentionLayers;
+import io.github.dl4jretention.internal.RetentionLayers;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;

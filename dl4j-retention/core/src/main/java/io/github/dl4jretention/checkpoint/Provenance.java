@@ -1,9 +1,9 @@
 package io.github.dl4jretention.checkpoint;
 
 import io.github.dl4jretention.internal.AtomicFile;
-import io.github.dl4jretention.loss.GraphLoss;
-import io.github.dl4jretention.loss.GraphText;
+import io.github.dl4jretention.internal.SameDiffText;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.samediff.SameDiffLossState;
 import io.github.dl4jretention.teacher.NetworkIdentity;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -197,8 +197,9 @@ public record Provenance(
      * @throws IllegalStateException if the graph has no {@link io.github.dl4jretention.loss.RetentionLoss}
      */
     public void write(SameDiff model, Path file) throws IOException {
-        String sha256 = NetworkIdentity.sha256(model, GraphLoss.of(model).logits());
-        GraphText.write(model, GraphText.PROVENANCE, withModel(sha256).toJson());
+        String sha256 =
+                NetworkIdentity.sha256(model, SameDiffLossState.of(model).logits());
+        SameDiffText.write(model, SameDiffText.PROVENANCE, withModel(sha256).toJson());
         AtomicFile.write(file, SameDiffStudent.content(model));
     }
 

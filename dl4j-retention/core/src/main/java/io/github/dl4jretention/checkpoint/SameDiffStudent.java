@@ -1,8 +1,8 @@
 package io.github.dl4jretention.checkpoint;
 
 import io.github.dl4jretention.internal.AtomicFile;
-import io.github.dl4jretention.loss.GraphLoss;
-import io.github.dl4jretention.loss.GraphText;
+import io.github.dl4jretention.internal.SameDiffText;
+import io.github.dl4jretention.loss.samediff.SameDiffLossState;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
 import java.io.IOException;
@@ -24,7 +24,7 @@ record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
     private static final String GRAPH = "graph.fb";
 
     SameDiffStudent {
-        GraphLoss.of(model);
+        SameDiffLossState.of(model);
         if (model.getTrainingConfig() == null) {
             throw new IllegalArgumentException("student: expected a graph with a training configuration, it has none");
         }
@@ -53,18 +53,18 @@ record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
 
     @Override
     public String teacher() {
-        return GraphLoss.of(model).teacher();
+        return SameDiffLossState.of(model).teacher();
     }
 
     @Override
     public Map<String, Provenance.Loss> losses() {
-        GraphLoss loss = GraphLoss.of(model);
+        SameDiffLossState loss = SameDiffLossState.of(model);
         return Map.of(loss.logits(), new Provenance.Loss(loss.configuration(), loss.coefficient()));
     }
 
     @Override
     public void note(Provenance provenance) {
-        GraphText.write(model, GraphText.PROVENANCE, provenance.toJson());
+        SameDiffText.write(model, SameDiffText.PROVENANCE, provenance.toJson());
     }
 
     @Override

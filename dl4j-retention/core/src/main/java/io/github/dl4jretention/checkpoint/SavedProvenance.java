@@ -1,9 +1,9 @@
 package io.github.dl4jretention.checkpoint;
 
-import io.github.dl4jretention.loss.GraphLoss;
-import io.github.dl4jretention.loss.GraphText;
-import io.github.dl4jretention.loss.RetentionLayers;
+import io.github.dl4jretention.internal.RetentionLayers;
+import io.github.dl4jretention.internal.SameDiffText;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
+import io.github.dl4jretention.loss.samediff.SameDiffLossState;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
@@ -104,14 +104,14 @@ final class SavedProvenance {
         String saved = Objects.requireNonNullElse(graph.trainingConfig(), "{}");
         JsonNode training = Json.read(saved.getBytes(StandardCharsets.UTF_8), JsonNode.class, file);
         int iteration = training.path("iterationCount").asInt();
-        Optional<String> own = GraphText.read(graph, GraphText.PROVENANCE);
+        Optional<String> own = SameDiffText.read(graph, SameDiffText.PROVENANCE);
         if (own.isPresent()) {
             Provenance noted = Json.read(own.get().getBytes(StandardCharsets.UTF_8), Provenance.class, file);
             if (isOf(noted, iteration)) {
                 return noted;
             }
         }
-        GraphLoss loss = GraphLoss.of(graph);
+        SameDiffLossState loss = SameDiffLossState.of(graph);
         return new Provenance(
                 loss.teacher(),
                 Map.of(loss.logits(), new Provenance.Loss(loss.configuration(), loss.coefficient())),

@@ -1,6 +1,8 @@
 /**
  * What several packages of this project share and no user should touch: it may change in any release. Files that appear
- * whole or not at all, with or without a checksum, and the lock that lets one writer into a folder. Calls Java, SLF4J
- * and ND4J alone.
+ * whole or not at all, with or without a checksum; the lock that lets one writer into a folder; texts inside SameDiff
+ * models; retention layers and thawed layers of networks. Calls the loss package, DL4J, ND4J and SLF4J.
+ *
+ * @serial exclude
  */
 package io.github.dl4jretention.internal;

@@ -1,9 +1,9 @@
 package io.github.dl4jretention.listener;
 
-import io.github.dl4jretention.loss.GraphLoss;
 import io.github.dl4jretention.loss.RetentionListener;
 import io.github.dl4jretention.loss.RetentionLoss;
 import io.github.dl4jretention.loss.TokenLoss;
+import io.github.dl4jretention.loss.samediff.SameDiffLossState;
 import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -58,7 +58,7 @@ public final class RetentionSameDiffListener extends BaseListener implements Aut
     public void iterationStart(SameDiff sd, At at, MultiDataSet data, long etlMs) {
         if (graph != sd) {
             graph = sd;
-            temperature = GraphLoss.of(sd).configuration().getTemperature();
+            temperature = SameDiffLossState.of(sd).configuration().getTemperature();
             gradients = sd.variables().stream()
                     .filter(variable -> variable.getVariableType() == VariableType.VARIABLE)
                     .map(SDVariable::getGradient)

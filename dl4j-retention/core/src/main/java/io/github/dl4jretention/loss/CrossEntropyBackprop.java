@@ -1,5 +1,6 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.loss.samediff.SameDiffLossPath;
 import java.util.Map;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
@@ -78,7 +79,7 @@ final class CrossEntropyBackprop {
     }
 
     private static void subtractTarget(INDArray delta, TokenRows rows) {
-        INDArray labels = rows.checkedCopy(LayerGraphRunner.lossType(delta.dataType()));
+        INDArray labels = rows.checkedCopy(SameDiffLossPath.lossType(delta.dataType()));
         if (rows.kind().isClassId()) {
             int[] ids = labels.getColumn(0).toIntVector();
             for (int row = 0; row < ids.length; row++) {

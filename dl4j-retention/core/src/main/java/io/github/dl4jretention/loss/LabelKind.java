@@ -56,7 +56,7 @@ public enum LabelKind {
     }
 
     /** Size of the label on the class axis: 1 or V. */
-    long targetSize(long vocabulary) {
+    public long targetSize(long vocabulary) {
         return id ? 1 : vocabulary;
     }
 

@@ -5,7 +5,7 @@ import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** A way to compute a layer's loss from its input's rows {@code [tokens, nIn]}. */
-sealed interface LossPath permits FusedLoss, LayerGraphRunner {
+public interface LossPath {
 
     /**
      * The tokens' losses, and with them, where they are asked for, the gradients of their weighted sum
@@ -18,13 +18,22 @@ sealed interface LossPath permits FusedLoss, LayerGraphRunner {
      * @param inputRows the gradient with respect to the input, {@code [tokens, nIn]}, in the workspace of activation
      *     gradients
      */
-    record Backprop(TokenValues values, INDArray inputRows) {}
+    record Backprop(TokenLosses values, INDArray inputRows) {}
 
     /**
      * @param factor    {@code lambda T^2}
      * @param agreement whether it is measured
      */
-    TokenValues forward(INDArray input, TokenRows rows, double factor, boolean agreement);
+    TokenLosses forward(INDArray input, TokenRows rows, double factor, boolean agreement);
+
+    /**
+     * Computes the layer's activations.
+     *
+     * @param input     {@code [tokens, nIn]}
+     * @param logarithm whether to write log-probabilities rather than probabilities
+     * @param output    {@code [tokens, V]}, to be filled
+     */
+    void activate(INDArray input, boolean logarithm, INDArray output);
 
     /** @param gradients views to fill, by the names of the parameters */
     Backprop backprop(

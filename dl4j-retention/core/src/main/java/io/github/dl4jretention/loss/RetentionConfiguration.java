@@ -112,7 +112,7 @@ public final class RetentionConfiguration implements Serializable {
      * @param adapted the adaptive coefficient's present value; null if it has none yet
      * @throws IllegalStateException if the schedule gives a number that is negative or not finite
      */
-    double coefficientAt(int iteration, int epoch, Double adapted) {
+    public double coefficientAt(int iteration, int epoch, Double adapted) {
         if (adaptive != null) {
             return adapted == null ? adaptive.initial() : adapted;
         }

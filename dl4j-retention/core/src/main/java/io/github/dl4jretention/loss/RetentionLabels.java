@@ -157,7 +157,7 @@ public final class RetentionLabels {
     /**
      * The array as rows {@code [tokens, classes]}, in the order time, then batch; a view where the layout allows it.
      */
-    static INDArray rows(INDArray array, int classAxis) {
+    public static INDArray rows(INDArray array, int classAxis) {
         if (array.rank() == 2) {
             return array;
         }
@@ -166,7 +166,7 @@ public final class RetentionLabels {
     }
 
     /** The array as {@code [time, batch, classes]}, a view; time is 1 where there is none. */
-    static INDArray timeFirst(INDArray array, int classAxis) {
+    public static INDArray timeFirst(INDArray array, int classAxis) {
         if (array.rank() == 2) {
             return array.reshape(1, array.size(0), array.size(1));
         }
@@ -174,7 +174,7 @@ public final class RetentionLabels {
     }
 
     /** The inverse of {@link #rows}: a view of shape {@code like}, but for the class axis. */
-    static INDArray fromRows(INDArray rows, INDArray like, int classAxis) {
+    public static INDArray fromRows(INDArray rows, INDArray like, int classAxis) {
         if (like.rank() == 2) {
             return rows;
         }

@@ -1,5 +1,8 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.internal.SameDiffText;
+import io.github.dl4jretention.loss.samediff.LossDescription;
+import io.github.dl4jretention.loss.samediff.SameDiffBatch;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -30,7 +33,7 @@ public final class RetentionListener extends BaseListener {
 
     private final Map<String, Double> values = new HashMap<>();
     private LossDescription description;
-    private GraphBatch batch;
+    private SameDiffBatch batch;
     private SameDiff graph;
     private String teacher;
     private boolean measureAgreement;
@@ -140,13 +143,13 @@ public final class RetentionListener extends BaseListener {
         for (INDArray labels : data.getLabels()) {
             TeacherSample.requireFits(labels, configuration());
         }
-        batch = new GraphBatch(sd.getTrainingConfig(), data, description);
+        batch = new SameDiffBatch(sd.getTrainingConfig(), data, description);
         batch.requireShapes(sd);
     }
 
     /** The teacher that the graph is bound to once it has trained on the batch; null for none. */
     private static String requireSameTeacher(SameDiff sd, MultiDataSet data) {
-        String expected = GraphText.read(sd, RetentionLoss.TEACHER_SHA256).orElse(null);
+        String expected = SameDiffText.read(sd, RetentionLoss.TEACHER_SHA256).orElse(null);
         for (INDArray labels : data.getLabels()) {
             String met = RetentionLabels.teacherOf(labels).orElse(expected);
             if (expected != null && !expected.equals(met)) {
@@ -208,7 +211,7 @@ public final class RetentionListener extends BaseListener {
     /** The graph that was fitted: what M2.1 gives at the end of an iteration is that of its gradients. */
     private boolean bind() {
         boolean unbound = teacher != null
-                && GraphText.read(graph, RetentionLoss.TEACHER_SHA256).isEmpty();
+                && SameDiffText.read(graph, RetentionLoss.TEACHER_SHA256).isEmpty();
         if (unbound) {
             RetentionLoss.bind(graph, teacher);
         }

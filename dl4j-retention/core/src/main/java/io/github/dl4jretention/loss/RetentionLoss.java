@@ -1,5 +1,9 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.internal.SameDiffText;
+import io.github.dl4jretention.loss.samediff.LossDescription;
+import io.github.dl4jretention.loss.samediff.ParameterLosses;
+import io.github.dl4jretention.loss.samediff.SameDiffTokenLoss;
 import java.util.Arrays;
 import java.util.stream.Stream;
 import org.nd4j.autodiff.samediff.SDIndex;
@@ -53,7 +57,7 @@ public final class RetentionLoss {
     static final String DIVERGENCE_SUM = "retentionDivergenceSum";
     static final String TOKENS = "retentionTokens";
     static final String DIVERGENCE_TOKENS = "retentionDivergenceTokens";
-    static final String TEACHER_SHA256 = "retentionTeacherSha256";
+    public static final String TEACHER_SHA256 = "retentionTeacherSha256";
 
     private static final Logger LOG = LoggerFactory.getLogger(RetentionLoss.class);
 
@@ -121,7 +125,7 @@ public final class RetentionLoss {
         SDVariable student = sd.reshape(cast(given, type), rowShape);
         SDVariable target = target(sd, labelled, student, vocabulary, type);
         SDVariable teacher = sd.placeHolder(TEACHER_LOGITS, type);
-        TokenLossGraph graph = new TokenLossGraph(sd, configuration, student);
+        SameDiffTokenLoss graph = new SameDiffTokenLoss(sd, configuration, student);
         SDVariable crossEntropy = graph.crossEntropy(target);
         SDVariable divergence = graph.divergence(sd.reshape(teacher, rowShape));
 
@@ -150,7 +154,7 @@ public final class RetentionLoss {
      * @param teacherSha256 the teacher's SHA-256, 64 hexadecimal digits
      */
     public static void bind(SameDiff sd, String teacherSha256) {
-        GraphText.write(sd, TEACHER_SHA256, teacherSha256);
+        SameDiffText.write(sd, TEACHER_SHA256, teacherSha256);
     }
 
     static double factor(RetentionConfiguration configuration, int iteration, int epoch, Double adapted) {

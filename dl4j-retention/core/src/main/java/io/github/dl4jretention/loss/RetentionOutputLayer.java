@@ -1,5 +1,6 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.loss.samediff.SameDiffLayerLoss;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
@@ -243,12 +244,12 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     @Override
     public SDVariable defineLayer(
             SameDiff sd, SDVariable layerInput, SDVariable labels, Map<String, SDVariable> paramTable) {
-        return LayerGraph.define(this, sd, layerInput, labels, paramTable);
+        return SameDiffLayerLoss.define(this, sd, layerInput, labels, paramTable);
     }
 
     @Override
     public String activationsVertexName() {
-        return LayerGraph.ACTIVATIONS;
+        return SameDiffLayerLoss.ACTIVATIONS;
     }
 
     @Override

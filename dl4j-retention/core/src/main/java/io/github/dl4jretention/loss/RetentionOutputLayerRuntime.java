@@ -1,5 +1,7 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.loss.fused.FusedLoss;
+import io.github.dl4jretention.loss.samediff.SameDiffLossPath;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -140,23 +142,15 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         assertInputSet(false);
         requireRank();
         applyDropOutIfNecessary(training, workspaceMgr);
-        INDArray rows = path() instanceof FusedLoss fused
-                ? fusedActivation(fused, workspaceMgr)
-                : RowActivation.of(inputRows(), paramTable, logActivation);
+        INDArray inputRows = inputRows();
+        DataType type = logActivation ? SameDiffLossPath.lossType(dataType) : dataType;
+        INDArray rows = workspaceMgr.createUninitialized(ArrayType.ACTIVATIONS, type, inputRows.size(0), vocabulary());
+        path().activate(inputRows, logActivation, rows);
         if (mask() != null && !logActivation) {
             INDArray columns = mask().rank() == 2 ? mask().permute(1, 0) : mask();
             rows.muliColumnVector(columns.castTo(dataType).reshape('c', rows.size(0), 1));
         }
-        INDArray activations = RetentionLabels.fromRows(rows, input, layerConf().classAxis());
-        return path() instanceof FusedLoss ? activations : workspaceMgr.dup(ArrayType.ACTIVATIONS, activations);
-    }
-
-    private INDArray fusedActivation(FusedLoss fused, LayerWorkspaceMgr workspaceMgr) {
-        INDArray inputRows = inputRows();
-        INDArray rows =
-                workspaceMgr.createUninitialized(ArrayType.ACTIVATIONS, dataType, inputRows.size(0), vocabulary());
-        fused.activate(inputRows, logActivation, rows);
-        return rows;
+        return RetentionLabels.fromRows(rows, input, layerConf().classAxis());
     }
 
     @Override
@@ -262,7 +256,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         TokenRows rows = tokenRows();
         int batch = (int) input.size(0);
         INDArray examples = Nd4j.createFromArray(forward(rows).ofExamples(rows, factor(), batch))
-                .castTo(LayerGraphRunner.lossType(dataType))
+                .castTo(SameDiffLossPath.lossType(dataType))
                 .reshape(batch, 1)
                 .addi(fullNetRegTerm);
         return workspaceMgr.leverageTo(ArrayType.ACTIVATIONS, examples);
@@ -369,7 +363,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
             }
             path = obstacle == null
                     ? new FusedLoss(layerConf().getRetention(), paramTable, vocabulary())
-                    : new LayerGraphRunner(layerConf(), dataType, paramTable, vocabulary());
+                    : new SameDiffLossPath(layerConf(), dataType, paramTable, vocabulary());
         }
         return path;
     }
@@ -378,7 +372,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         return RetentionLabels.rows(input.castTo(dataType), layerConf().classAxis());
     }
 
-    private TokenValues forward(TokenRows rows) {
+    private TokenLosses forward(TokenRows rows) {
         return path().forward(inputRows(), rows, factor(), measureAgreement);
     }
 }

@@ -16,7 +16,7 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
  * @param divergenceWeights the divergence's: those in the labels, else the mask
  * @param shapes            describes labels and input in messages
  */
-record TokenRows(
+public record TokenRows(
         LabelKind kind, INDArray labels, int vocabulary, double[] weights, double[] divergenceWeights, String shapes) {
 
     /**
@@ -24,7 +24,7 @@ record TokenRows(
      * @throws IllegalArgumentException if shapes do not fit or a weight is negative or not finite; the message names
      *     the argument and gives what was found and expected
      */
-    static TokenRows of(INDArray input, INDArray labels, INDArray mask, long vocabulary, int classAxis) {
+    public static TokenRows of(INDArray input, INDArray labels, INDArray mask, long vocabulary, int classAxis) {
         String shapes = "labels of shape " + Arrays.toString(labels.shape()) + " for input of shape "
                 + Arrays.toString(input.shape());
         boolean fits = labels.rank() == input.rank();
@@ -80,12 +80,12 @@ record TokenRows(
     }
 
     /** Number of tokens. */
-    int size() {
+    public int size() {
         return weights.length;
     }
 
     /** Weights as a column {@code [tokens, 1]}. */
-    static INDArray column(double[] weights, DataType type) {
+    public static INDArray column(double[] weights, DataType type) {
         return Nd4j.createFromArray(weights).castTo(type).reshape(weights.length, 1);
     }
 
@@ -95,7 +95,7 @@ record TokenRows(
      *
      * @throws IllegalArgumentException if an unmasked value is no class id, no probability, or no log-probability
      */
-    INDArray checkedCopy(DataType type) {
+    public INDArray checkedCopy(DataType type) {
         INDArray rows =
                 Nd4j.createUninitialized(type, labels.shape()).assign(labels).reshape(size(), labels.size(2));
         long targetSize = kind.targetSize(vocabulary);
@@ -147,14 +147,14 @@ record TokenRows(
     /**
      * One-hot labels of another vocabulary may have the size of labels with a teacher; log-probabilities are never so.
      */
-    IllegalArgumentException oneHotOfAnotherVocabulary() {
+    public IllegalArgumentException oneHotOfAnotherVocabulary() {
         return new IllegalArgumentException(
                 "labels: expected the teacher's log-probabilities on the class axis for a vocabulary of " + vocabulary
                         + ", got one-hot labels of another vocabulary, " + shapes);
     }
 
     /** Whether exactly one value is 1 and the others are 0. */
-    static boolean isOneHot(float[] values) {
+    public static boolean isOneHot(float[] values) {
         float sum = 0;
         for (float value : values) {
             if (value != 0 && value != 1) {
@@ -178,13 +178,13 @@ record TokenRows(
     }
 
     /** A class of probability 0 is -inf; NaN and +inf are no log-probabilities. */
-    IllegalArgumentException noTeacher() {
+    public IllegalArgumentException noTeacher() {
         return new IllegalArgumentException("labels: expected the teacher's log-probabilities, got NaN, infinity or a "
                 + "token without a possible class in " + shapes);
     }
 
     /** @throws IllegalArgumentException if numbers with this minimum and sum are no probabilities */
-    void requireDistribution(double smallest, double sum) {
+    public void requireDistribution(double smallest, double sum) {
         if (!(smallest >= 0) || !Double.isFinite(sum)) {
             throw new IllegalArgumentException("labels: expected finite probabilities of at least 0, got "
                     + (smallest < 0 ? smallest : sum) + " in " + shapes);
@@ -192,7 +192,7 @@ record TokenRows(
     }
 
     /** @throws IllegalArgumentException if it is no class id */
-    int requireId(double id) {
+    public int requireId(double id) {
         if (!(id >= 0 && id < vocabulary) || id != Math.rint(id)) {
             throw new IllegalArgumentException(
                     "labels: expected whole class ids from 0 to " + (vocabulary - 1) + ", got " + id + " in " + shapes);

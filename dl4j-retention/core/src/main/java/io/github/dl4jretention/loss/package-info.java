@@ -1,6 +1,6 @@
 /**
- * The loss: its configuration, the output layer, how labels carry the teacher's log-probabilities. Calls DL4J and ND4J
- * and no other package of this library.
+ * The loss: its configuration, the output layer, how labels carry the teacher's log-probabilities. Calls its own
+ * subpackages, which do the arithmetic, the internal package, DL4J and ND4J.
  *
  * @serial exclude
  */

@@ -1,6 +1,6 @@
 package io.github.dl4jretention.merge;
 
-import io.github.dl4jretention.loss.ThawedLayer;
+import io.github.dl4jretention.internal.ThawedLayer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;

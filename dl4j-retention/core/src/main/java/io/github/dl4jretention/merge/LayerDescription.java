@@ -1,7 +1,7 @@
 package io.github.dl4jretention.merge;
 
+import io.github.dl4jretention.internal.ThawedLayer;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
-import io.github.dl4jretention.loss.ThawedLayer;
 import java.util.Iterator;
 import java.util.Map;
 import java.util.Set;

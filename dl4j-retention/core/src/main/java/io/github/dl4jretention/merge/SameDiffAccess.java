@@ -1,6 +1,6 @@
 package io.github.dl4jretention.merge;
 
-import io.github.dl4jretention.loss.GraphText;
+import io.github.dl4jretention.internal.SameDiffText;
 import java.io.IOException;
 import java.util.Iterator;
 import org.nd4j.autodiff.samediff.SDVariable;
@@ -32,8 +32,8 @@ final class SameDiffAccess implements ModelAccess<SameDiff> {
     @Override
     public ParameterSink<SameDiff> create(SameDiff like) throws IOException {
         SameDiff copy = SameDiff.fromFlatBuffers(like.asFlatBuffers(false));
-        if (copy.hasVariable(GraphText.PROVENANCE)) {
-            GraphText.write(copy, GraphText.PROVENANCE, "");
+        if (copy.hasVariable(SameDiffText.PROVENANCE)) {
+            SameDiffText.write(copy, SameDiffText.PROVENANCE, "");
         }
         Iterator<SDVariable> variables = Architectures.variables(copy).iterator();
         return new ParameterSink<>() {

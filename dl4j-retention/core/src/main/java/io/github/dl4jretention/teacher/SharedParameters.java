@@ -1,6 +1,6 @@
 package io.github.dl4jretention.teacher;
 
-import io.github.dl4jretention.loss.ThawedLayer;
+import io.github.dl4jretention.internal.ThawedLayer;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Map;

@@ -2,11 +2,11 @@ package io.github.dl4jretention.checkpoint;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.internal.RetentionLayers;
 import io.github.dl4jretention.loss.AdaptiveCoefficient;
-import io.github.dl4jretention.loss.GraphLoss;
 import io.github.dl4jretention.loss.RetentionConfiguration;
-import io.github.dl4jretention.loss.RetentionLayers;
 import io.github.dl4jretention.loss.RetentionLoss;
+import io.github.dl4jretention.loss.samediff.SameDiffLossState;
 import io.github.dl4jretention.teacher.Teacher;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -213,7 +213,7 @@ enum Kind {
                             updater.getState())
                     .values()
                     .forEach(parts::add));
-            parts.add(scalar(GraphLoss.of(sd).coefficient()));
+            parts.add(scalar(SameDiffLossState.of(sd).coefficient()));
         }
         return Nd4j.concat(
                 0,

@@ -8,10 +8,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.loss.AdaptiveCoefficient;
-import io.github.dl4jretention.loss.GraphLoss;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionListener;
 import io.github.dl4jretention.loss.RetentionLoss;
+import io.github.dl4jretention.loss.samediff.SameDiffLossState;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.util.ArrayList;
@@ -151,9 +151,9 @@ class RetentionSameDiffListenerTest {
         MultiDataSet poisoned = batch(4);
         poisoned.getFeatures(0).putScalar(1, 2, Double.NaN);
         assertThrows(ArithmeticException.class, () -> student.fit(poisoned));
-        assertNull(GraphLoss.of(student).teacher());
+        assertNull(SameDiffLossState.of(student).teacher());
         student.fit(batch(3));
-        assertEquals(teacher.sha256(), GraphLoss.of(student).teacher());
+        assertEquals(teacher.sha256(), SameDiffLossState.of(student).teacher());
     }
 
     @Test
@@ -164,14 +164,14 @@ class RetentionSameDiffListenerTest {
                         .coefficient(AdaptiveCoefficient.toward(0.1))
                         .build());
         student.fit(batch(3));
-        double coefficient = GraphLoss.of(student).coefficient();
+        double coefficient = SameDiffLossState.of(student).coefficient();
         student.getVariable("w").getArr().assign(0);
         student.getVariable("v").getArr().muli(1e200);
         String message = assertThrows(ArithmeticException.class, () -> student.fit(batch(4)))
                 .getMessage();
         assertTrue(message.contains("gradient norm Infinity"), message);
         assertTrue(Double.isFinite(retention.lastTokenLoss().sum()), message);
-        assertEquals(coefficient, GraphLoss.of(student).coefficient(), 0);
+        assertEquals(coefficient, SameDiffLossState.of(student).coefficient(), 0);
     }
 
     @SuppressWarnings("rawtypes")

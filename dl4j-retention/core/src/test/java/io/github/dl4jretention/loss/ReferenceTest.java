@@ -3,6 +3,7 @@ package io.github.dl4jretention.loss;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.loss.samediff.SameDiffMessages;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.ArrayList;

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.loss.samediff.SameDiffLossState;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
@@ -452,10 +453,10 @@ class RetentionLossTest {
             RetentionLabels.claim(values, wrong.sha256());
             MultiDataSet taught = new MultiDataSet(bad.getFeatures(), new INDArray[] {bad.getLabels(0), values});
             assertThrows(IllegalArgumentException.class, () -> student.fit(taught));
-            assertNull(GraphLoss.of(student).teacher());
+            assertNull(SameDiffLossState.of(student).teacher());
         }
         fit(student, right, good, 1);
-        assertEquals(right.sha256(), GraphLoss.of(student).teacher());
+        assertEquals(right.sha256(), SameDiffLossState.of(student).teacher());
         assertThrows(IllegalStateException.class, () -> fit(student, wrong, good, 1));
     }
 
@@ -476,7 +477,7 @@ class RetentionLossTest {
                         .temperature(2)
                         .build());
         FlatGraph saved = FlatGraph.getRootAsFlatGraph(sd.asFlatBuffers(false));
-        assertEquals(0.75, GraphLoss.of(saved).coefficient());
+        assertEquals(0.75, SameDiffLossState.of(saved).coefficient());
     }
 
     private static MultiDataSet labelled(INDArray features, INDArray ids, INDArray weights) {

@@ -1,5 +1,8 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.samediff;
 
+import io.github.dl4jretention.internal.SameDiffText;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionLoss;
 import java.nio.ByteBuffer;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
@@ -13,7 +16,8 @@ import org.nd4j.graph.FlatGraph;
  * @param logits        name of the variable of the logits
  * @param coefficient   lambda as the next minibatch is trained with; of a saved graph with a schedule, that of the last
  */
-public record GraphLoss(String teacher, RetentionConfiguration configuration, String logits, double coefficient) {
+public record SameDiffLossState(
+        String teacher, RetentionConfiguration configuration, String logits, double coefficient) {
 
     /**
      * {@return what the graph knows of its loss}
@@ -21,13 +25,13 @@ public record GraphLoss(String teacher, RetentionConfiguration configuration, St
      * @param sd a graph with its arrays, as {@link RetentionLoss#add} left it or as it was loaded
      * @throws IllegalStateException if the graph has no such loss
      */
-    public static GraphLoss of(SameDiff sd) {
+    public static SameDiffLossState of(SameDiff sd) {
         LossDescription description = LossDescription.of(sd);
         RetentionConfiguration configuration = description.configuration();
         TrainingConfig training = sd.getTrainingConfig();
         double saved = sd.getVariable(RetentionLoss.FACTOR).getArr().getDouble(0) / squaredTemperature(configuration);
-        return new GraphLoss(
-                GraphText.read(sd, RetentionLoss.TEACHER_SHA256).orElse(null),
+        return new SameDiffLossState(
+                SameDiffText.read(sd, RetentionLoss.TEACHER_SHA256).orElse(null),
                 configuration,
                 description.logits(),
                 training == null
@@ -42,15 +46,15 @@ public record GraphLoss(String teacher, RetentionConfiguration configuration, St
      * @throws IllegalArgumentException if the graph has no such loss
      * @throws RuntimeException of some kind, if the bytes are no graph
      */
-    public static GraphLoss of(FlatGraph saved) {
-        LossDescription description = GraphText.read(saved, LossDescription.DESCRIPTION)
+    public static SameDiffLossState of(FlatGraph saved) {
+        LossDescription description = SameDiffText.read(saved, LossDescription.DESCRIPTION)
                 .map(LossDescription::fromJson)
                 .orElseThrow(() -> new IllegalArgumentException("expected a graph with a loss from RetentionLoss.add"));
-        double factor = GraphText.bytes(saved, RetentionLoss.FACTOR)
-                .map(GraphLoss::number)
+        double factor = SameDiffText.bytes(saved, RetentionLoss.FACTOR)
+                .map(SameDiffLossState::number)
                 .orElse(Double.NaN);
-        return new GraphLoss(
-                GraphText.read(saved, RetentionLoss.TEACHER_SHA256).orElse(null),
+        return new SameDiffLossState(
+                SameDiffText.read(saved, RetentionLoss.TEACHER_SHA256).orElse(null),
                 description.configuration(),
                 description.logits(),
                 factor / squaredTemperature(description.configuration()));

@@ -1,14 +1,20 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.samediff;
 
 import static org.deeplearning4j.nn.layers.samediff.SameDiffOutputLayer.INPUT_KEY;
 import static org.deeplearning4j.nn.layers.samediff.SameDiffOutputLayer.LABELS_KEY;
 
+import io.github.dl4jretention.loss.LabelKind;
+import io.github.dl4jretention.loss.LossPath;
+import io.github.dl4jretention.loss.RetentionOutputLayer;
+import io.github.dl4jretention.loss.TokenLosses;
+import io.github.dl4jretention.loss.TokenRows;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.deeplearning4j.nn.layers.samediff.DL4JSameDiffMemoryMgr;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.autodiff.samediff.SDVariable;
@@ -20,11 +26,12 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.ops.transforms.Transforms;
 
 /**
  * The loss by SameDiff, on any backend and in any data type: one graph for each kind of labels, in DL4J's workspaces.
  */
-final class LayerGraphRunner implements LossPath {
+public final class SameDiffLossPath implements LossPath {
 
     private static final String GRADIENT = "grad";
 
@@ -35,7 +42,8 @@ final class LayerGraphRunner implements LossPath {
     private final Map<LabelKind, SameDiff> graphs = new EnumMap<>(LabelKind.class);
 
     /** @param parameters the layer's own arrays; the graphs see every change of theirs */
-    LayerGraphRunner(RetentionOutputLayer layer, DataType dataType, Map<String, INDArray> parameters, long vocabulary) {
+    public SameDiffLossPath(
+            RetentionOutputLayer layer, DataType dataType, Map<String, INDArray> parameters, long vocabulary) {
         this.layer = layer;
         this.dataType = dataType;
         this.parameters = parameters;
@@ -43,13 +51,13 @@ final class LayerGraphRunner implements LossPath {
     }
 
     /** HALF has too few bits for a sum over a vocabulary. */
-    static DataType lossType(DataType dataType) {
+    public static DataType lossType(DataType dataType) {
         return dataType == DataType.FLOAT16 ? DataType.FLOAT : dataType;
     }
 
     /** The values are few and small: they are computed outside of workspaces. */
     @Override
-    public TokenValues forward(INDArray input, TokenRows rows, double factor, boolean agreement) {
+    public TokenLosses forward(INDArray input, TokenRows rows, double factor, boolean agreement) {
         SameDiff sd = graph(rows.kind());
         session(sd).setMmgr(new DL4JSameDiffMemoryMgr(null, null, null, null));
         Map<String, INDArray> losses = sd.output(placeholders(input, rows, factor), outputs(rows.kind(), agreement));
@@ -77,11 +85,31 @@ final class LayerGraphRunner implements LossPath {
         return new Backprop(values(result.getOutputs()), result.getGradients().get(INPUT_KEY));
     }
 
-    private static TokenValues values(Map<String, INDArray> losses) {
-        return new TokenValues(
-                flat(losses.get(LayerGraph.CROSS_ENTROPY)),
-                flat(losses.get(LayerGraph.DIVERGENCE)),
-                flat(losses.get(LayerGraph.AGREEMENT)));
+    @Override
+    public void activate(INDArray input, boolean logarithm, INDArray output) {
+        INDArray logits = input;
+        if (parameters.containsKey(DefaultParamInitializer.WEIGHT_KEY)) {
+            logits = logits.mmul(parameters.get(DefaultParamInitializer.WEIGHT_KEY));
+        }
+        if (parameters.containsKey(DefaultParamInitializer.BIAS_KEY)) {
+            logits.addiRowVector(parameters.get(DefaultParamInitializer.BIAS_KEY));
+        }
+        output.assign(logarithm ? logSoftmax(logits) : Transforms.softmax(logits, false));
+    }
+
+    /** About the maximum; M2.1's own logSoftmax gives -inf where logits are 100 apart. */
+    private static INDArray logSoftmax(INDArray logits) {
+        // HALF has too few bits for a sum over a vocabulary.
+        INDArray result = logits.dataType() == DataType.FLOAT16 ? logits.castTo(DataType.FLOAT) : logits.dup('c');
+        result.subiColumnVector(result.max(true, 1));
+        return result.subiColumnVector(Transforms.log(Transforms.exp(result).sum(true, 1), false));
+    }
+
+    private static TokenLosses values(Map<String, INDArray> losses) {
+        return new TokenLosses(
+                flat(losses.get(SameDiffLayerLoss.CROSS_ENTROPY)),
+                flat(losses.get(SameDiffLayerLoss.DIVERGENCE)),
+                flat(losses.get(SameDiffLayerLoss.AGREEMENT)));
     }
 
     private static double[] flat(INDArray tokens) {
@@ -93,21 +121,21 @@ final class LayerGraphRunner implements LossPath {
         Map<String, INDArray> values = new HashMap<>();
         values.put(INPUT_KEY, input);
         values.put(LABELS_KEY, rows.checkedCopy(type));
-        values.put(LayerGraph.WEIGHTS, TokenRows.column(rows.weights(), type));
+        values.put(SameDiffLayerLoss.WEIGHTS, TokenRows.column(rows.weights(), type));
         if (rows.kind().hasTeacher()) {
-            values.put(LayerGraph.DIVERGENCE_WEIGHTS, TokenRows.column(rows.divergenceWeights(), type));
-            values.put(LayerGraph.FACTOR, Nd4j.scalar(type, factor));
+            values.put(SameDiffLayerLoss.DIVERGENCE_WEIGHTS, TokenRows.column(rows.divergenceWeights(), type));
+            values.put(SameDiffLayerLoss.FACTOR, Nd4j.scalar(type, factor));
         }
         return values;
     }
 
     private static List<String> outputs(LabelKind kind, boolean agreement) {
         if (!kind.hasTeacher()) {
-            return List.of(LayerGraph.CROSS_ENTROPY);
+            return List.of(SameDiffLayerLoss.CROSS_ENTROPY);
         }
         return agreement
-                ? List.of(LayerGraph.CROSS_ENTROPY, LayerGraph.DIVERGENCE, LayerGraph.AGREEMENT)
-                : List.of(LayerGraph.CROSS_ENTROPY, LayerGraph.DIVERGENCE);
+                ? List.of(SameDiffLayerLoss.CROSS_ENTROPY, SameDiffLayerLoss.DIVERGENCE, SameDiffLayerLoss.AGREEMENT)
+                : List.of(SameDiffLayerLoss.CROSS_ENTROPY, SameDiffLayerLoss.DIVERGENCE);
     }
 
     private SameDiff graph(LabelKind kind) {

@@ -1,4 +1,4 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.fused;
 
 import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
@@ -8,11 +8,21 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.loss.Divergence;
+import io.github.dl4jretention.loss.LabelKind;
+import io.github.dl4jretention.loss.LossPath;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionLabels;
+import io.github.dl4jretention.loss.RetentionOutputLayer;
+import io.github.dl4jretention.loss.TokenLosses;
+import io.github.dl4jretention.loss.TokenRows;
+import io.github.dl4jretention.loss.samediff.SameDiffLossPath;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.layers.RnnLossLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
@@ -134,14 +144,16 @@ class FusedLossTest {
         }
 
         private RetentionOutputLayer layer() {
-            RetentionOutputLayer.Builder builder = new RetentionOutputLayer.Builder(configuration).nOut(vocabulary);
             return parameters
-                    ? builder.nIn(inputs).build()
-                    : builder.withoutParameters().hasBias(false).build();
+                    ? new RetentionOutputLayer.Builder(configuration)
+                            .nIn(inputs)
+                            .nOut(vocabulary)
+                            .build()
+                    : RetentionOutputLayer.replacing(new RnnLossLayer.Builder().build(), configuration, null);
         }
     }
 
-    private record Result(TokenValues values, INDArray back, Map<String, INDArray> gradients) {}
+    private record Result(TokenLosses values, INDArray back, Map<String, INDArray> gradients) {}
 
     private static Result backprop(LossPath path, Case of) {
         Map<String, INDArray> gradients = of.arrays(false);
@@ -159,7 +171,7 @@ class FusedLossTest {
             Workers workers = new Workers(1 + of.random.nextInt(3), 1 + of.random.nextInt(3));
             Map<String, INDArray> parameters = of.arrays(true);
             LossPath fused = new FusedLoss(of.configuration, parameters, of.vocabulary, chunk, workers);
-            LossPath graph = new LayerGraphRunner(of.layer(), DataType.FLOAT, parameters, of.vocabulary);
+            LossPath graph = new SameDiffLossPath(of.layer(), DataType.FLOAT, parameters, of.vocabulary);
             Result expected = backprop(graph, of);
             Result actual = backprop(fused, of);
             String what = "case " + (CASES * part + i) + " " + of.kind + " " + of.configuration;
@@ -172,7 +184,7 @@ class FusedLossTest {
             assertRelative(expected.back, actual.back, what);
             expected.gradients.forEach(
                     (name, gradient) -> assertRelative(gradient, actual.gradients.get(name), what + " " + name));
-            TokenValues forward = fused.forward(of.input, of.rows, of.factor, false);
+            TokenLosses forward = fused.forward(of.input, of.rows, of.factor, false);
             assertArrayEquals(actual.values.crossEntropy(), forward.crossEntropy(), what);
             assertArrayEquals(actual.values.divergence(), forward.divergence(), what);
             assertNull(forward.agreement());

@@ -1,5 +1,6 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.internal;
 
+import io.github.dl4jretention.loss.RetentionOutputLayer;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;

@@ -10,10 +10,10 @@ import java.util.Arrays;
  * @param divergence   from the teacher, without {@code lambda T^2}; null without a teacher
  * @param agreement    1 where student and teacher hold the same class most probable, else 0; null if not measured
  */
-record TokenValues(double[] crossEntropy, double[] divergence, double[] agreement) {
+public record TokenLosses(double[] crossEntropy, double[] divergence, double[] agreement) {
 
     /** Weighted sums over all tokens. */
-    TokenLoss sums(TokenRows rows, double factor) {
+    public TokenLoss sums(TokenRows rows, double factor) {
         boolean taught = rows.kind().hasTeacher();
         return new TokenLoss(
                 weightedSum(rows.weights(), crossEntropy),
@@ -25,7 +25,7 @@ record TokenValues(double[] crossEntropy, double[] divergence, double[] agreemen
     }
 
     /** The loss of each example, summed over its tokens. */
-    double[] ofExamples(TokenRows rows, double factor, int batch) {
+    public double[] ofExamples(TokenRows rows, double factor, int batch) {
         double[] sums = new double[batch];
         for (int token = 0; token < rows.size(); token++) {
             sums[token % batch] += weighted(rows.weights()[token], crossEntropy[token]);

@@ -1,5 +1,7 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.fused;
 
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.TokenRows;
 import java.util.Arrays;
 
 /** One thread's work on the tokens of a {@link FusedLoss}. */

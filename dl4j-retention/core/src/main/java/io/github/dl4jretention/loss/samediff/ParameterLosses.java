@@ -1,4 +1,4 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.samediff;
 
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -9,12 +9,12 @@ import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.VariableType;
 
 /** A graph's loss variables that follow from its parameters alone, as a penalty on weights does. */
-final class ParameterLosses {
+public final class ParameterLosses {
 
     private ParameterLosses() {}
 
     /** Their names; what a placeholder has a part in is a loss of the batch and left out. */
-    static List<String> of(SameDiff sd) {
+    public static List<String> of(SameDiff sd) {
         return sd.getLossVariables().stream()
                 .filter(loss -> !dependsOnPlaceholder(sd, loss))
                 .toList();

@@ -1,5 +1,7 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.samediff;
 
+import io.github.dl4jretention.loss.LabelKind;
+import io.github.dl4jretention.loss.RetentionOutputLayer;
 import java.util.Map;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.nd4j.autodiff.samediff.SDIndex;
@@ -8,9 +10,9 @@ import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
 
 /** The SameDiff graph of a {@link RetentionOutputLayer} on rows, a token each. */
-final class LayerGraph {
+public final class SameDiffLayerLoss {
 
-    static final String ACTIVATIONS = "softmax";
+    public static final String ACTIVATIONS = "softmax";
     static final String CROSS_ENTROPY = "crossEntropy";
     static final String DIVERGENCE = "divergence";
     static final String AGREEMENT = "agreement";
@@ -18,7 +20,7 @@ final class LayerGraph {
     static final String DIVERGENCE_WEIGHTS = "divergenceWeights";
     static final String FACTOR = "factor";
 
-    private LayerGraph() {}
+    private SameDiffLayerLoss() {}
 
     /**
      * Defines projection and loss, and where student and teacher hold the same class most probable, which is computed
@@ -29,7 +31,7 @@ final class LayerGraph {
      * @param labels {@code [tokens, C]} of the kind that C says
      * @return the summed loss
      */
-    static SDVariable define(
+    public static SDVariable define(
             RetentionOutputLayer layer,
             SameDiff sd,
             SDVariable input,
@@ -48,7 +50,7 @@ final class LayerGraph {
         if (kind.isClassId()) {
             target = sd.oneHot(target.castTo(DataType.INT32).reshape(-1), (int) vocabulary, -1, 1.0, 0.0, type);
         }
-        TokenLossGraph tokenLoss = new TokenLossGraph(sd, layer.getRetention(), logits);
+        SameDiffTokenLoss tokenLoss = new SameDiffTokenLoss(sd, layer.getRetention(), logits);
         SDVariable weighted =
                 tokenLoss.crossEntropy(target).rename(CROSS_ENTROPY).mul(sd.placeHolder(WEIGHTS, type, -1, 1));
         if (kind.hasTeacher()) {

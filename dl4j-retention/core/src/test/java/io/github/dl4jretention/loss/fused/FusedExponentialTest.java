@@ -1,4 +1,4 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.fused;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;

@@ -1,18 +1,18 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.fused;
 
 import org.bytedeco.javacpp.FloatPointer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** Bulk copies between an array's memory outside of the heap and {@code float[]}, safe for several threads. */
-final class FloatMemory {
+public final class FloatMemory {
 
     /** Keeps the memory alive. */
     private final INDArray array;
 
     private final FloatPointer base;
 
-    FloatMemory(INDArray array) {
+    public FloatMemory(INDArray array) {
         if (array.dataType() != DataType.FLOAT) {
             throw new IllegalArgumentException("array: expected FLOAT, got " + array.dataType());
         }
@@ -25,11 +25,11 @@ final class FloatMemory {
     }
 
     /** Copies from the array's memory, counted in elements from its first one. */
-    void get(long from, float[] to, int offset, int length) {
+    public void get(long from, float[] to, int offset, int length) {
         at(from).get(to, offset, length);
     }
 
-    void put(long to, float[] from, int offset, int length) {
+    public void put(long to, float[] from, int offset, int length) {
         at(to).put(from, offset, length);
     }
 

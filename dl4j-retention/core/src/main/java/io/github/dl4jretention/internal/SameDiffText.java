@@ -1,4 +1,4 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.internal;
 
 import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
@@ -17,12 +17,12 @@ import org.nd4j.linalg.factory.Nd4j;
  * Texts that a SameDiff graph keeps as constants of bytes, UTF-8 and its CRC-32, and that are saved with it: M2.1 saves
  * no constant of strings.
  */
-public final class GraphText {
+public final class SameDiffText {
 
     /** Name of what made the graph, as JSON of a Provenance; empty where it is not known. */
     public static final String PROVENANCE = "retentionProvenance";
 
-    private GraphText() {}
+    private SameDiffText() {}
 
     /**
      * Sets a text, in place of the one of that name if there is one.
@@ -76,7 +76,7 @@ public final class GraphText {
     }
 
     /** What a saved graph has as the values of a variable, in their byte order. */
-    static Optional<ByteBuffer> bytes(FlatGraph saved, String name) {
+    public static Optional<ByteBuffer> bytes(FlatGraph saved, String name) {
         for (int i = 0; i < saved.variablesLength(); i++) {
             FlatVariable variable = saved.variables(i);
             if (name.equals(variable.name()) && variable.ndarray() != null) {

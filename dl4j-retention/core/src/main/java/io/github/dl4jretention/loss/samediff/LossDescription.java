@@ -1,5 +1,8 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.samediff;
 
+import io.github.dl4jretention.internal.SameDiffText;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionLoss;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
@@ -17,29 +20,29 @@ import org.nd4j.shade.jackson.core.JsonProcessingException;
         fieldVisibility = JsonAutoDetect.Visibility.ANY,
         getterVisibility = JsonAutoDetect.Visibility.NONE,
         isGetterVisibility = JsonAutoDetect.Visibility.NONE)
-record LossDescription(
+public record LossDescription(
         @JsonProperty("configuration") RetentionConfiguration configuration,
         @JsonProperty("logits") String logits,
         @JsonProperty("labels") String labels,
         @JsonProperty("weights") String weights,
         @JsonProperty("divergenceWeights") String divergenceWeights) {
 
-    static final String DESCRIPTION = "retentionDescription";
+    public static final String DESCRIPTION = "retentionDescription";
 
     @JsonCreator
-    LossDescription {}
+    public LossDescription {}
 
-    void writeTo(SameDiff sd) {
+    public void writeTo(SameDiff sd) {
         try {
-            GraphText.write(sd, DESCRIPTION, NeuralNetConfiguration.mapper().writeValueAsString(this));
+            SameDiffText.write(sd, DESCRIPTION, NeuralNetConfiguration.mapper().writeValueAsString(this));
         } catch (JsonProcessingException e) {
             throw new IllegalArgumentException("configuration: cannot be written as JSON: " + configuration, e);
         }
     }
 
     /** @throws IllegalStateException if the graph has no retention loss */
-    static LossDescription of(SameDiff sd) {
-        return GraphText.read(sd, DESCRIPTION)
+    public static LossDescription of(SameDiff sd) {
+        return SameDiffText.read(sd, DESCRIPTION)
                 .map(LossDescription::fromJson)
                 .orElseThrow(() -> new IllegalStateException(
                         "sd: expected a graph with a loss from RetentionLoss.add, it has none"));

@@ -1,4 +1,4 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.internal;
 
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;

@@ -1,5 +1,6 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.fused;
 
+import io.github.dl4jretention.loss.RetentionConfiguration;
 import java.util.Arrays;
 
 /**

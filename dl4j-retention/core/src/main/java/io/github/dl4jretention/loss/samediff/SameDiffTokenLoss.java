@@ -1,5 +1,6 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.samediff;
 
+import io.github.dl4jretention.loss.RetentionConfiguration;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 
@@ -10,7 +11,7 @@ import org.nd4j.autodiff.samediff.SameDiff;
  * <p>Logits and teacher values outside {@code [-1e9, 1e9]} are held at the bound, so that a class of probability 0
  * ({@code -inf}) gives a finite loss; a logit at the bound gets no gradient.
  */
-final class TokenLossGraph {
+public final class SameDiffTokenLoss {
 
     private static final double BOUND = 1e9;
 
@@ -18,14 +19,14 @@ final class TokenLossGraph {
     private final RetentionConfiguration configuration;
     private final SDVariable logits;
 
-    TokenLossGraph(SameDiff sd, RetentionConfiguration configuration, SDVariable logits) {
+    public SameDiffTokenLoss(SameDiff sd, RetentionConfiguration configuration, SDVariable logits) {
         this.sd = sd;
         this.configuration = configuration;
         this.logits = logits;
     }
 
     /** {@code -sum_v y'(v) log p(v)}, {@code [tokens, 1]}; y' is the target with the configured label smoothing. */
-    SDVariable crossEntropy(SDVariable target) {
+    public SDVariable crossEntropy(SDVariable target) {
         SDVariable logProbabilities = logSoftmax(bounded(logits));
         SDVariable crossEntropy = target.mul(logProbabilities).sum(true, 1).neg();
         double smoothing = configuration.getLabelSmoothing();
@@ -41,7 +42,7 @@ final class TokenLossGraph {
      *
      * @param teacher the teacher's logits or log-probabilities: a constant added to a token's changes nothing
      */
-    SDVariable divergence(SDVariable teacher) {
+    public SDVariable divergence(SDVariable teacher) {
         SDVariable student = logSoftmax(atTemperature(bounded(logits)));
         SDVariable anchor = logSoftmax(atTemperature(bounded(teacher)));
         return switch (configuration.getDivergence()) {

@@ -1,5 +1,9 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.fused;
 
+import io.github.dl4jretention.loss.LossPath;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.TokenLosses;
+import io.github.dl4jretention.loss.TokenRows;
 import java.util.Map;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
@@ -15,7 +19,7 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
  * their gradients never exist for the whole minibatch: beside its inputs and outputs it holds {@code O(chunk V)}
  * numbers. Two runs on one machine give the same bits.
  */
-final class FusedLoss implements LossPath {
+public final class FusedLoss implements LossPath {
 
     /** Logits that are held at once, 4 MB; four times as many were a tenth faster, a quarter two fifths slower. */
     private static final int CHUNK_ELEMENTS = 1 << 20;
@@ -30,7 +34,7 @@ final class FusedLoss implements LossPath {
     private final FusedWorker[] workers;
 
     /** @param parameters W and b, FLOAT; or none: the input is the logits */
-    FusedLoss(RetentionConfiguration configuration, Map<String, INDArray> parameters, long vocabulary) {
+    public FusedLoss(RetentionConfiguration configuration, Map<String, INDArray> parameters, long vocabulary) {
         this(configuration, parameters, (int) vocabulary, Workers.ofMachine());
     }
 
@@ -66,7 +70,7 @@ final class FusedLoss implements LossPath {
     }
 
     /** Why a layer cannot have it: words that follow "because"; null if it can. */
-    static String obstacle(DataType dataType) {
+    public static String obstacle(DataType dataType) {
         if (!Nd4j.getEnvironment().isCPU()) {
             return "the backend is " + Nd4j.getBackend().getClass().getSimpleName();
         }
@@ -74,7 +78,7 @@ final class FusedLoss implements LossPath {
     }
 
     @Override
-    public TokenValues forward(INDArray input, TokenRows rows, double factor, boolean agreement) {
+    public TokenLosses forward(INDArray input, TokenRows rows, double factor, boolean agreement) {
         FusedBatch batch = new FusedBatch(rows, factor, agreement, false);
         run(batch, input, null, null);
         return batch.values();
@@ -97,12 +101,9 @@ final class FusedLoss implements LossPath {
         return new Backprop(batch.values(), inputRows);
     }
 
-    /**
-     * The layer's activations.
-     *
-     * @param output {@code [tokens, V]}, 'c' order, to be set to the softmax of the logits or its logarithm
-     */
-    void activate(INDArray input, boolean logarithm, INDArray output) {
+    /** @param output in 'c' order */
+    @Override
+    public void activate(INDArray input, boolean logarithm, INDArray output) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             float[] bias = bias();
             FloatMemory rows = new FloatMemory(output);

@@ -1,5 +1,6 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.samediff;
 
+import io.github.dl4jretention.loss.RetentionLoss;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -14,7 +15,7 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
 
 /** One minibatch of a SameDiff graph, checked before it trains: native operations would broadcast what does not fit. */
-final class GraphBatch {
+public final class SameDiffBatch {
 
     private final LossDescription loss;
     private final Map<String, INDArray> arrays = new HashMap<>();
@@ -22,7 +23,7 @@ final class GraphBatch {
     private final long[] tokens;
 
     /** @throws IllegalArgumentException if the training configuration does not map the teacher, or a mask */
-    GraphBatch(TrainingConfig training, MultiDataSet data, LossDescription loss) {
+    public SameDiffBatch(TrainingConfig training, MultiDataSet data, LossDescription loss) {
         this.loss = loss;
         put(training.getDataSetFeatureMapping(), data.getFeatures());
         put(training.getDataSetLabelMapping(), data.getLabels());
@@ -59,7 +60,7 @@ final class GraphBatch {
     }
 
     /** @throws IllegalArgumentException if an array does not have its placeholder's shape; the message gives both */
-    void requireShapes(SameDiff sd) {
+    public void requireShapes(SameDiff sd) {
         Set<String> own = new HashSet<>(
                 Arrays.asList(loss.labels(), loss.weights(), loss.divergenceWeights(), RetentionLoss.TEACHER_LOGITS));
         arrays.forEach((name, array) -> {
@@ -76,7 +77,7 @@ final class GraphBatch {
      * @throws IllegalArgumentException if teacher, labels or weights do not fit; the message names them and gives the
      *     shapes
      */
-    void requireFits(long[] logits) {
+    public void requireFits(long[] logits) {
         if (!Arrays.equals(logits, teacher.shape())) {
             throw new IllegalArgumentException("teacher: expected values of the shape of the logits \"" + loss.logits()
                     + "\" " + Arrays.toString(logits) + ", got " + Arrays.toString(teacher.shape()));
@@ -99,7 +100,7 @@ final class GraphBatch {
     }
 
     /** Sum of the divergence's weights of the tokens on which student and teacher hold the same class most probable. */
-    double agreements(INDArray logits) {
+    public double agreements(INDArray logits) {
         String name = loss.divergenceWeights() == null ? loss.weights() : loss.divergenceWeights();
         INDArray given = name == null ? null : arrays.get(name);
         double[] student = flat(Nd4j.argMax(logits, logits.rank() - 1));

@@ -1,4 +1,4 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.fused;
 
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;

@@ -1,4 +1,4 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.fused;
 
 /**
  * {@code exp} of numbers that are not above 0, many at once, in FLOAT.

@@ -1,4 +1,7 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.fused;
+
+import io.github.dl4jretention.loss.Divergence;
+import io.github.dl4jretention.loss.RetentionConfiguration;
 
 /**
  * The divergence of one token from its teacher and its gradient with respect to the student's logits. FLOAT, with sums

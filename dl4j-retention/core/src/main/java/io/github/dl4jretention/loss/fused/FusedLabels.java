@@ -1,5 +1,6 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.fused;
 
+import io.github.dl4jretention.loss.TokenRows;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;

@@ -1,4 +1,4 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.fused;
 
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;

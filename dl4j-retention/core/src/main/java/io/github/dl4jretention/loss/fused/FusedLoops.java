@@ -1,4 +1,4 @@
-package io.github.dl4jretention.loss;
+package io.github.dl4jretention.loss.fused;
 
 /**
  * Loops over the classes of a token: simple enough for the JIT to vectorise, or, where sums are taken, with four of
