@@ -70,7 +70,17 @@ class ArchitectureTest {
                 .mayOnlyBeAccessedByLayers("front", "baseline", "eval", "checkpoint", "cache")
                 .whereLayer("loss")
                 .mayOnlyBeAccessedByLayers(
-                        "front", "baseline", "merge", "eval", "checkpoint", "listener", "cache", "teacher")
+                        "front",
+                        "baseline",
+                        "merge",
+                        "eval",
+                        "checkpoint",
+                        "listener",
+                        "cache",
+                        "teacher",
+                        "internal")
+                .whereLayer("internal")
+                .mayOnlyAccessLayers("loss")
                 .check(CLASSES);
     }
 }
