@@ -220,7 +220,8 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     public void initializeParameters(Map<String, INDArray> params) {
         if (hasParameters) {
             INDArray weights = params.get(DefaultParamInitializer.WEIGHT_KEY);
-            weightInitFn.init((double) nIn, (double) nOut, weights.shape(), IWeightInit.DEFAULT_WEIGHT_INIT_ORDER, weights);
+            weightInitFn.init(
+                    (double) nIn, (double) nOut, weights.shape(), IWeightInit.DEFAULT_WEIGHT_INIT_ORDER, weights);
         }
         if (hasBias) {
             params.get(DefaultParamInitializer.BIAS_KEY).assign(biasInit);

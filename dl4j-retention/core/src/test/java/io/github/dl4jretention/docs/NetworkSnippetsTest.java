@@ -9,14 +9,14 @@ import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.checkpoint.FinetuningRun;
 import io.github.dl4jretention.checkpoint.Provenance;
-import io.github.dl4jretention.eval.RetentionEvaluation;
 import io.github.dl4jretention.eval.TokenEvaluation;
 import io.github.dl4jretention.listener.ReportCsv;
 import io.github.dl4jretention.listener.ReportLog;
 import io.github.dl4jretention.listener.RetentionTrainingListener;
-import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
+import io.github.dl4jretention.merge.Merge;
+import io.github.dl4jretention.merge.MergeMethod;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
@@ -36,6 +36,9 @@ import org.nd4j.linalg.dataset.adapter.SingletonMultiDataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.schedule.ISchedule;
+import org.nd4j.linalg.schedule.MapSchedule;
+import org.nd4j.linalg.schedule.ScheduleType;
 
 /** What README and docs show of networks; the samples' DocsTest compares the two. */
 class NetworkSnippetsTest {
@@ -65,25 +68,21 @@ class NetworkSnippetsTest {
     @Test
     void readme() throws IOException {
         // snippet
-        MultiLayerNetwork pretrained = // a fresh updater: an empty Adam overshoots
-                Retention.withUpdater(MultiLayerNetwork.load(file, false), new Adam(3e-4));
-
-        RetentionConfiguration conf = RetentionConfiguration.builder()
-                .divergence(Divergence.FORWARD_KL)
-                .coefficient(1.0)
-                .build();
-
-        Teacher teacher = Teacher.of(pretrained); // frozen copy, inference mode
-        MultiLayerNetwork student = Retention.attach(pretrained, conf); // same weights, RetentionOutputLayer
-        student.fit(new TeacherIterator(trainIterator, teacher), epochs);
-        MultiLayerNetwork plain = Retention.detach(student); // stock DL4J again, tuned weights
-
-        RetentionEvaluation evaluation = new RetentionEvaluation();
-        plain.doEvaluation(new TeacherIterator(testIterator, teacher), evaluation);
-        System.out.println(evaluation.stats()); // perplexity, KL to the teacher, agreement
+        MultiLayerNetwork pretrained = Retention.withUpdater(MultiLayerNetwork.load(file, false), new Adam(3e-4));
+        Teacher teacher = Teacher.of(pretrained); // a frozen copy
+        RetentionConfiguration conf =
+                RetentionConfiguration.builder().coefficient(1.0).build();
+        MultiLayerNetwork student = Retention.attach(pretrained, conf); // same weights, new loss
+        student.fit(new TeacherIterator(trainIterator, teacher), epochs); // trains as any DL4J network does
+        MultiLayerNetwork tuned = Retention.detach(student); // an ordinary DL4J network again
+        TokenEvaluation before = TokenEvaluation.of(pretrained, teacher, sourceIterator);
+        TokenEvaluation after = TokenEvaluation.of(tuned, teacher, sourceIterator);
+        System.out.println("forgotten: " + (after.crossEntropy() - before.crossEntropy()) + " nats per token");
+        tuned.save(folder.resolve("tuned.zip").toFile());
         // end
-        assertEquals(3 * Networks.TIME, evaluation.tokens());
-        assertTrue(evaluation.divergence() > 0);
+        assertEquals(3 * Networks.TIME, after.tokens());
+        assertEquals(0, before.divergence(), 1e-6);
+        assertTrue(after.divergence() > 0);
     }
 
     @Test
@@ -214,6 +213,25 @@ class NetworkSnippetsTest {
         // end
         assertEquals(0, sourceBefore.divergence(), 1e-6);
         assertTrue(source.divergence() > 0);
+        // snippet
+        MultiLayerNetwork merged = Merge.networks(MergeMethod.wiseFt(0.6))
+                .base(pretrained)
+                .model(tuned)
+                .merge();
+        // end
+        double halfway = TokenEvaluation.of(merged, teacher, sourceIterator).divergence();
+        assertTrue(halfway > 0 && halfway < source.divergence());
+        // snippet
+        ISchedule warmUp = new MapSchedule.Builder(ScheduleType.ITERATION)
+                .add(0, 3e-5)
+                .add(20, 1e-4)
+                .add(50, 3e-4)
+                .build();
+        MultiLayerNetwork base = Retention.withUpdater(pretrained, new Adam(warmUp));
+        // end
+        MultiLayerNetwork warmed = Retention.attach(base, conf);
+        warmed.fit(new TeacherIterator(trainIterator, teacher), 1);
+        assertEquals(3e-5, warmed.getLearningRate(0), 1e-12);
         // snippet
         tuned.save(folder.resolve("tuned.zip").toFile());
         // end
