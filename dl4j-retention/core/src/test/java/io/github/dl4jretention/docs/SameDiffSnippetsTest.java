@@ -46,7 +46,7 @@ class SameDiffSnippetsTest {
         int epochs = 2;
         // snippet
         SameDiff pretrained = SameDiff.load(file, false);
-        SameDiff sd = SameDiff.load(file, false); // false: M2.1 otherwise keeps the old updater
+        SameDiff sd = SameDiff.load(file, false); // false: DL4J otherwise keeps the old updater
         Teacher teacher = Teacher.of(pretrained, "logits", "features"); // the variable, the placeholders in order
         SDVariable loss = RetentionLoss.add(sd, "logits", "labels", conf);
         RetentionLoss.bind(sd, teacher.sha256());
