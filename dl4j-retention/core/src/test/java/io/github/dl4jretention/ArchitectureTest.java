@@ -70,15 +70,7 @@ class ArchitectureTest {
                 .mayOnlyBeAccessedByLayers("front", "baseline", "eval", "checkpoint", "cache")
                 .whereLayer("loss")
                 .mayOnlyBeAccessedByLayers(
-                        "front",
-                        "baseline",
-                        "merge",
-                        "eval",
-                        "checkpoint",
-                        "listener",
-                        "cache",
-                        "teacher",
-                        "internal")
+                        "front", "baseline", "merge", "eval", "checkpoint", "listener", "cache", "teacher", "internal")
                 .whereLayer("internal")
                 .mayOnlyAccessLayers("loss")
                 .check(CLASSES);

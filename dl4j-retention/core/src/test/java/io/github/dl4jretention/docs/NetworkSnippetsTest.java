@@ -127,21 +127,10 @@ class NetworkSnippetsTest {
     }
 
     @Test
-    void runs() throws IOException {
+    void provenance() throws IOException {
         MultiLayerNetwork pretrained = MultiLayerNetwork.load(file, true);
-        // snippet
-        MultiLayerNetwork tuned = FinetuningRun.builder()
-                .student(Retention.attach(pretrained, conf)) // or a ComputationGraph, or a SameDiff graph
-                .teacher(Teacher.of(pretrained))
-                .iterator(trainIterator)
-                .epochs(3)
-                .folder(folder.resolve("run")) // checkpoints; start again with the same folder to go on
-                .report(50, new ReportLog())
-                .build()
-                .run();
-        // end
-        assertEquals(9, tuned.getIterationCount());
-        MultiLayerNetwork student = tuned;
+        MultiLayerNetwork student = Retention.attach(pretrained, conf);
+        student.fit(new TeacherIterator(trainIterator, Teacher.of(pretrained)), 1);
         long seed = 1;
         // snippet
         Provenance provenance = Provenance.of(student, "Scala sources, 2023", seed);
@@ -157,7 +146,7 @@ class NetworkSnippetsTest {
         MultiDataSetIterator iterator = graphIterator();
         // snippet
         FinetuningRun<ComputationGraph> run = FinetuningRun.builder()
-                .student(Retention.attach(pretrained, conf, "text")) // or another model with its loss
+                .student(Retention.attach(pretrained, conf, "text")) // or another kind of student
                 .teacher(Teacher.of(pretrained, "text"))
                 .iterator(iterator)
                 .epochs(3)
@@ -180,8 +169,8 @@ class NetworkSnippetsTest {
         int iterations = 3;
         // snippet
         student.addListeners(RetentionTrainingListener.builder()
-                .to(new ReportLog(iterations)) // SLF4J; with the number of iterations that follow, the time left
-                .to(new ReportCsv(folder.resolve("reports.csv"))) // goes on with a file that is there
+                .to(new ReportLog(iterations)) // to SLF4J; knows the time left from the number of iterations
+                .to(new ReportCsv(folder.resolve("reports.csv"))) // appends to a file that is there
                 .every(50)
                 .build());
         // end

@@ -174,6 +174,14 @@ class DocsTest {
     }
 
     @Test
+    void the_readme_is_short() {
+        int lines = MarkdownPage.read(MarkdownPage.ROOT.resolve("README.md"))
+                .lines()
+                .size();
+        assertTrue(lines <= 120, "lines: " + lines);
+    }
+
+    @Test
     void links_to_nothing_are_noticed() {
         MarkdownPage page = MarkdownPage.read(MarkdownPage.ROOT.resolve("README.md"));
         assertTrue(leadsSomewhere(page, "docs/method.md"));

@@ -45,7 +45,8 @@ class SiteTest {
         }
         assertEquals(Set.of(), broken);
         assertTrue(checked > 1000, "links: " + checked);
-        for (String page : List.of("index", "guide", "troubleshooting", "migration", "apidocs/index")) {
+        for (String page : List.of(
+                "index", "guide", "troubleshooting", "migration", "glossary", "architecture", "apidocs/index")) {
             assertTrue(Files.exists(site.resolve(page + ".html")), page);
         }
     }
