@@ -1,5 +1,6 @@
 package io.github.dl4jretention.loss.fused;
 
+import io.github.dl4jretention.internal.Workers;
 import io.github.dl4jretention.loss.LossPath;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.TokenLosses;

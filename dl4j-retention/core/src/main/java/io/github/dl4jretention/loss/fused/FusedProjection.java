@@ -1,5 +1,6 @@
 package io.github.dl4jretention.loss.fused;
 
+import io.github.dl4jretention.internal.Workers;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.internal.Workers;
 import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.loss.LabelKind;
 import io.github.dl4jretention.loss.LossPath;

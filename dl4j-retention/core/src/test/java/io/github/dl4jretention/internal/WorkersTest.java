@@ -1,4 +1,4 @@
-package io.github.dl4jretention.loss.fused;
+package io.github.dl4jretention.internal;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
