@@ -262,8 +262,8 @@ public final class FinetuneProblem {
     /** The largest cross-entropy of a minibatch that is no divergence. */
     synchronized double largestLoss() {
         if (Double.isNaN(largestLoss)) {
-            largestLoss =
-                    DIVERGED * Math.max(Math.log((double) vocabulary()), baseLosses().target());
+            largestLoss = DIVERGED
+                    * Math.max(Math.log((double) vocabulary()), baseLosses().target());
         }
         return largestLoss;
     }
