@@ -1,4 +1,7 @@
-"""Writes char_lstm.h5 (Sequential) and char_lstm_functional.h5 as Keras 2.4 saves a character LSTM, and char_lstm.json.
+"""Writes a character LSTM as Keras 2.4 saves it, and char_lstm.json, what it predicts:
+
+char_lstm.h5 (Sequential), char_lstm_functional.h5; char_lstm_architecture.json and char_lstm_weights.h5, its to_json and
+save_weights; char_cudnn_lstm.h5 and char_cudnn_lstm_weights.h5, the same of a CuDNNLSTM.
 
     apt-get install python3-h5py python3-numpy
     /usr/bin/python3 make_char_lstm.py [FOLDER]
@@ -25,9 +28,9 @@ def common(name, units, activation):
             "bias_regularizer": None, "activity_regularizer": None, "kernel_constraint": None, "bias_constraint": None}
 
 
-def lstm(**shape):
+def lstm(kind="LSTM", **shape):
     recurrent = {"class_name": "Orthogonal", "config": {"gain": 1.0, "seed": None}}
-    return {"class_name": "LSTM", "config": {
+    return {"class_name": kind, "config": {
         **common("lstm", UNITS, "tanh"), **shape, "return_sequences": True, "return_state": False,
         "go_backwards": False, "stateful": False, "unroll": False, "time_major": False,
         "recurrent_activation": "sigmoid", "recurrent_initializer": recurrent, "unit_forget_bias": True,
@@ -44,8 +47,8 @@ def inputs(name):
         "batch_input_shape": SHAPE, "dtype": "float32", "sparse": False, "ragged": False, "name": name}}
 
 
-def sequential():
-    layers = [inputs("lstm_input"), lstm(batch_input_shape=SHAPE), dense()]
+def sequential(kind="LSTM"):
+    layers = [inputs("lstm_input"), lstm(kind, batch_input_shape=SHAPE), dense()]
     return {"class_name": "Sequential", "config": {"name": "sequential", "layers": layers}}
 
 
@@ -70,6 +73,29 @@ def weights():
             "dense": {"dense/kernel:0": dense_kernel * 3, "dense/bias:0": dense_bias}}
 
 
+def cudnn(groups):
+    """Each gate's kernels transposed, the input kernel's in its own shape, and two biases: Keras' convert_lstm_weights."""
+    kernel, recurrent, bias = groups["lstm"].values()
+    kernel = np.hstack([k.T.reshape(k.shape, order="C") for k in np.hsplit(kernel, 4)])
+    recurrent = np.hstack([k.T for k in np.hsplit(recurrent, 4)])
+    return {"lstm": {"lstm/kernel:0": kernel, "lstm/recurrent_kernel:0": recurrent,
+                     "lstm/bias:0": np.hstack([0.5 * bias] * 2)}, "dense": groups["dense"]}
+
+
+def write_weights(top, groups):
+    top.attrs.update(keras_version=b"2.4.0", backend=b"tensorflow", layer_names=[g.encode() for g in groups])
+    for layer, arrays in groups.items():
+        group = top.create_group(layer)
+        group.attrs["weight_names"] = [a.encode() for a in arrays]
+        for path, array in arrays.items():
+            group.create_dataset(path, data=array, track_times=False)
+
+
+def save_weights(name, groups):
+    with h5py.File(FOLDER / name, "w", libver="earliest") as file:
+        write_weights(file, groups)
+
+
 def save(name, model, groups):
     training = {"loss": "categorical_crossentropy", "metrics": None, "weighted_metrics": None, "loss_weights": None,
                 "optimizer_config": {"class_name": "Adam", "config": {
@@ -78,13 +104,7 @@ def save(name, model, groups):
     with h5py.File(FOLDER / name, "w", libver="earliest") as file:
         file.attrs.update(keras_version=b"2.4.0", backend=b"tensorflow", model_config=json.dumps(model).encode(),
                           training_config=json.dumps(training).encode())
-        top = file.create_group("model_weights")
-        top.attrs.update(keras_version=b"2.4.0", backend=b"tensorflow", layer_names=[g.encode() for g in groups])
-        for layer, arrays in groups.items():
-            group = top.create_group(layer)
-            group.attrs["weight_names"] = [a.encode() for a in arrays]
-            for path, array in arrays.items():
-                group.create_dataset(path, data=array, track_times=False)
+        write_weights(file.create_group("model_weights"), groups)
 
 
 def sigmoid(x):
@@ -111,6 +131,11 @@ def main():
     groups = weights()
     save("char_lstm.h5", sequential(), groups)
     save("char_lstm_functional.h5", functional(), {"input_1": {}, **groups})
+    save_weights("char_lstm_weights.h5", groups)
+    (FOLDER / "char_lstm_architecture.json").write_text(
+        json.dumps({**sequential(), "keras_version": "2.4.0", "backend": "tensorflow"}) + "\n")
+    save("char_cudnn_lstm.h5", sequential("CuDNNLSTM"), cudnn(groups))
+    save_weights("char_cudnn_lstm_weights.h5", cudnn(groups))
     ids = np.random.RandomState(7).randint(0, VOCABULARY, (BATCH, TIME + 1))
     (FOLDER / "char_lstm.json").write_text(json.dumps({
         "input": ids[:, :-1].tolist(), "labels": ids[:, 1:].tolist(),

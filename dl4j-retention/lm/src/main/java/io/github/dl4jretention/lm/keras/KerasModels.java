@@ -12,43 +12,92 @@ import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
-import org.deeplearning4j.nn.modelimport.keras.KerasModel;
-import org.deeplearning4j.nn.modelimport.keras.exceptions.InvalidKerasConfigurationException;
-import org.deeplearning4j.nn.modelimport.keras.exceptions.UnsupportedKerasConfigurationException;
-import org.deeplearning4j.nn.modelimport.keras.utils.KerasModelBuilder;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.activations.IActivation;
+import org.nd4j.linalg.activations.impl.ActivationIdentity;
+import org.nd4j.linalg.activations.impl.ActivationSoftmax;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
-/** Imports Keras 2 language models; {@code [batch, time, vocabulary]} in and, with an RnnOutputLayer, out. */
+/**
+ * Loads language models that Keras 2 saved as HDF5 ({@code .h5}).
+ *
+ * <pre>{@code
+ * MultiLayerNetwork imported = KerasModels.sequential(Path.of("char_lstm.h5"));
+ * MultiLayerNetwork pretrained = KerasModels.withRnnOutput(imported);  // can be a teacher and a student
+ * }</pre>
+ *
+ * <p>Sequences keep Keras' axes: features are {@code [batch, time, features]}, and with an RnnOutputLayer labels and
+ * probabilities are {@code [batch, time, V]}. Gates go where DL4J wants them: Keras stores an LSTM's as input, forget,
+ * cell, output, DL4J as cell, forget, output, input.
+ *
+ * <p>The file's training configuration (its loss and optimizer) stays behind: give the network an updater by
+ * {@code Retention.withUpdater}.
+ *
+ * <p>What can't be loaded is refused by an {@link IOException} whose message names the file and says what to do.
+ */
 public final class KerasModels {
 
     private KerasModels() {}
 
-    public static MultiLayerNetwork sequential(Path file)
-            throws IOException, InvalidKerasConfigurationException, UnsupportedKerasConfigurationException {
-        return builder(file).buildSequential().getMultiLayerNetwork();
-    }
-
-    public static ComputationGraph functional(Path file)
-            throws IOException, InvalidKerasConfigurationException, UnsupportedKerasConfigurationException {
-        return builder(file).buildModel().getComputationGraph();
+    /**
+     * Loads a {@code Sequential} model.
+     *
+     * @param file written by {@code model.save("model.h5")} in Keras 2
+     * @return the network, which ends in a DenseLayer; see {@link #withRnnOutput}
+     * @throws IOException if the file is missing, isn't such a file, or holds what DL4J can't import
+     */
+    public static MultiLayerNetwork sequential(Path file) throws IOException {
+        return new KerasFile(file, null).sequential();
     }
 
     /**
-     * Draws starting weights, which those of the file replace, by another initializer than Keras' default for recurrent
-     * weights: Orthogonal needs an SVD that in FLOAT often never returns.
+     * Loads a {@code Sequential} model whose weights are in a file of their own.
+     *
+     * @param json    what {@code model.to_json()} returned in Keras 2
+     * @param weights written by {@code model.save_weights("weights.h5")} of the same model
+     * @return the network, which ends in a DenseLayer; see {@link #withRnnOutput}
+     * @throws IOException if a file is missing, isn't such a file, or holds what DL4J can't import, or if a layer has no
+     *     weights in the file
      */
-    private static KerasModelBuilder builder(Path file)
-            throws IOException, InvalidKerasConfigurationException, UnsupportedKerasConfigurationException {
-        KerasModelBuilder builder = new KerasModel()
-                .modelBuilder()
-                .modelHdf5Filename(file.toString())
-                .enforceTrainingConfig(false);
-        return builder.modelJson(builder.getModelJson().replace("\"Orthogonal\"", "\"GlorotUniform\""));
+    public static MultiLayerNetwork sequential(Path json, Path weights) throws IOException {
+        return new KerasFile(weights, json).sequential();
     }
 
-    /** A copy with an RnnOutputLayer in place of the DenseLayer at the end. */
+    /**
+     * Loads a model of the functional API.
+     *
+     * @param file written by {@code model.save("model.h5")} in Keras 2
+     * @return the graph, whose outputs are DenseLayers; see {@link #withRnnOutputs}
+     * @throws IOException if the file is missing, isn't such a file, or holds what DL4J can't import
+     */
+    public static ComputationGraph functional(Path file) throws IOException {
+        return new KerasFile(file, null).functional();
+    }
+
+    /**
+     * Loads a model of the functional API whose weights are in a file of their own.
+     *
+     * @param json    what {@code model.to_json()} returned in Keras 2
+     * @param weights written by {@code model.save_weights("weights.h5")} of the same model
+     * @return the graph, whose outputs are DenseLayers; see {@link #withRnnOutputs}
+     * @throws IOException if a file is missing, isn't such a file, or holds what DL4J can't import, or if a layer has no
+     *     weights in the file
+     */
+    public static ComputationGraph functional(Path json, Path weights) throws IOException {
+        return new KerasFile(weights, json).functional();
+    }
+
+    /**
+     * Copies a network and puts an RnnOutputLayer (softmax, MCXENT, {@code [batch, time, V]}) with the same weights in
+     * place of the DenseLayer at its end. The import's own DenseLayer isn't an output layer, and gives one row per
+     * token, ordered by time: it can't be trained, nor be a student.
+     *
+     * @param imported a network from {@link #sequential(Path)}; stays as it is
+     * @return the copy
+     * @throws IllegalArgumentException if the last layer isn't a DenseLayer, or its activation is neither softmax nor
+     *     linear (a model that was trained on logits)
+     */
     public static MultiLayerNetwork withRnnOutput(MultiLayerNetwork imported) {
         MultiLayerConfiguration conf = imported.getLayerWiseConfigurations().clone();
         int last = imported.getnLayers() - 1;
@@ -59,12 +108,22 @@ public final class KerasModels {
         return network;
     }
 
-    /** A copy with RnnOutputLayers in place of the DenseLayers that are outputs. */
+    /**
+     * Copies a graph and puts RnnOutputLayers in place of the DenseLayers that are outputs, as {@link #withRnnOutput}
+     * does.
+     *
+     * @param imported a graph from {@link #functional(Path)}; stays as it is
+     * @return the copy
+     * @throws IllegalArgumentException if an output isn't a DenseLayer, or its activation is neither softmax nor linear
+     */
     public static ComputationGraph withRnnOutputs(ComputationGraph imported) {
         ComputationGraphConfiguration conf = imported.getConfiguration().clone();
         Map<String, GraphVertex> vertices = conf.getVertices();
         for (String output : conf.getNetworkOutputs()) {
-            LayerVertex vertex = (LayerVertex) vertices.get(output);
+            if (!(vertices.get(output) instanceof LayerVertex vertex)) {
+                throw new IllegalArgumentException("expected a DenseLayer at the end, got "
+                        + vertices.get(output).getClass().getSimpleName() + " \"" + output + "\"");
+            }
             vertex.getLayerConf().setLayer(rnnOutput(vertex.getLayerConf().getLayer()));
             vertex.setPreProcessor(null);
         }
@@ -77,6 +136,11 @@ public final class KerasModels {
         if (!(last instanceof DenseLayer dense)) {
             throw new IllegalArgumentException("expected a DenseLayer at the end, got "
                     + last.getClass().getSimpleName() + " \"" + last.getLayerName() + "\"");
+        }
+        IActivation activation = dense.getActivationFn();
+        if (!(activation instanceof ActivationSoftmax || activation instanceof ActivationIdentity)) {
+            throw new IllegalArgumentException("expected softmax or linear as the activation of DenseLayer \""
+                    + dense.getLayerName() + "\", got " + activation);
         }
         RnnOutputLayer output = new RnnOutputLayer.Builder(LossFunction.MCXENT)
                 .name(dense.getLayerName())
