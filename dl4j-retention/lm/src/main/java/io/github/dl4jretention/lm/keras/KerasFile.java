@@ -30,8 +30,9 @@ final class KerasFile {
     private static final int VERSION_LENGTH = 5;
     private static final String BACKEND = "backend";
     private static final String MODEL = "model_config";
-    private static final String KERAS_3 = " is from Keras 3, and DL4J reads Keras 2's .h5 files. Build the model in Keras 2"
-            + " (pip install tf_keras), load its weights there, and call model.save(\"model.h5\")";
+    private static final String KERAS_3 =
+            " is from Keras 3, and DL4J reads Keras 2's .h5 files. Build the model in Keras 2"
+                    + " (pip install tf_keras), load its weights there, and call model.save(\"model.h5\")";
 
     /** How a builder's model becomes a network. */
     @FunctionalInterface
@@ -50,17 +51,13 @@ final class KerasFile {
     }
 
     MultiLayerNetwork sequential() throws IOException {
-        return load(
-                List.of("Sequential"),
-                "functional",
-                builder -> builder.buildSequential().getMultiLayerNetwork());
+        return load(List.of("Sequential"), "functional", builder -> builder.buildSequential()
+                .getMultiLayerNetwork());
     }
 
     ComputationGraph functional() throws IOException {
-        return load(
-                List.of("Functional", "Model"),
-                "sequential",
-                builder -> builder.buildModel().getComputationGraph());
+        return load(List.of("Functional", "Model"), "sequential", builder -> builder.buildModel()
+                .getComputationGraph());
     }
 
     private <T> T load(List<String> classes, String otherMethod, Import<T> network) throws IOException {
@@ -73,9 +70,10 @@ final class KerasFile {
             }
             List<String> layers = model.findValuesAsText("class_name");
             if (layers.contains("CuDNNLSTM") || layers.contains("CuDNNGRU")) {
-                throw new IOException(source() + " has a layer of CuDNN weights, which DL4J can't read. In Keras, build the"
-                        + " same model from LSTM layers, call its load_weights on this file, which converts the"
-                        + " weights, and save that model");
+                throw new IOException(
+                        source() + " has a layer of CuDNN weights, which DL4J can't read. In Keras, build the"
+                                + " same model from LSTM layers, call its load_weights on this file, which converts the"
+                                + " weights, and save that model");
             }
             // Keras' default for recurrent weights. The file's weights replace what's drawn here, but the SVD that an
             // orthogonal matrix takes often never ends in FLOAT.
@@ -104,7 +102,8 @@ final class KerasFile {
 
     private void requireHdf5() throws IOException {
         if (Files.isDirectory(file)) {
-            throw new IOException(file + " is a folder, and DL4J reads .h5 files: in Keras 2, call model.save(\"model.h5\")");
+            throw new IOException(
+                    file + " is a folder, and DL4J reads .h5 files: in Keras 2, call model.save(\"model.h5\")");
         }
         if (!Files.exists(file)) {
             throw new NoSuchFileException(file.toString(), null, "there's no such file");
@@ -142,8 +141,9 @@ final class KerasFile {
         }
         Hdf5Archive archive = builder.getWeightsArchive();
         if (json == null && !archive.hasAttribute(MODEL)) {
-            throw new IOException(file + " holds weights but no model. In Keras, write model.to_json() to a file and pass"
-                    + " both: KerasModels.sequential(json, weights) or functional(json, weights)");
+            throw new IOException(
+                    file + " holds weights but no model. In Keras, write model.to_json() to a file and pass"
+                            + " both: KerasModels.sequential(json, weights) or functional(json, weights)");
         }
         ObjectNode model = json == null ? parse(file, archive.readAttributeAsJson(MODEL)) : parse(json, readJson());
         if (!model.has(VERSION) && archive.hasAttribute(VERSION)) {

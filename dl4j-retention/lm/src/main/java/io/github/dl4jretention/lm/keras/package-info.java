@@ -1,2 +1,5 @@
-/** Language models that Keras 2 wrote, as DL4J networks that can be finetuned. Calls DL4J only. */
+/**
+ * Loads language models that Keras 2 saved as DL4J networks: {@link io.github.dl4jretention.lm.keras.KerasModels}.
+ * Calls DL4J and its Keras import, and nothing of this library.
+ */
 package io.github.dl4jretention.lm.keras;

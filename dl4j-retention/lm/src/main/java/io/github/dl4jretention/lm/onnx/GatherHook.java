@@ -7,7 +7,7 @@ import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.samediff.frameworkimport.hooks.annotations.PreHookRule;
 
-/** Embeddings as one-hot times table: where a token comes twice, the gradient of M2.1's gather keeps one of the two. */
+/** Embeddings as one-hot times table: DL4J M2.1's gather loses a gradient where a token comes twice. Not for users. */
 @PreHookRule(
         nodeNames = {},
         opNames = "Gather",

@@ -6,7 +6,7 @@ import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.samediff.frameworkimport.hooks.annotations.PreHookRule;
 
-/** M2.1 imports Gemm as a matmul that loses the bias. */
+/** DL4J M2.1 imports Gemm as a product that loses the bias. Not for users. */
 @PreHookRule(
         nodeNames = {},
         opNames = "Gemm",

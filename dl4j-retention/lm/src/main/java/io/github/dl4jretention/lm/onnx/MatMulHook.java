@@ -7,7 +7,7 @@ import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.samediff.frameworkimport.hooks.annotations.PreHookRule;
 
-/** M2.1 imports MatMul as 0 times the product, and refuses ranks 3 and 2. */
+/** DL4J M2.1 imports MatMul as 0 times the product, and refuses ranks 3 and 2. Not for users. */
 @PreHookRule(
         nodeNames = {},
         opNames = "MatMul",

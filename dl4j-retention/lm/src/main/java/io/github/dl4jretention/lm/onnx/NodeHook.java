@@ -14,8 +14,10 @@ import org.nd4j.shade.protobuf.GeneratedMessageV3;
 import org.nd4j.shade.protobuf.ProtocolMessageEnum;
 
 /**
- * Imports an ONNX node in place of M2.1's own mapping. DL4J finds subclasses on the class path by their
- * {@code @PreHookRule}, if they and this class are public.
+ * Imports one kind of ONNX node in place of DL4J's own mapping.
+ *
+ * <p>Not for users. Subclasses and this class are public because DL4J searches the class path for public classes with a
+ * {@code @PreHookRule}; they may change in any release.
  */
 public abstract class NodeHook implements PreImportHook {
 

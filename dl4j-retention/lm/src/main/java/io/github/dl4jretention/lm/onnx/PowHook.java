@@ -6,7 +6,7 @@ import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.samediff.frameworkimport.hooks.annotations.PreHookRule;
 
-/** M2.1 takes Pow for an operation of two outputs. */
+/** DL4J M2.1 takes Pow for an operation of two outputs. Not for users. */
 @PreHookRule(
         nodeNames = {},
         opNames = "Pow",

@@ -6,7 +6,7 @@ import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.samediff.frameworkimport.hooks.annotations.PreHookRule;
 
-/** M2.1 forgets that keepdims is 1 where the attribute is left out, and gets means over a negative axis wrong. */
+/** DL4J M2.1 takes a missing keepdims for 0, where ONNX means 1, and gets negative axes wrong. Not for users. */
 @PreHookRule(
         nodeNames = {},
         opNames = "ReduceMean",

@@ -6,7 +6,7 @@ import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.samediff.frameworkimport.hooks.annotations.PreHookRule;
 
-/** M2.1's Where does not broadcast; a sum of products does. */
+/** DL4J M2.1's Where doesn't broadcast; a sum of products does. Not for users. */
 @PreHookRule(
         nodeNames = {},
         opNames = "Where",

@@ -2,6 +2,7 @@ package io.github.dl4jretention.lm.onnx;
 
 import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.lm.ModelFiles;
@@ -13,9 +14,16 @@ import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.io.File;
 import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Map;
+import onnx.Onnx.GraphProto;
+import onnx.Onnx.ModelProto;
+import onnx.Onnx.TensorProto;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -55,7 +63,7 @@ class OnnxImportTest {
         TokenLoss[] finetune(Teacher teacher, double coefficient, int steps) {
             RetentionConfiguration conf =
                     RetentionConfiguration.builder().coefficient(coefficient).build();
-            OnnxModels.makeTrainable(graph, "prior");
+            OnnxModels.makeTrainable(graph, graph.hasVariable("prior") ? new String[] {"prior"} : new String[0]);
             graph.placeHolder("labels", DataType.INT64);
             RetentionLoss.add(graph, "logits", "labels", conf);
             RetentionLoss.bind(graph, teacher.sha256());
@@ -159,5 +167,70 @@ class OnnxImportTest {
         assertEquals(identity, Teacher.of(loaded, "logits", "input").sha256(), "saved and loaded");
         OnnxModels.makeTrainable(model.graph);
         assertEquals(identity, model.teacher().sha256(), "made trainable");
+    }
+
+    private static String refused(Executable load) {
+        String message = assertThrows(IOException.class, load).getMessage();
+        assertEquals(1, message.lines().count(), message);
+        return message;
+    }
+
+    private static void assertRefused(String expected, Path file) {
+        String message = refused(() -> OnnxModels.load(file));
+        assertTrue(message.contains(expected), message);
+    }
+
+    @Test
+    void other_files_are_refused(@TempDir Path folder) throws Exception {
+        assertRefused("missing.onnx: there's no such file", folder.resolve("missing.onnx"));
+        assertRefused(" is a folder", folder);
+        assertRefused("isn't an ONNX model", Files.writeString(folder.resolve("text.onnx"), "no model".repeat(50)));
+        assertRefused("isn't an ONNX model", Files.createFile(folder.resolve("empty.onnx")));
+        assertRefused("isn't an ONNX model", ModelFiles.path("char_lstm.h5"));
+        byte[] bytes = Files.readAllBytes(ModelFiles.path("mlp.onnx"));
+        assertRefused(
+                "isn't an ONNX model",
+                Files.write(folder.resolve("half.onnx"), Arrays.copyOf(bytes, bytes.length / 2)));
+    }
+
+    /** A sparse file: it takes no room. */
+    @Test
+    void a_file_beyond_2_GiB_is_refused(@TempDir Path folder) throws Exception {
+        Path file = folder.resolve("large.onnx");
+        try (RandomAccessFile sparse = new RandomAccessFile(file.toFile(), "rw")) {
+            sparse.setLength(Integer.MAX_VALUE + 1L);
+        }
+        assertRefused("got 2147483648", file);
+    }
+
+    @Test
+    void weights_in_other_files_are_refused(@TempDir Path folder) throws Exception {
+        ModelProto model = ModelProto.parseFrom(Files.readAllBytes(ModelFiles.path("mlp.onnx")));
+        GraphProto.Builder graph = model.getGraph().toBuilder();
+        graph.getInitializerBuilder(0).clearRawData().setDataLocation(TensorProto.DataLocation.EXTERNAL);
+        byte[] split = model.toBuilder().setGraph(graph).build().toByteArray();
+        assertRefused("keeps its weights in other files", Files.write(folder.resolve("split.onnx"), split));
+    }
+
+    @Test
+    void an_operation_that_DL4J_lacks_is_named(@TempDir Path folder) throws Exception {
+        ModelProto model = ModelProto.parseFrom(Files.readAllBytes(ModelFiles.path("mlp.onnx")));
+        GraphProto.Builder graph = model.getGraph().toBuilder();
+        for (int i = 0; i < graph.getNodeCount(); i++) {
+            if (graph.getNode(i).getOpType().equals("Tanh")) {
+                graph.getNodeBuilder(i).setOpType("NoSuchOperation");
+            }
+        }
+        byte[] unknown = model.toBuilder().setGraph(graph).build().toByteArray();
+        assertRefused("NoSuchOperation", Files.write(folder.resolve("unknown.onnx"), unknown));
+    }
+
+    @Test
+    void a_fixed_name_must_be_a_variable() throws Exception {
+        Model model = Model.load("mlp");
+        assertEquals(
+                "fixed: expected names of the model's variables, got \"priors\"",
+                assertThrows(IllegalArgumentException.class, () -> OnnxModels.makeTrainable(model.graph, "priors"))
+                        .getMessage());
     }
 }
