@@ -8,13 +8,17 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
+import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.modelimport.keras.Hdf5Archive;
 import org.deeplearning4j.nn.modelimport.keras.KerasModel;
+import org.deeplearning4j.nn.modelimport.keras.KerasSequentialModel;
 import org.deeplearning4j.nn.modelimport.keras.exceptions.InvalidKerasConfigurationException;
 import org.deeplearning4j.nn.modelimport.keras.exceptions.UnsupportedKerasConfigurationException;
 import org.deeplearning4j.nn.modelimport.keras.utils.KerasModelBuilder;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
@@ -51,13 +55,38 @@ final class KerasFile {
     }
 
     MultiLayerNetwork sequential() throws IOException {
-        return load(List.of("Sequential"), "functional", builder -> builder.buildSequential()
-                .getMultiLayerNetwork());
+        return load(List.of("Sequential"), "functional", builder -> {
+            KerasSequentialModel model = builder.buildSequential();
+            MultiLayerNetwork network = model.getMultiLayerNetwork();
+            requireShapes(model, network.getLayers());
+            return network;
+        });
     }
 
     ComputationGraph functional() throws IOException {
-        return load(List.of("Functional", "Model"), "sequential", builder -> builder.buildModel()
-                .getComputationGraph());
+        return load(List.of("Functional", "Model"), "sequential", builder -> {
+            KerasModel model = builder.buildModel();
+            ComputationGraph graph = model.getComputationGraph();
+            requireShapes(model, graph.getLayers());
+            return graph;
+        });
+    }
+
+    /** DL4J copies what it can of weights of another size, and leaves the rest random. */
+    private void requireShapes(KerasModel model, Layer[] layers) throws IOException {
+        for (Layer layer : layers) {
+            String name = layer.conf().getLayer().getLayerName();
+            for (Map.Entry<String, INDArray> parameter : layer.paramTable().entrySet()) {
+                INDArray weights = model.getLayers().get(name).getWeights().get(parameter.getKey());
+                if (weights.length() != parameter.getValue().length()) {
+                    throw new IOException(
+                            file + ": layer \"" + name + "\": expected " + parameter.getKey() + " of shape "
+                                    + Arrays.toString(parameter.getValue().shape()) + ", got "
+                                    + Arrays.toString(weights.shape())
+                                    + ": the weights are those of another model");
+                }
+            }
+        }
     }
 
     private <T> T load(List<String> classes, String otherMethod, Import<T> network) throws IOException {

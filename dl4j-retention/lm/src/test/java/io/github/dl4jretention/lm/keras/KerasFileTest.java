@@ -15,7 +15,6 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
-import org.deeplearning4j.nn.conf.graph.ScaleVertex;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.DenseLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
@@ -93,7 +92,13 @@ class KerasFileTest {
     @Test
     void weights_of_another_size_are_refused() throws IOException {
         Path wider = architecture("\"units\": 16", "\"units\": 17");
-        assertContains("DL4J can't import this model: ", refused(() -> KerasModels.sequential(wider, WEIGHTS)));
+        assertContains(
+                "layer \"lstm\": expected W of shape [12, 68], got [12, 64]",
+                refused(() -> KerasModels.sequential(wider, WEIGHTS)));
+        Path larger = architecture("\"units\": 12", "\"units\": 13");
+        assertContains(
+                "layer \"dense\": expected W of shape [16, 13], got [16, 12]",
+                refused(() -> KerasModels.sequential(larger, WEIGHTS)));
     }
 
     /** Keras converts CuDNN weights when it loads them; DL4J has no such layer. */
@@ -187,7 +192,6 @@ class KerasFileTest {
         ComputationGraphConfiguration conf = new NeuralNetConfiguration.Builder()
                 .graphBuilder()
                 .addInputs("in")
-                .addVertex("scale", new ScaleVertex(2), "in")
                 .addLayer("loss", new LossLayer.Builder().build(), "in")
                 .setInputTypes(InputType.feedForward(3))
                 .setOutputs("loss")
