@@ -1,2 +1,5 @@
-/** The sample programs. They use the plugin as a user would and may call every package of the samples. */
+/**
+ * The programs that you can run. They use the library as your program would, and may call every package of the
+ * samples.
+ */
 package io.github.dl4jretention.samples;

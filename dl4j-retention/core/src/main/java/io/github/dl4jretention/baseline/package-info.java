@@ -1,6 +1,6 @@
 /**
- * What retention is compared with, and can be combined with: quadratic penalties on the way from the start (L2-SP, EWC,
- * MAS) and replay of source text. Calls the teacher package for output layers and masks, the checkpoint package for
- * iterators that a run can restart, the loss and internal packages, DL4J and ND4J.
+ * Other ways not to forget, to compare with retention or to combine with it: penalties on the distance from the start
+ * (L2-SP, EWC, MAS) and replay of source text. Calls the teacher package for output layers and masks, the checkpoint
+ * package for iterators that a run can restart, the loss and internal packages, DL4J and ND4J.
  */
 package io.github.dl4jretention.baseline;

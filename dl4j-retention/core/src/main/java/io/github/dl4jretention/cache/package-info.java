@@ -1,5 +1,5 @@
 /**
- * The teacher's distributions on disk: written once, read through a memory map on any later epoch, run or sweep. Calls
- * the teacher, loss and internal packages, DL4J and ND4J.
+ * A teacher's predictions on disk: written once, then read through a memory map in every later epoch, run or sweep.
+ * Calls the teacher, loss and internal packages, DL4J and ND4J.
  */
 package io.github.dl4jretention.cache;

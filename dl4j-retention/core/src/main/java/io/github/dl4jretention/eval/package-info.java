@@ -1,2 +1,5 @@
-/** How good a model is on a text and how far it has moved. Calls the teacher and the loss packages, DL4J and ND4J. */
+/**
+ * How well a model predicts a text, and how far it has moved from its teacher. Calls the teacher and loss packages,
+ * DL4J and ND4J.
+ */
 package io.github.dl4jretention.eval;

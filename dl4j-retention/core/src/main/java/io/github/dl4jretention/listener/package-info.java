@@ -1,5 +1,5 @@
 /**
- * What a training run tells while it runs: reports of loss, divergence, coefficient and gradient, and where they go.
- * Calls the loss package, DL4J and ND4J.
+ * Reports while a training runs: loss, divergence, coefficient and gradient, to a log, a CSV file or a sink of your
+ * own. Calls the loss and internal packages, DL4J and ND4J.
  */
 package io.github.dl4jretention.listener;

@@ -1,6 +1,6 @@
 /**
- * The loss: its configuration, the output layer, how labels carry the teacher's log-probabilities. Calls its own
- * subpackages, which do the arithmetic, the internal package, DL4J and ND4J.
+ * The loss: how you configure it, the output layer that computes it, and how labels carry the teacher's log-
+ * probabilities. The subpackages do the arithmetic. Calls them, the internal package, DL4J and ND4J.
  *
  * @serial exclude
  */

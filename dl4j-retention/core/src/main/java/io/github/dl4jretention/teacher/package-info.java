@@ -1,5 +1,5 @@
 /**
- * The teacher: frozen copies of networks, mixtures and averages of them, their identity, and the iterators that add
- * their log-probabilities to labels. Calls the loss package for the form of labels, the internal package, DL4J and ND4J.
+ * The teacher: frozen copies of networks, mixtures and averages of them, the SHA-256 that tells them apart, and the
+ * iterators that ask them and put their answers into the labels. Calls the loss and internal packages, DL4J and ND4J.
  */
 package io.github.dl4jretention.teacher;

@@ -1,2 +1,4 @@
-/** What a person running a sample sees: progress and a quiet screen. Calls nothing else of the samples. */
+/**
+ * What you see on the screen while a sample runs. Calls no other package of the samples.
+ */
 package io.github.dl4jretention.samples.console;
