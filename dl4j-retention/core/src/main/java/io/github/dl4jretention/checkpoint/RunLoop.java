@@ -126,6 +126,7 @@ final class RunLoop<M> {
 
     private void train() throws IOException {
         student.listen(listeners, teacher);
+        listeners.sinks().forEach(sink -> sink.start(startIterations));
         TeacherMultiDataSetIterator taught =
                 new TeacherMultiDataSetIterator(batches, teacher, divergenceMask).setReleaseLabels(true);
         boolean first = true;
@@ -137,6 +138,7 @@ final class RunLoop<M> {
                 batches.reset();
             }
             first = false;
+            int before = iteration;
             student.epochStarts();
             while (taught.hasNext() && !stopped) {
                 student.train(taught.next(), seed + SEED_STEP * (iteration + 1));
@@ -145,11 +147,15 @@ final class RunLoop<M> {
                 position = mark.position();
                 checksum = mark.checksum();
                 unsaved = true;
+                if (!taught.hasNext()) {
+                    endEpoch();
+                }
                 if (iteration % every == 0) {
                     save();
                 }
             }
-            if (!taught.hasNext()) {
+            // An older version's checkpoint may lie between an epoch's last minibatch and its end.
+            if (iteration == before && !taught.hasNext()) {
                 endEpoch();
             }
         }

@@ -27,19 +27,28 @@ public final class ReportLog implements ReportSink {
         this(0);
     }
 
-    /** @param iterations that follow, counted from the first report; 0 if it is not known */
+    /** @param iterations of the whole run, see {@link #ReportLog(int, boolean)}; 0 if you don't know */
     public ReportLog(int iterations) {
         this(iterations, false);
     }
 
     /**
-     * @param iterations that follow, counted from the first report; 0 if it is not known
+     * @param iterations of the whole run; 0 if you don't know. A FinetuningRun says where it began, also when it picks up
+     *     after a stop; elsewhere they're counted from the first report
      * @param memory     whether lines end with the heap in use and the whole process's resident memory: JavaCPP
      *     itself counts none of ND4J's arrays
      */
     public ReportLog(int iterations, boolean memory) {
         this.iterations = iterations;
         this.memory = memory;
+    }
+
+    @Override
+    public void start(int iteration) {
+        if (!counted) {
+            iterations += iterations > 0 ? iteration : 0;
+            counted = true;
+        }
     }
 
     @Override
@@ -69,10 +78,7 @@ public final class ReportLog implements ReportSink {
     /** @param seconds since the first report */
     String line(RetentionReport report, double seconds) {
         first = first < 0 ? report.iteration() : first;
-        if (!counted) {
-            iterations += iterations > 0 ? first : 0;
-            counted = true;
-        }
+        start(first);
         tokens += report.tokens();
         reported += report.iteration() == last ? 0 : 1;
         last = report.iteration();

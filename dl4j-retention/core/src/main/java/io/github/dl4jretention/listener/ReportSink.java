@@ -12,6 +12,14 @@ public interface ReportSink extends AutoCloseable {
     void accept(RetentionReport report);
 
     /**
+     * Says where the whole run began, before the first report and again when the run picks up after a stop; default:
+     * nothing.
+     *
+     * @param iteration the student's iteration count before its first step
+     */
+    default void start(int iteration) {}
+
+    /**
      * Says how many iterations the run will have, once that is known; default: nothing.
      *
      * @param iterations of the whole run, counted from iteration 0

@@ -16,6 +16,7 @@ import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -101,6 +102,59 @@ class FinetuningRunTest {
                 expected,
                 Kind.everything(kind.builder(part).epochs(EPOCHS).build().run()),
                 0);
+    }
+
+    @Test
+    void the_checkpoint_of_an_epochs_end_is_written_once() throws IOException {
+        List<Integer> before = new ArrayList<>();
+        TrainingListener listener = new BaseTrainingListener() {
+            @Override
+            public void onEpochEnd(Model model) {
+                try {
+                    before.add(checkpoints(folder).size());
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            }
+        };
+        Kind.MULTI_LAYER_NETWORK
+                .builder(folder)
+                .listener(listener)
+                .every(Kind.BATCHES)
+                .epochs(2)
+                .build()
+                .run();
+        assertEquals(List.of(0, 1), before);
+        assertEquals(2, checkpoints(folder).size());
+        assertEquals(
+                2,
+                Json.read(ZipEntries.read(newest(folder), RunState.ENTRY), RunState.class, newest(folder))
+                        .epoch());
+    }
+
+    @Test
+    void sinks_hear_where_the_run_began_after_a_stop_too() throws IOException {
+        runUntil(Kind.MULTI_LAYER_NETWORK.builder(folder).epochs(2), 3);
+        List<Integer> starts = new ArrayList<>();
+        List<RetentionReport> reports = new ArrayList<>();
+        ReportSink sink = new ReportSink() {
+            @Override
+            public void start(int iteration) {
+                starts.add(iteration);
+            }
+
+            @Override
+            public void accept(RetentionReport report) {
+                reports.add(report);
+            }
+        };
+        Kind.MULTI_LAYER_NETWORK
+                .builder(folder)
+                .epochs(2)
+                .report(1, sink)
+                .build()
+                .run();
+        assertEquals(starts.get(0) + 3, reports.get(0).iteration());
     }
 
     @Test

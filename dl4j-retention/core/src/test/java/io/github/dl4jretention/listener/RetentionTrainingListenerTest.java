@@ -274,6 +274,14 @@ class RetentionTrainingListenerTest {
     }
 
     @Test
+    void a_run_that_picks_up_after_a_stop_keeps_its_total() {
+        ReportLog log = new ReportLog(100);
+        log.start(10_000);
+        String line = log.line(new RetentionReport(10_040, 0, "output", 512, 1, 1, 1, 1, 1, 1), 0);
+        assertTrue(line.contains("iteration 10040 of 10100"), line);
+    }
+
+    @Test
     void a_log_line_says_how_long_it_will_take() {
         ReportLog log = new ReportLog(100);
         RetentionReport report = new RetentionReport(24, 0, "output", 1024, 1.5, 0.25, 2, 2, 0.75, 0.125);
