@@ -23,7 +23,8 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.learning.config.IUpdater;
 
 /**
- * The front door: puts retention into a pretrained network, and takes it out again.
+ * Start here. {@code attach} makes a student from your pretrained network: a copy whose output layer also computes the
+ * distance to a teacher. {@code detach} turns the student back into an ordinary DL4J network.
  *
  * <pre>{@code
  * Teacher teacher = Teacher.of(pretrained);
@@ -32,22 +33,23 @@ import org.nd4j.linalg.learning.config.IUpdater;
  * MultiLayerNetwork plain = Retention.detach(student);
  * }</pre>
  *
- * <p>All methods leave the networks that they are given as they are. For SameDiff graphs see
- * {@link io.github.dl4jretention.loss.RetentionLoss}.
+ * <p>{@code attach}, {@code detach} and {@code withUpdater} return copies and don't change what you pass in. For SameDiff
+ * models see {@link io.github.dl4jretention.loss.RetentionLoss}.
  */
 public final class Retention {
 
     private Retention() {}
 
     /**
-     * {@return a copy of a pretrained network with a {@link io.github.dl4jretention.loss.RetentionOutputLayer} in place
-     * of its output layer: same weights, updater state, iteration count and training settings, frozen layers frozen} It
-     * accepts {@code Teacher.of(pretrained)} as its teacher and no other; the teacher's SHA-256 is saved with it.
+     * {@return a student: a copy of a pretrained network with a
+     * {@link io.github.dl4jretention.loss.RetentionOutputLayer} in place of its output layer} Weights, updater state,
+     * iteration count, training settings and frozen layers stay as they are. The student trains near
+     * {@code Teacher.of(pretrained)} and refuses any other teacher; it keeps that teacher's SHA-256, and saves it.
      *
-     * @param pretrained    a network that ends in softmax cross-entropy, see
+     * @param pretrained    a network that ends in a softmax with cross-entropy, see
      *     {@link io.github.dl4jretention.teacher.SoftmaxOutput}
-     * @param configuration the loss
-     * @throws IllegalArgumentException if its last layer is another one
+     * @param configuration divergence, coefficient and temperature of the loss
+     * @throws IllegalArgumentException if the last layer is of another kind; the message names it
      */
     public static MultiLayerNetwork attach(MultiLayerNetwork pretrained, RetentionConfiguration configuration) {
         Objects.requireNonNull(pretrained, "pretrained");
@@ -55,14 +57,14 @@ public final class Retention {
     }
 
     /**
-     * As {@link #attach(MultiLayerNetwork, RetentionConfiguration)}, for another teacher than the pretrained network:
-     * one of the same vocabulary, a mixture, a moving average.
+     * Does what {@link #attach(MultiLayerNetwork, RetentionConfiguration)} does, for a teacher that isn't the pretrained
+     * network itself: another network with the same vocabulary, a mixture, a moving average.
      *
-     * @param pretrained    a network that ends in softmax cross-entropy
-     * @param configuration the loss
+     * @param pretrained    a network that ends in a softmax with cross-entropy
+     * @param configuration divergence, coefficient and temperature of the loss
      * @param teacher       the only teacher that the student will accept
      * @return the student, which shares nothing with the pretrained network
-     * @throws IllegalArgumentException if its last layer is another one
+     * @throws IllegalArgumentException if the last layer is of another kind; the message names it
      */
     public static MultiLayerNetwork attach(
             MultiLayerNetwork pretrained, RetentionConfiguration configuration, Teacher teacher) {
@@ -71,13 +73,13 @@ public final class Retention {
     }
 
     /**
-     * As {@link #attach(MultiLayerNetwork, RetentionConfiguration)}, for a graph.
+     * Does what {@link #attach(MultiLayerNetwork, RetentionConfiguration)} does, for a ComputationGraph.
      *
-     * @param pretrained    a graph with outputs of softmax cross-entropy
+     * @param pretrained    a graph whose outputs are softmax with cross-entropy
      * @param configuration the loss of each of these outputs
-     * @param outputs       names of the outputs to attach to; default: all. Others keep their layers and losses
+     * @param outputs       names of the outputs that get the loss, all by default; others keep their layers and losses
      * @return the student, which shares nothing with the pretrained graph
-     * @throws IllegalArgumentException if an output does not exist or computes no softmax cross-entropy
+     * @throws IllegalArgumentException if an output doesn't exist, or isn't a softmax with cross-entropy
      */
     public static ComputationGraph attach(
             ComputationGraph pretrained, RetentionConfiguration configuration, String... outputs) {
@@ -86,14 +88,15 @@ public final class Retention {
     }
 
     /**
-     * As {@link #attach(ComputationGraph, RetentionConfiguration, String...)}, for another teacher than the graph.
+     * Does what {@link #attach(ComputationGraph, RetentionConfiguration, String...)} does, for a teacher that isn't the
+     * graph itself.
      *
-     * @param pretrained    a graph with outputs of softmax cross-entropy
+     * @param pretrained    a graph whose outputs are softmax with cross-entropy
      * @param configuration the loss of each of these outputs
-     * @param teacher       the only teacher that the student will accept, of the same outputs
-     * @param outputs       names of the outputs to attach to; default: all
+     * @param teacher       the only teacher that the student will accept; it teaches the same outputs
+     * @param outputs       names of the outputs that get the loss, all by default
      * @return the student, which shares nothing with the pretrained graph
-     * @throws IllegalArgumentException if an output does not exist or computes no softmax cross-entropy
+     * @throws IllegalArgumentException if an output doesn't exist, or isn't a softmax with cross-entropy
      */
     public static ComputationGraph attach(
             ComputationGraph pretrained, RetentionConfiguration configuration, Teacher teacher, String... outputs) {
@@ -102,20 +105,20 @@ public final class Retention {
     }
 
     /**
-     * {@return a copy of a student with a stock output layer: same weights, updater state and training settings; it
-     * needs no class of this library}
+     * {@return an ordinary DL4J network with the student's weights, updater state and training settings} It has the
+     * output layer that the pretrained network had, so its file loads without this library.
      *
      * @param student a network whose last layer is a {@link io.github.dl4jretention.loss.RetentionOutputLayer}
-     * @throws IllegalArgumentException if its last layer is another one
+     * @throws IllegalArgumentException if the last layer is of another kind
      */
     public static MultiLayerNetwork detach(MultiLayerNetwork student) {
         return MultiLayerRetention.detach(Objects.requireNonNull(student, "student"));
     }
 
     /**
-     * {@return a copy of a student with stock output layers in place of all its retention layers}
+     * {@return an ordinary ComputationGraph with the student's weights, updater state and training settings}
      *
-     * @param student a graph with one retention layer at least
+     * @param student a graph with at least one {@link io.github.dl4jretention.loss.RetentionOutputLayer}
      * @throws IllegalArgumentException if it has none
      */
     public static ComputationGraph detach(ComputationGraph student) {
@@ -123,11 +126,11 @@ public final class Retention {
     }
 
     /**
-     * Trains a student near its teacher, as {@code student.fit(new TeacherIterator(iterator, teacher), epochs)} does,
-     * after checking that the teacher is the student's.
+     * Checks that the teacher is the student's, then trains the student as
+     * {@code student.fit(new TeacherIterator(iterator, teacher), epochs)} does.
      *
-     * @param student  trained in place, with its own updater
-     * @param teacher  the student's; a moving average's listener is added to the student
+     * @param student  changed in place, with its own updater
+     * @param teacher  the one that the student is bound to; the listener of a moving average is added to the student
      * @param iterator batches whose labels are one-hot, distributions, or class ids
      * @param epochs   passes over the iterator
      * @throws IllegalArgumentException if the student has no retention layer
@@ -140,11 +143,11 @@ public final class Retention {
     }
 
     /**
-     * Trains a graph of one input and one output, as
-     * {@link #finetune(ComputationGraph, Teacher, MultiDataSetIterator, int)} does.
+     * Does what {@link #finetune(ComputationGraph, Teacher, MultiDataSetIterator, int)} does, for a graph with one input
+     * and one output.
      *
-     * @param student  trained in place, with its own updater
-     * @param teacher  the student's
+     * @param student  changed in place, with its own updater
+     * @param teacher  the one that the student is bound to
      * @param iterator batches whose labels are one-hot, distributions, or class ids
      * @param epochs   passes over the iterator
      * @throws IllegalArgumentException if the student has no retention layer, or the teacher teaches other outputs
@@ -155,12 +158,11 @@ public final class Retention {
     }
 
     /**
-     * Trains a graph near its teacher, as
-     * {@code student.fit(new TeacherMultiDataSetIterator(iterator, teacher), epochs)} does, after checking that the
-     * teacher is the student's.
+     * Checks that the teacher is the student's, then trains the student as
+     * {@code student.fit(new TeacherMultiDataSetIterator(iterator, teacher), epochs)} does.
      *
-     * @param student  trained in place, with its own updater
-     * @param teacher  the student's; a moving average's listener is added to the student
+     * @param student  changed in place, with its own updater
+     * @param teacher  the one that the student is bound to; the listener of a moving average is added to the student
      * @param iterator batches whose taught labels are one-hot, distributions, or class ids
      * @param epochs   passes over the iterator
      * @throws IllegalArgumentException if the student has no retention layer, or the teacher teaches other outputs
@@ -179,22 +181,23 @@ public final class Retention {
     }
 
     /**
-     * {@return a copy of a network that starts finetuning afresh: every layer has the given updater, the updater's
-     * state is empty, iteration and epoch counts are 0} DL4J's own {@code setLearningRate} passes over SameDiff layers,
-     * and an empty Adam state at a high iteration count makes first steps several times too long.
+     * {@return a copy of a network, ready to start finetuning: every layer has the given updater, whose state is empty,
+     * and the counts of iterations and epochs are 0} Use it instead of DL4J's {@code setLearningRate}, which passes over
+     * SameDiff layers. Adam with an empty state at a high count of iterations takes its first steps several times too
+     * long.
      *
      * @param network an initialised network
-     * @param updater for weights and biases of all layers; cloned
+     * @param updater for the weights and biases of all layers; every layer gets a copy
      */
     public static MultiLayerNetwork withUpdater(MultiLayerNetwork network, IUpdater updater) {
         return MultiLayerRetention.withUpdater(network, Objects.requireNonNull(updater, "updater"));
     }
 
     /**
-     * {@return the same as {@link #withUpdater(MultiLayerNetwork, IUpdater)}, of a graph}
+     * {@return what {@link #withUpdater(MultiLayerNetwork, IUpdater)} returns, for a ComputationGraph}
      *
      * @param graph   an initialised graph
-     * @param updater for weights and biases of all layers; cloned
+     * @param updater for the weights and biases of all layers; every layer gets a copy
      */
     public static ComputationGraph withUpdater(ComputationGraph graph, IUpdater updater) {
         return GraphRetention.withUpdater(graph, Objects.requireNonNull(updater, "updater"));
