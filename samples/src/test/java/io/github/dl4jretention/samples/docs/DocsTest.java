@@ -182,6 +182,21 @@ class DocsTest {
     }
 
     @Test
+    void every_page_leads_to_the_glossary() throws IOException {
+        for (MarkdownPage page : MarkdownPage.all()) {
+            boolean docs =
+                    page.file().getParent().endsWith("docs") && !page.file().endsWith("glossary.md");
+            assertTrue(!docs || page.links().contains("glossary.md"), page.file() + ": no link to glossary.md");
+        }
+    }
+
+    @Test
+    void the_glossary_has_ten_terms() {
+        MarkdownPage glossary = MarkdownPage.read(MarkdownPage.ROOT.resolve("docs/glossary.md"));
+        assertEquals(1 + 10, glossary.anchors().size());
+    }
+
+    @Test
     void links_to_nothing_are_noticed() {
         MarkdownPage page = MarkdownPage.read(MarkdownPage.ROOT.resolve("README.md"));
         assertTrue(leadsSomewhere(page, "docs/method.md"));
