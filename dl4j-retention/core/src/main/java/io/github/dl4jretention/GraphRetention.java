@@ -1,5 +1,7 @@
 package io.github.dl4jretention;
 
+import io.github.dl4jretention.internal.Configurations;
+import io.github.dl4jretention.internal.HeldBatchNormalization;
 import io.github.dl4jretention.internal.RetentionLayers;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
@@ -28,26 +30,32 @@ final class GraphRetention {
         List<String> names = SoftmaxOutput.require(pretrained, outputs);
         LayerUpdaters.warnWithoutState(pretrained.getUpdater(false), pretrained.getIterationCount());
         String identity = teacher == null ? NetworkIdentity.sha256(pretrained) : teacher;
-        ComputationGraphConfiguration conf = configurationOf(pretrained);
+        ComputationGraphConfiguration conf = Configurations.copy(pretrained.getConfiguration());
         for (String name : names) {
             NeuralNetConfiguration output = layerConf(conf, name);
-            output.setLayer(
-                    RetentionOutputLayer.replacing((FeedForwardLayer) output.getLayer(), configuration, identity));
+            output.setLayer(RetentionOutputLayer.replacing(
+                    (FeedForwardLayer) output.getLayer(),
+                    configuration,
+                    identity,
+                    pretrained.getIterationCount(),
+                    pretrained.getEpochCount()));
         }
+        HeldBatchNormalization.hold(conf);
         return copyOf(pretrained, conf, true);
     }
 
     static ComputationGraph detach(ComputationGraph student) {
-        ComputationGraphConfiguration conf = configurationOf(student);
+        ComputationGraphConfiguration conf = Configurations.copy(student.getConfiguration());
         for (String name : RetentionLayers.of(student).keySet()) {
             NeuralNetConfiguration output = layerConf(conf, name);
             output.setLayer(((RetentionOutputLayer) output.getLayer()).toStockLayer());
         }
+        HeldBatchNormalization.release(conf);
         return copyOf(student, conf, true);
     }
 
     static ComputationGraph withUpdater(ComputationGraph graph, IUpdater updater) {
-        ComputationGraphConfiguration conf = configurationOf(graph);
+        ComputationGraphConfiguration conf = Configurations.copy(graph.getConfiguration());
         conf.setIterationCount(0);
         conf.setEpochCount(0);
         conf.getVertices().values().forEach(vertex -> {
@@ -59,11 +67,6 @@ final class GraphRetention {
             }
         });
         return copyOf(graph, conf, false);
-    }
-
-    /** A copy through JSON: M2.1's own clones share updaters and dropout, and lose those of attention vertices. */
-    private static ComputationGraphConfiguration configurationOf(ComputationGraph graph) {
-        return ComputationGraphConfiguration.fromJson(graph.getConfiguration().toJson());
     }
 
     private static NeuralNetConfiguration layerConf(ComputationGraphConfiguration conf, String output) {

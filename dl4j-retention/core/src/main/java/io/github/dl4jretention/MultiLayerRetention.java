@@ -1,5 +1,7 @@
 package io.github.dl4jretention;
 
+import io.github.dl4jretention.internal.Configurations;
+import io.github.dl4jretention.internal.HeldBatchNormalization;
 import io.github.dl4jretention.internal.RetentionLayers;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
@@ -25,34 +27,35 @@ final class MultiLayerRetention {
         SoftmaxOutput.require(pretrained);
         LayerUpdaters.warnWithoutState(pretrained.getUpdater(false), pretrained.getIterationCount());
         String identity = teacher == null ? NetworkIdentity.sha256(pretrained) : teacher;
-        MultiLayerConfiguration conf = configurationOf(pretrained);
+        MultiLayerConfiguration conf = Configurations.copy(pretrained.getLayerWiseConfigurations());
         NeuralNetConfiguration last = conf.getConf(pretrained.getnLayers() - 1);
-        last.setLayer(RetentionOutputLayer.replacing((FeedForwardLayer) last.getLayer(), configuration, identity));
+        last.setLayer(RetentionOutputLayer.replacing(
+                (FeedForwardLayer) last.getLayer(),
+                configuration,
+                identity,
+                pretrained.getIterationCount(),
+                pretrained.getEpochCount()));
+        HeldBatchNormalization.hold(conf);
         return copyOf(pretrained, conf, true);
     }
 
     static MultiLayerNetwork detach(MultiLayerNetwork student) {
         RetentionLayers.of(student);
-        MultiLayerConfiguration conf = configurationOf(student);
+        MultiLayerConfiguration conf = Configurations.copy(student.getLayerWiseConfigurations());
         NeuralNetConfiguration last = conf.getConf(student.getnLayers() - 1);
         last.setLayer(((RetentionOutputLayer) last.getLayer()).toStockLayer());
+        HeldBatchNormalization.release(conf);
         return copyOf(student, conf, true);
     }
 
     static MultiLayerNetwork withUpdater(MultiLayerNetwork network, IUpdater updater) {
-        MultiLayerConfiguration conf = configurationOf(network);
+        MultiLayerConfiguration conf = Configurations.copy(network.getLayerWiseConfigurations());
         conf.setIterationCount(0);
         conf.setEpochCount(0);
         for (int i = 0; i < network.getnLayers(); i++) {
             LayerUpdaters.set(conf.getConf(i).getLayer(), updater);
         }
         return copyOf(network, conf, false);
-    }
-
-    /** A copy through JSON: M2.1's own clones share updaters and dropout with the original. */
-    private static MultiLayerConfiguration configurationOf(MultiLayerNetwork network) {
-        return MultiLayerConfiguration.fromJson(
-                network.getLayerWiseConfigurations().toJson());
     }
 
     private static MultiLayerNetwork copyOf(

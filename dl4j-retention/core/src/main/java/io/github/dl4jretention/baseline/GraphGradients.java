@@ -1,5 +1,6 @@
 package io.github.dl4jretention.baseline;
 
+import io.github.dl4jretention.internal.Configurations;
 import io.github.dl4jretention.teacher.SoftmaxOutput;
 import java.util.List;
 import java.util.Map;
@@ -18,8 +19,7 @@ final class GraphGradients implements ExampleGradients {
 
     /** @param ownLabels whether labels will be given in place of the examples' */
     GraphGradients(ComputationGraph original, boolean ownLabels) {
-        ComputationGraphConfiguration conf = ComputationGraphConfiguration.fromJson(
-                original.getConfiguration().toJson());
+        ComputationGraphConfiguration conf = Configurations.copy(original.getConfiguration());
         conf.getVertices().replaceAll((name, vertex) -> InferenceConfiguration.of(vertex));
         conf.setBackpropType(BackpropType.Standard);
         List<String> outputs = conf.getNetworkOutputs();

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.baseline;
 
+import io.github.dl4jretention.internal.Configurations;
 import io.github.dl4jretention.teacher.SoftmaxOutput;
 import java.util.List;
 import java.util.Map;
@@ -20,8 +21,7 @@ final class NetworkGradients implements ExampleGradients {
 
     /** @param ownLabels whether labels will be given in place of the examples' */
     NetworkGradients(MultiLayerNetwork original, boolean ownLabels) {
-        MultiLayerConfiguration conf = MultiLayerConfiguration.fromJson(
-                original.getLayerWiseConfigurations().toJson());
+        MultiLayerConfiguration conf = Configurations.copy(original.getLayerWiseConfigurations());
         for (int i = 0; i < conf.getConfs().size(); i++) {
             NeuralNetConfiguration layer = conf.getConf(i);
             layer.setLayer(InferenceConfiguration.of(layer.getLayer()));

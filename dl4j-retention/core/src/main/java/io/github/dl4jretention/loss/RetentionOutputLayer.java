@@ -68,6 +68,8 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     private String teacher;
     private Double adaptedCoefficient;
     private long taughtMinibatches;
+    private int startIteration;
+    private int startEpoch;
     private String provenance;
     private FeedForwardLayer stockLayer;
 
@@ -106,8 +108,25 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
      */
     public static RetentionOutputLayer replacing(
             FeedForwardLayer stock, RetentionConfiguration retention, String teacher) {
+        return replacing(stock, retention, teacher, 0, 0);
+    }
+
+    /**
+     * {@return the same as {@link #replacing(FeedForwardLayer, RetentionConfiguration, String)}, in a network that has
+     * been trained before}
+     *
+     * @param stock     OutputLayer, RnnOutputLayer, LossLayer or RnnLossLayer of softmax cross-entropy, checked before
+     * @param retention the loss
+     * @param teacher   SHA-256 of the only teacher that this layer will accept in training; null to accept the first
+     * @param iteration the network's iteration count so far: schedules of the coefficient begin there
+     * @param epoch     the network's epoch count so far
+     */
+    public static RetentionOutputLayer replacing(
+            FeedForwardLayer stock, RetentionConfiguration retention, String teacher, int iteration, int epoch) {
         RetentionOutputLayer layer = StockLayers.replace(stock, retention);
         layer.teacher = teacher;
+        layer.startIteration = iteration;
+        layer.startEpoch = epoch;
         return layer;
     }
 
@@ -161,11 +180,13 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     /**
      * {@return lambda as training uses it; the state of an adaptive coefficient is saved with the network}
      *
-     * @param iteration from 0; an adaptive coefficient has its present value at any
-     * @param epoch     from 0; likewise
+     * @param iteration the network's iteration count; a schedule begins at the student's first step, not at the
+     *     pretrained network's, and an adaptive coefficient has its present value at any
+     * @param epoch     the network's epoch count; likewise
      */
     public double coefficientAt(int iteration, int epoch) {
-        return retention.coefficientAt(iteration, epoch, adaptedCoefficient);
+        return retention.coefficientAt(
+                Math.max(0, iteration - startIteration), Math.max(0, epoch - startEpoch), adaptedCoefficient);
     }
 
     /** {@return how many minibatches the layer was trained on near its teacher} Saved with the network. */
@@ -303,7 +324,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
 
     private List<Object> fields() {
         return Arrays.asList(
-                List.of(nIn, nOut, hasParameters, hasBias, biasInit, taughtMinibatches),
+                List.of(nIn, nOut, hasParameters, hasBias, biasInit, taughtMinibatches, startIteration, startEpoch),
                 Arrays.asList(
                         dataFormat, weightInitFn, retention, teacher, adaptedCoefficient, provenance, stockLayer));
     }

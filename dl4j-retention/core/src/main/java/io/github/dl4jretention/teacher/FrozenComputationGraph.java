@@ -1,5 +1,6 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.internal.Configurations;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
@@ -51,8 +52,7 @@ record FrozenComputationGraph(ComputationGraph graph, String sha256, List<Teache
                 .map(name -> new TeacherOutput(
                         name, all.indexOf(name), SoftmaxOutput.classAxis(SoftmaxOutput.require(pretrained, name))))
                 .toList();
-        ComputationGraphConfiguration conf = ComputationGraphConfiguration.fromJson(
-                pretrained.getConfiguration().toJson());
+        ComputationGraphConfiguration conf = Configurations.copy(pretrained.getConfiguration());
         for (TeacherOutput output : outputs) {
             NeuralNetConfiguration layer = ((LayerVertex) conf.getVertices().get(output.name())).getLayerConf();
             layer.setLayer(LogActivation.replacing((FeedForwardLayer) layer.getLayer()));

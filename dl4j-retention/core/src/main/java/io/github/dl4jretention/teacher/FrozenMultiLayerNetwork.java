@@ -1,5 +1,6 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.internal.Configurations;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
@@ -36,8 +37,7 @@ record FrozenMultiLayerNetwork(MultiLayerNetwork network, String sha256, List<Te
     private static FrozenMultiLayerNetwork of(
             MultiLayerNetwork pretrained, String identity, Function<List<LayerSlot>, LayerParameters> parameters) {
         FeedForwardLayer output = SoftmaxOutput.require(pretrained);
-        MultiLayerConfiguration conf = MultiLayerConfiguration.fromJson(
-                pretrained.getLayerWiseConfigurations().toJson());
+        MultiLayerConfiguration conf = Configurations.copy(pretrained.getLayerWiseConfigurations());
         conf.getConf(pretrained.getnLayers() - 1).setLayer(LogActivation.replacing(output));
         MultiLayerNetwork network = new MultiLayerNetwork(conf);
         List<LayerSlot> slots = LayerSlot.of(conf);
