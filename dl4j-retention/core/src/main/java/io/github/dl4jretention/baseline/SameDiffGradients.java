@@ -1,7 +1,8 @@
 package io.github.dl4jretention.baseline;
 
+import io.github.dl4jretention.internal.PlaceholderArrays;
+import io.github.dl4jretention.internal.SameDiffCopy;
 import io.github.dl4jretention.teacher.InferenceMode;
-import java.io.IOException;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -37,11 +38,7 @@ final class SameDiffGradients implements ExampleGradients {
                         "placeholders: expected variables of the model, got \"" + placeholder + "\"");
             }
         }
-        try {
-            graph = SameDiff.fromFlatBuffers(original.asFlatBuffers(false));
-        } catch (IOException e) {
-            throw new IllegalStateException("the model cannot be copied", e);
-        }
+        graph = SameDiffCopy.of(original);
         InferenceMode.enter(graph, logits);
         this.logits = logits;
         this.placeholders = List.copyOf(placeholders);
@@ -62,9 +59,11 @@ final class SameDiffGradients implements ExampleGradients {
 
     @Override
     public INDArray[] probabilities(MultiDataSet example) {
-        INDArray output = graph.output(features(example), logits).get(logits).castTo(type);
-        INDArray rows = output.dup('c').reshape('c', output.length() / output.size(-1), output.size(-1));
-        return new INDArray[] {Transforms.softmax(rows, true).reshape('c', output.shape())};
+        try (PlaceholderArrays values = features(example)) {
+            INDArray output = graph.output(values.map(), logits).get(logits).castTo(type);
+            INDArray rows = output.dup('c').reshape('c', output.length() / output.size(-1), output.size(-1));
+            return new INDArray[] {Transforms.softmax(rows, true).reshape('c', output.shape())};
+        }
     }
 
     @Override
@@ -74,7 +73,6 @@ final class SameDiffGradients implements ExampleGradients {
 
     @Override
     public Map<String, INDArray> gradients(MultiDataSet example, List<INDArray> labels) {
-        Map<String, INDArray> values = features(example);
         INDArray distributions = labels == null ? distributions(example) : labels.get(0);
         long classes = distributions.size(-1);
         INDArray rows = distributions.dup('c').reshape('c', distributions.length() / classes, classes);
@@ -83,9 +81,11 @@ final class SameDiffGradients implements ExampleGradients {
             rows = rows.mulColumnVector(
                     mask.dup('c').reshape('c', mask.length(), 1).castTo(rows.dataType()));
         }
-        values.put(LABELS, rows.castTo(type));
-        Map<String, INDArray> found =
-                graph.calculateGradients(values, parameters().keySet());
+        Map<String, INDArray> found;
+        try (PlaceholderArrays values = features(example)) {
+            values.put(LABELS, rows);
+            found = graph.calculateGradients(values.map(), parameters().keySet());
+        }
         // A variable that the logits do not depend on has no gradient.
         Map<String, INDArray> gradients = new HashMap<>();
         parameters().forEach((name, array) -> {
@@ -95,12 +95,12 @@ final class SameDiffGradients implements ExampleGradients {
         return gradients;
     }
 
-    private Map<String, INDArray> features(MultiDataSet example) {
+    private PlaceholderArrays features(MultiDataSet example) {
         if (example.getFeatures().length != placeholders.size()) {
             throw new IllegalArgumentException("features: expected one array for each of the placeholders "
                     + placeholders + ", got " + example.getFeatures().length);
         }
-        Map<String, INDArray> values = new HashMap<>();
+        PlaceholderArrays values = new PlaceholderArrays(graph);
         for (int i = 0; i < placeholders.size(); i++) {
             values.put(placeholders.get(i), example.getFeatures(i));
         }

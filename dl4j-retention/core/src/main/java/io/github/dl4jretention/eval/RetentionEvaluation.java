@@ -20,11 +20,12 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  * log.info(evaluation.stats());
  * }</pre>
  *
- * Labels may be of every {@link LabelKind}; without a teacher the divergence and the agreement are NaN. Means are over
- * tokens times their mask. Evaluations of parts of a text can be merged.
+ * Plain iterators work too: labels may be of every {@link LabelKind}, and without a teacher in them the divergence and
+ * the agreement are NaN. Means are over tokens times their mask; a token whose one-hot label is all zeros is padding
+ * and counts nowhere, mask or not. You can merge the evaluations of parts of a text.
  *
- * <p><b>Bound.</b> {@code doEvaluation} hands over probabilities, not logits. One below 1e-38 counts as 1e-38, so that
- * a token's cross-entropy ends at 87.5 nats; those of HALF networks are 0 below 6e-8 already. {@link TokenEvaluation}
+ * <p><b>Bound.</b> {@code doEvaluation} hands over probabilities, not logits. One below 1e-38 counts as 1e-38, so a
+ * token's cross-entropy ends at 87.5 nats; those of HALF networks are 0 below 6e-8 already. {@link TokenEvaluation}
  * works on logits and has no such end.
  */
 public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluation> {
@@ -35,7 +36,7 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
     /** Far above the rounding of a softmax in FLOAT, far below what is none. */
     private static final double SUM_TOLERANCE = 0.01;
 
-    /** 1, or 2 for sequences in NWC layout. */
+    /** 1, or 2 for sequences in NWC layout; 0 to find out from each batch. */
     private int classAxis;
 
     /** Mean length of a token in bytes of text. */
@@ -56,19 +57,19 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
     /** Sum of the divergence's weights. */
     private double divergenceTokens;
 
-    /** Classes on axis 1, a byte for each token. */
+    /** Finds the class axis from the shapes and the sums of the probabilities; counts a byte for each token. */
     public RetentionEvaluation() {
-        this(1, 1);
+        this(0, 1);
     }
 
     /**
-     * @param classAxis     axis of the classes: 1, or 2 for sequences in NWC layout
-     * @param bytesPerToken mean length of a token in bytes of text, above 0
-     * @throws IllegalArgumentException if a number is outside of its range
+     * @param classAxis     axis of the classes: 1, or 2 for sequences in NWC layout; 0 finds out
+     * @param bytesPerToken mean length of a token in bytes of text, above 0; {@link #bitsPerByte()} is wrong without it
+     * @throws IllegalArgumentException if a number is out of range
      */
     public RetentionEvaluation(int classAxis, double bytesPerToken) {
-        if (classAxis != 1 && classAxis != 2) {
-            throw new IllegalArgumentException("classAxis: expected 1 or 2, got " + classAxis);
+        if (classAxis < 0 || classAxis > 2) {
+            throw new IllegalArgumentException("classAxis: expected 0, 1 or 2, got " + classAxis);
         }
         if (!(bytesPerToken > 0) || Double.isInfinite(bytesPerToken)) {
             throw new IllegalArgumentException("bytesPerToken: expected a finite number above 0, got " + bytesPerToken);
@@ -80,40 +81,45 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
     /**
      * Adds a minibatch, all of it or nothing.
      *
-     * @param labels      of a {@link LabelKind}, shape of the predictions but for the axis of the classes
+     * @param labels      of a {@link LabelKind}, shape of the predictions except for the axis of the classes
      * @param predictions probabilities, {@code [batch, classes]}, {@code [batch, classes, time]} or
      *     {@code [batch, time, classes]}
      * @param mask weights of tokens, finite and at least 0: {@code [batch, time]} of sequences, else {@code [batch]} or
      *     {@code [batch, 1]}; null: all 1
-     * @throws IllegalArgumentException if a shape, a weight, a class id or a teacher's value is another, or a token's
-     *     predictions are below 0 or, of FLOAT and DOUBLE, sum to neither 1 nor its weight within 1 %; values of tokens of weight 0 are not looked at
+     * @throws IllegalArgumentException if a shape, weight, class id or teacher value doesn't fit, or a token's
+     *     predictions are below 0 or, in FLOAT and DOUBLE, sum to neither 1 nor its weight within 1 %; values of tokens
+     *     of weight 0 aren't looked at
      */
     @Override
     public void eval(
             INDArray labels, INDArray predictions, INDArray mask, List<? extends Serializable> recordMetaData) {
         TeacherSample.requireNone(labels);
-        requireSameTokens(labels, predictions);
-        INDArray probabilities = Tokens.rows(predictions, classAxis);
-        INDArray labelRows = Tokens.rows(labels, classAxis);
-        int vocabulary = (int) probabilities.size(1);
-        LabelKind kind =
-                LabelKind.of(labelRows.size(1), vocabulary, "labels of shape " + Arrays.toString(labels.shape()));
-        double[] weights = Tokens.weights(mask, predictions, classAxis(predictions));
+        int axis = classAxisOf(labels, predictions, mask);
+        requireSameTokens(labels, predictions, axis);
+        Tokens probabilities = new Tokens(predictions, axis);
+        Tokens targets = new Tokens(labels, axis);
+        LabelKind kind = LabelKind.of(
+                targets.classes(), probabilities.classes(), "labels of shape " + Arrays.toString(labels.shape()));
+        double[] weights = Tokens.weights(mask, predictions, axis);
         boolean coarse = predictions.dataType() == DataType.FLOAT16 || predictions.dataType() == DataType.BFLOAT16;
         RetentionEvaluation part = newInstance();
-        for (int row = 0; row < weights.length; row++) {
-            part.token(labelRows.getRow(row).toDoubleVector(), probabilities.getRow(row), weights[row], kind, coarse);
+        for (int token = 0; token < weights.length; token++) {
+            double[] label = targets.of(token);
+            boolean padding = !kind.isClassId() && Tokens.isPadding(label, probabilities.classes());
+            double weight = padding ? 0 : weights[token];
+            double divergenceWeight = kind.hasWeight()
+                    ? Tokens.requireWeight(label[label.length - 1], "labels: divergence mask")
+                    : weight;
+            if (weight > 0 || divergenceWeight > 0) {
+                double[] values = distribution(probabilities.of(token), weights[token], coarse, axis);
+                part.token(label, logarithms(values), weight, divergenceWeight, kind);
+            }
         }
         merge(part);
     }
 
-    private void token(double[] label, INDArray probabilities, double weight, LabelKind kind, boolean coarse) {
-        double divergenceWeight =
-                kind.hasWeight() ? Tokens.requireWeight(label[label.length - 1], "labels: divergence mask") : weight;
-        if (weight == 0 && divergenceWeight == 0) {
-            return;
-        }
-        double[] logProbabilities = logarithms(distribution(probabilities.toDoubleVector(), weight, coarse));
+    private void token(
+            double[] label, double[] logProbabilities, double weight, double divergenceWeight, LabelKind kind) {
         int vocabulary = logProbabilities.length;
         if (weight > 0) {
             crossEntropySum += weight * crossEntropy(label, logProbabilities, kind);
@@ -129,38 +135,75 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
     }
 
     /**
-     * DL4J multiplies what a recurrent output gives by its labels mask, which is taken back; so are sums of HALF, which
-     * may be off by a multiple where classes are many. NaN passes: it is what a diverged model is worth.
+     * DL4J multiplies what a recurrent output gives by its labels mask; this takes it back, and so for sums of HALF,
+     * which may be off by a multiple where there are many classes. NaN passes: a diverged model is worth no more.
      */
-    private double[] distribution(double[] values, double weight, boolean coarse) {
+    private static double[] distribution(double[] values, double weight, boolean coarse, int axis) {
         double sum = Arrays.stream(values).sum();
         double least = Arrays.stream(values).min().orElse(0);
         boolean multiplied = Math.abs(sum - 1) > SUM_TOLERANCE;
         boolean explained = coarse ? sum > 0 : weight > 0 && Math.abs(sum / weight - 1) <= SUM_TOLERANCE;
         if (least < 0 || multiplied && !explained) {
-            throw new IllegalArgumentException("predictions: expected probabilities on axis " + classAxis
+            throw new IllegalArgumentException("predictions: expected probabilities on axis " + axis
                     + ", got a token whose values sum to " + sum + ", the least " + least
-                    + "; classes on the last axis take new RetentionEvaluation(2, bytesPerToken), logits a softmax first, "
-                    + "and tokens that DL4J leaves out by a mask, as zeros, weight 0 in labels and divergence");
+                    + "; if classes are on the last axis use new RetentionEvaluation(2, bytesPerToken), if these are logits "
+                    + "apply a softmax first, and give tokens that DL4J leaves out by a mask, as zeros, weight 0 in labels "
+                    + "and divergence");
         }
         return multiplied ? Arrays.stream(values).map(p -> p / sum).toArray() : values;
     }
 
-    private void requireSameTokens(INDArray labels, INDArray predictions) {
+    /** 1 or 2: the axis that was given, or the one that shapes allow and on which the probabilities sum to 1. */
+    private int classAxisOf(INDArray labels, INDArray predictions, INDArray mask) {
+        if (predictions.rank() != 3 || labels.rank() != 3) {
+            return 1;
+        }
+        if (classAxis > 0) {
+            return classAxis;
+        }
+        boolean first = fits(1, labels, predictions, mask);
+        boolean last = fits(2, labels, predictions, mask);
+        if (first && last) {
+            return deviation(2, predictions, mask) < deviation(1, predictions, mask) ? 2 : 1;
+        }
+        return last ? 2 : 1;
+    }
+
+    private static boolean fits(int axis, INDArray labels, INDArray predictions, INDArray mask) {
+        int time = 3 - axis;
+        return labels.size(time) == predictions.size(time)
+                && (mask == null || mask.rank() != 2 || mask.size(1) == predictions.size(time));
+    }
+
+    /** How far from 1, or from its weight, a token's sum over this axis is on average. */
+    private static double deviation(int axis, INDArray predictions, INDArray mask) {
+        double[] weights = mask == null ? null : Tokens.flat(mask);
+        double total = 0;
+        double count = 0;
+        try (INDArray sums = predictions.sum(axis)) {
+            double[] values = Tokens.flat(sums);
+            for (int token = 0; token < values.length; token++) {
+                double weight = weights == null || weights.length != values.length ? 1 : weights[token];
+                if (weight > 0) {
+                    total += Math.min(Math.abs(values[token] - 1), Math.abs(values[token] / weight - 1));
+                    count++;
+                }
+            }
+        }
+        return count == 0 ? 0 : total / count;
+    }
+
+    private static void requireSameTokens(INDArray labels, INDArray predictions, int classAxis) {
         int rank = predictions.rank();
         boolean same = (rank == 2 || rank == 3) && labels.rank() == rank;
         for (int axis = 0; same && axis < rank; axis++) {
-            same = axis == classAxis(predictions) || labels.size(axis) == predictions.size(axis);
+            same = axis == classAxis || labels.size(axis) == predictions.size(axis);
         }
         if (!same) {
             throw new IllegalArgumentException("labels: expected a label for every prediction, got labels of shape "
                     + Arrays.toString(labels.shape()) + " for predictions of shape "
                     + Arrays.toString(predictions.shape()));
         }
-    }
-
-    private int classAxis(INDArray array) {
-        return array.rank() == 2 ? 1 : classAxis;
     }
 
     private static double crossEntropy(double[] label, double[] logProbabilities, LabelKind kind) {
@@ -226,7 +269,7 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         return tokens;
     }
 
-    /** @throws IllegalArgumentException if the other one has another {@code bytesPerToken} */
+    /** @throws IllegalArgumentException if the other one counts other {@code bytesPerToken} */
     @Override
     public void merge(RetentionEvaluation other) {
         if (other.bytesPerToken != bytesPerToken) {

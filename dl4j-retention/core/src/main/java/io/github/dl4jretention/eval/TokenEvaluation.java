@@ -1,50 +1,92 @@
 package io.github.dl4jretention.eval;
 
+import io.github.dl4jretention.loss.LabelKind;
+import io.github.dl4jretention.loss.RetentionLabels;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
 import java.util.Arrays;
 import java.util.List;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.INDArrayIndex;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
- * How well a language model predicts a text and how far it is from its teacher there, in nats per unmasked token,
- * computed in log space.
+ * How well a language model predicts a text, and how far it is from its teacher there: means over unmasked tokens in
+ * nats, computed in log space,
  *
- * @param crossEntropy mean of {@code -log p(label)}
- * @param divergence   mean of {@code KL(p0 || p)}, p0 the teacher's distribution
- * @param tokens       number of tokens, each times its mask
+ * <pre>
+ * crossEntropy = sum of w * -log p(label) / sum of w,   divergence = sum of w * KL(p0 || p) / sum of w
+ * </pre>
+ *
+ * with the weights w of the label mask, 1 where there's none. A token whose one-hot label is all zeros is padding and
+ * counts nowhere, mask or not.
+ *
+ * <p>Any iterator will do: a {@code DataSetIterator} or a {@code MultiDataSetIterator}, plain or one that a teacher's
+ * iterator wraps, whose labels' teacher values are passed over. Labels have the layout of the model's output
+ * ({@code [batch, classes]}, {@code [batch, classes, time]}, or {@code [batch, time, classes]} for NWC networks and
+ * SameDiff) as one-hot or other distributions, or are class ids, one for each token. Masks are {@code [batch, time]} of
+ * finite weights of at least 0. Iterators that can be reset are reset first.
+ *
+ * @param crossEntropy mean of {@code -log p(label)}; NaN if no token counts
+ * @param divergence   mean of {@code KL(p0 || p)}, p0 being the teacher's distribution; NaN without a teacher
+ * @param tokens       sum of the weights
  */
 public record TokenEvaluation(double crossEntropy, double divergence, double tokens) {
 
     /**
-     * {@return means over all batches, NaN without an unmasked token} The iterator is reset first.
+     * {@return the evaluation of a network}
      *
-     * @param network  a network that ends in softmax cross-entropy; detach a student first
+     * @param network  ends in softmax cross-entropy; call {@code Retention.detach} on a student first
      * @param teacher  what the divergence is measured from
-     * @param iterator batches with labels {@code [batch, classes, time]} or {@code [batch, classes]}, or class ids, one
-     *     for each token; masks {@code [batch, time]} of finite weights of at least 0
+     * @param iterator the text
      * @throws IllegalArgumentException if the teacher gives samples or values of another shape than the network's, the
-     *     network cannot be a teacher, labels or a mask do not fit, or a weight or a class id is none; labels of tokens
-     *     of weight 0 are not looked at
+     *     network can't be a teacher, or labels, class ids, masks or weights don't fit; labels of tokens of weight 0
+     *     aren't looked at
      */
     public static TokenEvaluation of(MultiLayerNetwork network, Teacher teacher, DataSetIterator iterator) {
-        return of(Teacher.of(network), teacher, new MultiDataSetIteratorAdapter(iterator));
+        return of(network, teacher, new MultiDataSetIteratorAdapter(iterator));
     }
 
     /**
-     * {@return the same as {@link #of(MultiLayerNetwork, Teacher, DataSetIterator)} of a graph's outputs that the
-     * teacher teaches, over the tokens of all of them}
+     * {@return the same as {@link #of(MultiLayerNetwork, Teacher, DataSetIterator)}}
      *
-     * @param graph    whose outputs of the teacher's names are softmax cross-entropy; detach a student first
+     * @param network  ends in softmax cross-entropy
+     * @param teacher  what the divergence is measured from
+     * @param iterator the text
+     */
+    public static TokenEvaluation of(MultiLayerNetwork network, Teacher teacher, MultiDataSetIterator iterator) {
+        return of(Teacher.of(network), teacher, iterator);
+    }
+
+    /**
+     * {@return the evaluation of a ComputationGraph of one input and one output}
+     *
+     * @param graph    its output is softmax cross-entropy; call {@code Retention.detach} on a student first
+     * @param teacher  what the divergence is measured from
+     * @param iterator the text
+     * @throws IllegalArgumentException as for a network
+     */
+    public static TokenEvaluation of(ComputationGraph graph, Teacher teacher, DataSetIterator iterator) {
+        return of(graph, teacher, new MultiDataSetIteratorAdapter(iterator));
+    }
+
+    /**
+     * {@return the evaluation of those outputs of a ComputationGraph that the teacher teaches, over the tokens of all
+     * of them}
+     *
+     * @param graph    its outputs of the teacher's names are softmax cross-entropy; call {@code Retention.detach} on a
+     *     student first
      * @param teacher  what the divergence is measured from
      * @param iterator batches with the labels of all of the graph's outputs
-     * @throws IllegalArgumentException as of a network, or if the graph lacks one of the teacher's outputs
+     * @throws IllegalArgumentException as for a network, or if the graph lacks one of the teacher's outputs
      */
     public static TokenEvaluation of(ComputationGraph graph, Teacher teacher, MultiDataSetIterator iterator) {
         String[] names = teacher.outputs().stream().map(TeacherOutput::name).toArray(String[]::new);
@@ -52,38 +94,41 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
     }
 
     /**
-     * {@return the same as {@link #of(MultiLayerNetwork, Teacher, DataSetIterator)} of any model, over the tokens of
-     * all outputs} A SameDiff graph, with its loss or without, is
-     * {@code TokenEvaluation.of(Teacher.of(sd, "logits", "features"), teacher, iterator)}.
+     * {@return the same as {@link #of(Teacher, Teacher, MultiDataSetIterator)}}
      *
      * @param model    asked for log-probabilities as a teacher is
      * @param teacher  of the same outputs
-     * @param iterator batches; labels of SameDiff graphs are {@code [..., classes]} or class ids, their masks are
-     *     {@code [batch, time]}
-     * @throws IllegalArgumentException as of a network, or if the model gives samples or has other outputs than the
-     *     teacher
+     * @param iterator the text
+     */
+    public static TokenEvaluation of(Teacher model, Teacher teacher, DataSetIterator iterator) {
+        return of(model, teacher, new MultiDataSetIteratorAdapter(iterator));
+    }
+
+    /**
+     * {@return the evaluation of any model, over the tokens of all its outputs} For SameDiff, student or not, that is
+     * {@code TokenEvaluation.of(Teacher.of(sd, "logits", "features"), teacher, iterator)}.
+     *
+     * @param model    asked for log-probabilities as a teacher is
+     * @param teacher  of the same outputs; may be the model itself
+     * @param iterator the text
+     * @throws IllegalArgumentException as for a network, or if the model gives samples or its outputs aren't the
+     *     teacher's
      */
     public static TokenEvaluation of(Teacher model, Teacher teacher, MultiDataSetIterator iterator) {
-        requireDistributions(model, "model");
         requireDistributions(teacher, "teacher");
         requireSameOutputs(model.outputs(), teacher.outputs());
-        CrossEntropy crossEntropy = new CrossEntropy();
-        double divergence = 0;
-        double tokens = 0;
-        iterator.reset();
-        while (iterator.hasNext()) {
-            MultiDataSet batch = iterator.next();
-            INDArray[] p = model.logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays());
-            INDArray[] p0 = teacher.logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays());
-            for (int i = 0; i < p.length; i++) {
-                requireSameShape(p[i], p0[i]);
-                TeacherOutput output = model.outputs().get(i);
-                double[] weights = crossEntropy.add(p[i], batch, output);
-                divergence += divergence(p0[i], p[i], weights, output.classAxis(p[i].rank()));
-                tokens += Arrays.stream(weights).sum();
-            }
-        }
-        return new TokenEvaluation(crossEntropy.mean(), divergence / tokens, tokens);
+        return new Sums(model, teacher).over(iterator);
+    }
+
+    /**
+     * {@return the cross-entropy of any model over the tokens of all its outputs; the divergence is NaN}
+     *
+     * @param model    asked for log-probabilities as a teacher is
+     * @param iterator the text
+     * @throws IllegalArgumentException if the model gives samples, or labels, class ids, masks or weights don't fit
+     */
+    public static TokenEvaluation of(Teacher model, MultiDataSetIterator iterator) {
+        return new Sums(model, null).over(iterator);
     }
 
     private static void requireDistributions(Teacher teacher, String name) {
@@ -102,27 +147,120 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
         }
     }
 
-    private static void requireSameShape(INDArray model, INDArray teacher) {
-        if (!Arrays.equals(model.shape(), teacher.shape())) {
-            throw new IllegalArgumentException("teacher: expected values of shape " + Arrays.toString(model.shape())
-                    + ", as the network has them, got " + Arrays.toString(teacher.shape()));
-        }
-    }
-
-    private static double divergence(INDArray teacher, INDArray student, double[] weights, int axis) {
-        TokenValues logP0 = new TokenValues(Tokens.rows(teacher, axis));
-        TokenValues logP = new TokenValues(Tokens.rows(student, axis));
-        double sum = 0;
-        for (int token = 0; token < weights.length; token++) {
-            if (weights[token] > 0) {
-                sum += weights[token] * Tokens.divergence(logP0.of(token), 0, logP.of(token));
-            }
-        }
-        return sum;
-    }
-
-    /** {@return {@code exp(crossEntropy)}, at least 1; NaN without an unmasked token} */
+    /** {@return {@code exp(crossEntropy)}, at least 1; NaN if no token counts} */
     public double perplexity() {
         return Math.exp(crossEntropy);
+    }
+
+    /** The evaluation under way. */
+    private static final class Sums {
+
+        private final Teacher model;
+        private final Teacher teacher;
+        private double crossEntropy;
+        private double divergence;
+        private double tokens;
+
+        /** @param teacher null for none */
+        Sums(Teacher model, Teacher teacher) {
+            requireDistributions(model, "model");
+            this.model = model;
+            this.teacher = teacher;
+        }
+
+        TokenEvaluation over(MultiDataSetIterator iterator) {
+            if (iterator.resetSupported()) {
+                iterator.reset();
+            }
+            try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+                while (iterator.hasNext()) {
+                    add(iterator.next());
+                }
+            }
+            double divergences = teacher == null ? Double.NaN : divergence / tokens;
+            return new TokenEvaluation(crossEntropy / tokens, divergences, tokens);
+        }
+
+        private void add(MultiDataSet batch) {
+            INDArray[] p = model.logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays());
+            INDArray[] p0 = teacher == null || teacher == model
+                    ? p
+                    : teacher.logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays());
+            for (int i = 0; i < p.length; i++) {
+                requireSameShape(p[i], p0[i]);
+                add(p[i], p0[i], batch, model.outputs().get(i));
+            }
+            Arrays.stream(p).forEach(RetentionLabels::release);
+            if (p0 != p) {
+                Arrays.stream(p0).forEach(RetentionLabels::release);
+            }
+        }
+
+        private void add(INDArray p, INDArray p0, MultiDataSet batch, TeacherOutput output) {
+            int classAxis = output.classAxis(p.rank());
+            INDArray labels = target(batch.getLabels(output.index()), p, classAxis);
+            INDArray[] masks = batch.getLabelsMaskArrays();
+            INDArray mask = masks == null ? null : masks[output.index()];
+            boolean distributions = Arrays.equals(labels.shape(), p.shape());
+            if (!distributions) {
+                requireIds(p, labels, classAxis);
+                // Ids of another shape than the output's may have a mask like them.
+                boolean likeIds = mask != null && Arrays.equals(mask.shape(), labels.shape());
+                mask = likeIds ? mask.reshape(Tokens.shape(p, classAxis)) : mask;
+            }
+            double[] weights = Tokens.weights(mask, p, classAxis);
+            Tokens student = new Tokens(p, classAxis);
+            Tokens anchor = new Tokens(p0, classAxis);
+            Tokens targets = distributions ? new Tokens(labels, classAxis) : null;
+            double[] ids = distributions ? null : Tokens.flat(labels);
+            for (int token = 0; token < weights.length; token++) {
+                // A masked label may be anything, NaN included.
+                double[] label = distributions && weights[token] > 0 ? targets.of(token) : null;
+                if (weights[token] == 0 || label != null && Tokens.isPadding(label, label.length)) {
+                    continue;
+                }
+                double[] logP = student.of(token);
+                double loss = distributions
+                        ? Tokens.crossEntropy(label, logP)
+                        : -logP[Tokens.classId(ids[token], logP.length)];
+                crossEntropy += weights[token] * loss;
+                tokens += weights[token];
+                if (p0 != p) {
+                    divergence += weights[token] * Tokens.divergence(anchor.of(token), 0, logP);
+                }
+            }
+        }
+
+        /** Labels without the teacher's values that an iterator has packed behind them. */
+        private static INDArray target(INDArray labels, INDArray p, int classAxis) {
+            if (labels.rank() != p.rank() || !RetentionLabels.isTaught(labels)) {
+                return labels;
+            }
+            long vocabulary = p.size(classAxis);
+            LabelKind kind = LabelKind.of(
+                    labels.size(classAxis), vocabulary, "labels of shape " + Arrays.toString(labels.shape()));
+            INDArrayIndex[] part = new INDArrayIndex[labels.rank()];
+            Arrays.fill(part, NDArrayIndex.all());
+            part[classAxis] = NDArrayIndex.interval(0, kind.isClassId() ? 1 : vocabulary);
+            return labels.get(part);
+        }
+
+        private static void requireSameShape(INDArray model, INDArray teacher) {
+            if (!Arrays.equals(model.shape(), teacher.shape())) {
+                throw new IllegalArgumentException("teacher: expected values of shape "
+                        + Arrays.toString(model.shape()) + ", as the model has them, got "
+                        + Arrays.toString(teacher.shape()));
+            }
+        }
+
+        private static void requireIds(INDArray predicted, INDArray labels, int classAxis) {
+            long count = predicted.length() / predicted.size(classAxis);
+            boolean sameBatch = predicted.rank() == 2 || labels.size(0) == predicted.size(0);
+            if (labels.length() != count || !sameBatch) {
+                throw new IllegalArgumentException("labels: expected shape " + Arrays.toString(predicted.shape())
+                        + " of the output, or a class id for each of its " + count + " tokens, got "
+                        + Arrays.toString(labels.shape()));
+            }
+        }
     }
 }

@@ -2,19 +2,58 @@ package io.github.dl4jretention.eval;
 
 import java.util.Arrays;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 
-/** What all evaluations ask of tokens, in the order of one sequence after another. */
+/**
+ * The values of an array's tokens, one sequence after another. They're converted to double a block at a time, because
+ * one by one is slow and all at once doubles the memory; a block's native copy is freed as soon as it's read.
+ */
 final class Tokens {
 
-    private Tokens() {}
+    private static final int BLOCK = 1 << 18;
 
-    /** An array in which each row is a token, its classes in order. */
-    static INDArray rows(INDArray array, int classAxis) {
+    private final INDArray sequences;
+    private final int classes;
+    private final int time;
+    private final int step;
+    private double[] block;
+    private int first = -1;
+
+    /** @param classAxis axis of the classes; all others are tokens */
+    Tokens(INDArray array, int classAxis) {
         if (array.rank() == 2) {
-            return array;
+            sequences = array.reshape(1, array.size(0), array.size(1));
+        } else if (array.rank() == 3) {
+            sequences = classAxis == 1 ? array.permute(0, 2, 1) : array;
+        } else {
+            sequences = array.reshape('c', 1, array.length() / array.size(classAxis), array.size(classAxis));
         }
-        INDArray ordered = classAxis == array.rank() - 1 ? array : array.permute(0, 2, 1);
-        return ordered.dup('c').reshape('c', array.length() / array.size(classAxis), array.size(classAxis));
+        classes = (int) sequences.size(2);
+        time = (int) sequences.size(1);
+        step = Math.max(1, Math.min(time, BLOCK / classes));
+    }
+
+    int classes() {
+        return classes;
+    }
+
+    /** A copy of the values of one token, its classes in order. */
+    double[] of(int token) {
+        int inSequence = token % time;
+        int from = token - inSequence % step;
+        if (from != first) {
+            int start = from % time;
+            INDArray part = sequences.get(
+                    NDArrayIndex.point(token / time),
+                    NDArrayIndex.interval(start, Math.min(start + step, time)),
+                    NDArrayIndex.all());
+            try (INDArray copy = part.dup('c')) {
+                block = copy.data().asDouble();
+            }
+            first = from;
+        }
+        int begin = (token - from) * classes;
+        return Arrays.copyOfRange(block, begin, begin + classes);
     }
 
     /** Shape without the axis of the classes. */
@@ -30,13 +69,15 @@ final class Tokens {
     }
 
     /**
+     * The weight of every token.
+     *
      * @param mask {@code [batch, time]} of sequences, else {@code [batch]} or {@code [batch, 1]}; null: all 1
-     * @throws IllegalArgumentException if it is of another shape, or a weight is not finite or below 0
+     * @throws IllegalArgumentException if its shape doesn't fit, or a weight isn't finite or is below 0
      */
     static double[] weights(INDArray mask, INDArray predictions, int classAxis) {
-        long tokens = predictions.length() / predictions.size(classAxis);
+        int tokens = (int) (predictions.length() / predictions.size(classAxis));
         if (mask == null) {
-            double[] ones = new double[(int) tokens];
+            double[] ones = new double[tokens];
             Arrays.fill(ones, 1);
             return ones;
         }
@@ -47,11 +88,17 @@ final class Tokens {
             throw new IllegalArgumentException("mask: expected a weight for every token of predictions of shape "
                     + Arrays.toString(predictions.shape()) + ", got shape " + Arrays.toString(mask.shape()));
         }
-        double[] weights = mask.dup('c').reshape(tokens).toDoubleVector();
+        double[] weights = flat(mask);
         for (double weight : weights) {
             requireWeight(weight, "mask");
         }
         return weights;
+    }
+
+    static double[] flat(INDArray array) {
+        try (INDArray copy = array.dup('c')) {
+            return copy.data().asDouble();
+        }
     }
 
     static double requireWeight(double weight, String name) {
@@ -69,7 +116,17 @@ final class Tokens {
         return (int) label;
     }
 
-    /** Classes of probability 0 in the label count nothing, though their logarithm be -inf. */
+    /** Whether the first {@code classes} values of a label are all 0: a one-hot label of padding. */
+    static boolean isPadding(double[] label, int classes) {
+        for (int v = 0; v < classes; v++) {
+            if (label[v] != 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** Classes of probability 0 in the label count nothing, even where their logarithm is -inf. */
     static double crossEntropy(double[] label, double[] logProbabilities) {
         double sum = 0;
         for (int v = 0; v < logProbabilities.length; v++) {

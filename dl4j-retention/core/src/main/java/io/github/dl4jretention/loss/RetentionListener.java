@@ -145,6 +145,7 @@ public final class RetentionListener extends BaseListener {
         }
         batch = new SameDiffBatch(sd.getTrainingConfig(), data, description);
         batch.requireShapes(sd);
+        batch.fit(sd);
     }
 
     /** The teacher that the graph is bound to once it has trained on the batch; null for none. */
@@ -181,6 +182,7 @@ public final class RetentionListener extends BaseListener {
         try {
             batch.requireFits(logits.shape());
         } catch (IllegalArgumentException e) {
+            batch.restore();
             batch = null;
             operationEnd(sd, Operation.TRAINING);
             throw e;
@@ -198,6 +200,7 @@ public final class RetentionListener extends BaseListener {
                 values.get(RetentionLoss.TOKENS),
                 values.get(RetentionLoss.DIVERGENCE_TOKENS),
                 agreements);
+        batch.restore();
         batch = null;
         bound = bind();
         updated = true;

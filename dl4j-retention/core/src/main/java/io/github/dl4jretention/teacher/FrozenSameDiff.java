@@ -1,9 +1,8 @@
 package io.github.dl4jretention.teacher;
 
-import java.io.IOException;
-import java.nio.ByteBuffer;
+import io.github.dl4jretention.internal.PlaceholderArrays;
+import io.github.dl4jretention.internal.SameDiffCopy;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -26,7 +25,7 @@ record FrozenSameDiff(SameDiff graph, String sha256, List<TeacherOutput> outputs
                         + pretrained.getVariable(placeholder).getVariableType() + " \"" + placeholder + "\"");
             }
         }
-        SameDiff frozen = copy(pretrained);
+        SameDiff frozen = SameDiffCopy.of(pretrained);
         InferenceMode.enter(frozen, logits);
         return new FrozenSameDiff(
                 frozen,
@@ -42,15 +41,6 @@ record FrozenSameDiff(SameDiff graph, String sha256, List<TeacherOutput> outputs
         }
     }
 
-    private static SameDiff copy(SameDiff graph) {
-        try {
-            ByteBuffer bytes = graph.asFlatBuffers(false);
-            return SameDiff.fromFlatBuffers(bytes);
-        } catch (IOException e) {
-            throw new IllegalStateException("the model cannot be copied", e);
-        }
-    }
-
     @Override
     public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
         if (features.length != placeholders.size()) {
@@ -60,19 +50,20 @@ record FrozenSameDiff(SameDiff graph, String sha256, List<TeacherOutput> outputs
                             .map(f -> Arrays.toString(f.shape()))
                             .toList());
         }
-        Map<String, INDArray> values = new HashMap<>();
-        for (int i = 0; i < features.length; i++) {
-            values.put(placeholders.get(i), features[i]);
-        }
         String name = outputs.get(0).name();
-        INDArray logits = logits(values, name);
-        // HALF has too few bits for a sum over a vocabulary.
-        boolean half = logits.dataType() == DataType.FLOAT16;
-        return new INDArray[] {
-            LogProbabilities.ofLogits(
-                    half ? logits.castTo(DataType.FLOAT) : logits,
-                    outputs.get(0).classAxis(logits.rank()))
-        };
+        try (PlaceholderArrays values = new PlaceholderArrays(graph)) {
+            for (int i = 0; i < features.length; i++) {
+                values.put(placeholders.get(i), features[i]);
+            }
+            INDArray logits = logits(values.map(), name);
+            // HALF has too few bits for a sum over a vocabulary.
+            boolean half = logits.dataType() == DataType.FLOAT16;
+            return new INDArray[] {
+                LogProbabilities.ofLogits(
+                        half ? logits.castTo(DataType.FLOAT) : logits,
+                        outputs.get(0).classAxis(logits.rank()))
+            };
+        }
     }
 
     /** M2.1 keeps a session for every thread that ever asked, with the arrays that it computed, and logs a new one. */

@@ -20,7 +20,7 @@ import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
-/** Of {@link CrossEntropy} and {@link TokenEvaluation}: what is masked, what is refused, classes that are ruled out. */
+/** Of {@link TokenEvaluation}, with a teacher and without: what is masked, what is refused, classes that are ruled out. */
 class CrossEntropyTest {
 
     private static final int BATCH = 2;
@@ -41,7 +41,7 @@ class CrossEntropyTest {
 
     private double crossEntropy(INDArray labels, INDArray mask) {
         double alone =
-                CrossEntropy.of(Teacher.of(network), new MultiDataSetIteratorAdapter(iterator(labelled(labels, mask))));
+                TokenEvaluation.of(Teacher.of(network), new MultiDataSetIteratorAdapter(iterator(labelled(labels, mask)))).crossEntropy();
         double both = TokenEvaluation.of(network, Teacher.of(network), iterator(labelled(labels, mask)))
                 .crossEntropy();
         assertEquals(alone, both, 1e-12);
@@ -53,8 +53,7 @@ class CrossEntropyTest {
         for (String message : List.of(
                 assertThrows(
                                 IllegalArgumentException.class,
-                                () -> CrossEntropy.of(
-                                        Teacher.of(network), new MultiDataSetIteratorAdapter(iterator(bad))))
+                                () -> TokenEvaluation.of(Teacher.of(network), new MultiDataSetIteratorAdapter(iterator(bad))))
                         .getMessage(),
                 assertThrows(
                                 IllegalArgumentException.class,
@@ -157,7 +156,7 @@ class CrossEntropyTest {
         assertEquals(Double.POSITIVE_INFINITY, wrong.divergence());
         assertEquals(
                 Math.log(5),
-                CrossEntropy.of(Teacher.of(ruling), new MultiDataSetIteratorAdapter(iterator(batch))),
+                TokenEvaluation.of(Teacher.of(ruling), new MultiDataSetIteratorAdapter(iterator(batch))).crossEntropy(),
                 1e-12);
     }
 }

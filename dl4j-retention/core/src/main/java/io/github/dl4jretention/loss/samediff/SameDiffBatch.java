@@ -1,5 +1,6 @@
 package io.github.dl4jretention.loss.samediff;
 
+import io.github.dl4jretention.internal.PlaceholderArrays;
 import io.github.dl4jretention.loss.RetentionLoss;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -18,13 +19,17 @@ import org.nd4j.linalg.factory.Nd4j;
 public final class SameDiffBatch {
 
     private final LossDescription loss;
+    private final MultiDataSet data;
     private final Map<String, INDArray> arrays = new HashMap<>();
     private final INDArray teacher;
     private final long[] tokens;
+    private INDArray[][] given;
+    private PlaceholderArrays fitting;
 
     /** @throws IllegalArgumentException if the training configuration does not map the teacher, or a mask */
     public SameDiffBatch(TrainingConfig training, MultiDataSet data, LossDescription loss) {
         this.loss = loss;
+        this.data = data;
         put(training.getDataSetFeatureMapping(), data.getFeatures());
         put(training.getDataSetLabelMapping(), data.getLabels());
         put(training.getDataSetFeatureMaskMapping(), data.getFeaturesMaskArrays());
@@ -56,6 +61,49 @@ public final class SameDiffBatch {
             if (names.get(i) != null && values[i] != null) {
                 arrays.put(names.get(i), values[i]);
             }
+        }
+    }
+
+    /**
+     * Puts arrays of the placeholders' types in the batch, and a labels mask of ones where a mapped one is missing, until
+     * {@link #restore}. DL4J would cast by itself, and close the caller's array.
+     */
+    public void fit(SameDiff sd) {
+        TrainingConfig training = sd.getTrainingConfig();
+        given = new INDArray[][] {
+            data.getFeatures(), data.getLabels(), data.getFeaturesMaskArrays(), data.getLabelsMaskArrays()
+        };
+        fitting = new PlaceholderArrays(sd);
+        data.setFeatures(fitting(training.getDataSetFeatureMapping(), given[0], false));
+        data.setLabels(fitting(training.getDataSetLabelMapping(), given[1], false));
+        data.setFeaturesMaskArrays(fitting(training.getDataSetFeatureMaskMapping(), given[2], false));
+        data.setLabelsMaskArray(fitting(training.getDataSetLabelMaskMapping(), given[3], true));
+    }
+
+    private INDArray[] fitting(List<String> names, INDArray[] values, boolean ones) {
+        if (names == null || names.isEmpty() || values == null && !ones) {
+            return values;
+        }
+        INDArray[] result = Arrays.copyOf(values == null ? new INDArray[0] : values, names.size());
+        for (int i = 0; i < result.length; i++) {
+            String name = names.get(i);
+            if (result[i] == null && ones && name != null) {
+                result[i] = Nd4j.ones(teacher.dataType(), tokens);
+            }
+            result[i] = name == null || result[i] == null ? result[i] : fitting.put(name, result[i]);
+        }
+        return result;
+    }
+
+    /** Gives the batch its own arrays back. */
+    public void restore() {
+        if (given != null) {
+            data.setFeatures(given[0]);
+            data.setLabels(given[1]);
+            data.setFeaturesMaskArrays(given[2]);
+            data.setLabelsMaskArray(given[3]);
+            given = null;
+            fitting.close();
         }
     }
 

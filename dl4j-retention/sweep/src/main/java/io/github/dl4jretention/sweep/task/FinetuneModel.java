@@ -3,7 +3,7 @@ package io.github.dl4jretention.sweep.task;
 import io.github.dl4jretention.baseline.Importance;
 import io.github.dl4jretention.baseline.ImportanceEstimator;
 import io.github.dl4jretention.baseline.QuadraticPenalty;
-import io.github.dl4jretention.eval.CrossEntropy;
+import io.github.dl4jretention.eval.TokenEvaluation;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
@@ -115,11 +115,11 @@ public abstract class FinetuneModel {
 
     /** The mean cross-entropy of this model as it is on a text, in nats per token. */
     final double loss(Batches text) {
-        return CrossEntropy.of(teacher, text.iterator());
+        return TokenEvaluation.of(teacher, text.iterator()).crossEntropy();
     }
 
     private static Losses lossesOf(Teacher predictor, Batches target, Batches source) {
-        return new Losses(CrossEntropy.of(predictor, target.iterator()), CrossEntropy.of(predictor, source.iterator()));
+        return new Losses(TokenEvaluation.of(predictor, target.iterator()).crossEntropy(), TokenEvaluation.of(predictor, source.iterator()).crossEntropy());
     }
 
     /**

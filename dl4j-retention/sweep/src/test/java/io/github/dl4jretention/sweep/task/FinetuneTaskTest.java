@@ -9,7 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
-import io.github.dl4jretention.eval.CrossEntropy;
+import io.github.dl4jretention.eval.TokenEvaluation;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionListener;
 import io.github.dl4jretention.loss.RetentionLoss;
@@ -433,12 +433,13 @@ class FinetuneTaskTest {
         for (int i = 0; i < 2; i++) {
             MultiDataSet batch = new MultiDataSet(
                     new INDArray[] {oneHot.getFeatures()}, new INDArray[] {labels[i]}, null, new INDArray[] {mask});
-            found[i] = CrossEntropy.of(
-                    predictor,
-                    new IteratorMultiDataSetIterator(
-                            List.<org.nd4j.linalg.dataset.api.MultiDataSet>of(batch)
-                                    .iterator(),
-                            3));
+            found[i] = TokenEvaluation.of(
+                            predictor,
+                            new IteratorMultiDataSetIterator(
+                                    List.<org.nd4j.linalg.dataset.api.MultiDataSet>of(batch)
+                                            .iterator(),
+                                    3))
+                    .crossEntropy();
         }
         oneHot.setLabelsMaskArray(mask);
         // Stock score: sum over unmasked tokens by sequences.

@@ -1,0 +1,87 @@
+package io.github.dl4jretention.internal;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.autodiff.samediff.TrainingConfig;
+import org.nd4j.linalg.learning.regularization.Regularization;
+
+/** Copies of a SameDiff that share nothing with it. */
+public final class SameDiffCopy {
+
+    private SameDiffCopy() {}
+
+    /**
+     * {@return operations, variables and loss variables, without training configuration, updater state and listeners}
+     *
+     * @param sd isn't changed
+     */
+    public static SameDiff of(SameDiff sd) {
+        return copy(sd, false);
+    }
+
+    /**
+     * {@return everything except listeners: operations, variables, loss variables, training configuration with its
+     * counts, and the updater's state if there is one}
+     *
+     * @param sd isn't changed
+     */
+    public static SameDiff withTraining(SameDiff sd) {
+        return copy(sd, true);
+    }
+
+    /** The configuration stays in memory: DL4J M2.1 can't read every updater back from JSON, a RampSchedule say. */
+    private static SameDiff copy(SameDiff sd, boolean training) {
+        synchronized (sd) {
+            TrainingConfig configuration = sd.getTrainingConfig();
+            try {
+                if (!training || !sd.isInitializedTraining()) {
+                    sd.setTrainingConfig(null);
+                }
+                ByteBuffer bytes = sd.asFlatBuffers(training);
+                SameDiff copy = SameDiff.fromFlatBuffers(bytes, training);
+                copy.setTrainingConfig(training && configuration != null ? copy(configuration) : null);
+                return copy;
+            } catch (IOException e) {
+                throw new IllegalStateException("the SameDiff can't be copied", e);
+            } finally {
+                sd.setTrainingConfig(configuration);
+            }
+        }
+    }
+
+    /**
+     * {@return a copy that shares nothing but evaluations}
+     *
+     * @param configuration isn't changed
+     */
+    public static TrainingConfig copy(TrainingConfig configuration) {
+        List<Regularization> regularization = configuration.getRegularization() == null
+                ? null
+                : configuration.getRegularization().stream()
+                        .map(Regularization::clone)
+                        .toList();
+        return new TrainingConfig(
+                configuration.getUpdater().clone(),
+                regularization == null ? null : new ArrayList<>(regularization),
+                configuration.isMinimize(),
+                copy(configuration.getDataSetFeatureMapping()),
+                copy(configuration.getDataSetLabelMapping()),
+                copy(configuration.getDataSetFeatureMaskMapping()),
+                copy(configuration.getDataSetLabelMaskMapping()),
+                copy(configuration.getLossVariables()),
+                configuration.getIterationCount(),
+                configuration.getEpochCount(),
+                configuration.getInitialLossDataType(),
+                configuration.getTrainEvaluations(),
+                configuration.getTrainEvaluationLabels(),
+                configuration.getValidationEvaluations(),
+                configuration.getValidationEvaluationLabels());
+    }
+
+    private static List<String> copy(List<String> names) {
+        return names == null ? null : new ArrayList<>(names);
+    }
+}
