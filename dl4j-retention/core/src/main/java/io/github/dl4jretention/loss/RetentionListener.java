@@ -111,6 +111,7 @@ public final class RetentionListener extends BaseListener {
      */
     @Override
     public void iterationStart(SameDiff sd, At at, MultiDataSet data, long etlMs) {
+        forgetBatch();
         try {
             if (description == null) {
                 description = LossDescription.of(sd);
@@ -118,6 +119,7 @@ public final class RetentionListener extends BaseListener {
             check(sd, data);
         } catch (RuntimeException e) {
             // SameDiff.fit ends no operation that fails.
+            forgetBatch();
             operationEnd(sd, Operation.TRAINING);
             throw e;
         }
@@ -127,6 +129,14 @@ public final class RetentionListener extends BaseListener {
         updated = false;
         values.clear();
         agreements = Double.NaN;
+    }
+
+    /** Also called for an iteration that DL4J broke off without telling its listeners. */
+    private void forgetBatch() {
+        if (batch != null) {
+            batch.restore();
+            batch = null;
+        }
     }
 
     private INDArray factor() {
@@ -182,8 +192,7 @@ public final class RetentionListener extends BaseListener {
         try {
             batch.requireFits(logits.shape());
         } catch (IllegalArgumentException e) {
-            batch.restore();
-            batch = null;
+            forgetBatch();
             operationEnd(sd, Operation.TRAINING);
             throw e;
         }
@@ -200,8 +209,7 @@ public final class RetentionListener extends BaseListener {
                 values.get(RetentionLoss.TOKENS),
                 values.get(RetentionLoss.DIVERGENCE_TOKENS),
                 agreements);
-        batch.restore();
-        batch = null;
+        forgetBatch();
         bound = bind();
         updated = true;
         AdaptiveCoefficient adaptive = configuration().getAdaptive();

@@ -14,8 +14,13 @@ final class LogProbabilities {
     static INDArray ofLogits(INDArray logits, int classAxis) {
         INDArray last = classesLast(logits, classAxis).dup('c');
         int axis = last.rank() - 1;
-        last.subi(last.max(true, axis));
-        last.subi(Transforms.log(Transforms.exp(last).sum(true, axis), false));
+        try (INDArray largest = last.max(true, axis)) {
+            last.subi(largest);
+        }
+        try (INDArray powers = Transforms.exp(last);
+                INDArray sums = powers.sum(true, axis)) {
+            last.subi(Transforms.log(sums, false));
+        }
         return classesBack(last, classAxis);
     }
 

@@ -40,8 +40,9 @@ class CrossEntropyTest {
     }
 
     private double crossEntropy(INDArray labels, INDArray mask) {
-        double alone =
-                TokenEvaluation.of(Teacher.of(network), new MultiDataSetIteratorAdapter(iterator(labelled(labels, mask)))).crossEntropy();
+        double alone = TokenEvaluation.of(
+                        Teacher.of(network), new MultiDataSetIteratorAdapter(iterator(labelled(labels, mask))))
+                .crossEntropy();
         double both = TokenEvaluation.of(network, Teacher.of(network), iterator(labelled(labels, mask)))
                 .crossEntropy();
         assertEquals(alone, both, 1e-12);
@@ -53,7 +54,8 @@ class CrossEntropyTest {
         for (String message : List.of(
                 assertThrows(
                                 IllegalArgumentException.class,
-                                () -> TokenEvaluation.of(Teacher.of(network), new MultiDataSetIteratorAdapter(iterator(bad))))
+                                () -> TokenEvaluation.of(
+                                        Teacher.of(network), new MultiDataSetIteratorAdapter(iterator(bad))))
                         .getMessage(),
                 assertThrows(
                                 IllegalArgumentException.class,
@@ -156,7 +158,8 @@ class CrossEntropyTest {
         assertEquals(Double.POSITIVE_INFINITY, wrong.divergence());
         assertEquals(
                 Math.log(5),
-                TokenEvaluation.of(Teacher.of(ruling), new MultiDataSetIteratorAdapter(iterator(batch))).crossEntropy(),
+                TokenEvaluation.of(Teacher.of(ruling), new MultiDataSetIteratorAdapter(iterator(batch)))
+                        .crossEntropy(),
                 1e-12);
     }
 }

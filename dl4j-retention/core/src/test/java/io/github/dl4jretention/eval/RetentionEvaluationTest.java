@@ -176,7 +176,8 @@ class RetentionEvaluationTest {
         INDArray labels = Nd4j.zeros(2, 1, 5);
         assertThrows(IllegalArgumentException.class, () -> evaluation.eval(labels, predictions, Nd4j.ones(2, 4)));
         assertThrows(IllegalArgumentException.class, () -> evaluation.getValue(Evaluation.Metric.ACCURACY));
-        assertThrows(IllegalArgumentException.class, () -> new RetentionEvaluation(0, 1));
+        assertThrows(IllegalArgumentException.class, () -> new RetentionEvaluation(-1, 1));
+        assertThrows(IllegalArgumentException.class, () -> new RetentionEvaluation(3, 1));
         assertThrows(IllegalArgumentException.class, () -> new RetentionEvaluation(1, 0));
     }
 

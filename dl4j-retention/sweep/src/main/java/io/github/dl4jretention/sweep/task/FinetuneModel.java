@@ -119,7 +119,9 @@ public abstract class FinetuneModel {
     }
 
     private static Losses lossesOf(Teacher predictor, Batches target, Batches source) {
-        return new Losses(TokenEvaluation.of(predictor, target.iterator()).crossEntropy(), TokenEvaluation.of(predictor, source.iterator()).crossEntropy());
+        return new Losses(
+                TokenEvaluation.of(predictor, target.iterator()).crossEntropy(),
+                TokenEvaluation.of(predictor, source.iterator()).crossEntropy());
     }
 
     /**
