@@ -107,9 +107,11 @@ public final class RetentionConfiguration implements Serializable {
     }
 
     /**
-     * Lambda at an iteration.
+     * {@return lambda at an iteration}
      *
-     * @param adapted the adaptive coefficient's present value; null if it has none yet
+     * @param iteration of the training, from 0; what a schedule of iterations is asked for
+     * @param epoch     of the training, from 0; what a schedule of epochs is asked for
+     * @param adapted   the adaptive coefficient's present value; null if it has none yet
      * @throws IllegalStateException if the schedule gives a number that is negative or not finite
      */
     public double coefficientAt(int iteration, int epoch, Double adapted) {

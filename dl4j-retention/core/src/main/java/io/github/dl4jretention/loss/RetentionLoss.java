@@ -57,6 +57,8 @@ public final class RetentionLoss {
     static final String DIVERGENCE_SUM = "retentionDivergenceSum";
     static final String TOKENS = "retentionTokens";
     static final String DIVERGENCE_TOKENS = "retentionDivergenceTokens";
+
+    /** Name of the constant that holds the SHA-256 of the model's teacher. */
     public static final String TEACHER_SHA256 = "retentionTeacherSha256";
 
     private static final Logger LOG = LoggerFactory.getLogger(RetentionLoss.class);
