@@ -109,6 +109,14 @@ final class FloatRows {
         Reference.reachabilityFence(owner);
     }
 
+    /** Sets every element to 0. */
+    void clear() {
+        float[] zeros = new float[columns];
+        for (int r = 0; r < rows; r++) {
+            put(r, zeros);
+        }
+    }
+
     private FloatBuffer memory() {
         FloatBuffer memory = buffer;
         if (memory == null) {

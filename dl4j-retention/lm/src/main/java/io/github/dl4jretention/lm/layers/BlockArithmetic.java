@@ -1,0 +1,43 @@
+package io.github.dl4jretention.lm.layers;
+
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+/** A block's forward and backward pass in one number type; arrays are {@code [tokens, width]} in 'c' order. */
+interface BlockArithmetic {
+
+    /** {@return numbers that are kept of each token from forward to backward} */
+    long kept();
+
+    /** {@return numbers of working memory that forward needs} */
+    long forwardMemory(Sequences sequences);
+
+    /** {@return numbers of working memory that backward needs} */
+    long backwardMemory(Sequences sequences);
+
+    /**
+     * @param output to be set
+     * @param kept   memory of {@link #kept()} numbers for each token, to be set
+     * @param memory to work in
+     * @param known  keys and values {@code [batch, capacity, keyValueWidth]} each, to which this minibatch's are added;
+     *     null if there is no past
+     */
+    void forward(
+            Sequences sequences, INDArray input, INDArray output, INDArray kept, INDArray memory, INDArray[] known);
+
+    /**
+     * @param kept          as forward has set it
+     * @param known         as forward has left it
+     * @param gradient      of the output
+     * @param inputGradient to be set
+     * @param gradients     of the parameters, the layer's flat view, to be set
+     */
+    void backward(
+            Sequences sequences,
+            INDArray input,
+            INDArray kept,
+            INDArray memory,
+            INDArray[] known,
+            INDArray gradient,
+            INDArray inputGradient,
+            INDArray gradients);
+}

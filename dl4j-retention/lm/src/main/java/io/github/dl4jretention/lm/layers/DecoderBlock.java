@@ -1,0 +1,535 @@
+package io.github.dl4jretention.lm.layers;
+
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.samediff.SDLayerParams;
+import org.deeplearning4j.optimize.api.TrainingListener;
+import org.nd4j.autodiff.samediff.SDVariable;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+/**
+ * A decoder block, the layer that GPT-2, GPT-NeoX, Llama, Mistral, Qwen and their like are stacks of:
+ * <pre>
+ * sequential  m = x + attention(norm1(x)),  y = m + feedForward(norm2(m))
+ * parallel    y = x + attention(norm1(x)) + feedForward(norm2(x))
+ * attention(n)    = projection(heads of softmax(q k / sqrt(headSize)) v),  q, k, v = n W + b
+ * feedForward(n)  = down(activation(up(n)))
+ * </pre>
+ *
+ * where a token attends to itself and to those before. Input and output are {@code [batch, width, time]}; their memory
+ * is {@code [batch, time, width]}, and an input that lies like this isn't copied. A features mask {@code [batch, time]}
+ * hides tokens from the others, wherever they are; a token that sees none gets 0 from attention.
+ *
+ * <p><b>Parameters</b>, weights {@code [nIn, nOut]}: {@code query, key, value, projection}, {@code gate} (SwiGLU only),
+ * {@code up, down}; biases of the same names with {@code Bias}; gains {@code attentionNorm, feedForwardNorm} with
+ * {@code Bias} for LayerNorm; {@code queryNorm, keyNorm}. Query and key-value heads lie one behind the other; with fewer
+ * key-value heads than heads, {@code heads / keyValueHeads} neighbours share one.
+ *
+ * <p><b>Memory.</b> From forward to backward a block keeps {@code 2 (heads + keyValueHeads) headSize + heads + width +
+ * hidden} numbers of each token ({@code 2 hidden} for SwiGLU, and {@code (heads + keyValueHeads) headSize} more with
+ * query-key norm), times 4 bytes in FLOAT, beside its input. With {@code recompute(true)} it keeps its input alone and
+ * computes the rest once more on the way back. Scores are never kept, see below.
+ *
+ * <p><b>Stored state.</b> {@code rnnTimeStep} keeps keys and values of the tokens so far, so generating a token costs
+ * one row of products; truncated backpropagation lets later parts see the keys and values of earlier ones, without a
+ * gradient to them. Positions count on.
+ *
+ * <p><b>Numbers.</b> FLOAT and DOUBLE on the CPU backend, by the same code; anything else is refused. Exponentials are
+ * within 1.5e-7, relative. Dropout's choices come from ND4J's random generator, one number for each forward pass.
+ *
+ * <p>Sources: Vaswani et al., "Attention Is All You Need", https://arxiv.org/abs/1706.03762; Ainslie et al., "GQA",
+ * https://arxiv.org/abs/2305.13245; for the window Jiang et al., "Mistral 7B", https://arxiv.org/abs/2310.06825; for the
+ * parallel residual Black et al., "GPT-NeoX-20B", https://arxiv.org/abs/2204.06745; for query-key norm Henry et al.,
+ * https://arxiv.org/abs/2010.04245, as Qwen3 has it: RMSNorm of each head before the rotation; for attention in tiles
+ * Dao et al., "FlashAttention", https://arxiv.org/abs/2205.14135.
+ */
+public final class DecoderBlock extends TokenLayer {
+
+    private static final long serialVersionUID = 1L;
+
+    static final String QUERY = "query";
+    static final String KEY = "key";
+    static final String VALUE = "value";
+    static final String PROJECTION = "projection";
+    static final String GATE = "gate";
+    static final String UP = "up";
+    static final String DOWN = "down";
+    static final String QUERY_BIAS = "queryBias";
+    static final String KEY_BIAS = "keyBias";
+    static final String VALUE_BIAS = "valueBias";
+    static final String PROJECTION_BIAS = "projectionBias";
+    static final String GATE_BIAS = "gateBias";
+    static final String UP_BIAS = "upBias";
+    static final String DOWN_BIAS = "downBias";
+    static final String QUERY_NORM = "queryNorm";
+    static final String KEY_NORM = "keyNorm";
+    static final String ATTENTION_NORM = "attentionNorm";
+    static final String ATTENTION_NORM_BIAS = "attentionNormBias";
+    static final String FEED_FORWARD_NORM = "feedForwardNorm";
+    static final String FEED_FORWARD_NORM_BIAS = "feedForwardNormBias";
+
+    private int heads;
+    private int keyValueHeads;
+    private int headSize;
+    private int hidden;
+    private Norm norm;
+    private double epsilon;
+    private FeedForward feedForward;
+    private RotaryPositions rotary;
+    private boolean queryKeyValueBias;
+    private boolean projectionBias;
+    private boolean feedForwardBias;
+    private boolean queryKeyNorm;
+    private boolean parallelResidual;
+    private int window;
+    private double attentionDropout;
+    private double residualDropout;
+    private boolean recompute;
+
+    /** For JSON. */
+    DecoderBlock() {}
+
+    private DecoderBlock(Builder builder) {
+        super(builder);
+        heads = builder.heads;
+        keyValueHeads = builder.keyValueHeads;
+        headSize = builder.headSize;
+        hidden = builder.hidden;
+        norm = builder.norm;
+        epsilon = builder.epsilon;
+        feedForward = builder.feedForward;
+        rotary = builder.rotary;
+        queryKeyValueBias = builder.queryKeyValueBias;
+        projectionBias = builder.projectionBias;
+        feedForwardBias = builder.feedForwardBias;
+        queryKeyNorm = builder.queryKeyNorm;
+        parallelResidual = builder.parallelResidual;
+        window = builder.window;
+        attentionDropout = builder.attentionDropout;
+        residualDropout = builder.residualDropout;
+        recompute = builder.recompute;
+        require(heads > 0, "heads", "a number above 0", heads);
+        require(keyValueHeads >= 0, "keyValueHeads", "a number of at least 0", keyValueHeads);
+        require(
+                keyValueHeads == 0 || heads % keyValueHeads == 0,
+                "keyValueHeads",
+                "a number that divides heads = " + heads,
+                keyValueHeads);
+        require(headSize >= 0, "headSize", "a number of at least 0", headSize);
+        require(hidden >= 0, "hidden", "a number of at least 0", hidden);
+        require(epsilon > 0, "epsilon", "a number above 0", epsilon);
+        require(window > 0, "window", "a number above 0", window);
+        require(attentionDropout >= 0 && attentionDropout < 1, "attentionDropout", "[0, 1)", attentionDropout);
+        require(residualDropout >= 0 && residualDropout < 1, "residualDropout", "[0, 1)", residualDropout);
+        if (width > 0) {
+            validate();
+        }
+    }
+
+    private static void require(boolean fits, String name, String expected, Object got) {
+        if (!fits) {
+            throw new IllegalArgumentException(name + ": expected " + expected + ", got " + got);
+        }
+    }
+
+    @Override
+    void validate() {
+        requireWidth();
+        require(
+                headSize > 0 || width % heads == 0,
+                "heads",
+                "a number that divides width = " + width + ", or a headSize of its own",
+                heads);
+        if (rotary != null) {
+            rotary.dimensionsOf(getHeadSize());
+        }
+    }
+
+    /** {@return a builder of blocks; heads is the one setting that it needs} */
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    /** {@return number of attention heads} */
+    public int getHeads() {
+        return heads;
+    }
+
+    /** {@return number of heads of keys and values} */
+    public int getKeyValueHeads() {
+        return keyValueHeads == 0 ? heads : keyValueHeads;
+    }
+
+    /** {@return numbers of a head} */
+    public int getHeadSize() {
+        return headSize == 0 ? width / heads : headSize;
+    }
+
+    /** {@return numbers between the feed-forward part's products} */
+    public int getHidden() {
+        return hidden == 0 ? 4 * width : hidden;
+    }
+
+    /** {@return the kind of norm} */
+    public Norm getNorm() {
+        return norm;
+    }
+
+    /** {@return what norms add to the variance or the mean of squares} */
+    public double getEpsilon() {
+        return epsilon;
+    }
+
+    /** {@return the kind of feed-forward part} */
+    public FeedForward getFeedForward() {
+        return feedForward;
+    }
+
+    /** {@return rotary positions; null for none} */
+    public RotaryPositions getRotary() {
+        return rotary;
+    }
+
+    /** {@return whether queries, keys and values have biases} */
+    public boolean isQueryKeyValueBias() {
+        return queryKeyValueBias;
+    }
+
+    /** {@return whether the projection after attention has a bias} */
+    public boolean isProjectionBias() {
+        return projectionBias;
+    }
+
+    /** {@return whether the feed-forward part has biases} */
+    public boolean isFeedForwardBias() {
+        return feedForwardBias;
+    }
+
+    /** {@return whether queries and keys are normalised} */
+    public boolean isQueryKeyNorm() {
+        return queryKeyNorm;
+    }
+
+    /** {@return whether attention and feed-forward part both read the input} */
+    public boolean isParallelResidual() {
+        return parallelResidual;
+    }
+
+    /** {@return how many tokens a token sees, itself among them} */
+    public int getWindow() {
+        return window;
+    }
+
+    /** {@return how likely a probability of attention is dropped} */
+    public double getAttentionDropout() {
+        return attentionDropout;
+    }
+
+    /** {@return how likely a number of a branch is dropped} */
+    public double getResidualDropout() {
+        return residualDropout;
+    }
+
+    /** {@return whether backward computes the forward pass once more} */
+    public boolean isRecompute() {
+        return recompute;
+    }
+
+    int queryWidth() {
+        return heads * getHeadSize();
+    }
+
+    int keyValueWidth() {
+        return getKeyValueHeads() * getHeadSize();
+    }
+
+    int queryKeyValueWidth() {
+        return queryWidth() + 2 * keyValueWidth();
+    }
+
+    /** Columns of the feed-forward part's first product. */
+    int upWidth() {
+        return feedForward.isGated() ? 2 * getHidden() : getHidden();
+    }
+
+    /** Weights first, then the others, as DL4J lays them out; what makes one product lies side by side. */
+    @Override
+    public void defineParameters(SDLayerParams params) {
+        params.addWeightParam(QUERY, width, queryWidth());
+        params.addWeightParam(KEY, width, keyValueWidth());
+        params.addWeightParam(VALUE, width, keyValueWidth());
+        params.addWeightParam(PROJECTION, queryWidth(), width);
+        if (feedForward.isGated()) {
+            params.addWeightParam(GATE, width, getHidden());
+        }
+        params.addWeightParam(UP, width, getHidden());
+        params.addWeightParam(DOWN, getHidden(), width);
+        if (queryKeyValueBias) {
+            params.addBiasParam(QUERY_BIAS, queryWidth());
+            params.addBiasParam(KEY_BIAS, keyValueWidth());
+            params.addBiasParam(VALUE_BIAS, keyValueWidth());
+        }
+        if (projectionBias) {
+            params.addBiasParam(PROJECTION_BIAS, width);
+        }
+        if (feedForwardBias && feedForward.isGated()) {
+            params.addBiasParam(GATE_BIAS, getHidden());
+        }
+        if (feedForwardBias) {
+            params.addBiasParam(UP_BIAS, getHidden());
+            params.addBiasParam(DOWN_BIAS, width);
+        }
+        if (queryKeyNorm) {
+            params.addBiasParam(QUERY_NORM, getHeadSize());
+            params.addBiasParam(KEY_NORM, getHeadSize());
+        }
+        params.addBiasParam(ATTENTION_NORM, width);
+        params.addBiasParam(FEED_FORWARD_NORM, width);
+        if (norm == Norm.LAYER_NORM) {
+            params.addBiasParam(ATTENTION_NORM_BIAS, width);
+            params.addBiasParam(FEED_FORWARD_NORM_BIAS, width);
+        }
+    }
+
+    @Override
+    List<String> gains() {
+        return List.of(ATTENTION_NORM, FEED_FORWARD_NORM, QUERY_NORM, KEY_NORM);
+    }
+
+    @Override
+    public SDVariable defineLayer(
+            SameDiff sd, SDVariable layerInput, Map<String, SDVariable> paramTable, SDVariable mask) {
+        throw new UnsupportedOperationException("DecoderBlock computes natively");
+    }
+
+    @Override
+    public Layer instantiate(
+            NeuralNetConfiguration conf,
+            Collection<TrainingListener> trainingListeners,
+            int layerIndex,
+            INDArray layerParamsView,
+            boolean initializeParams,
+            DataType networkDataType) {
+        requireNative(networkDataType);
+        return init(
+                new DecoderBlockRuntime(conf, networkDataType), conf, layerIndex, layerParamsView, initializeParams);
+    }
+
+    @Override
+    List<Object> fields() {
+        return Arrays.asList(
+                heads,
+                keyValueHeads,
+                headSize,
+                hidden,
+                norm,
+                epsilon,
+                feedForward,
+                rotary,
+                queryKeyValueBias,
+                projectionBias,
+                feedForwardBias,
+                queryKeyNorm,
+                parallelResidual,
+                window,
+                attentionDropout,
+                residualDropout,
+                recompute);
+    }
+
+    /** Builds a block; the defaults are those of GPT-2 without its learned positions. */
+    @SuppressWarnings("unchecked")
+    public static final class Builder extends TokenLayer.Builder<Builder> {
+
+        private int heads;
+        private int keyValueHeads;
+        private int headSize;
+        private int hidden;
+        private Norm norm = Norm.LAYER_NORM;
+        private double epsilon = 1e-5;
+        private FeedForward feedForward = FeedForward.GELU_TANH;
+        private RotaryPositions rotary;
+        private boolean queryKeyValueBias = true;
+        private boolean projectionBias = true;
+        private boolean feedForwardBias = true;
+        private boolean queryKeyNorm;
+        private boolean parallelResidual;
+        private int window = Integer.MAX_VALUE;
+        private double attentionDropout;
+        private double residualDropout;
+        private boolean recompute;
+
+        private Builder() {}
+
+        /**
+         * @param heads number of attention heads; required
+         * @return this builder
+         */
+        public Builder heads(int heads) {
+            this.heads = heads;
+            return this;
+        }
+
+        /**
+         * @param keyValueHeads number of heads of keys and values, which divides heads; default heads
+         * @return this builder
+         */
+        public Builder keyValueHeads(int keyValueHeads) {
+            this.keyValueHeads = keyValueHeads;
+            return this;
+        }
+
+        /**
+         * @param headSize numbers of a head; default {@code width / heads}
+         * @return this builder
+         */
+        public Builder headSize(int headSize) {
+            this.headSize = headSize;
+            return this;
+        }
+
+        /**
+         * @param hidden numbers between the feed-forward part's products; default {@code 4 width}
+         * @return this builder
+         */
+        public Builder hidden(int hidden) {
+            this.hidden = hidden;
+            return this;
+        }
+
+        /**
+         * @param norm    kind of norm; default LayerNorm
+         * @param epsilon above 0; default 1e-5
+         * @return this builder
+         */
+        public Builder norm(Norm norm, double epsilon) {
+            this.norm = norm;
+            this.epsilon = epsilon;
+            return this;
+        }
+
+        /**
+         * @param feedForward kind of feed-forward part; default {@link FeedForward#GELU_TANH}
+         * @return this builder
+         */
+        public Builder feedForward(FeedForward feedForward) {
+            this.feedForward = feedForward;
+            return this;
+        }
+
+        /**
+         * @param rotary rotary positions; default null, for none
+         * @return this builder
+         */
+        public Builder rotary(RotaryPositions rotary) {
+            this.rotary = rotary;
+            return this;
+        }
+
+        /**
+         * @param queryKeyValueBias whether queries, keys and values have biases; default true
+         * @return this builder
+         */
+        public Builder queryKeyValueBias(boolean queryKeyValueBias) {
+            this.queryKeyValueBias = queryKeyValueBias;
+            return this;
+        }
+
+        /**
+         * @param projectionBias whether the projection after attention has a bias; default true
+         * @return this builder
+         */
+        public Builder projectionBias(boolean projectionBias) {
+            this.projectionBias = projectionBias;
+            return this;
+        }
+
+        /**
+         * @param feedForwardBias whether the feed-forward part has biases; default true
+         * @return this builder
+         */
+        public Builder feedForwardBias(boolean feedForwardBias) {
+            this.feedForwardBias = feedForwardBias;
+            return this;
+        }
+
+        /**
+         * @param hasBias all three kinds of biases at once; default true
+         * @return this builder
+         */
+        public Builder biases(boolean hasBias) {
+            return queryKeyValueBias(hasBias).projectionBias(hasBias).feedForwardBias(hasBias);
+        }
+
+        /**
+         * @param queryKeyNorm whether each head's queries and keys pass an RMSNorm before they are rotated; default
+         *     false
+         * @return this builder
+         */
+        public Builder queryKeyNorm(boolean queryKeyNorm) {
+            this.queryKeyNorm = queryKeyNorm;
+            return this;
+        }
+
+        /**
+         * @param parallelResidual whether attention and feed-forward part both read the block's input; default false
+         * @return this builder
+         */
+        public Builder parallelResidual(boolean parallelResidual) {
+            this.parallelResidual = parallelResidual;
+            return this;
+        }
+
+        /**
+         * @param window how many tokens a token sees, itself among them; default all before it
+         * @return this builder
+         */
+        public Builder window(int window) {
+            this.window = window;
+            return this;
+        }
+
+        /**
+         * @param rate how likely a probability of attention is dropped in training; default 0. Mind that DL4J's own
+         *     {@code dropOut} is the probability of keeping
+         * @return this builder
+         */
+        public Builder attentionDropout(double rate) {
+            this.attentionDropout = rate;
+            return this;
+        }
+
+        /**
+         * @param rate how likely a number is dropped, in training, of what attention and feed-forward part add; default
+         *     0
+         * @return this builder
+         */
+        public Builder residualDropout(double rate) {
+            this.residualDropout = rate;
+            return this;
+        }
+
+        /**
+         * @param recompute whether to keep nothing but the input for the backward pass; default false
+         * @return this builder
+         */
+        public Builder recompute(boolean recompute) {
+            this.recompute = recompute;
+            return this;
+        }
+
+        /**
+         * @throws IllegalArgumentException if a setting doesn't fit; the message names it
+         */
+        @Override
+        public DecoderBlock build() {
+            return new DecoderBlock(this);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+package io.github.dl4jretention.lm.layers;
+
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+/**
+ * The parameters of a block, or their gradients, as matrices over the layer's flat view. A weight {@code [nIn, nOut]}
+ * lies in memory as {@code nOut} rows of {@code nIn}. Query, key and value lie side by side and make one matrix, and so
+ * do gate and up. What a block doesn't have is null.
+ */
+final class FloatBlockParameters {
+
+    final FloatRows queryKeyValue;
+    final FloatRows queryKeyValueBias;
+    final FloatRows queryNorm;
+    final FloatRows keyNorm;
+    final FloatRows projection;
+    final FloatRows projectionBias;
+    final FloatRows up;
+    final FloatRows upBias;
+    final FloatRows down;
+    final FloatRows downBias;
+    final FloatRows attentionNorm;
+    final FloatRows attentionNormBias;
+    final FloatRows feedForwardNorm;
+    final FloatRows feedForwardNormBias;
+
+    private final DecoderBlock block;
+    private final INDArray view;
+
+    FloatBlockParameters(DecoderBlock block, INDArray view) {
+        this.block = block;
+        this.view = view;
+        int width = block.getWidth();
+        boolean gated = block.getFeedForward().isGated();
+        queryKeyValue = rows(DecoderBlock.QUERY, block.queryKeyValueWidth(), width);
+        queryKeyValueBias = rows(DecoderBlock.QUERY_BIAS, 1, block.queryKeyValueWidth());
+        queryNorm = rows(DecoderBlock.QUERY_NORM, 1, block.getHeadSize());
+        keyNorm = rows(DecoderBlock.KEY_NORM, 1, block.getHeadSize());
+        projection = rows(DecoderBlock.PROJECTION, width, block.queryWidth());
+        projectionBias = rows(DecoderBlock.PROJECTION_BIAS, 1, width);
+        up = rows(gated ? DecoderBlock.GATE : DecoderBlock.UP, block.upWidth(), width);
+        upBias = rows(gated ? DecoderBlock.GATE_BIAS : DecoderBlock.UP_BIAS, 1, block.upWidth());
+        down = rows(DecoderBlock.DOWN, width, block.getHidden());
+        downBias = rows(DecoderBlock.DOWN_BIAS, 1, width);
+        attentionNorm = rows(DecoderBlock.ATTENTION_NORM, 1, width);
+        attentionNormBias = rows(DecoderBlock.ATTENTION_NORM_BIAS, 1, width);
+        feedForwardNorm = rows(DecoderBlock.FEED_FORWARD_NORM, 1, width);
+        feedForwardNormBias = rows(DecoderBlock.FEED_FORWARD_NORM_BIAS, 1, width);
+    }
+
+    private FloatRows rows(String first, int rows, int columns) {
+        long offset = TokenLayer.offset(block, first);
+        return offset < 0 ? null : FloatRows.of(view, offset, rows, columns);
+    }
+}

@@ -1,0 +1,44 @@
+package io.github.dl4jretention.lm.layers;
+
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+/** The working part of {@link NormLayer}. */
+final class NormLayerRuntime extends TokenLayerRuntime {
+
+    private static final long serialVersionUID = 1L;
+
+    NormLayerRuntime(NeuralNetConfiguration conf, DataType dataType) {
+        super(conf, dataType);
+    }
+
+    private NormArithmetic arithmetic() {
+        NormLayer layer = (NormLayer) layerConf();
+        return dataType == DataType.FLOAT ? new FloatNormRows(layer, params) : new DoubleNormRows(layer, params);
+    }
+
+    @Override
+    public INDArray activate(boolean training, LayerWorkspaceMgr workspaceMgr) {
+        assertInputSet(false);
+        applyDropOutIfNecessary(training, workspaceMgr);
+        INDArray rows = rows(input, "input", workspaceMgr, ArrayType.FF_WORKING_MEM);
+        INDArray output = array(workspaceMgr, ArrayType.ACTIVATIONS, rows.shape());
+        arithmetic().forward(rows, output);
+        return sequences(output, input.size(0));
+    }
+
+    @Override
+    public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaceMgr) {
+        assertInputSet(true);
+        INDArray rows = rows(input, "input", workspaceMgr, ArrayType.BP_WORKING_MEM);
+        INDArray gradient = rows(epsilon, "epsilon", workspaceMgr, ArrayType.BP_WORKING_MEM);
+        INDArray back = array(workspaceMgr, ArrayType.ACTIVATION_GRAD, rows.shape());
+        arithmetic().backward(rows, gradient, back, gradients);
+        return new Pair<>(gradientOfViews(), backpropDropOutIfPresent(sequences(back, input.size(0))));
+    }
+}

@@ -1,0 +1,144 @@
+package io.github.dl4jretention.lm.layers;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.gradient.DefaultGradient;
+import org.deeplearning4j.nn.gradient.Gradient;
+import org.deeplearning4j.nn.layers.samediff.SameDiffLayer;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.regularization.Regularization;
+
+/**
+ * What the working parts of this package's layers have in common: parameters as DL4J's SameDiff layers hold them, and
+ * activations as rows of tokens. DL4J's own runtime ignores setParam and scores no regularisation; this one does both.
+ */
+abstract class TokenLayerRuntime extends SameDiffLayer {
+
+    private static final long serialVersionUID = 1L;
+
+    private Gradient gradient;
+
+    TokenLayerRuntime(NeuralNetConfiguration conf, DataType dataType) {
+        super(conf, dataType);
+    }
+
+    static void requireNative(String layer, DataType dataType) {
+        if (!Nd4j.getEnvironment().isCPU()) {
+            throw new IllegalStateException("backend: layer \"" + layer + "\" needs nd4j-native, got "
+                    + Nd4j.getBackend().getClass().getSimpleName());
+        }
+        if (dataType != DataType.FLOAT && dataType != DataType.DOUBLE) {
+            throw new IllegalArgumentException("dataType: layer \"" + layer + "\" expected FLOAT or DOUBLE, got "
+                    + dataType + "; set the network's dataType, or convert it with network.convertDataType(FLOAT)");
+        }
+    }
+
+    @Override
+    public TokenLayer layerConf() {
+        return (TokenLayer) super.layerConf();
+    }
+
+    /** An array of the layer's number type in a workspace. */
+    INDArray array(LayerWorkspaceMgr workspaceMgr, ArrayType type, long... shape) {
+        return workspaceMgr.createUninitialized(type, dataType, shape, 'c');
+    }
+
+    /**
+     * Sequences {@code [batch, width, time]} as rows {@code [batch * time, width]}; a copy only if their memory isn't in
+     * this order.
+     */
+    INDArray rows(INDArray sequences, String name, LayerWorkspaceMgr workspaceMgr, ArrayType copy) {
+        int width = layerConf().getWidth();
+        if (sequences.rank() != 3 || sequences.size(1) != width) {
+            throw new IllegalArgumentException(name + ": expected [batch, " + width + ", time], got "
+                    + Arrays.toString(sequences.shape()) + " " + layerId());
+        }
+        long batch = sequences.size(0);
+        long time = sequences.size(2);
+        INDArray ordered = sequences.permute(0, 2, 1);
+        boolean inPlace = ordered.dataType() == dataType
+                && ordered.stride(2) == 1
+                && (time == 1 || ordered.stride(1) == width)
+                && (batch == 1 || ordered.stride(0) == time * width);
+        if (!inPlace) {
+            INDArray copied = array(workspaceMgr, copy, batch, time, width);
+            copied.assign(ordered);
+            ordered = copied;
+        }
+        return ordered.reshape('c', batch * time, width);
+    }
+
+    /** Rows {@code [batch * time, width]} as sequences {@code [batch, width, time]}, the same memory. */
+    static INDArray sequences(INDArray rows, long batch) {
+        return rows.reshape('c', batch, rows.size(0) / batch, rows.size(1)).permute(0, 2, 1);
+    }
+
+    /** Whether tokens may be attended to, {@code [batch][time]}; null if all may. */
+    boolean[][] keep(INDArray mask, int batch, int time) {
+        if (mask == null) {
+            return null;
+        }
+        if (mask.length() != (long) batch * time) {
+            throw new IllegalArgumentException("featuresMask: expected [" + batch + ", " + time + "], got "
+                    + Arrays.toString(mask.shape()) + " " + layerId());
+        }
+        double[] values = mask.castTo(DataType.DOUBLE)
+                .dup('c')
+                .reshape((long) batch * time)
+                .toDoubleVector();
+        boolean[][] keep = new boolean[batch][time];
+        for (int i = 0; i < values.length; i++) {
+            keep[i / time][i % time] = values[i] != 0;
+        }
+        return keep;
+    }
+
+    /** All gradient views as the gradient of this layer. */
+    Gradient gradientOfViews() {
+        gradient = new DefaultGradient();
+        gradTable.forEach(
+                (name, view) -> gradient.setGradientFor(name, view, layerConf().paramReshapeOrder(name)));
+        return gradient;
+    }
+
+    @Override
+    public Gradient gradient() {
+        return gradient;
+    }
+
+    @Override
+    public double calcRegularizationScore(boolean backpropParamsOnly) {
+        double sum = 0;
+        for (Map.Entry<String, INDArray> parameter : paramTable.entrySet()) {
+            List<Regularization> terms = layerConf().getRegularizationByParam(parameter.getKey());
+            for (Regularization term : terms == null ? List.<Regularization>of() : terms) {
+                sum += term.score(parameter.getValue(), getIterationCount(), getEpochCount());
+            }
+        }
+        return sum;
+    }
+
+    @Override
+    public void setParam(String key, INDArray value) {
+        super.setParam(key, value);
+        paramTable.get(key).assign(value);
+    }
+
+    @Override
+    public void setParams(INDArray values) {
+        if (params != null && values != null) {
+            params.assign(values.reshape(params.shape()));
+        }
+    }
+
+    @Override
+    public Type type() {
+        return Type.RECURRENT;
+    }
+}
