@@ -50,7 +50,9 @@ final class CrossEntropyBackprop {
         }
         toGradient(delta, rows);
 
-        Nd4j.gemm(features, delta, gradients.get(DefaultParamInitializer.WEIGHT_KEY), true, false, 1.0, 0.0);
+        if (gradients.containsKey(DefaultParamInitializer.WEIGHT_KEY)) {
+            Nd4j.gemm(features, delta, gradients.get(DefaultParamInitializer.WEIGHT_KEY), true, false, 1.0, 0.0);
+        }
         if (gradients.containsKey(DefaultParamInitializer.BIAS_KEY)) {
             delta.sum(gradients.get(DefaultParamInitializer.BIAS_KEY), 0);
         }

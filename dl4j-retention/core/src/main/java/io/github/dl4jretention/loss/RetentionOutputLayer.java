@@ -1,5 +1,6 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.internal.TiedWeights;
 import io.github.dl4jretention.loss.samediff.SameDiffLayerLoss;
 import java.util.Arrays;
 import java.util.Collection;
@@ -61,6 +62,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     private long nOut;
     private boolean hasParameters;
     private boolean hasBias;
+    private boolean tied;
     private RNNFormat dataFormat;
     private IWeightInit weightInitFn;
     private double biasInit;
@@ -86,7 +88,8 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         nIn = builder.nIn;
         nOut = builder.nOut;
         hasParameters = builder.hasParameters;
-        hasBias = builder.hasBias && hasParameters;
+        tied = builder.tied;
+        hasBias = builder.hasBias && hasParameters && !tied;
         dataFormat = builder.dataFormat;
         weightInitFn = builder.weightInitFn;
         biasInit = builder.biasInit;
@@ -148,9 +151,14 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         return nOut;
     }
 
-    /** {@return whether the layer has W; without it, its input is the logits} */
+    /** {@return whether the layer computes logits by W, its own or an embedding's; if not, its input is the logits} */
     public boolean hasParameters() {
         return hasParameters;
+    }
+
+    /** {@return whether W is the embedding's, as in a {@link TiedOutputLayer}} */
+    public boolean isTied() {
+        return tied;
     }
 
     /** {@return whether there is a bias {@code b}} */
@@ -229,7 +237,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
 
     @Override
     public void defineParameters(SDLayerParams params) {
-        if (hasParameters) {
+        if (hasParameters && !tied) {
             params.addWeightParam(DefaultParamInitializer.WEIGHT_KEY, nIn, nOut);
         }
         if (hasBias) {
@@ -239,7 +247,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
 
     @Override
     public void initializeParameters(Map<String, INDArray> params) {
-        if (hasParameters) {
+        if (hasParameters && !tied) {
             INDArray weights = params.get(DefaultParamInitializer.WEIGHT_KEY);
             weightInitFn.init(
                     (double) nIn, (double) nOut, weights.shape(), IWeightInit.DEFAULT_WEIGHT_INIT_ORDER, weights);
@@ -286,7 +294,8 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
             throw new IllegalStateException("nIn: expected the size of the input of layer \"" + getLayerName()
                     + "\" (index " + layerIndex + "), got " + nIn + "; set nIn or the network's input type");
         }
-        RetentionOutputLayerRuntime layer = new RetentionOutputLayerRuntime(conf, networkDataType);
+        TiedWeights.Owner owner = tied ? TiedWeights.of(trainingListeners, nIn, nOut, getLayerName()) : null;
+        RetentionOutputLayerRuntime layer = new RetentionOutputLayerRuntime(conf, networkDataType, owner);
         layer.setListeners(trainingListeners);
         layer.setIndex(layerIndex);
         layer.setParamsViewArray(layerParamsView);
@@ -324,7 +333,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
 
     private List<Object> fields() {
         return Arrays.asList(
-                List.of(nIn, nOut, hasParameters, hasBias, biasInit, taughtMinibatches, startIteration, startEpoch),
+                List.of(nIn, nOut, hasParameters, hasBias, tied, biasInit, taughtMinibatches, startIteration, startEpoch),
                 Arrays.asList(
                         dataFormat, weightInitFn, retention, teacher, adaptedCoefficient, provenance, stockLayer));
     }
@@ -342,7 +351,8 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     @Override
     public String toString() {
         return "RetentionOutputLayer(nIn=" + nIn + ", nOut=" + nOut + ", hasParameters=" + hasParameters + ", hasBias="
-                + hasBias + ", dataFormat=" + dataFormat + ", retention=" + retention + ", teacher=" + teacher + ")";
+                + hasBias + ", tied=" + tied + ", dataFormat=" + dataFormat + ", retention=" + retention + ", teacher="
+                + teacher + ")";
     }
 
     /** Builds a layer for a network configuration that is written by hand. */
@@ -354,6 +364,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         private long nOut;
         private boolean hasParameters = true;
         private boolean hasBias = true;
+        private boolean tied;
         private RNNFormat dataFormat;
         private IWeightInit weightInitFn;
         private double biasInit;
@@ -401,6 +412,11 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
 
         Builder biasInit(double biasInit) {
             this.biasInit = biasInit;
+            return this;
+        }
+
+        Builder tied(boolean tied) {
+            this.tied = tied;
             return this;
         }
 

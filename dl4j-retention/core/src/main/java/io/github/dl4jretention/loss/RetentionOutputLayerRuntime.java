@@ -1,5 +1,6 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.internal.TiedWeights;
 import io.github.dl4jretention.loss.fused.FusedLoss;
 import io.github.dl4jretention.loss.samediff.SameDiffLossPath;
 import java.util.Arrays;
@@ -11,6 +12,7 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.samediff.SameDiffOutputLayer;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.common.primitives.Pair;
@@ -39,6 +41,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
             + " classes";
 
     private transient LossPath path;
+    private final transient TiedWeights.Owner tied;
     private INDArray featureMask;
     private TokenLoss current;
     private TokenLoss last;
@@ -51,8 +54,10 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private Double adaptedBefore;
     private String teacherBefore;
 
-    RetentionOutputLayerRuntime(NeuralNetConfiguration conf, DataType dataType) {
+    /** @param tied who has the weights; null for this layer itself */
+    RetentionOutputLayerRuntime(NeuralNetConfiguration conf, DataType dataType, TiedWeights.Owner tied) {
         super(conf, dataType);
+        this.tied = tied;
     }
 
     /** {@return the loss of the last minibatch that was scored or trained on; null before the first} */
@@ -210,12 +215,12 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private INDArray crossEntropyBackprop(TokenRows rows, LayerWorkspaceMgr workspaceMgr) {
         current = forward(rows).sums(rows, factor());
         return CrossEntropyBackprop.apply(
-                input.castTo(dataType), rows, layerConf().classAxis(), paramTable, gradientViews(), workspaceMgr);
+                input.castTo(dataType), rows, layerConf().classAxis(), weights(), gradientsToSet(), workspaceMgr);
     }
 
     private INDArray pathBackprop(TokenRows rows, LayerWorkspaceMgr workspaceMgr) {
         LossPath.Backprop result =
-                path().backprop(inputRows(), rows, factor(), measureAgreement, gradientViews(), workspaceMgr);
+                path().backprop(inputRows(), rows, factor(), measureAgreement, gradientsToSet(), workspaceMgr);
         current = result.values().sums(rows, factor());
         return workspaceMgr.dup(
                 ArrayType.ACTIVATION_GRAD,
@@ -225,6 +230,19 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     /** A layer without parameters is given no view to fill. */
     private Map<String, INDArray> gradientViews() {
         return gradTable == null ? Map.of() : gradTable;
+    }
+
+    /** W and b, of which W may be an embedding's. */
+    private Map<String, INDArray> weights() {
+        return tied == null ? paramTable : Map.of(DefaultParamInitializer.WEIGHT_KEY, tied.weights());
+    }
+
+    private Map<String, INDArray> gradientsToSet() {
+        if (tied == null) {
+            return gradientViews();
+        }
+        INDArray gradients = tied.weightGradients();
+        return gradients == null ? Map.of() : Map.of(DefaultParamInitializer.WEIGHT_KEY, gradients);
     }
 
     @Override
@@ -352,6 +370,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     private LossPath path() {
+        Map<String, INDArray> weights = weights();
         if (path == null) {
             String obstacle = FusedLoss.obstacle(dataType);
             if (!logActivation) {
@@ -362,8 +381,8 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
                         mayBeAsStock() ? AS_STOCK : "");
             }
             path = obstacle == null
-                    ? new FusedLoss(layerConf().getRetention(), paramTable, vocabulary())
-                    : new SameDiffLossPath(layerConf(), dataType, paramTable, vocabulary());
+                    ? new FusedLoss(layerConf().getRetention(), weights, vocabulary())
+                    : new SameDiffLossPath(layerConf(), dataType, weights, vocabulary());
         }
         return path;
     }

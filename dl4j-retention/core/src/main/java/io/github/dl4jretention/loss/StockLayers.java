@@ -23,6 +23,7 @@ final class StockLayers {
             builder.nIn(output.getNIn())
                     .nOut(output.getNOut())
                     .hasBias(output.hasBias())
+                    .tied(output instanceof TiedOutputLayer)
                     .weightInit(output.getWeightInitFn())
                     .biasInit(output.getBiasInit());
         } else {
@@ -59,6 +60,11 @@ final class StockLayers {
     }
 
     private static FeedForwardLayer create(RetentionOutputLayer layer) {
+        if (layer.isTied()) {
+            TiedOutputLayer stock = new TiedOutputLayer(Math.toIntExact(layer.getNOut()));
+            stock.setNIn(layer.getNIn());
+            return stock;
+        }
         BaseOutputLayer stock = layer.getDataFormat() == null
                 ? new OutputLayer.Builder(LossFunction.MCXENT)
                         .activation(Activation.SOFTMAX)

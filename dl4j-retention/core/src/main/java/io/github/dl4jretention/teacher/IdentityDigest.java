@@ -62,6 +62,9 @@ final class IdentityDigest {
             "weightInitFn",
             "biasInit",
             "gainInit",
+            "attentionDropout",
+            "residualDropout",
+            "recompute",
             "lossFn",
             "validateOutputLayerConfig",
             "variables");

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.internal.TiedWeights;
 import java.util.Collection;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -49,9 +50,14 @@ final class PlacedLayer extends NoParamLayer {
             DataType networkDataType) {
         NeuralNetConfiguration inner = conf.clone();
         inner.setLayer(layer);
-        return new Runtime(
-                layer.instantiate(inner, trainingListeners, layerIndex, place.parameters(), false, networkDataType),
-                place.beforeUse());
+        org.deeplearning4j.nn.api.Layer placed =
+                layer.instantiate(inner, trainingListeners, layerIndex, place.parameters(), false, networkDataType);
+        TiedWeights.Owner owner = null;
+        if (placed instanceof TiedWeights.Owner unplaced) {
+            owner = unplaced.after(place.beforeUse());
+            TiedWeights.offer(trainingListeners, owner);
+        }
+        return new Runtime(placed, place.beforeUse(), owner);
     }
 
     @Override
@@ -79,9 +85,14 @@ final class PlacedLayer extends NoParamLayer {
 
         private final Runnable beforeUse;
 
-        Runtime(org.deeplearning4j.nn.api.Layer layer, Runnable beforeUse) {
+        /** Kept for the output layer that shares the weights; null for a layer whose weights are its own. */
+        @SuppressWarnings("unused")
+        private final TiedWeights.Owner owner;
+
+        Runtime(org.deeplearning4j.nn.api.Layer layer, Runnable beforeUse, TiedWeights.Owner owner) {
             super(layer);
             this.beforeUse = beforeUse;
+            this.owner = owner;
         }
 
         @Override

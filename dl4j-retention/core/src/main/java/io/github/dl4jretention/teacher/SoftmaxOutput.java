@@ -1,6 +1,7 @@
 package io.github.dl4jretention.teacher;
 
 import io.github.dl4jretention.loss.RetentionOutputLayer;
+import io.github.dl4jretention.loss.TiedOutputLayer;
 import java.util.Arrays;
 import java.util.List;
 import org.deeplearning4j.nn.api.Model;
@@ -28,8 +29,8 @@ import org.nd4j.linalg.lossfunctions.impl.LossMCXENT;
  */
 public final class SoftmaxOutput {
 
-    private static final List<Class<?>> LAYERS =
-            List.of(OutputLayer.class, RnnOutputLayer.class, LossLayer.class, RnnLossLayer.class);
+    private static final List<Class<?>> LAYERS = List.of(
+            OutputLayer.class, RnnOutputLayer.class, LossLayer.class, RnnLossLayer.class, TiedOutputLayer.class);
 
     private SoftmaxOutput() {}
 
@@ -133,7 +134,7 @@ public final class SoftmaxOutput {
         if (crossEntropy.getWeights() != null) {
             throw refused(what, found, " with class weights");
         }
-        if (output instanceof RnnOutputLayer rnn && !rnn.hasBias()) {
+        if (output.getClass() == RnnOutputLayer.class && !((RnnOutputLayer) output).hasBias()) {
             throw refused(what, found, " without a bias, whose output M2.1 cannot compute");
         }
         if (output.getWeightNoise() != null) {

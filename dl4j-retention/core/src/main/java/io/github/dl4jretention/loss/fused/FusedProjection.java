@@ -118,7 +118,9 @@ final class FusedProjection {
         }
         Workers.run(parts, part -> {
             INDArray delta = first(logits[part].array(), tokens);
-            Nd4j.gemm(input, delta, ofPart(weightGradients, part), false, true, 1, add ? 1 : 0);
+            if (weightGradients != null) {
+                Nd4j.gemm(input, delta, ofPart(weightGradients, part), false, true, 1, add ? 1 : 0);
+            }
             INDArray result = part == 0 ? inputGradient : first(inputGradients[part], tokens);
             Nd4j.gemm(ofPart(weights, part), delta, result, false, false, 1, 0);
         });

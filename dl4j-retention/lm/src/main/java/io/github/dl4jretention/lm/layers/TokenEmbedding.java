@@ -1,5 +1,6 @@
 package io.github.dl4jretention.lm.layers;
 
+import io.github.dl4jretention.internal.TiedWeights;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
@@ -21,7 +22,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  * {@code [batch, width, time]}. A masked token becomes 0, whatever its id.
  *
  * <p>Parameters: {@code W}, {@code [vocabulary, width]}, and {@code positions}, {@code [positions, width]}. Positions
- * count from 0, and in rnnTimeStep and truncated backpropagation from where the tokens before ended.
+ * count from 0, and in rnnTimeStep and truncated backpropagation from where the tokens before ended. A
+ * {@link io.github.dl4jretention.loss.TiedOutputLayer} at the network's end shares W.
  */
 public final class TokenEmbedding extends TokenLayer {
 
@@ -112,8 +114,10 @@ public final class TokenEmbedding extends TokenLayer {
             boolean initializeParams,
             DataType networkDataType) {
         requireNative(networkDataType);
-        return init(
+        TokenEmbeddingRuntime layer = init(
                 new TokenEmbeddingRuntime(conf, networkDataType), conf, layerIndex, layerParamsView, initializeParams);
+        TiedWeights.offer(trainingListeners, layer);
+        return layer;
     }
 
     /** Builds an embedding. */

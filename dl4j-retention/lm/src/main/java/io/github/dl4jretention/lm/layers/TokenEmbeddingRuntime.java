@@ -1,5 +1,6 @@
 package io.github.dl4jretention.lm.layers;
 
+import io.github.dl4jretention.internal.TiedWeights;
 import java.util.Arrays;
 import java.util.Map;
 import org.deeplearning4j.nn.api.layers.RecurrentLayer;
@@ -13,7 +14,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 /** The working part of {@link TokenEmbedding}; its stored state is how many tokens there were so far. */
-final class TokenEmbeddingRuntime extends TokenLayerRuntime implements RecurrentLayer {
+final class TokenEmbeddingRuntime extends TokenLayerRuntime implements RecurrentLayer, TiedWeights.Owner {
 
     private static final long serialVersionUID = 1L;
 
@@ -24,6 +25,9 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
     private transient int past;
     private int time;
     private int truncatedTime;
+
+    /** Whether the output layer has set the gradient of the weights in this pass. */
+    private boolean gradientSet;
 
     TokenEmbeddingRuntime(NeuralNetConfiguration conf, DataType dataType) {
         super(conf, dataType);
@@ -101,10 +105,29 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
         if (ids == null) {
             throw new IllegalStateException("backpropGradient: call activate first " + layerId());
         }
-        gradients.assign(0);
+        for (Map.Entry<String, INDArray> view : gradTable.entrySet()) {
+            if (!gradientSet || !view.getKey().equals(TokenEmbedding.TOKENS)) {
+                view.getValue().assign(0);
+            }
+        }
+        gradientSet = false;
         INDArray gradient = rows(epsilon, "epsilon", workspaceMgr, ArrayType.BP_WORKING_MEM);
         arithmetic().backward(ids, sequenceLength(), past, gradient, gradients);
         return new Pair<>(gradientOfViews(), null);
+    }
+
+    @Override
+    public INDArray weights() {
+        return paramTable.get(TokenEmbedding.TOKENS).transpose();
+    }
+
+    @Override
+    public INDArray weightGradients() {
+        if (gradTable == null) {
+            return null;
+        }
+        gradientSet = true;
+        return gradTable.get(TokenEmbedding.TOKENS).transpose();
     }
 
     @Override
