@@ -145,18 +145,17 @@ class DecoderNetworkTest {
         INDArray gradient = network.getGradientsViewArray().dup();
         network.clearLayerMaskArrays();
         INDArray params = network.params();
-        double[] expected = new double[(int) params.length()];
         double step = 1e-5;
-        for (int i = 0; i < expected.length; i++) {
+        for (int i = 0; i < params.length(); i += 7) {
             double value = params.getDouble(i);
             params.putScalar(i, value + step);
             double above = network.score(data, true);
             params.putScalar(i, value - step);
             double below = network.score(data, true);
             params.putScalar(i, value);
-            expected[i] = (above - below) / (2 * step) * data.getFeatures().size(0);
+            double expected = (above - below) / (2 * step) * data.getFeatures().size(0);
+            assertEquals(expected, gradient.getDouble(i), 1e-7, "parameter " + i);
         }
-        assertRelative("parameters", expected, flat(gradient), 1e-7);
     }
 
     @Test
