@@ -333,7 +333,16 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
 
     private List<Object> fields() {
         return Arrays.asList(
-                List.of(nIn, nOut, hasParameters, hasBias, tied, biasInit, taughtMinibatches, startIteration, startEpoch),
+                List.of(
+                        nIn,
+                        nOut,
+                        hasParameters,
+                        hasBias,
+                        tied,
+                        biasInit,
+                        taughtMinibatches,
+                        startIteration,
+                        startEpoch),
                 Arrays.asList(
                         dataFormat, weightInitFn, retention, teacher, adaptedCoefficient, provenance, stockLayer));
     }

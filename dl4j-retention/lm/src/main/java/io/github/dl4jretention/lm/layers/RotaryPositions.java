@@ -1,5 +1,6 @@
 package io.github.dl4jretention.lm.layers;
 
+import java.io.Serializable;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
@@ -25,7 +26,9 @@ import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
         getterVisibility = JsonAutoDetect.Visibility.NONE,
         isGetterVisibility = JsonAutoDetect.Visibility.NONE,
         setterVisibility = JsonAutoDetect.Visibility.NONE)
-public final class RotaryPositions {
+public final class RotaryPositions implements Serializable {
+
+    private static final long serialVersionUID = 1L;
 
     private double base;
     private int dimensions;
