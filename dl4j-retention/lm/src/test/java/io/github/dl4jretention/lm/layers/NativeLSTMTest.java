@@ -354,7 +354,8 @@ class NativeLSTMTest {
                 DataType.FLOAT, new LSTM.Builder().nOut(UNITS).dropOut(0.5).build(), lstm());
         MultiLayerNetwork faster = nativeOf(stock);
         DataSet batch = batch(DataType.FLOAT, 3, 4, 8);
-        for (int seed = 0; seed < 10; seed++) {
+        // Seed 0 would be another one each time.
+        for (int seed = 1; seed < 10; seed++) {
             Nd4j.getRandom().setSeed(seed);
             INDArray expected = gradient(stock, batch, null);
             Nd4j.getRandom().setSeed(seed);
