@@ -17,6 +17,7 @@ import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.optimize.api.TrainingListener;
+import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
@@ -33,8 +34,8 @@ import org.nd4j.linalg.learning.config.IUpdater;
  * MultiLayerNetwork plain = Retention.detach(student);
  * }</pre>
  *
- * <p>{@code attach}, {@code detach} and {@code withUpdater} return copies and don't change what you pass in. For SameDiff
- * models see {@link io.github.dl4jretention.loss.RetentionLoss}.
+ * <p>{@code attach}, {@code detach} and {@code withUpdater} return copies and don't change what you pass in. MultiLayerNetwork,
+ * ComputationGraph and SameDiff have the same verbs.
  */
 public final class Retention {
 
@@ -201,6 +202,77 @@ public final class Retention {
      */
     public static ComputationGraph withUpdater(ComputationGraph graph, IUpdater updater) {
         return GraphRetention.withUpdater(graph, Objects.requireNonNull(updater, "updater"));
+    }
+
+    /**
+     * {@return a student: a copy of a pretrained SameDiff model with a
+     * {@link io.github.dl4jretention.loss.RetentionLoss} in place of the losses it was pretrained with; losses of
+     * parameters alone, such as penalties, stay} The student trains near {@code Teacher.of(pretrained, logits, features)}
+     * and refuses any other teacher. It has a {@link io.github.dl4jretention.loss.RetentionListener}, which isn't saved;
+     * {@link #finetune(SameDiff, Teacher, MultiDataSetIterator, int) finetune} adds it again after loading. Its updater is
+     * the pretrained model's, Adam with a learning rate of 1e-4 if there's none, and starts afresh: without state, at
+     * iteration 0. Labels go into the placeholder that the model was trained with, else into {@code "labels"}, which is
+     * made if it's missing: class ids {@code [batch, time]} or {@code [batch, time, 1]}, one-hot labels or distributions
+     * {@code [batch, time, V]}.
+     *
+     * @param pretrained    isn't changed
+     * @param configuration divergence, coefficient and temperature of the loss
+     * @param logits        name of the variable of the logits, {@code [batch, time, V]} or {@code [batch, V]}
+     * @param features      names of the placeholders that take a batch's features, in order
+     * @throws IllegalArgumentException if a name isn't there, the logits are no floating-point numbers, or the model has
+     *     a retention loss already
+     */
+    public static SameDiff attach(
+            SameDiff pretrained, RetentionConfiguration configuration, String logits, String... features) {
+        return SameDiffRetention.attach(pretrained, configuration, null, logits, features);
+    }
+
+    /**
+     * Does what {@link #attach(SameDiff, RetentionConfiguration, String, String...)} does, for a teacher that isn't the
+     * pretrained model itself.
+     *
+     * @param pretrained    isn't changed
+     * @param configuration divergence, coefficient and temperature of the loss
+     * @param teacher       the only teacher that the student will accept
+     * @param logits        name of the variable of the logits
+     * @param features      names of the placeholders that take a batch's features, in order
+     * @return the student, which shares nothing with the pretrained model
+     * @throws IllegalArgumentException as above
+     */
+    public static SameDiff attach(
+            SameDiff pretrained,
+            RetentionConfiguration configuration,
+            Teacher teacher,
+            String logits,
+            String... features) {
+        return SameDiffRetention.attach(pretrained, configuration, teacher.sha256(), logits, features);
+    }
+
+    /**
+     * {@return an ordinary SameDiff model: a copy of the student without the loss, with the student's variables and the
+     * losses it was pretrained with} Its training configuration is the student's, with plain labels.
+     *
+     * @param student isn't changed
+     * @throws IllegalStateException if it has no retention loss
+     * @throws IllegalArgumentException if an older version added the loss
+     */
+    public static SameDiff detach(SameDiff student) {
+        return SameDiffRetention.detach(student);
+    }
+
+    /**
+     * Checks that the teacher is the student's, then trains the student as
+     * {@code student.fit(new TeacherMultiDataSetIterator(iterator, teacher), epochs)} does.
+     *
+     * @param student  changed in place, with its own updater; gets a RetentionListener if it has none
+     * @param teacher  the one that the student is bound to
+     * @param iterator batches with the features and the labels, in the order of the student's placeholders
+     * @param epochs   passes over the iterator
+     * @throws IllegalStateException if the model has no retention loss, or the teacher isn't the student's; the message
+     *     gives both SHA-256
+     */
+    public static void finetune(SameDiff student, Teacher teacher, MultiDataSetIterator iterator, int epochs) {
+        SameDiffRetention.finetune(student, teacher, iterator, epochs);
     }
 
     private static void withListener(Teacher teacher, Model student, Collection<TrainingListener> present) {

@@ -5,6 +5,8 @@ import io.github.dl4jretention.loss.samediff.LossDescription;
 import io.github.dl4jretention.loss.samediff.ParameterLosses;
 import io.github.dl4jretention.loss.samediff.SameDiffTokenLoss;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.nd4j.autodiff.samediff.SDIndex;
 import org.nd4j.autodiff.samediff.SDVariable;
@@ -121,6 +123,8 @@ public final class RetentionLoss {
                     "The graph has been trained, or was loaded with its updater's state: M2.1 keeps that updater and passes over "
                             + "the one of a new TrainingConfig. Load the graph by SameDiff.load(file, false) to start afresh.");
         }
+        Set<String> before = Set.copyOf(sd.variableMap().keySet());
+        List<String> losses = List.copyOf(sd.getLossVariables());
         DataType type = given.dataType() == DataType.FLOAT16 ? DataType.FLOAT : given.dataType();
         SDVariable vocabulary = sd.sizeAt(given, -1);
         SDVariable rowShape = sd.stack(0, sd.constant(Nd4j.scalar(DataType.INT64, -1)), vocabulary);
@@ -144,7 +148,10 @@ public final class RetentionLoss {
         // Not addLossVariable: M2.1 would go on with the gradient that it has of the losses before.
         sd.setLossVariables(
                 Stream.concat(Stream.of(LOSS), ParameterLosses.of(sd).stream()).toArray(String[]::new));
-        new LossDescription(configuration, logits, labels, weights, divergenceWeights).writeTo(sd);
+        List<String> added = sd.variableMap().keySet().stream()
+                .filter(name -> !before.contains(name))
+                .toList();
+        new LossDescription(configuration, logits, labels, weights, divergenceWeights, added, losses).writeTo(sd);
         return loss;
     }
 

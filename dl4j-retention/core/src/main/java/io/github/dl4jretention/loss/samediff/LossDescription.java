@@ -3,6 +3,7 @@ package io.github.dl4jretention.loss.samediff;
 import io.github.dl4jretention.internal.SameDiffText;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionLoss;
+import java.util.List;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
@@ -11,10 +12,15 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 
 /**
- * What a {@link RetentionLoss} was added with, kept in the graph itself as a constant, so that it is saved with it.
+ * What a {@link RetentionLoss} was added with, kept in the SameDiff itself as a constant, so that it's saved with it.
  *
+ * @param configuration     the loss
+ * @param logits            name of the variable of the logits
+ * @param labels            name of the labels
  * @param weights           name of the cross-entropy's weights; null for none
  * @param divergenceWeights name of the divergence's weights; null for none
+ * @param added             names of the variables that came with the loss; null in a SameDiff of an older version
+ * @param losses            names of the loss variables before; null in a SameDiff of an older version
  */
 @JsonAutoDetect(
         fieldVisibility = JsonAutoDetect.Visibility.ANY,
@@ -25,7 +31,9 @@ public record LossDescription(
         @JsonProperty("logits") String logits,
         @JsonProperty("labels") String labels,
         @JsonProperty("weights") String weights,
-        @JsonProperty("divergenceWeights") String divergenceWeights) {
+        @JsonProperty("divergenceWeights") String divergenceWeights,
+        @JsonProperty("added") List<String> added,
+        @JsonProperty("losses") List<String> losses) {
 
     public static final String DESCRIPTION = "retentionDescription";
 

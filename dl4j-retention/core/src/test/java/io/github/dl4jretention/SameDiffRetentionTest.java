@@ -1,0 +1,178 @@
+package io.github.dl4jretention;
+
+import static io.github.dl4jretention.Networks.assertClose;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionListener;
+import io.github.dl4jretention.teacher.Teacher;
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.nd4j.autodiff.samediff.SDVariable;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.autodiff.samediff.TrainingConfig;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.MultiDataSet;
+import org.nd4j.linalg.dataset.adapter.SingletonMultiDataSetIterator;
+import org.nd4j.linalg.learning.config.Sgd;
+
+/** SameDiff models have the same verbs as networks. */
+class SameDiffRetentionTest {
+
+    private static final RetentionConfiguration CONF =
+            RetentionConfiguration.builder().coefficient(2).build();
+
+    @TempDir
+    Path folder;
+
+    /** Logits, a softmax that users read, and a penalty on the weights; with a cross-entropy where it was trained. */
+    private static SameDiff pretrained(DataType type, boolean trained) {
+        Random random = new Random(3);
+        SameDiff sd = SameDiff.create();
+        SDVariable features = sd.placeHolder("features", type, -1, Networks.TIME, Networks.INPUTS);
+        SDVariable w = sd.var("w", Networks.normal(type, random, Networks.INPUTS, Networks.VOCABULARY));
+        SDVariable logits = features.reshape(-1, Networks.INPUTS)
+                .mmul(w)
+                .reshape(-1, Networks.TIME, Networks.VOCABULARY)
+                .rename("logits");
+        sd.nn.softmax("probabilities", logits, 2);
+        SDVariable penalty = w.mul(w).sum().mul(1e-3).rename("penalty");
+        if (trained) {
+            SDVariable labels = sd.placeHolder("wanted", type, -1, Networks.TIME, Networks.VOCABULARY);
+            logits.sub(labels).mul(logits.sub(labels)).sum().rename("distance");
+            sd.setLossVariables("distance", "penalty");
+            sd.setTrainingConfig(TrainingConfig.builder()
+                    .updater(new Sgd(0.01))
+                    .dataSetFeatureMapping("features")
+                    .dataSetLabelMapping("wanted")
+                    .build());
+        } else {
+            sd.setLossVariables(penalty.name());
+        }
+        return sd;
+    }
+
+    private static MultiDataSet batch(DataType type, long seed) {
+        Random random = new Random(seed);
+        return new MultiDataSet(
+                Networks.normal(type, random, 3, Networks.TIME, Networks.INPUTS),
+                Networks.oneHot(type, 3, Networks.TIME, random).permute(0, 2, 1).dup('c'));
+    }
+
+    private static INDArray probabilities(SameDiff sd, INDArray features) {
+        return sd.output(Map.of("features", features), "probabilities").get("probabilities");
+    }
+
+    private static double divergence(SameDiff student) {
+        return student.getListeners().stream()
+                .filter(RetentionListener.class::isInstance)
+                .map(RetentionListener.class::cast)
+                .findFirst()
+                .orElseThrow()
+                .lastTokenLoss()
+                .divergence();
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = DataType.class,
+            names = {"FLOAT", "DOUBLE"})
+    void four_lines_finetune_a_model_that_was_never_trained(DataType type) {
+        SameDiff pretrained = pretrained(type, false);
+        Set<String> variables = Set.copyOf(pretrained.variableMap().keySet());
+        INDArray before = pretrained.getVariable("w").getArr().dup();
+        Teacher teacher = Teacher.of(pretrained, "logits", "features");
+        SameDiff student = Retention.attach(pretrained, CONF, "logits", "features");
+        MultiDataSet batch = batch(type, 4);
+        Retention.finetune(student, teacher, new SingletonMultiDataSetIterator(batch), 1);
+        assertEquals(0, divergence(student), 1e-6);
+        Retention.finetune(student, teacher, new SingletonMultiDataSetIterator(batch), 3);
+        assertTrue(divergence(student) > 0);
+        SameDiff plain = Retention.detach(student);
+        assertEquals(variables, Set.copyOf(withoutPlaceholder(plain)));
+        assertEquals(List.of("penalty"), plain.getLossVariables());
+        assertClose(before, pretrained.getVariable("w").getArr(), 0);
+        assertEquals(variables, pretrained.variableMap().keySet());
+        assertClose(student.getVariable("w").getArr(), plain.getVariable("w").getArr(), 0);
+        assertFalse(before.equals(plain.getVariable("w").getArr()));
+        assertClose(probabilities(student, batch.getFeatures(0)), probabilities(plain, batch.getFeatures(0)), 0);
+    }
+
+    /** The labels' placeholder that attach made stays: the plain model's training configuration names it. */
+    private static Set<String> withoutPlaceholder(SameDiff plain) {
+        Set<String> names = new java.util.HashSet<>(plain.variableMap().keySet());
+        names.remove("labels");
+        return names;
+    }
+
+    @Test
+    void a_detached_model_trains_on_as_it_was_trained_before() throws IOException {
+        SameDiff pretrained = pretrained(DataType.DOUBLE, true);
+        Teacher teacher = Teacher.of(pretrained, "logits", "features");
+        SameDiff student = Retention.attach(pretrained, CONF, "logits", "features");
+        assertEquals(
+                List.of("wanted", "teacherLogits"), student.getTrainingConfig().getDataSetLabelMapping());
+        MultiDataSet batch = batch(DataType.DOUBLE, 5);
+        Retention.finetune(student, teacher, new SingletonMultiDataSetIterator(batch), 2);
+        File file = folder.resolve("student.fb").toFile();
+        student.save(file, true);
+        SameDiff loaded = SameDiff.load(file, true);
+        Retention.finetune(loaded, teacher, new SingletonMultiDataSetIterator(batch), 1);
+        SameDiff plain = Retention.detach(loaded);
+        File plainFile = folder.resolve("plain.fb").toFile();
+        plain.save(plainFile, false);
+        SameDiff again = SameDiff.load(plainFile, false);
+
+        SameDiff expected = pretrained(DataType.DOUBLE, true);
+        expected.getVariable("w").getArr().assign(loaded.getVariable("w").getArr());
+        for (SameDiff model : List.of(expected, again)) {
+            model.fit(new SingletonMultiDataSetIterator(batch(DataType.DOUBLE, 6)), 3);
+        }
+        assertClose(expected.getVariable("w").getArr(), again.getVariable("w").getArr(), 1e-12);
+    }
+
+    @Test
+    void what_does_not_fit_is_refused_by_name() {
+        SameDiff pretrained = pretrained(DataType.FLOAT, true);
+        SameDiff student = Retention.attach(pretrained, CONF, "logits", "features");
+        refused(
+                "pretrained: expected a model without a retention loss",
+                () -> Retention.attach(student, CONF, "logits", "features"));
+        refused("features: expected the names of the placeholders", () -> Retention.attach(pretrained, CONF, "logits"));
+        refused("\"nothing\"", () -> Retention.attach(pretrained, CONF, "nothing", "features"));
+        refused("placeholders: expected a placeholder", () -> Retention.attach(pretrained, CONF, "logits", "w"));
+        refused("it has none", () -> Retention.detach(pretrained));
+        SameDiff other = pretrained(DataType.FLOAT, true);
+        other.getVariable("w").getArr().addi(0.1);
+        refused(
+                "this student belongs to teacher",
+                () -> Retention.finetune(
+                        student,
+                        Teacher.of(other, "logits", "features"),
+                        new SingletonMultiDataSetIterator(batch(DataType.FLOAT, 1)),
+                        1));
+        SameDiff occupied = pretrained(DataType.FLOAT, false);
+        occupied.var("labels", Networks.normal(DataType.FLOAT, new Random(1), 2, 2));
+        refused(
+                "labels: expected a placeholder \"labels\"",
+                () -> Retention.attach(occupied, CONF, "logits", "features"));
+    }
+
+    private static void refused(String message, org.junit.jupiter.api.function.Executable call) {
+        String found = assertThrows(RuntimeException.class, call).getMessage();
+        assertTrue(found.contains(message), found);
+    }
+}
