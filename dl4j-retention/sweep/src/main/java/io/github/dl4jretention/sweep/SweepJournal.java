@@ -3,8 +3,9 @@ package io.github.dl4jretention.sweep;
 import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
+import io.github.dl4jretention.sweep.plot.Plot;
 import io.github.dl4jretention.sweep.report.HtmlReport;
-import io.github.dl4jretention.sweep.report.Pictures;
+import io.github.dl4jretention.sweep.report.SweepPlots;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.sweep.task.FinetuneModel;
 import io.github.dl4jretention.sweep.task.FinetuneObserver;
@@ -22,6 +23,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -213,16 +215,21 @@ final class SweepJournal implements FinetuneObserver {
         }
         now = with(outcomes, true);
         write(now);
-        try {
-            folder.write(SweepFolder.TRADE_OFF, file -> Files.write(file, Pictures.tradeOff(now)));
-            folder.write(SweepFolder.CROSS_ENTROPY, file -> Files.write(file, Pictures.crossEntropy(now)));
-            folder.write(SweepFolder.DIVERGENCE, file -> Files.write(file, Pictures.divergence(now)));
-        } catch (IOException | Error e) {
-            // Java throws an InternalError where there are no fonts, as in small containers; the sweep is on the disk.
-            LOG.warn("the plots could not be drawn as pictures; report.html has them", e);
-        }
+        SweepPlots plots = SweepPlots.large(now);
+        writePicture(SweepFolder.TRADE_OFF, plots::tradeOff);
+        writePicture(SweepFolder.CROSS_ENTROPY, plots::crossEntropy);
+        writePicture(SweepFolder.DIVERGENCE, plots::divergence);
         tell(listener -> listener.onFinish(now));
         return now;
+    }
+
+    private void writePicture(String name, Supplier<Plot> plot) {
+        try {
+            folder.write(name, file -> Files.write(file, plot.get().png()));
+        } catch (IOException | LinkageError | InternalError e) {
+            // Java throws one of many where it finds no font, as in small containers; the sweep is on the disk.
+            LOG.warn("{} can't be drawn", name, e);
+        }
     }
 
     private void requireNoError() throws IOException {

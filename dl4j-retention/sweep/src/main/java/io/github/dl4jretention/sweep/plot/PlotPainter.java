@@ -52,13 +52,19 @@ final class PlotPainter {
                 addMarkers(marks);
             }
         }
-        // XChart takes its ticks from the points, which may be few or none.
-        chart.addSeries("axes", plot.xRange, plot.yRange).setMarker(SeriesMarkers.NONE);
-        chart.getSeriesMap().get("axes").setLineStyle(SeriesLines.NONE);
+        // Where points are evenly spaced XChart has a tick at each, or none if there are two.
+        XYSeries uneven = chart.addSeries("axes", uneven(plot.xRange), uneven(plot.yRange));
+        uneven.setMarker(SeriesMarkers.NONE);
+        uneven.setLineStyle(SeriesLines.NONE);
         chart.paint(graphics, plan.width, plan.height);
         lines(graphics);
         ring(graphics);
         label(graphics);
+    }
+
+    private static double[] uneven(double[] range) {
+        double length = range[1] - range[0];
+        return new double[] {range[0], range[0] + 0.137 * length, range[0] + 0.731 * length, range[1]};
     }
 
     private XYChart chart() {

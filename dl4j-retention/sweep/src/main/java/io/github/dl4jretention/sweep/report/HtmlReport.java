@@ -1,8 +1,10 @@
 package io.github.dl4jretention.sweep.report;
 
+import static io.github.dl4jretention.sweep.report.SweepPlots.compact;
+
 import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
-import io.github.dl4jretention.sweep.task.CurvePoint;
+import io.github.dl4jretention.sweep.plot.Plot;
 import io.github.dl4jretention.sweep.task.Losses;
 import java.io.IOException;
 import java.io.InputStream;
@@ -10,15 +12,24 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
-import java.util.function.ToDoubleFunction;
+import java.util.function.Supplier;
+import java.util.stream.Collectors;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
- * A sweep as one HTML page that needs nothing from elsewhere: recommended operating point, trade-off curve, training
- * curves, sortable table, failures, and what was asked for. It is well-formed XML, too.
+ * A sweep as one HTML page that needs nothing from elsewhere: recommended operating point, trade-off, training curves,
+ * sortable table, failures, and the settings of the sweep. Whoever points at a candidate in a plot, or tabs to it, reads
+ * what it is. The page is well-formed XML, too.
+ *
+ * <p>The page of a sweep that hasn't finished loads itself again every {@value #REFRESH} seconds, and keeps the order of
+ * its table and its place; the page of one that has finished stays as it is.
  */
 public final class HtmlReport {
+
+    private static final int REFRESH = 5;
+    private static final Logger LOG = LoggerFactory.getLogger(HtmlReport.class);
 
     private final SweepOutcome sweep;
     private final List<CandidateOutcome> front;
@@ -31,46 +42,43 @@ public final class HtmlReport {
     }
 
     /**
-     * {@return the page of a sweep that has ended, or of one so far}
+     * {@return the page of a sweep that has finished, or of one so far}
      *
      * @param sweep to show
      */
     public static String of(SweepOutcome sweep) {
-        return new HtmlReport(sweep).page("");
+        return new HtmlReport(sweep).page();
     }
 
-    /**
-     * {@return the same as {@link #of}, for a page that loads itself again until the sweep has finished}
-     *
-     * @param sweep   to show
-     * @param seconds between loads
-     */
-    public static String live(SweepOutcome sweep, int seconds) {
-        String refresh = "<meta http-equiv=\"refresh\" content=\"" + seconds + "\"/>\n";
-        return new HtmlReport(sweep).page(sweep.finished() ? "" : refresh);
-    }
-
-    private String page(String refresh) {
-        return "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n"
-                + "<meta charset=\"utf-8\"/>\n"
-                + "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
-                + refresh
-                + "<title>Sweep: gain against forgetting</title>\n<style>\n"
-                + resource("report.css")
-                + "</style>\n</head>\n<body>\n<main>\n<h1>Gain against forgetting</h1>\n"
-                + summary()
-                + recommendation()
-                + "<div class=\"plots\">\n"
-                + tradeOff()
-                + curve("Cross-entropy in training", "cross-entropy, nats per token", CurvePoint::crossEntropy)
-                + curve("Divergence from the teacher in training", "divergence, nats per token", CurvePoint::divergence)
-                + "</div>\n"
-                + table()
-                + failures()
-                + configuration()
-                + "</main>\n<script>\n//<![CDATA[\n"
-                + resource("report.js")
-                + "//]]>\n</script>\n</body>\n</html>\n";
+    private String page() {
+        SweepPlots plots = SweepPlots.small(sweep);
+        return String.join(
+                "",
+                "<!DOCTYPE html>\n<html lang=\"en\" xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n",
+                "<meta charset=\"utf-8\"/>\n",
+                "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n",
+                // The script does it better, where there is one.
+                sweep.finished()
+                        ? ""
+                        : "<noscript><meta http-equiv=\"refresh\" content=\"" + REFRESH + "\"/></noscript>\n",
+                "<title>Sweep: gain against forgetting</title>\n<style>\n",
+                resource("report.css"),
+                "</style>\n</head>\n<body",
+                sweep.finished() ? "" : " data-refresh=\"" + REFRESH + "\"",
+                ">\n<main>\n<h1>Gain against forgetting</h1>\n",
+                summary(),
+                recommendation(),
+                "<div class=\"plots\">\n",
+                figure("tradeoff", "Trade-off on validation text", plots::tradeOff, tradeOffNote()),
+                figure("cross-entropy", "Cross-entropy in training", plots::crossEntropy, curveNote()),
+                figure("divergence", "Divergence from the teacher in training", plots::divergence, curveNote()),
+                "</div>\n",
+                table(),
+                failures(),
+                settings(),
+                "</main>\n<script>\n//<![CDATA[\n",
+                resource("report.js"),
+                "//]]>\n</script>\n</body>\n</html>\n");
     }
 
     private static String resource(String name) {
@@ -85,50 +93,36 @@ public final class HtmlReport {
         long pruned = sweep.candidates().stream()
                 .filter(candidate -> candidate.status() == CandidateOutcome.Status.PRUNED)
                 .count();
-        StringBuilder text = new StringBuilder("<p class=\"summary\" id=\"summary\">")
-                .append(sweep.finished() ? "" : "In work: ")
-                .append(sweep.candidates().size());
-        if (sweep.budget() != null && !sweep.finished()) {
-            text.append(" of ").append(sweep.budget());
-        }
-        text.append(" candidates, ")
-                .append(sweep.complete().size())
-                .append(" complete, ")
-                .append(pruned)
-                .append(" pruned, ")
-                .append(sweep.failed().size())
-                .append(String.format(Locale.ROOT, " failed, %.0f s.", sweep.seconds()));
-        if (pruned > 0) {
-            text.append(String.format(Locale.ROOT, " Pruning has saved %.0f s.", sweep.secondsSaved()));
-        }
-        return text.append(" Losses are in nats per token; candidates are chosen on validation text (")
-                .append(Html.escape(sweep.score().description()))
-                .append(") and reported on test text.</p>\n")
-                .toString();
+        String count = sweep.finished()
+                ? String.valueOf(sweep.candidates().size())
+                : "Running: " + sweep.candidates().size() + (sweep.budget() == null ? "" : " of " + sweep.budget());
+        return String.format(
+                Locale.ROOT,
+                "<p class=\"summary\" id=\"summary\">%s candidates, %d complete, %d pruned, %d failed, %.0f s.%s "
+                        + "Losses are in nats per token. Candidates are chosen on validation text (%s) and reported "
+                        + "on test text.%s</p>%n",
+                count,
+                sweep.complete().size(),
+                pruned,
+                sweep.failed().size(),
+                sweep.seconds(),
+                pruned == 0 ? "" : String.format(Locale.ROOT, " Pruning has saved %.0f s.", sweep.secondsSaved()),
+                escape(sweep.score().description()),
+                sweep.finished() ? "" : " This page refreshes itself until the sweep has finished.");
     }
 
     private String recommendation() {
-        StringBuilder html = new StringBuilder("<section id=\"recommended\">\n<h2>Recommended operating point</h2>\n");
         Optional<CandidateOutcome> recommended = sweep.recommended();
-        if (recommended.isEmpty()) {
-            return html.append("<p>")
-                    .append(noRecommendation())
-                    .append("</p>\n</section>\n")
-                    .toString();
-        }
-        CandidateOutcome candidate = recommended.get();
-        html.append("<p><strong>")
-                .append(Html.escape(Candidates.name(candidate)))
-                .append("</strong></p>\n<table class=\"small\">\n<thead><tr><th></th><th>gain on target</th>")
-                .append("<th>forgetting on source</th></tr></thead>\n<tbody>\n");
-        losses(html, "validation", candidate.validation(), sweep.base());
-        if (candidate.test() != null && sweep.baseTest() != null) {
-            losses(html, "test", candidate.test(), sweep.baseTest());
-        }
-        return html.append("</tbody>\n</table>\n<pre><code id=\"java\">")
-                .append(Html.escape(sweep.javaLine(candidate)))
-                .append("</code></pre>\n</section>\n")
-                .toString();
+        String text = recommended.isEmpty()
+                ? "<p>" + noRecommendation() + "</p>\n"
+                : "<p><strong>" + escape(SweepPlots.name(recommended.get()))
+                        + "</strong></p>\n<table class=\"small\">\n<thead><tr><th></th><th>gain on target</th>"
+                        + "<th>forgetting on source</th></tr></thead>\n<tbody>\n"
+                        + losses("validation", recommended.get().validation(), sweep.base())
+                        + losses("test", recommended.get().test(), sweep.baseTest())
+                        + "</tbody>\n</table>\n<pre><code id=\"java\">"
+                        + escape(sweep.javaLine(recommended.get())) + "</code></pre>\n";
+        return "<section id=\"recommended\">\n<h2>Recommended operating point</h2>\n" + text + "</section>\n";
     }
 
     private String noRecommendation() {
@@ -137,165 +131,117 @@ public final class HtmlReport {
                     ? "No candidate was trained to its end: there is nothing to choose from."
                     : "No candidate has been trained to its end yet.";
         }
-        return "No candidate is better than the pretrained model by this score"
-                + (sweep.finished() ? ": keep the model as it is." : " yet.");
+        return sweep.finished()
+                ? "No candidate scores better than the pretrained model: keep the model as it is."
+                : "No candidate scores better than the pretrained model yet.";
     }
 
-    private static void losses(StringBuilder html, String text, Losses losses, Losses base) {
-        html.append("<tr><th>")
-                .append(text)
-                .append("</th><td>")
-                .append(Html.fixed(losses.gain(base)))
-                .append("</td><td>")
-                .append(Html.fixed(losses.forgetting(base)))
-                .append("</td></tr>\n");
+    private static String losses(String text, Losses losses, Losses base) {
+        return losses == null || base == null
+                ? ""
+                : "<tr><th>" + text + "</th><td>" + fixed(losses.gain(base)) + "</td><td>"
+                        + fixed(losses.forgetting(base)) + "</td></tr>\n";
     }
 
-    private String tradeOff() {
-        SvgPlot plot = new SvgPlot(
-                "Gain on target text against forgetting on source text",
-                "gain on target, nats per token (more is better)",
-                "forgetting on source text (less is better)");
-        List<CandidateOutcome> complete = sweep.complete();
+    private static String figure(String id, String caption, Supplier<Plot> drawn, String note) {
+        return "<figure id=\"" + id + "\">\n<figcaption>" + caption + "</figcaption>\n" + svg(drawn)
+                + "<p class=\"note\" aria-live=\"polite\">" + note + "</p>\n</figure>\n";
+    }
+
+    private static String svg(Supplier<Plot> drawn) {
+        Plot plot = drawn.get();
+        if (plot.isEmpty()) {
+            return "<p class=\"empty\">Nothing to draw yet.</p>\n";
+        }
+        try {
+            return plot.svg() + "\n";
+        } catch (RuntimeException | LinkageError | InternalError e) {
+            // Java throws one of many where it finds no font, as in small containers; the sweep goes on.
+            LOG.warn("a plot of the report can't be drawn: does this machine have fonts?", e);
+            return "<p class=\"empty\">This plot couldn't be drawn: Java found no fonts. Install fontconfig and a font, "
+                    + "such as DejaVu, and run the same command again.</p>\n";
+        }
+    }
+
+    private String tradeOffNote() {
         double[] reference = sweep.reference();
-        plot.include(0, 0);
-        complete.forEach(candidate -> plot.include(gain(candidate), forgetting(candidate)));
-        plot.include(reference[0], reference[1]);
-        plot.line(
-                front.stream().mapToDouble(this::gain).toArray(),
-                front.stream().mapToDouble(this::forgetting).toArray(),
-                "class=\"front\"",
-                "Pareto front");
-        plot.point(0, 0, 4, "class=\"base\"", "pretrained model");
-        plot.label(0, 0, "base");
-        if (!complete.isEmpty()) {
-            plot.point(reference[0], reference[1], 3, "class=\"reference\"", "reference point of the hypervolume");
-        }
-        sweep.recommended()
-                .ifPresent(best -> plot.point(gain(best), forgetting(best), 9, "class=\"best\"", "recommended"));
-        for (CandidateOutcome candidate : complete) {
-            boolean onFront = front.contains(candidate);
-            plot.point(
-                    gain(candidate),
-                    forgetting(candidate),
-                    onFront ? 5 : 3.5,
-                    "class=\"candidate\" fill=\"" + Candidates.colour(sweep, candidate) + "\""
-                            + (onFront ? "" : " fill-opacity=\"0.45\""),
-                    Candidates.name(candidate) + ", gain " + Html.fixed(gain(candidate)) + ", forgetting "
-                            + Html.fixed(forgetting(candidate)));
-        }
-        sweep.recommended().ifPresent(best -> label(plot, best));
-        front.forEach(candidate -> label(plot, candidate));
-        return "<figure id=\"tradeoff\">\n<figcaption>Trade-off on validation text</figcaption>\n" + plot.toSvg()
-                + String.format(
-                        Locale.ROOT,
-                        "<p class=\"note\">Line: Pareto front, %d of %d candidates. Ring: recommended. Blue to red: "
-                                + "rising coefficient, given at points of the front where there is room. Hypervolume %s "
-                                + "against the reference point (gain %s, forgetting %s), the hollow circle.</p>%n",
-                        front.size(),
-                        complete.size(),
-                        Html.compact(sweep.hypervolume()),
-                        Html.compact(reference[0]),
-                        Html.compact(reference[1]))
-                + "</figure>\n";
+        return String.format(
+                Locale.ROOT,
+                "Point at a candidate to see what it is. Line: Pareto front, %d of %d candidates, with their coefficients "
+                        + "where there is room. Ring: recommended. Hypervolume %s against the reference point (gain %s, "
+                        + "forgetting %s).",
+                front.size(),
+                sweep.complete().size(),
+                compact(sweep.hypervolume()),
+                compact(reference[0]),
+                compact(reference[1]));
     }
 
-    private void label(SvgPlot plot, CandidateOutcome candidate) {
-        plot.label(
-                gain(candidate),
-                forgetting(candidate),
-                Double.isNaN(candidate.coefficient())
-                        ? Candidates.method(candidate.configuration())
-                        : Html.compact(candidate.coefficient()));
-    }
-
-    private double gain(CandidateOutcome candidate) {
-        return candidate.validation().gain(sweep.base());
-    }
-
-    private double forgetting(CandidateOutcome candidate) {
-        return candidate.validation().forgetting(sweep.base());
-    }
-
-    private String curve(String title, String yTitle, ToDoubleFunction<CurvePoint> value) {
-        SvgPlot plot = new SvgPlot(title + ", over steps", "step", yTitle);
-        sweep.candidates()
-                .forEach(candidate ->
-                        candidate.curve().forEach(point -> plot.include(point.step(), value.applyAsDouble(point))));
-        if (!plot.isEmpty()) {
-            for (CandidateOutcome candidate : sweep.candidates()) {
-                plot.line(
-                        candidate.curve().stream().mapToDouble(CurvePoint::step).toArray(),
-                        candidate.curve().stream().mapToDouble(value).toArray(),
-                        "class=\"curve\" stroke=\"" + Candidates.colour(sweep, candidate) + "\"",
-                        Candidates.name(candidate));
-            }
-        }
-        return "<figure>\n<figcaption>" + title + "</figcaption>\n" + plot.toSvg() + "</figure>\n";
+    private static String curveNote() {
+        return "Point at a curve to see whose it is. Named: number and coefficient of up to " + Plot.MOST
+                + " candidates, spread over the front.";
     }
 
     private String table() {
-        StringBuilder html = new StringBuilder(
-                "<section>\n<h2>Candidates</h2>\n<div class=\"scroll\">\n<table id=\"candidates\">\n<thead><tr>");
-        for (String column : List.of(
-                "#",
-                "status",
-                "method",
-                "strength",
-                "coefficient",
-                "T",
-                "divergence",
-                "learning rate",
-                "steps",
-                "target",
-                "source",
-                "gain",
-                "forgetting",
-                "score",
-                "front",
-                "test gain",
-                "test forgetting",
-                "s")) {
-            if (strengths || !column.equals("strength")) {
-                html.append("<th scope=\"col\"><button type=\"button\">")
-                        .append(column)
-                        .append("</button></th>");
-            }
-        }
-        html.append("</tr></thead>\n<tbody>\n");
-        sweep.candidates().forEach(candidate -> row(html, candidate));
-        return html.append("</tbody>\n</table>\n</div>\n</section>\n").toString();
+        String heads = List.of(
+                        "#",
+                        "status",
+                        "method",
+                        "strength",
+                        "coefficient",
+                        "T",
+                        "divergence",
+                        "learning rate",
+                        "steps",
+                        "target",
+                        "source",
+                        "gain",
+                        "forgetting",
+                        "score",
+                        "front",
+                        "test gain",
+                        "test forgetting",
+                        "s")
+                .stream()
+                .filter(column -> strengths || !column.equals("strength"))
+                .map(column -> "<th scope=\"col\"><button type=\"button\">" + column + "</button></th>")
+                .collect(Collectors.joining());
+        return "<section>\n<h2>Candidates</h2>\n<div class=\"scroll\">\n<table id=\"candidates\">\n<thead><tr>" + heads
+                + "</tr></thead>\n<tbody>\n"
+                + sweep.candidates().stream().map(this::row).collect(Collectors.joining())
+                + "</tbody>\n</table>\n</div>\n</section>\n";
     }
 
-    private void row(StringBuilder html, CandidateOutcome candidate) {
+    private String row(CandidateOutcome candidate) {
         var configuration = candidate.configuration();
         var retention = configuration == null ? null : configuration.retention();
-        boolean best = sweep.recommended().filter(candidate::equals).isPresent();
-        html.append(best ? "<tr class=\"best\">" : "<tr>");
+        Losses losses = candidate.validation();
+        boolean measured = losses != null;
+        boolean feasible = measured && sweep.score().isFeasible(sweep.base(), losses);
+        boolean tested = candidate.test() != null && sweep.baseTest() != null;
+        StringBuilder html = new StringBuilder(
+                sweep.recommended().filter(candidate::equals).isPresent() ? "<tr class=\"best\">" : "<tr>");
         cell(html, String.valueOf(candidate.index()));
         cell(html, candidate.status().name().toLowerCase(Locale.ROOT));
-        cell(html, configuration == null ? "" : Candidates.method(configuration));
+        cell(html, configuration == null ? "" : SweepPlots.method(configuration));
         if (strengths) {
-            cell(html, hasStrength(candidate) ? Html.compact(configuration.strength()) : "");
+            cell(html, hasStrength(candidate) ? compact(configuration.strength()) : "");
         }
-        cell(html, Html.compact(candidate.coefficient()));
-        cell(html, retention == null ? "" : Html.compact(retention.getTemperature()));
+        cell(html, compact(candidate.coefficient()));
+        cell(html, retention == null ? "" : compact(retention.getTemperature()));
         cell(html, retention == null ? "" : retention.getDivergence().name().toLowerCase(Locale.ROOT));
-        cell(html, configuration == null ? "" : Html.compact(configuration.learningRate()));
+        cell(html, configuration == null ? "" : compact(configuration.learningRate()));
         cell(html, String.valueOf(candidate.steps()));
-        Losses losses = candidate.validation();
-        cell(html, losses == null ? "" : Html.fixed(losses.target()));
-        cell(html, losses == null ? "" : Html.fixed(losses.source()));
-        cell(html, losses == null ? "" : Html.fixed(losses.gain(sweep.base())));
-        cell(html, losses == null ? "" : Html.fixed(losses.forgetting(sweep.base())));
-        boolean feasible = losses != null && sweep.score().isFeasible(sweep.base(), losses);
-        cell(html, feasible ? Html.fixed(candidate.score()) : losses == null ? "" : "forgets too much");
+        cell(html, measured ? fixed(losses.target()) : "");
+        cell(html, measured ? fixed(losses.source()) : "");
+        cell(html, measured ? fixed(losses.gain(sweep.base())) : "");
+        cell(html, measured ? fixed(losses.forgetting(sweep.base())) : "");
+        cell(html, feasible ? fixed(candidate.score()) : measured ? "forgets too much" : "");
         cell(html, front.contains(candidate) ? "yes" : "");
-        boolean tested = candidate.test() != null && sweep.baseTest() != null;
-        cell(html, tested ? Html.fixed(candidate.test().gain(sweep.baseTest())) : "");
-        cell(html, tested ? Html.fixed(candidate.test().forgetting(sweep.baseTest())) : "");
+        cell(html, tested ? fixed(candidate.test().gain(sweep.baseTest())) : "");
+        cell(html, tested ? fixed(candidate.test().forgetting(sweep.baseTest())) : "");
         cell(html, String.format(Locale.ROOT, "%.1f", candidate.trainingSeconds()));
-        html.append("</tr>\n");
+        return html.append("</tr>\n").toString();
     }
 
     private static boolean hasStrength(CandidateOutcome candidate) {
@@ -304,33 +250,52 @@ public final class HtmlReport {
     }
 
     private static void cell(StringBuilder html, String text) {
-        html.append("<td>").append(Html.escape(text)).append("</td>");
+        html.append("<td>").append(escape(text)).append("</td>");
     }
 
     private String failures() {
-        if (sweep.failed().isEmpty()) {
-            return "";
-        }
-        StringBuilder html = new StringBuilder("<section id=\"failures\">\n<h2>Failures</h2>\n<ul>\n");
-        for (CandidateOutcome candidate : sweep.failed()) {
-            html.append("<li><strong>")
-                    .append(Html.escape(Candidates.name(candidate)))
-                    .append("</strong><br/>")
-                    .append(Html.escape(candidate.reason()))
-                    .append("</li>\n");
-        }
-        return html.append("</ul>\n</section>\n").toString();
+        return sweep.failed().isEmpty()
+                ? ""
+                : sweep.failed().stream()
+                        .map(candidate -> "<li><strong>" + escape(SweepPlots.name(candidate)) + "</strong><br/>"
+                                + escape(candidate.reason()) + "</li>\n")
+                        .collect(Collectors.joining(
+                                "", "<section id=\"failures\">\n<h2>Failures</h2>\n<ul>\n", "</ul>\n</section>\n"));
     }
 
-    private String configuration() {
-        StringBuilder html = new StringBuilder("<details>\n<summary>What was asked for</summary>\n<dl>\n");
-        for (Map.Entry<String, String> entry : sweep.configuration().entrySet()) {
-            html.append("<dt>")
-                    .append(Html.escape(entry.getKey()))
-                    .append("</dt><dd>")
-                    .append(Html.escape(entry.getValue()))
-                    .append("</dd>\n");
-        }
-        return html.append("</dl>\n</details>\n").toString();
+    private String settings() {
+        return sweep.configuration().entrySet().stream()
+                .map(entry -> "<dt>" + escape(entry.getKey()) + "</dt><dd>" + escape(entry.getValue()) + "</dd>\n")
+                .collect(Collectors.joining(
+                        "",
+                        "<details id=\"settings\">\n<summary>Settings of the sweep</summary>\n<dl>\n",
+                        "</dl>\n</details>\n"));
+    }
+
+    /** A text with nothing in it that HTML or XML would take for its own; what XML can't hold becomes a space. */
+    private static String escape(String text) {
+        StringBuilder escaped = new StringBuilder();
+        text.codePoints().forEach(c -> {
+            switch (c) {
+                case '&' -> escaped.append("&amp;");
+                case '<' -> escaped.append("&lt;");
+                case '>' -> escaped.append("&gt;");
+                case '"' -> escaped.append("&quot;");
+                case '\'' -> escaped.append("&#39;");
+                default -> escaped.appendCodePoint(isText(c) ? c : ' ');
+            }
+        });
+        return escaped.toString();
+    }
+
+    private static boolean isText(int c) {
+        boolean control = c < 0x20 && c != '\n' && c != '\t';
+        boolean surrogate = c >= 0xD800 && c <= 0xDFFF;
+        return !control && !surrogate && c != 0xFFFE && c != 0xFFFF;
+    }
+
+    /** Four places after the point. */
+    private static String fixed(double value) {
+        return String.format(Locale.ROOT, "%.4f", value);
     }
 }

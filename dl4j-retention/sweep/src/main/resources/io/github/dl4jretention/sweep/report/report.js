@@ -12,13 +12,12 @@
     }
     return typeof a === "number" ? -1 : 1;
   }
-  // A page that loads itself again keeps its order; some browsers have no storage for files.
-  var key = "sweep-sort " + location.pathname;
-  function stored() {
-    try { return JSON.parse(sessionStorage.getItem(key)); } catch (e) { return null; }
-  }
-  function store(order) {
-    try { sessionStorage.setItem(key, JSON.stringify(order)); } catch (e) { return; }
+  // A page that loads itself again keeps its order, its place and what is open; some browsers have no storage for files.
+  var key = "sweep " + location.pathname;
+  var state = {};
+  try { state = JSON.parse(sessionStorage.getItem(key)) || {}; } catch (e) { state = {}; }
+  function store() {
+    try { sessionStorage.setItem(key, JSON.stringify(state)); } catch (e) { return; }
   }
   function sort(column, sign) {
     var head = heads[column];
@@ -38,11 +37,52 @@
     head.firstElementChild.addEventListener("click", function () {
       var sign = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
       sort(column, sign);
-      store([column, sign]);
+      state.order = [column, sign];
+      store();
     });
   });
-  var order = stored();
-  if (order && heads[order[0]]) {
-    sort(order[0], order[1]);
+  if (state.order && heads[state.order[0]]) {
+    sort(state.order[0], state.order[1]);
+  }
+
+  // What a reader points at, or tabs to, is told below the plot.
+  var told = false;
+  Array.from(document.querySelectorAll(".hover")).forEach(function (mark) {
+    var figure = mark;
+    while (figure.tagName.toLowerCase() !== "figure") { figure = figure.parentNode; }
+    var note = figure.querySelector(".note");
+    var before = note.textContent;
+    function tell() {
+      told = true;
+      note.textContent = mark.querySelector("title").textContent;
+      note.className = "note told";
+    }
+    function forget() {
+      told = false;
+      note.textContent = before;
+      note.className = "note";
+    }
+    mark.addEventListener("mouseover", tell);
+    mark.addEventListener("focus", tell);
+    mark.addEventListener("click", tell);
+    mark.addEventListener("mouseout", forget);
+    mark.addEventListener("blur", forget);
+  });
+
+  var settings = document.getElementById("settings");
+  settings.open = state.open === true;
+  if (state.scroll) {
+    window.scrollTo(state.scroll[0], state.scroll[1]);
+  }
+  var seconds = Number(document.body.getAttribute("data-refresh"));
+  if (seconds > 0) {
+    setInterval(function () {
+      if (!told) {
+        state.open = settings.open;
+        state.scroll = [window.pageXOffset, window.pageYOffset];
+        store();
+        location.reload();
+      }
+    }, 1000 * seconds);
   }
 })();

@@ -21,6 +21,7 @@ import javax.xml.parsers.DocumentBuilderFactory;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.w3c.dom.Document;
 import org.w3c.dom.Element;
 import org.xml.sax.InputSource;
@@ -94,6 +95,24 @@ class PlotTest {
                 .filter(row -> image.getRGB(column, row) == BLUE)
                 .findFirst()
                 .orElse(-1);
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2, 5, 100})
+    void both_axes_have_ticks_however_many_points_there_are(int points) {
+        double[] steps = IntStream.range(0, points).mapToDouble(i -> i).toArray();
+        BufferedImage image = Plot.builder("").curve("", steps, steps).build().image();
+        // Left of the frame and below it there is nothing but the labels of ticks.
+        assertTrue(inked(image, 0, 900, 575, 600) > 100, "x axis");
+        assertTrue(inked(image, 0, 25, 0, 540) > 100, "y axis");
+    }
+
+    private static long inked(BufferedImage image, int left, int right, int top, int bottom) {
+        return IntStream.range(left, right)
+                .boxed()
+                .flatMap(x -> IntStream.range(top, bottom).mapToObj(y -> image.getRGB(x, y)))
+                .filter(pixel -> pixel != -1)
+                .count();
     }
 
     @Test

@@ -8,6 +8,7 @@ import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
 import io.github.dl4jretention.sweep.outcome.CandidateOutcome.Status;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
+import io.github.dl4jretention.sweep.plot.Plot;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.sweep.space.FinetuneMethod;
 import io.github.dl4jretention.sweep.task.CurvePoint;
@@ -16,12 +17,16 @@ import io.github.dl4jretention.sweep.task.RetentionScore;
 import io.github.dl4jretention.sweep.task.RungScore;
 import java.io.ByteArrayInputStream;
 import java.io.StringReader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
 import javax.imageio.ImageIO;
 import javax.xml.parsers.DocumentBuilderFactory;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.w3c.dom.Document;
 import org.w3c.dom.Element;
 import org.w3c.dom.NodeList;
@@ -110,6 +115,16 @@ class HtmlReportTest {
                 .orElseThrow(() -> new AssertionError("no element " + id));
     }
 
+    /** What a reader of a plot is told, in the order in which it is drawn. */
+    private static List<String> hovers(Document page, String figure, String tag) {
+        NodeList found = byId(page, figure).getElementsByTagName(tag);
+        return IntStream.range(0, found.getLength())
+                .mapToObj(i -> (Element) found.item(i))
+                .filter(element -> element.getAttribute("class").equals("hover"))
+                .map(Element::getTextContent)
+                .toList();
+    }
+
     @Test
     void by_hand() {
         SweepOutcome sweep = sweep();
@@ -133,17 +148,27 @@ class HtmlReportTest {
                 assertFalse(element.hasAttribute(attribute), element.getTagName() + " " + attribute);
             }
         }
-        assertFalse(html.contains("@import") || html.contains("url("), "style sheets from elsewhere");
+        assertFalse(
+                html.contains("@import") || html.replace("url(#", "").contains("url("), "style sheets from elsewhere");
 
-        List<Element> plots = all(page, "svg");
-        assertEquals(3, plots.size());
-        NodeList circles = plots.get(0).getElementsByTagName("circle");
-        // Three candidates, the base, the reference point, the ring.
-        assertEquals(6, circles.getLength());
-        Element frontLine =
-                (Element) plots.get(0).getElementsByTagName("polyline").item(0);
-        assertEquals(2, frontLine.getAttribute("points").split(" ").length);
-        assertEquals(4, plots.get(1).getElementsByTagName("polyline").getLength());
+        assertEquals(3, all(page, "svg").size());
+        // Three candidates and the base.
+        assertEquals(
+                List.of(
+                        "base: the pretrained model",
+                        "#0: coefficient 0.5, learning rate 0.001, gain 0.5000, forgetting 0.3000",
+                        "#1: coefficient 1, learning rate 0.001, gain 0.4000, forgetting 0.2000",
+                        "#2: coefficient 2, learning rate 0.001, gain 0.1000, forgetting 0.2500"),
+                hovers(page, "tradeoff", "circle"));
+        // A pruned one has a curve of one point, a failed one has none.
+        assertEquals(
+                List.of(
+                        "#2: coefficient 2, learning rate 0.001",
+                        "#0: coefficient 0.5, learning rate 0.001",
+                        "#1: coefficient 1, learning rate 0.001"),
+                hovers(page, "cross-entropy", "polyline"));
+        assertEquals(List.of("#3: coefficient 9, learning rate 0.001"), hovers(page, "cross-entropy", "circle"));
+        assertEquals(3, hovers(page, "divergence", "polyline").size());
 
         Element table = byId(page, "candidates");
         NodeList rows = table.getElementsByTagName("tr");
@@ -184,8 +209,8 @@ class HtmlReportTest {
     void a_sweep_without_candidates_and_one_in_work() throws Exception {
         SweepOutcome done = sweep();
         SweepOutcome none = new SweepOutcome(done.configuration(), done.score(), BASE, null, 7, 0, false, List.of());
-        Document page = parse(HtmlReport.live(none, 5));
-        assertTrue(byId(page, "summary").getTextContent().startsWith("In work: 0 of 7 candidates"));
+        Document page = parse(HtmlReport.of(none));
+        assertTrue(byId(page, "summary").getTextContent().startsWith("Running: 0 of 7 candidates"));
         assertTrue(byId(page, "recommended").getTextContent().contains("No candidate has been trained to its end yet"));
         SweepOutcome failing = new SweepOutcome(
                 done.configuration(),
@@ -199,17 +224,66 @@ class HtmlReportTest {
         String failed = byId(parse(HtmlReport.of(failing)), "recommended").getTextContent();
         assertTrue(failed.contains("No candidate was trained to its end"), failed);
         assertFalse(failed.contains("keep the model"), failed);
-        assertTrue(all(page, "meta").stream()
-                .anyMatch(meta -> meta.getAttribute("http-equiv").equals("refresh")));
-        assertFalse(HtmlReport.live(done, 5).contains("http-equiv"));
-        assertFalse(HtmlReport.of(none).contains("http-equiv"));
+        assertTrue(byId(page, "cross-entropy").getTextContent().contains("Nothing to draw yet"));
+    }
+
+    @Test
+    void the_page_of_a_running_sweep_loads_itself_again_and_that_of_a_finished_one_does_not() throws Exception {
+        SweepOutcome done = sweep();
+        SweepOutcome running =
+                new SweepOutcome(done.configuration(), done.score(), BASE, null, 7, 3, false, done.candidates());
+        Document page = parse(HtmlReport.of(running));
+        assertEquals("5", all(page, "body").get(0).getAttribute("data-refresh"));
+        assertEquals(
+                "noscript",
+                all(page, "meta").stream()
+                        .filter(meta -> meta.getAttribute("http-equiv").equals("refresh"))
+                        .findFirst()
+                        .orElseThrow()
+                        .getParentNode()
+                        .getNodeName());
+        String finished = HtmlReport.of(done);
+        assertFalse(all(parse(finished), "body").get(0).hasAttribute("data-refresh"));
+        assertFalse(finished.contains("http-equiv"));
+    }
+
+    /** Prints the report of a sweep, by a Java that has no fonts. */
+    static final class WithoutFonts {
+
+        private WithoutFonts() {}
+
+        public static void main(String[] args) {
+            System.out.println(HtmlReport.of(sweep()));
+        }
+    }
+
+    @Test
+    void without_fonts_the_report_has_everything_but_its_plots(@TempDir Path folder) throws Exception {
+        Path none = Files.writeString(folder.resolve("fonts.conf"), "<fontconfig></fontconfig>");
+        ProcessBuilder builder = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-Djava.awt.headless=true",
+                        // Java keeps what fontconfig said there.
+                        "-Duser.home=" + folder,
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        WithoutFonts.class.getName())
+                .redirectError(ProcessBuilder.Redirect.DISCARD);
+        builder.environment().put("FONTCONFIG_FILE", none.toString());
+        Process java = builder.start();
+        String html = new String(java.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(0, java.waitFor());
+        Document page = parse(html.substring(html.indexOf("<!DOCTYPE")));
+        assertEquals(0, all(page, "svg").size());
+        assertTrue(byId(page, "tradeoff").getTextContent().contains("Java found no fonts"));
+        assertEquals(6, byId(page, "candidates").getElementsByTagName("tr").getLength());
     }
 
     @Test
     void pictures_are_png_files() throws Exception {
-        for (byte[] picture :
-                List.of(Pictures.tradeOff(sweep()), Pictures.crossEntropy(sweep()), Pictures.divergence(sweep()))) {
-            var image = ImageIO.read(new ByteArrayInputStream(picture));
+        SweepPlots plots = SweepPlots.large(sweep());
+        for (Plot picture : List.of(plots.tradeOff(), plots.crossEntropy(), plots.divergence())) {
+            var image = ImageIO.read(new ByteArrayInputStream(picture.png()));
             assertEquals(900, image.getWidth());
         }
     }

@@ -2,9 +2,11 @@ package io.github.dl4jretention.sweep.report;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import io.github.dl4jretention.sweep.outcome.SweepOutcome;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import org.htmlunit.WebClient;
 import org.htmlunit.html.DomElement;
@@ -87,5 +89,49 @@ class ReportScriptTest {
         page = (HtmlPage) page.refresh();
         assertEquals(List.of("2", "1", "0", "3", "4"), order());
         assertEquals("ascending", head("gain").getAttribute("aria-sort"));
+    }
+
+    private List<DomElement> parts(String figure, String className) {
+        List<DomElement> found = new ArrayList<>();
+        page.getElementById(figure).getDomElementDescendants().forEach(element -> {
+            if (element.getAttribute("class").equals(className)) {
+                found.add(element);
+            }
+        });
+        return found;
+    }
+
+    @Test
+    void who_points_at_a_candidate_or_tabs_to_it_is_told_below_the_plot_what_it_is() {
+        DomElement note = parts("tradeoff", "note").get(0);
+        String before = note.getTextContent();
+        DomElement candidate = parts("tradeoff", "hover").get(1);
+        candidate.mouseOver();
+        assertEquals("#0: coefficient 0.5, learning rate 0.001, gain 0.5000, forgetting 0.3000", note.getTextContent());
+        candidate.mouseOut();
+        assertEquals(before, note.getTextContent());
+    }
+
+    @Test
+    void the_page_of_a_running_sweep_loads_itself_again_until_the_sweep_has_finished() throws IOException {
+        SweepOutcome done = HtmlReportTest.sweep();
+        SweepOutcome running = new SweepOutcome(
+                done.configuration(),
+                done.score(),
+                done.base(),
+                null,
+                7,
+                3,
+                false,
+                done.candidates().subList(0, 1));
+        Path file = Files.writeString(folder.resolve("running.html"), HtmlReport.of(running));
+        page = browser.getPage(file.toUri().toURL());
+        assertEquals(List.of("0"), order());
+        Files.writeString(file, HtmlReport.of(done));
+        browser.waitForBackgroundJavaScript(20_000);
+        page = (HtmlPage) browser.getCurrentWindow().getEnclosedPage();
+        assertEquals(List.of("0", "1", "2", "3", "4"), order());
+        // No job is left that would load it again.
+        assertEquals(0, browser.waitForBackgroundJavaScript(0));
     }
 }
