@@ -116,7 +116,7 @@ public final class CoefficientSweep implements Callable<Integer> {
                 .data(data())
                 .space(FinetuneSpace.builder()
                         .retention(RetentionSpace.builder()
-                                .coefficients(coefficients())
+                                .coefficient(lowest, highest)
                                 .build())
                         .learningRates(learningRate)
                         .steps(steps)
@@ -166,16 +166,6 @@ public final class CoefficientSweep implements Callable<Integer> {
         if (!condition) {
             throw new ParameterException(spec.commandLine(), message);
         }
-    }
-
-    /** Both ends as they were given: those of a log-uniform space are rounded. */
-    private double[] coefficients() {
-        double[] values = new double[candidates];
-        for (int i = 0; i < candidates; i++) {
-            values[i] = lowest * Math.pow(highest / lowest, (double) i / (candidates - 1));
-        }
-        values[candidates - 1] = highest;
-        return values;
     }
 
     /** Errors of the folder name the option. */

@@ -19,13 +19,12 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * One of Arbiter's generators, made fit for a sweep. It hands out so many candidates and no more, passes over those
- * that have ended in an earlier start of the sweep, hands out equal ones once, and turns what fails while it is
- * generated into a candidate that fails when it is run, so that it is counted and shown.
+ * One of Arbiter's generators, made fit for a sweep. It stops at the budget, skips candidates that ended in an earlier
+ * start, hands out equal ones once, and turns a failure while generating into a candidate that fails when it runs, so
+ * that it's counted and shown.
  *
- * <p>Where later candidates depend on earlier ones, candidate k is drawn when candidates 0 to k - window have ended,
- * and the generator has been told of those and no others, in their order: which candidates are drawn does not depend on
- * time.
+ * <p>Where later candidates depend on earlier ones, candidate k is drawn when candidates 0 to k - window have ended and
+ * the generator has been told of those alone, in their order. So the draws don't depend on which thread is faster.
  */
 @SuppressWarnings({"rawtypes", "unchecked"})
 @JsonAutoDetect(
@@ -55,9 +54,8 @@ final class CandidateQueue implements CandidateGenerator {
 
     /**
      * @param budget candidates at most
-     * @param window see above; {@link Integer#MAX_VALUE} where candidates do not depend on one another
-     * @param ends whether the generator ends by itself; one that does not is taken as exhausted when it repeats itself
-     *     only
+     * @param window see above; {@link Integer#MAX_VALUE} where candidates don't depend on each other
+     * @param ends whether the generator ends by itself; if it doesn't, it counts as exhausted once it only repeats itself
      * @param isOver whether no further candidate is to be started
      */
     CandidateQueue(
@@ -83,8 +81,8 @@ final class CandidateQueue implements CandidateGenerator {
     }
 
     /**
-     * How many candidates there are in all, equal ones counted once; null where that is not known, or above 1,000: a
-     * grid is counted by drawing it.
+     * How many candidates there are in all, equal ones counted once; null if that isn't known or above 1,000. A grid is
+     * counted by drawing it.
      *
      * @param generator a new one, which is used up
      * @param budget    candidates at most; {@link Integer#MAX_VALUE} for no limit
@@ -108,7 +106,7 @@ final class CandidateQueue implements CandidateGenerator {
         return total;
     }
 
-    /** Whether a candidate can be had now; there may be more when one in work has ended. */
+    /** Whether there is a candidate now; there may be more once one in work has ended. */
     @Override
     public boolean hasMoreCandidates() {
         while (next == null && !exhausted && !isOver.getAsBoolean()) {
@@ -138,13 +136,11 @@ final class CandidateQueue implements CandidateGenerator {
                 return;
             }
         }
-        LOG.info(
-                "the search has given {} candidates in a row that were there before; it is taken as exhausted",
-                MOST_REPEATS);
+        LOG.info("the search repeated earlier candidates {} times in a row: it has nothing new", MOST_REPEATS);
         exhausted = true;
     }
 
-    /** Another generator may have numbered leaves that are in its space, too. */
+    /** Another generator may share leaves and have numbered them. */
     private Candidate generated() {
         return Leaves.exclusively(() -> {
             Leaves.setIndices(List.of(parameterSpace));

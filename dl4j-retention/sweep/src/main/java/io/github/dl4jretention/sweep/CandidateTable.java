@@ -13,7 +13,7 @@ import java.util.List;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVPrinter;
 
-/** {@code candidates.csv}: a row for every candidate that has ended. */
+/** {@code candidates.csv}: a row for each candidate that has ended. */
 final class CandidateTable {
 
     private static final String[] COLUMNS = {
@@ -80,7 +80,8 @@ final class CandidateTable {
                                 losses.source(),
                                 losses.gain(sweep.base()),
                                 losses.forgetting(sweep.base())));
-        row.add(candidate.score() == null ? "" : candidate.score());
+        // Elsewhere it is a large number, for searches alone.
+        row.add(losses != null && sweep.score().isFeasible(sweep.base(), losses) ? candidate.score() : "");
         row.add(onFront);
         row.add(candidate.test() == null ? "" : candidate.test().target());
         row.add(candidate.test() == null ? "" : candidate.test().source());

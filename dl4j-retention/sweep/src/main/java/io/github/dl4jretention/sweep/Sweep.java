@@ -29,8 +29,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * From a pretrained model to an operating point: finetunes it many times, shows what each candidate learned and forgot,
- * and recommends one.
+ * Finetunes a pretrained model many times, shows what each candidate learned and forgot, and recommends one.
  *
  * <pre>{@code
  * SweepOutcome outcome = Sweep.builder()
@@ -45,15 +44,18 @@ import org.slf4j.LoggerFactory;
  * }</pre>
  *
  * <p>After every candidate the folder holds {@code sweep.json}, {@code candidates.csv}, {@code report.html} and the
- * stock networks on the Pareto front in {@code models}; at the end pictures of the plots, too. A sweep that was killed
- * at any moment and is started again with the same folder runs what is missing and ends with the same candidates, front
- * and recommendation. One process at a time works in a folder.
+ * stock networks on the Pareto front in {@code models}; at the end there are pictures of the plots, too. If a sweep is
+ * killed, at any moment, run it again with the same folder: it runs what is missing and ends with the same candidates,
+ * front and recommendation. One sweep at a time works in a folder.
  *
  * <p>Candidates are drawn by one of Arbiter's generators and run by Arbiter's runner with {@link FinetuneTaskCreator}.
  */
 public final class Sweep {
 
     private static final Logger LOG = LoggerFactory.getLogger(Sweep.class);
+
+    /** Of a setting in a message: a SHA-256 is whole. */
+    private static final int LONGEST = 64;
 
     private final FinetuneProblem problem;
     private final FinetuneSpace space;
@@ -90,7 +92,7 @@ public final class Sweep {
         space.requireFits(model, data);
         if (candidates == Integer.MAX_VALUE && minutes == Double.POSITIVE_INFINITY && !search.ends()) {
             throw new IllegalArgumentException(
-                    "candidates: expected a number of candidates or minutes, or a grid, or the sweep would not end; got none of them");
+                    "candidates: expected a number of candidates or minutes, or a grid, or the sweep wouldn't end; got none of them");
         }
         problem = new FinetuneProblem(
                 model, builder.teacher == null ? model.teacher() : builder.teacher, data, builder.updater, seed);
@@ -105,7 +107,7 @@ public final class Sweep {
         return new Builder();
     }
 
-    /** What makes another sweep if it changes. How many candidates there are, and how many at once, may change. */
+    /** What makes it another sweep if it changes. The number of candidates, and how many run at once, may change. */
     private Map<String, String> configuration() {
         Map<String, String> map = new LinkedHashMap<>(SweepIdentity.of(problem));
         map.put("space", SweepIdentity.of(space));
@@ -122,14 +124,14 @@ public final class Sweep {
      * Runs what is missing.
      *
      * @return the sweep at its end, with losses on test text
-     * @throws IOException if the folder cannot be written to or read, or another sweep works in it; an
-     *     InterruptedIOException if the thread is interrupted
-     * @throws IllegalArgumentException if the pretrained model cannot take a text, or its loss there is not finite;
+     * @throws IOException if the folder can't be written to or read; an InterruptedIOException if the thread is interrupted
+     * @throws IllegalArgumentException if the pretrained model can't take a text, or its loss there is not finite;
      *     the message names the text
-     * @throws IllegalStateException if the folder holds another sweep; the message says what differs. Or if something
-     *     has failed that says nothing about a candidate, as an iterator; the message names the candidate in work
-     * @throws io.github.dl4jretention.teacher.TeacherException if the teacher has no values for a batch, as a cache
-     *     that lacks it
+     * @throws IllegalStateException if another sweep works in the folder, or the folder holds another sweep; the message
+     *     says what differs. Or if something failed that says nothing about the candidate, such as an iterator; the
+     *     message names the candidate
+     * @throws io.github.dl4jretention.teacher.TeacherException if the teacher has no values for a batch, such as
+     *     a cache that lacks it
      */
     public SweepOutcome run() throws IOException {
         try (SweepFolder files = new SweepFolder(folder)) {
@@ -158,10 +160,10 @@ public final class Sweep {
     }
 
     /**
-     * Trains one candidate as the sweep does: on the same texts, with the same teacher, updater and seed. It seeds
-     * ND4J's random generator of the calling thread and leaves it so.
+     * Trains one candidate as the sweep does, with the same texts, teacher, updater and seed. It seeds the calling thread's
+     * random generator of ND4J.
      *
-     * @param candidate how; of a sweep's outcome, or any other
+     * @param candidate how to finetune; from a sweep's outcome or your own
      * @return a network of the model's class without any part of this library
      * @throws IllegalStateException if it fails, or the thread is interrupted, which it stays then; the message says
      *     why
@@ -180,7 +182,7 @@ public final class Sweep {
         }
         requireSame(found.configuration());
         LOG.info(
-                "goes on in {}, where {} candidates have ended",
+                "picking up in {}: {} candidates are there",
                 folder,
                 found.candidates().size());
         return new SweepOutcome(
@@ -198,13 +200,19 @@ public final class Sweep {
         List<String> differences = new ArrayList<>();
         configuration.forEach((name, value) -> {
             if (!value.equals(found.get(name))) {
-                differences.add(name + ": " + found.get(name) + " there, " + value + " here");
+                differences.add(name + ": " + shortened(found.get(name)) + " there, " + shortened(value) + " here");
             }
         });
         if (!differences.isEmpty()) {
             throw new IllegalStateException("folder: expected a new one or one of this sweep, got " + folder
-                    + " of another: " + String.join("; ", differences));
+                    + " of another: " + String.join("; ", differences)
+                    + "; name a new folder, or set what differs as it was");
         }
+    }
+
+    /** Spaces are as long as a page; report.html has them whole. */
+    private static String shortened(String value) {
+        return value == null ? "none" : value.length() <= LONGEST ? value : value.substring(0, LONGEST) + "...";
     }
 
     /** Builds a {@link Sweep}. */
@@ -269,7 +277,8 @@ public final class Sweep {
             return this;
         }
 
-        /** @param score what candidates are chosen by; default: target loss + source loss
+        /** @param score what candidates are chosen by; default: {@code RetentionScore.weighted(1)}, the least sum of
+         *     target loss and source loss, which has no limit of forgetting
          * @return this builder */
         public Builder score(RetentionScore score) {
             this.score = Objects.requireNonNull(score, "score");

@@ -1,16 +1,13 @@
 package io.github.dl4jretention.sweep;
 
 import io.github.dl4jretention.internal.AtomicFile;
+import io.github.dl4jretention.internal.FolderLock;
 import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
 import java.io.IOException;
-import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -21,8 +18,7 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * The files of a sweep. Each appears at once, complete and forced to the disk, under its own name, or not at all; one
- * sweep at a time works in a folder.
+ * The files of a sweep. Each appears whole and forced to the disk, or not at all. One sweep at a time works in a folder.
  */
 final class SweepFolder implements AutoCloseable {
 
@@ -33,13 +29,12 @@ final class SweepFolder implements AutoCloseable {
     static final String DIVERGENCE = "divergence.png";
 
     private static final String STATE = "sweep.json";
-    private static final String LOCK = "sweep.lock";
     private static final String MODELS = "models";
     private static final Pattern MODEL = Pattern.compile("candidate-\\d{3,}\\.zip");
     private static final List<String> RESULTS = List.of(TABLE, REPORT, TRADE_OFF, CROSS_ENTROPY, DIVERGENCE);
 
     private final Path folder;
-    private final FileChannel channel;
+    private final FolderLock lock;
 
     /** Writes one file. */
     @FunctionalInterface
@@ -47,33 +42,26 @@ final class SweepFolder implements AutoCloseable {
         void writeTo(Path file) throws IOException;
     }
 
-    /** @throws IOException if the folder cannot be written to, or another sweep works in it; the message names it */
+    /**
+     * Locks the folder.
+     *
+     * @throws IOException           if the folder can't be written to; the message names it
+     * @throws IllegalStateException if another sweep works in it
+     */
     SweepFolder(Path folder) throws IOException {
         this.folder = folder;
         try {
             Files.createDirectories(folder.resolve(MODELS));
-            channel = FileChannel.open(folder.resolve(LOCK), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
         } catch (IOException e) {
             throw new IOException("folder: expected one that can be written to, got " + folder + " (" + e + ")", e);
         }
-        if (lock() == null) {
-            channel.close();
-            throw new IOException("folder: expected one that no other sweep works in, got " + folder);
-        }
-    }
-
-    private FileLock lock() throws IOException {
-        try {
-            return channel.tryLock();
-        } catch (OverlappingFileLockException e) {
-            return null;
-        }
+        lock = FolderLock.of(folder, "sweep");
     }
 
     /**
-     * What was found so far; empty in a new folder.
+     * What an earlier start has found; empty in a new folder.
      *
-     * @throws IOException if it cannot be read; the message names the file
+     * @throws IOException if it can't be read; the message names the file
      * @throws IllegalStateException if there are files of a sweep's names that are not a sweep's
      */
     Optional<SweepOutcome> read() throws IOException {
@@ -89,7 +77,7 @@ final class SweepFolder implements AutoCloseable {
         }
     }
 
-    /** A sweep writes its state before anything else: what is there without one is not its own. */
+    /** A sweep writes its state before anything else, so files without it are somebody else's. */
     private void requireNothingOfOthers() throws IOException {
         List<String> others = new ArrayList<>(RESULTS);
         others.removeIf(name -> !Files.exists(folder.resolve(name)));
@@ -112,14 +100,14 @@ final class SweepFolder implements AutoCloseable {
         write(name, file -> Files.writeString(file, text, StandardCharsets.UTF_8));
     }
 
-    /** @throws IOException if it cannot be written, for whatever reason; what was there is as it was */
+    /** @throws IOException if it can't be written; what was there stays as it was */
     void write(String name, Content content) throws IOException {
         Path file = folder.resolve(name);
         try (AtomicFile atomic = new AtomicFile(file)) {
             content.writeTo(atomic.part());
             atomic.commit();
         } catch (IOException | RuntimeException e) {
-            throw new IOException("file: could not be written: " + file + ": " + e.getMessage(), e);
+            throw new IOException("file: couldn't be written: " + file + ": " + e.getMessage(), e);
         }
     }
 
@@ -140,7 +128,7 @@ final class SweepFolder implements AutoCloseable {
                 .collect(Collectors.toSet());
     }
 
-    /** Removes models of other candidates than these, and what was being written when a sweep was killed. */
+    /** Removes the models of all other candidates, and what a killed sweep was writing. */
     void keepModels(Set<String> names) throws IOException {
         List<Path> old = new ArrayList<>();
         try (Stream<Path> models = Files.list(folder.resolve(MODELS))) {
@@ -162,6 +150,6 @@ final class SweepFolder implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
-        channel.close();
+        lock.close();
     }
 }

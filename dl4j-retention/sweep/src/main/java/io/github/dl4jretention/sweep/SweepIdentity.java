@@ -9,12 +9,12 @@ import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
-/** What a sweep is known by when it is started again: texts that are equal where nothing makes another sweep. */
+/** What tells one sweep from another when it's started again: equal texts mean the same sweep. */
 final class SweepIdentity {
 
     private SweepIdentity() {}
 
-    /** Of what all candidates share, by name. */
+    /** What all candidates share, by name. */
     static Map<String, String> of(FinetuneProblem problem) {
         Map<String, String> map = new LinkedHashMap<>();
         map.put("model", problem.model().sha256());
@@ -28,7 +28,7 @@ final class SweepIdentity {
         return map;
     }
 
-    /** Of a space. A generator numbers its leaves when it searches it: that makes no other space. */
+    /** A space without the numbers that a generator gives its leaves while it searches. */
     static String of(FinetuneSpace space) {
         return withoutIndices(json(space)).toString();
     }
@@ -45,7 +45,7 @@ final class SweepIdentity {
         try {
             return JsonMapper.getMapper().readTree(JsonMapper.getMapper().writeValueAsString(value));
         } catch (JsonProcessingException e) {
-            throw new IllegalArgumentException("cannot be written as JSON: " + value, e);
+            throw new IllegalArgumentException("can't be written as JSON: " + value, e);
         }
     }
 }

@@ -19,6 +19,7 @@ import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -29,8 +30,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Keeps what a sweep finds, in memory and on the disk. A candidate has ended when {@code sweep.json} names it: its
- * model is there before, if it is on the Pareto front, and models that have left the front go after.
+ * Keeps what a sweep finds, in memory and on the disk. A candidate has ended once {@code sweep.json} names it. If it's on
+ * the Pareto front its model is written before that, and models that have left the front are deleted after.
  */
 final class SweepJournal implements FinetuneObserver {
 
@@ -51,7 +52,7 @@ final class SweepJournal implements FinetuneObserver {
 
     /**
      * @param start   what an earlier start has found, or a sweep without candidates
-     * @param lost    candidates of the start whose model is gone: what is known of them stays, and they run again
+     * @param lost    candidates of an earlier start whose model is gone: they keep their results, and run again
      * @param pruning null for none
      * @param window  see {@link CandidateQueue}
      */
@@ -98,7 +99,7 @@ final class SweepJournal implements FinetuneObserver {
         return start.seconds() + (System.nanoTime() - started) / 1e9;
     }
 
-    /** Ends the sweep: nothing that comes later is kept, and {@link #finish} throws it. The first error counts. */
+    /** Ends the sweep: nothing later is kept, and {@link #finish} throws the first error. */
     synchronized void stop(Throwable error) {
         failure = failure == null ? error : failure;
     }
@@ -113,7 +114,7 @@ final class SweepJournal implements FinetuneObserver {
         return failure != null;
     }
 
-    /** Writes what there is, in case an earlier start was killed in the midst of it. */
+    /** Writes what there is, in case an earlier start was killed while it wrote. */
     synchronized void open() throws IOException {
         write(now);
         tell(listener -> listener.onStart(now));
@@ -124,7 +125,7 @@ final class SweepJournal implements FinetuneObserver {
         return pruning != null && pruning.isRung(step);
     }
 
-    /** Compared with candidates that had ended when it was drawn: which these are does not depend on time. */
+    /** Compares it with the candidates that had ended when it was drawn, which doesn't depend on which thread is faster. */
     @Override
     public synchronized boolean isHopeless(int candidate, RungScore rung) {
         double[] others = outcomes.values().stream()
@@ -155,7 +156,7 @@ final class SweepJournal implements FinetuneObserver {
         }
     }
 
-    /** One at a time is written; others train on meanwhile, for what is known is locked only when it is on the disk. */
+    /** Writes one candidate at a time. The others go on training: the results are locked only once they're on the disk. */
     private void end(CandidateOutcome candidate, Object plain) {
         synchronized (writing) {
             if (hasFailed()) {
@@ -185,10 +186,29 @@ final class SweepJournal implements FinetuneObserver {
         outcomes.put(candidate.index(), candidate);
         lost.remove(candidate.index());
         now = next;
+        log(candidate);
         tell(listener -> listener.onCandidate(next, candidate));
     }
 
-    /** What a listener throws does not harm the sweep. */
+    private void log(CandidateOutcome candidate) {
+        if (!candidate.isComplete()) {
+            LOG.info(
+                    "candidate {}: {}",
+                    candidate.index(),
+                    candidate.reason() == null ? "pruned" : "failed, " + candidate.reason());
+            return;
+        }
+        boolean best = now.recommended().filter(candidate::equals).isPresent();
+        boolean feasible = now.score().isFeasible(now.base(), candidate.validation());
+        LOG.info(
+                "candidate {}: gain {}, forgetting {} nats per token{}",
+                candidate.index(),
+                String.format(Locale.ROOT, "%.4f", candidate.validation().gain(now.base())),
+                String.format(Locale.ROOT, "%.4f", candidate.validation().forgetting(now.base())),
+                best ? ", the best so far" : feasible ? "" : ", forgets too much");
+    }
+
+    /** What a listener throws doesn't harm the sweep. */
     private void tell(Consumer<SweepListener> event) {
         for (SweepListener listener : listeners) {
             try {
@@ -200,13 +220,14 @@ final class SweepJournal implements FinetuneObserver {
     }
 
     /**
-     * Measures what is on the front on test text, and writes the last of everything.
+     * Measures the front on test text, and writes everything a last time.
      *
-     * @throws IOException if something cannot be written, or was the error that has ended the sweep
+     * @throws IOException if something can't be written, or if that was the error that ended the sweep
      */
     synchronized SweepOutcome finish(FinetuneProblem problem) throws IOException {
         requireNoError();
-        // One that came to the front when a lost one ended worse the second time has no model: the next start makes it.
+        // A candidate may have come to the front because a lost one did worse the second time: the next start makes its
+        // model.
         lost.addAll(folder.lost(now));
         List<CandidateOutcome> front = now.front();
         for (CandidateOutcome candidate : now.candidates()) {

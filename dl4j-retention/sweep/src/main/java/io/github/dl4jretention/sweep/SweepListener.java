@@ -4,11 +4,11 @@ import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
 
-/** Is told how a sweep goes, by the threads that train; of those one at a time. */
+/** Is told how a sweep goes, by one training thread at a time. */
 public interface SweepListener {
 
     /**
-     * The sweep begins, or goes on with what an earlier start has found.
+     * The sweep begins, or picks up what an earlier start has found.
      *
      * @param sweep so far; without candidates if it begins
      */
@@ -33,7 +33,7 @@ public interface SweepListener {
     default void onCandidate(SweepOutcome sweep, CandidateOutcome candidate) {}
 
     /**
-     * Nothing is left to run; losses on test text are there.
+     * The sweep has finished, and has measured its front on test text.
      *
      * @param sweep at its end
      */

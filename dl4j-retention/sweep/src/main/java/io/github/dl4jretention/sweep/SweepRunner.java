@@ -9,18 +9,22 @@ import java.util.concurrent.TimeUnit;
 import org.deeplearning4j.arbiter.optimize.api.OptimizationResult;
 import org.deeplearning4j.arbiter.optimize.api.TaskCreator;
 import org.deeplearning4j.arbiter.optimize.config.OptimizationConfiguration;
+import org.deeplearning4j.arbiter.optimize.runner.CandidateInfo;
+import org.deeplearning4j.arbiter.optimize.runner.IOptimizationRunner;
 import org.deeplearning4j.arbiter.optimize.runner.LocalOptimizationRunner;
 import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
- * Arbiter's runner, which otherwise waits a second for results before it starts the first candidate, goes on when it is
- * interrupted, and leaves threads behind.
+ * Arbiter's runner without its faults: by itself it waits a second before the first candidate, ignores interrupts, and
+ * leaves threads behind.
  */
 final class SweepRunner extends LocalOptimizationRunner implements AutoCloseable {
 
     private final SweepJournal journal;
 
-    /** @param journal it ends with a CancellationException instead of going on once that has failed */
+    /** @param journal once it has failed, the runner ends with a CancellationException */
     SweepRunner(
             int parallelism, OptimizationConfiguration configuration, TaskCreator taskCreator, SweepJournal journal) {
         super(parallelism, configuration, taskCreator);
@@ -46,7 +50,7 @@ final class SweepRunner extends LocalOptimizationRunner implements AutoCloseable
     }
 
     /**
-     * No candidate is in work afterwards, whatever was thrown: the journal has it.
+     * Runs all candidates. Afterwards none is in work; the journal has whatever was thrown.
      *
      * @param listeners whose exceptions are logged
      */
@@ -82,7 +86,7 @@ final class SweepRunner extends LocalOptimizationRunner implements AutoCloseable
         return thrown.getCause() instanceof InterruptedException;
     }
 
-    /** Also ends the threads of the base class that tell of results, which it leaves. */
+    /** Ends the threads that tell of results, too, which the base class leaves. */
     @Override
     public void shutdown(boolean awaitTermination) {
         super.shutdown(awaitTermination);
@@ -105,6 +109,51 @@ final class SweepRunner extends LocalOptimizationRunner implements AutoCloseable
         }
         if (interrupted) {
             Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Logs what one of Arbiter's listeners throws, which would end the runner. */
+    private static final class LoggedStatusListener implements StatusListener {
+
+        private static final Logger LOG = LoggerFactory.getLogger(LoggedStatusListener.class);
+
+        private final StatusListener listener;
+
+        LoggedStatusListener(StatusListener listener) {
+            this.listener = listener;
+        }
+
+        @Override
+        public void onInitialization(IOptimizationRunner runner) {
+            tell(() -> listener.onInitialization(runner));
+        }
+
+        @Override
+        public void onShutdown(IOptimizationRunner runner) {
+            tell(() -> listener.onShutdown(runner));
+        }
+
+        @Override
+        public void onRunnerStatusChange(IOptimizationRunner runner) {
+            tell(() -> listener.onRunnerStatusChange(runner));
+        }
+
+        @Override
+        public void onCandidateStatusChange(CandidateInfo info, IOptimizationRunner runner, OptimizationResult result) {
+            tell(() -> listener.onCandidateStatusChange(info, runner, result));
+        }
+
+        @Override
+        public void onCandidateIteration(CandidateInfo info, Object candidate, int iteration) {
+            tell(() -> listener.onCandidateIteration(info, candidate, iteration));
+        }
+
+        private void tell(Runnable event) {
+            try {
+                event.run();
+            } catch (RuntimeException e) {
+                LOG.warn("{} has failed", listener, e);
+            }
         }
     }
 }

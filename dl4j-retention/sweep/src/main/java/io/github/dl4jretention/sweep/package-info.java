@@ -1,5 +1,6 @@
 /**
- * The sweep: from a model, texts and a space to a folder with candidates, a report and an operating point. Calls its
- * own subpackages, the internal package, Arbiter, DL4J and ND4J.
+ * Sweeps: from a pretrained model, texts and a space of candidates to a folder with a report and a recommended
+ * operating point. {@link io.github.dl4jretention.sweep.Sweep} is where to start. Calls its own subpackages, the
+ * internal package of the core, Arbiter, DL4J and ND4J.
  */
 package io.github.dl4jretention.sweep;

@@ -37,6 +37,7 @@ import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
@@ -72,7 +73,7 @@ class SearchSnippetsTest {
                 testSource); // reported on these
 
         Sweep sweep = Sweep.builder()
-                .model(FinetuneModel.of(pretrained)) // MultiLayerNetwork, ComputationGraph, or SameDiff
+                .model(FinetuneModel.of(pretrained)) // a MultiLayerNetwork; also ComputationGraph and SameDiff
                 .data(data)
                 .space(FinetuneSpace.builder()
                         .retention(
@@ -81,7 +82,7 @@ class SearchSnippetsTest {
                         .steps(steps)
                         .build())
                 .search(Search.grid(12))
-                .score(RetentionScore.constrained(0.02)) // nats per token of forgetting that are bearable
+                .score(RetentionScore.constrained(0.02)) // nats per token of forgetting that you can accept
                 .parallelism(2)
                 .folder(folder.resolve("sweep"))
                 .build();
@@ -108,12 +109,16 @@ class SearchSnippetsTest {
         File file = folder.resolve("model.zip").toFile();
         pretrained.save(file);
         String text = "abcbacb";
+        File sameDiffFile = folder.resolve("model.sd").toFile();
+        SweepTexts.graph(DataType.FLOAT).save(sameDiffFile, false);
         // snippet
-        FinetuneModel model =
-                FinetuneModel.of(MultiLayerNetwork.load(file, false)); // or ComputationGraph.load, SameDiff.load
+        FinetuneModel model = FinetuneModel.of(MultiLayerNetwork.load(file, false)); // or ComputationGraph.load
+        FinetuneModel sameDiffModel =
+                FinetuneModel.of(SameDiff.load(sameDiffFile, false), "logits", "labels", "features"); // its variables
         Batches training = Batches.of(() -> tokens(text)); // a new DataSetIterator each time, of your tokenizer
         // end
         assertEquals(FinetuneModel.of(pretrained).sha256(), model.sha256());
+        assertEquals("logits, labels labels, features features", sameDiffModel.outputs());
         assertTrue(model.losses(pretrained, training, training).target() > 0);
     }
 

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.internal.FolderLock;
 import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
 import io.github.dl4jretention.sweep.space.FinetuneMethod;
@@ -18,17 +19,21 @@ import io.github.dl4jretention.sweep.task.Losses;
 import io.github.dl4jretention.sweep.task.RetentionScore;
 import io.github.dl4jretention.sweep.task.SweepData;
 import java.io.IOException;
-import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.stream.Stream;
+import org.deeplearning4j.arbiter.optimize.api.OptimizationResult;
 import org.deeplearning4j.arbiter.optimize.parameter.continuous.ContinuousParameterSpace;
 import org.deeplearning4j.arbiter.optimize.parameter.math.Op;
 import org.deeplearning4j.arbiter.optimize.parameter.math.PairMathOp;
+import org.deeplearning4j.arbiter.optimize.runner.CandidateInfo;
+import org.deeplearning4j.arbiter.optimize.runner.IOptimizationRunner;
+import org.deeplearning4j.arbiter.optimize.runner.listener.BaseStatusListener;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
@@ -102,9 +107,9 @@ class SweepTest {
         assertEquals(4, outcome.complete().size(), outcome.candidates().toString());
         List<Double> coefficients =
                 outcome.candidates().stream().map(CandidateOutcome::coefficient).toList();
-        assertEquals(0.1, coefficients.get(0), 1e-12);
-        assertEquals(Math.pow(10, -1.0 / 3), coefficients.get(1), 1e-12);
-        assertEquals(10, coefficients.get(3), 1e-9);
+        assertEquals(0.1, coefficients.get(0));
+        assertEquals(0.4642, coefficients.get(1));
+        assertEquals(10.0, coefficients.get(3));
         assertTrue(outcome.finished());
         assertEquals(4, outcome.budget());
         assertEquals(5, Files.readAllLines(folder.resolve("candidates.csv")).size());
@@ -196,12 +201,37 @@ class SweepTest {
     @Test
     void one_sweep_at_a_time_works_in_a_folder() throws IOException {
         Sweep sweep = sweep(folder).build();
-        try (FileChannel other = FileChannel.open(
-                        folder.resolve("sweep.lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-                FileLock lock = other.lock()) {
-            IOException e = assertThrows(IOException.class, sweep::run);
+        try (FolderLock other = FolderLock.of(folder, "sweep")) {
+            IllegalStateException e = assertThrows(IllegalStateException.class, sweep::run);
             assertTrue(e.getMessage().startsWith("folder: expected one that no other sweep works in"), e.getMessage());
         }
+    }
+
+    /** What Arbiter logs as the best score, and shows to its listeners. */
+    @Test
+    void candidates_that_forget_too_much_have_no_score_for_arbiter_and_the_sweep_keeps_its_own() throws IOException {
+        List<Double> scores = Collections.synchronizedList(new ArrayList<>());
+        SweepOutcome outcome = sweep(folder)
+                .score(RetentionScore.constrained(-1))
+                .statusListener(new BaseStatusListener() {
+                    @Override
+                    public void onCandidateStatusChange(
+                            CandidateInfo info, IOptimizationRunner runner, OptimizationResult result) {
+                        scores.add(info.getScore());
+                        scores.add(result.getScore());
+                    }
+                })
+                .build()
+                .run();
+        assertTrue(scores.size() >= 8 && scores.stream().allMatch(Objects::isNull), scores.toString());
+        assertTrue(outcome.complete().stream().allMatch(candidate -> candidate.score() > 1e6));
+        assertEquals(Optional.empty(), outcome.recommended());
+        // In a spreadsheet there is no number that means nothing.
+        List<String> rows = Files.readAllLines(folder.resolve("candidates.csv"));
+        int column = List.of(rows.get(0).split(",")).indexOf("score");
+        assertEquals(
+                List.of("", "", "", ""),
+                rows.stream().skip(1).map(row -> row.split(",")[column]).toList());
     }
 
     @Test

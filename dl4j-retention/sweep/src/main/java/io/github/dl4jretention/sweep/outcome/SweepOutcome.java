@@ -1,6 +1,9 @@
 package io.github.dl4jretention.sweep.outcome;
 
 import io.github.dl4jretention.eval.ParetoFront;
+import io.github.dl4jretention.loss.Divergence;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.sweep.task.Losses;
 import io.github.dl4jretention.sweep.task.RetentionScore;
 import java.util.Comparator;
@@ -98,8 +101,11 @@ public record SweepOutcome(
     }
 
     /**
-     * {@return the candidate of the best score among those that keep to the score's constraint; empty if there is none,
-     * or if the pretrained model itself scores as well or better}
+     * {@return the complete candidate of the best score, of those that keep forgetting within the score's limit}
+     *
+     * <p>It's empty if no candidate was trained to its end, if all of them forget too much, or if none scores better
+     * than the pretrained model itself: then the best is to keep the model as it is. With {@code weighted(w)} a
+     * candidate must lower {@code target + w source}, with {@code constrained(x)} the target loss.
      */
     public Optional<CandidateOutcome> recommended() {
         return complete().stream()
@@ -119,7 +125,7 @@ public record SweepOutcome(
             throw new IllegalArgumentException("candidate: expected one with a configuration, got " + candidate.index()
                     + ", which failed while it was generated");
         }
-        return JavaLine.of(candidate.configuration());
+        return javaLine(candidate.configuration());
     }
 
     /**
@@ -162,5 +168,35 @@ public record SweepOutcome(
         } catch (JsonProcessingException e) {
             throw new IllegalArgumentException("json: expected a sweep's, got: " + e.getOriginalMessage(), e);
         }
+    }
+
+    private static String javaLine(FinetuneConfiguration configuration) {
+        return "var tuned = sweep.finetune(new FinetuneConfiguration(FinetuneMethod." + configuration.method() + ", "
+                + (configuration.retention() == null ? "null" : builder(configuration.retention())) + ", "
+                + configuration.learningRate() + ", " + configuration.epochs() + ", " + configuration.steps() + ", "
+                + configuration.frozenUpTo() + (configuration.strength() == 0 ? "" : ", " + configuration.strength())
+                + "));";
+    }
+
+    private static String builder(RetentionConfiguration retention) {
+        StringBuilder line = new StringBuilder("RetentionConfiguration.builder()");
+        if (retention.getDivergence() != Divergence.FORWARD_KL) {
+            line.append(".divergence(Divergence.")
+                    .append(retention.getDivergence())
+                    .append(')');
+        }
+        if (retention.getDivergence() == Divergence.JENSEN_SHANNON) {
+            line.append(".beta(").append(retention.getBeta()).append(')');
+        }
+        line.append(".coefficient(").append(retention.getCoefficient()).append(')');
+        if (retention.getTemperature() != 1) {
+            line.append(".temperature(").append(retention.getTemperature()).append(')');
+        }
+        if (retention.getLabelSmoothing() != 0) {
+            line.append(".labelSmoothing(")
+                    .append(retention.getLabelSmoothing())
+                    .append(')');
+        }
+        return line.append(".build()").toString();
     }
 }

@@ -1,2 +1,2 @@
-/** A sweep as a page and as pictures. Calls the sweep's outcome, spaces and tasks. */
+/** The report of a sweep as an HTML page, and its plots. Calls the sweep's outcome, space, task and plot packages. */
 package io.github.dl4jretention.sweep.report;

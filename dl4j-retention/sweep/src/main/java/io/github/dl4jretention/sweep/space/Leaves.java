@@ -1,5 +1,7 @@
 package io.github.dl4jretention.sweep.space;
 
+import java.math.BigDecimal;
+import java.math.MathContext;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.DoubleSummaryStatistics;
@@ -18,7 +20,7 @@ import org.deeplearning4j.arbiter.optimize.serde.jackson.JsonMapper;
 import org.deeplearning4j.arbiter.util.LeafUtils;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 
-/** Checks of parameter spaces before they are searched, and Arbiter's raw types at one place. */
+/** Checks parameter spaces before they're searched, and keeps Arbiter's raw types in one place. */
 @SuppressWarnings({"rawtypes", "unchecked"})
 public final class Leaves {
 
@@ -49,11 +51,55 @@ public final class Leaves {
     /**
      * {@return a space's value; spaces that were read from JSON may hold whole numbers where others were written}
      *
+     * <p>A value of a continuous space is rounded, see {@link #rounded}.
+     *
      * @param space  of numbers, its indices set
      * @param values in [0, 1], of all parameters
      */
     public static double number(ParameterSpace<? extends Number> space, double[] values) {
-        return ((Number) ((ParameterSpace) space).getValue(values)).doubleValue();
+        double value = ((Number) ((ParameterSpace) space).getValue(values)).doubleValue();
+        return space instanceof ContinuousParameterSpace
+                ? rounded(value, bound(space, values, 0), bound(space, values, 1))
+                : value;
+    }
+
+    /** Arbiter has no getter for it, and computes 0.10000000000000002 where 0.1 was asked for. */
+    private static double bound(ParameterSpace<? extends Number> space, double[] values, double end) {
+        double[] ends = new double[values.length];
+        Arrays.fill(ends, end);
+        return rounded((double) space.getValue(ends), 15);
+    }
+
+    /**
+     * {@return a number near another that people can read: of four digits, or of more where the bounds are so near each
+     * other that a thousand numbers would not fit between them; a bound itself is kept, and no number is outside of them}
+     *
+     * @param value   finite
+     * @param lowest  bound; may be infinite
+     * @param highest bound; may be infinite
+     */
+    static double rounded(double value, double lowest, double highest) {
+        if (value == 0 || !Double.isFinite(value)) {
+            return value;
+        }
+        for (double bound : new double[] {lowest, highest}) {
+            if (Double.isFinite(bound) && Math.abs(value - bound) <= 1e-12 * Math.abs(bound)) {
+                return bound;
+            }
+        }
+        int digits = 4;
+        double unit = Math.pow(10, Math.floor(Math.log10(Math.abs(value))) - 3);
+        while (digits < 17 && unit > (highest - lowest) / 1000) {
+            digits++;
+            unit /= 10;
+        }
+        return Math.max(lowest, Math.min(highest, rounded(value, digits)));
+    }
+
+    private static double rounded(double value, int digits) {
+        return Double.isFinite(value)
+                ? new BigDecimal(value).round(new MathContext(digits)).doubleValue()
+                : value;
     }
 
     /**

@@ -14,7 +14,7 @@ import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterS
 /**
  * A space of {@link RetentionConfiguration}s for Arbiter's generators: coefficient, temperature, divergence, beta and
  * label smoothing, each fixed or searched. By default the coefficient is searched log-uniformly in [0.03, 30] and the
- * rest is as in {@link RetentionConfiguration#builder()}.
+ * rest is that of {@link RetentionConfiguration#builder()}. Searched numbers are rounded to four digits.
  *
  * <p>Beta has an effect on Jensen-Shannon alone; temperature, divergence and beta have none at coefficient 0. There
  * they have the first value of their space, so that candidates of the same effect are equal.
@@ -54,7 +54,7 @@ public final class RetentionSpace extends AbstractParameterSpace<RetentionConfig
         return new Builder();
     }
 
-    /** Where a setting has no effect, it has its space's first value. */
+    /** A setting without effect has its space's first value. */
     @Override
     public RetentionConfiguration getValue(double[] values) {
         double lambda = Leaves.number(coefficient, values);
@@ -71,7 +71,7 @@ public final class RetentionSpace extends AbstractParameterSpace<RetentionConfig
     }
 
     /**
-     * Refuses what the builder refuses: a space that was read from JSON has not passed it.
+     * Refuses what the builder refuses, in a space that was read from JSON.
      *
      * @throws IllegalArgumentException if a space is missing, empty or reaches outside of its range; the message names
      *     it
@@ -90,7 +90,7 @@ public final class RetentionSpace extends AbstractParameterSpace<RetentionConfig
     }
 
     /**
-     * Refuses what cannot be trained from samples of a teacher.
+     * Refuses losses that a teacher's samples can't serve.
      *
      * @param temperature of the samples
      * @throws IllegalArgumentException if there is another temperature, or another divergence than forward KL

@@ -16,8 +16,8 @@ import org.deeplearning4j.arbiter.optimize.generator.genetic.population.Populati
 import org.deeplearning4j.arbiter.optimize.generator.genetic.selection.GeneticSelectionOperator;
 
 /**
- * How a sweep draws its candidates: which of Arbiter's generators, with every one of its random numbers seeded, so that
- * the same seed and the same results give the same candidates.
+ * How a sweep draws its candidates: with which of Arbiter's generators. All random numbers are seeded: the same seed and
+ * the same results give the same candidates.
  */
 public sealed interface Search {
 

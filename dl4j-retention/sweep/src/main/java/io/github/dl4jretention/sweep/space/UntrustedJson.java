@@ -18,11 +18,10 @@ import org.nd4j.shade.jackson.databind.jsontype.PolymorphicTypeValidator;
 import org.nd4j.shade.jackson.databind.module.SimpleModule;
 
 /**
- * Reads spaces and search configurations that come from elsewhere. Arbiter's own mapper must not read them: the JSON
- * names the classes to make, and a FixedValue in it can hold a Java-serialised object, which runs code of its author's
- * choice while it is read. Here a FixedValue holds a number, a text or a truth value, classes come from DL4J, ND4J and
- * this library only, a class that is only named is not initialised, and there is no "resultSaver", which would write to
- * a place of the author's choice.
+ * Reads spaces and search configurations from people you don't know. Don't give them to Arbiter's own mapper: their JSON
+ * names the classes to make, and a FixedValue in it can hold a Java-serialised object, which runs its author's code while
+ * it's read. Here a FixedValue holds a number, text, enum or truth value, classes come from DL4J, ND4J and this library
+ * only, naming a class doesn't initialise it, and a "resultSaver", which writes where its author likes, is refused.
  */
 public final class UntrustedJson {
 

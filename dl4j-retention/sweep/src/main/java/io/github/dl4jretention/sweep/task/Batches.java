@@ -11,13 +11,13 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 
 /**
- * A text as batches that several threads can read, each by an iterator of its own. Labels are one-hot, distributions,
- * or class ids; all iterators give the same batches in the same order.
+ * A text in batches, which several threads read, each with an iterator of its own. Labels are one-hot, distributions or
+ * class ids. All iterators give the same batches in the same order.
  */
 @FunctionalInterface
 public interface Batches {
 
-    /** {@return a new iterator at the first batch, which can be reset} */
+    /** {@return a new iterator at the first batch} */
     MultiDataSetIterator iterator();
 
     /**
@@ -43,7 +43,7 @@ public interface Batches {
     /**
      * {@return a text in memory}
      *
-     * @param iterator is reset and read into memory, all of it, at once
+     * @param iterator is reset, and read into memory at once
      */
     static Batches of(DataSetIterator iterator) {
         List<DataSet> batches = new ArrayList<>();

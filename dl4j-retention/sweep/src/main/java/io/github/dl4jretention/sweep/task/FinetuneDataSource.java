@@ -5,8 +5,8 @@ import org.deeplearning4j.arbiter.optimize.api.data.DataSource;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 
 /**
- * A {@link FinetuneProblem} for Arbiter's OptimizationConfiguration, where data is named by a class. Arbiter makes a
- * new instance for every candidate: an implementation keeps its problem in a static field.
+ * Gives Arbiter's OptimizationConfiguration a {@link FinetuneProblem}: Arbiter wants the name of a class, and makes a new
+ * instance for every candidate. So keep the problem in a static field.
  */
 public interface FinetuneDataSource extends DataSource {
 

@@ -4,28 +4,52 @@ import io.github.dl4jretention.baseline.Importance;
 import io.github.dl4jretention.baseline.ImportanceEstimator;
 import io.github.dl4jretention.baseline.QuadraticPenalty;
 import io.github.dl4jretention.eval.TokenEvaluation;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
+import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
+import io.github.dl4jretention.teacher.NetworkIdentity;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.FrozenVertex;
+import org.deeplearning4j.nn.conf.graph.GraphVertex;
+import org.deeplearning4j.nn.conf.graph.LayerVertex;
+import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.optimize.api.BaseTrainingListener;
+import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.autodiff.samediff.VariableType;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.learning.config.IUpdater;
+import org.nd4j.shade.jackson.core.JsonProcessingException;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
 /**
- * A pretrained model from which every candidate of a sweep starts. It is never changed: candidates are copies. Safe for
- * several threads.
+ * The pretrained model from which every candidate of a sweep starts. Candidates are copies: the model never changes.
+ * Safe for several threads.
  */
 public abstract class FinetuneModel {
+
+    private static final RetentionConfiguration PLAIN =
+            RetentionConfiguration.builder().coefficient(0).build();
+
+    private static final List<String> COUNTS = List.of("iterationCount", "epochCount");
 
     private final Teacher teacher;
 
@@ -34,7 +58,7 @@ public abstract class FinetuneModel {
     }
 
     /**
-     * {@return a model of a network}
+     * {@return the model of a MultiLayerNetwork}
      *
      * @param pretrained is copied; ends in softmax cross-entropy, see {@link
      *     io.github.dl4jretention.teacher.SoftmaxOutput}
@@ -45,7 +69,7 @@ public abstract class FinetuneModel {
     }
 
     /**
-     * {@return a model of a graph}
+     * {@return the model of a ComputationGraph}
      *
      * @param pretrained is copied
      * @param outputs    names of the outputs to finetune; default: all
@@ -56,9 +80,9 @@ public abstract class FinetuneModel {
     }
 
     /**
-     * {@return a model of a SameDiff graph}
+     * {@return the model of a SameDiff}
      *
-     * @param pretrained a graph without a loss, is copied; its variables are trained
+     * @param pretrained without a loss; is copied, and its variables are trained
      * @param logits     name of the variable of the logits {@code [..., V]}
      * @param labels     name of the placeholder of the labels, see {@link io.github.dl4jretention.loss.RetentionLoss}
      * @param features   names of the placeholders of a batch's features, in their order
@@ -80,13 +104,13 @@ public abstract class FinetuneModel {
 
     /**
      * {@return SHA-256 of how the model trains: its whole configuration (dropout, weight noise, regularization,
-     * constraints, gradient normalization, truncated backpropagation, loss weights, frozen layers, ...) but updaters,
-     * iteration and epoch counts, which a candidate has of its own; of a SameDiff graph its operations with dropout,
-     * and which variables are trained}
+     * constraints, gradient normalization, truncated backpropagation, loss weights, frozen layers, ...) without updaters,
+     * iteration and epoch counts, which each candidate has for itself. For SameDiff it's of the operations, dropout
+     * included, and of which variables are trained}
      */
     public abstract String settings();
 
-    /** {@return names of the outputs that are finetuned; of a SameDiff graph those of its placeholders, too} */
+    /** {@return names of the outputs that are finetuned, and for SameDiff of its placeholders} */
     public String outputs() {
         return teacher.outputs().stream().map(TeacherOutput::name).collect(Collectors.joining(", "));
     }
@@ -141,7 +165,7 @@ public abstract class FinetuneModel {
      */
     public abstract void save(Object plain, Path file) throws IOException;
 
-    /** How many layers can be frozen at most: all but the outputs; 0 if none can. */
+    /** The most layers that can be frozen: all but the outputs, and none of SameDiff. */
     abstract int freezable();
 
     /**
@@ -149,7 +173,7 @@ public abstract class FinetuneModel {
      *
      * @param importance of the parameters, for methods that need it; else null
      */
-    abstract Student student(
+    abstract CandidateTraining training(
             FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, Importance importance);
 
     /** An estimator of how much each parameter matters. */
@@ -166,10 +190,10 @@ public abstract class FinetuneModel {
 
     abstract Teacher predictor(Object plain);
 
-    /** Sum of all parameters: not finite if one of them is not, which clipped logits may hide. */
+    /** Sum of all parameters. It isn't finite if one of them isn't, which clipped logits may hide. */
     abstract double parameterSum(Object plain);
 
-    /** A sum that has room: one in half precision ends at 65504. */
+    /** A sum in at least FLOAT: HALF ends at 65504. */
     static double wideSum(INDArray array) {
         INDArray wide = array.dataType().width() < DataType.FLOAT.width() ? array.castTo(DataType.FLOAT) : array;
         return wide.sumNumber().doubleValue();
@@ -178,5 +202,128 @@ public abstract class FinetuneModel {
     /** Whether plain finetuning can do without the teacher's values. */
     boolean plainWithoutTeacher() {
         return true;
+    }
+
+    /** A candidate in training. */
+    interface CandidateTraining {
+
+        /**
+         * One update.
+         *
+         * @param batch with the teacher's values, but for plain finetuning
+         * @param epoch from 0
+         * @return the loss before the update
+         */
+        TokenLoss fit(MultiDataSet batch, int epoch);
+
+        /** The network in training, for listeners. */
+        Object network();
+
+        /** A copy without any part of this library: the stock network with the tuned weights. */
+        Object plain();
+    }
+
+    /** Methods without a teacher are retention at coefficient 0, whose numbers are the stock layer's. */
+    static RetentionConfiguration lossOf(FinetuneConfiguration configuration) {
+        return switch (configuration.method()) {
+            case RETENTION -> configuration.retention();
+            case LABEL_SMOOTHING -> RetentionConfiguration.builder()
+                    .coefficient(0)
+                    .labelSmoothing(configuration.strength())
+                    .build();
+            case PLAIN, L2_SP, EWC, MAS, REPLAY -> PLAIN;
+        };
+    }
+
+    /**
+     * Freezes the layer of a configuration. DL4J's TransferLearning does the same, but loses the network's backpropagation
+     * type and modes, and turns DOUBLE graphs into FLOAT ones.
+     */
+    static void freeze(NeuralNetConfiguration conf) {
+        Layer layer = conf.getLayer();
+        if (!(layer instanceof FrozenLayer)) {
+            FrozenLayer frozen = new FrozenLayer(layer);
+            frozen.setLayerName(layer.getLayerName());
+            conf.setLayer(frozen);
+        }
+    }
+
+    /** What stands in place of a frozen vertex. One without parameters is frozen too: no gradient goes back to it. */
+    static GraphVertex frozen(GraphVertex vertex) {
+        if (vertex instanceof LayerVertex layer) {
+            freeze(layer.getLayerConf());
+            return layer;
+        }
+        return vertex instanceof FrozenVertex ? vertex : new FrozenVertex(vertex);
+    }
+
+    /** @param configuration of a network or graph as DL4J writes it, with an updater that is the same for all models */
+    static String settingsOfNetwork(String configuration) {
+        try {
+            return NetworkIdentity.sha256(
+                    List.of(without(new ObjectMapper().readTree(configuration)).toString()));
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException("DL4J wrote a configuration that is not JSON", e);
+        }
+    }
+
+    private static JsonNode without(JsonNode node) {
+        if (node instanceof ObjectNode object) {
+            object.remove(COUNTS);
+        }
+        node.forEach(FinetuneModel::without);
+        return node;
+    }
+
+    /** Dropout, which a teacher is rid of, and what is trained: variables, not constants. */
+    static String settingsOfSameDiff(SameDiff graph, String logits) {
+        List<String> parts = new ArrayList<>(List.of(NetworkIdentity.sha256(graph, logits)));
+        for (SDVariable variable : graph.variables()) {
+            if (variable.getVariableType() != VariableType.ARRAY) {
+                parts.add(variable.name() + " " + variable.getVariableType());
+            }
+        }
+        return NetworkIdentity.sha256(parts);
+    }
+
+    /**
+     * The loss of one step: of all outputs and, under truncated backpropagation, which makes an update for each segment, of
+     * all segments.
+     */
+    static final class StepLoss extends BaseTrainingListener {
+
+        private final List<RetentionOutputLayerRuntime> outputs;
+        private TokenLoss loss;
+
+        StepLoss(List<RetentionOutputLayerRuntime> outputs) {
+            this.outputs = outputs;
+        }
+
+        @Override
+        public void iterationDone(Model model, int iteration, int epoch) {
+            for (RetentionOutputLayerRuntime output : outputs) {
+                loss = loss == null ? output.lastTokenLoss() : sum(loss, output.lastTokenLoss());
+            }
+        }
+
+        /** The loss since it was last taken. */
+        TokenLoss take() {
+            TokenLoss taken = loss;
+            loss = null;
+            return taken;
+        }
+
+        /** The coefficient of two segments may differ: the divergence is multiplied by the mean of both. */
+        static TokenLoss sum(TokenLoss one, TokenLoss other) {
+            double divergence = one.divergenceSum() + other.divergenceSum();
+            double product = one.factor() * one.divergenceSum() + other.factor() * other.divergenceSum();
+            return new TokenLoss(
+                    one.crossEntropySum() + other.crossEntropySum(),
+                    divergence,
+                    one.factor() == other.factor() || divergence == 0 ? other.factor() : product / divergence,
+                    one.tokens() + other.tokens(),
+                    one.divergenceTokens() + other.divergenceTokens(),
+                    one.agreements() + other.agreements());
+        }
     }
 }

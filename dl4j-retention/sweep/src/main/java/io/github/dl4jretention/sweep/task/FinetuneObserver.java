@@ -3,7 +3,7 @@ package io.github.dl4jretention.sweep.task;
 import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 
-/** Is told what candidates do, by their own threads, and may end one before its time. */
+/** Is told what candidates do, on their own threads, and can end one early. */
 public interface FinetuneObserver {
 
     /**
@@ -37,7 +37,7 @@ public interface FinetuneObserver {
     default void onStep(int candidate, int step, int steps, TokenLoss loss) {}
 
     /**
-     * A candidate has ended well.
+     * A candidate was trained to its end, or pruned.
      *
      * @param candidate     its index
      * @param configuration how it was finetuned
@@ -49,7 +49,7 @@ public interface FinetuneObserver {
             int candidate, FinetuneConfiguration configuration, FinetuneResult result, Double score, Object plain) {}
 
     /**
-     * A candidate could not be trained or measured for a reason that is not its own: no memory, a disk, an interrupt.
+     * A candidate couldn't be trained or measured, for a reason that isn't its own: no memory, a full disk, an interrupt.
      *
      * @param candidate index
      * @param error     what has happened

@@ -21,13 +21,13 @@ import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.IUpdater;
 
 /**
- * What all candidates share: the pretrained model, the teacher, the texts, the updater and the seed.
+ * What all candidates of a sweep share: pretrained model, teacher, texts, updater and seed.
  *
  * <p>The losses of the pretrained model on validation text are computed once, when they are first asked for.
  */
 public final class FinetuneProblem {
 
-    /** So many times the loss of a guess, of the base or of the first minibatch is a divergence. */
+    /** A candidate diverges at this many times the largest of a uniform guess's loss, the base's and the first minibatch's. */
     static final double DIVERGED = 2;
 
     private final FinetuneModel model;
@@ -42,7 +42,7 @@ public final class FinetuneProblem {
 
     /**
      * @param model   where every candidate starts
-     * @param teacher what candidates are held near; may be a cache of one. Safe for several threads
+     * @param teacher what candidates stay near, or a cache of it; safe for several threads
      * @param data    texts
      * @param updater of all candidates, each with a learning rate and a state of its own
      * @param seed    of the random numbers of training (dropout), the same for all candidates
@@ -74,7 +74,7 @@ public final class FinetuneProblem {
         return model;
     }
 
-    /** {@return what candidates are held near} */
+    /** {@return what candidates stay near} */
     public Teacher teacher() {
         return teacher;
     }
@@ -113,11 +113,11 @@ public final class FinetuneProblem {
     }
 
     /**
-     * Refuses texts that cannot be passed over as often as candidates need them.
+     * Refuses texts that can't be read as often as candidates need.
      *
      * @param space of the candidates
-     * @throws IllegalArgumentException if the training text cannot be reset and is shorter than the longest training,
-     *     or the source text cannot be reset and is replayed; the message names the text
+     * @throws IllegalArgumentException if the training text can't be reset and is shorter than the longest training, or the
+     *     source text can't be reset and is replayed; the message names the text
      */
     public void requireResets(FinetuneSpace space) {
         long steps = space.mostSteps(trainingBatches());
@@ -220,7 +220,7 @@ public final class FinetuneProblem {
         return result.network();
     }
 
-    Student student(FinetuneConfiguration configuration) {
+    FinetuneModel.CandidateTraining start(FinetuneConfiguration configuration) {
         if (configuration.frozenUpTo() >= model.freezable()) {
             throw new IllegalArgumentException("frozenUpTo: expected at most " + (model.freezable() - 1)
                     + ", the last layer of this model that can be frozen, got " + configuration.frozenUpTo());
@@ -228,7 +228,7 @@ public final class FinetuneProblem {
         IUpdater own = updater.clone();
         own.setLrAndSchedule(configuration.learningRate(), null);
         data.requireFits(configuration.method());
-        return model.student(configuration, own, teacher(configuration), importance(configuration.method()));
+        return model.training(configuration, own, teacher(configuration), importance(configuration.method()));
     }
 
     /** Batches of a candidate's training, with the teacher's values where its student takes them. */
@@ -242,7 +242,7 @@ public final class FinetuneProblem {
         return taught ? new TeacherMultiDataSetIterator(text, teacher(configuration)).setReleaseLabels(true) : text;
     }
 
-    /** A cache of the teacher need not hold what is replayed, and its samples may be of another temperature than 1. */
+    /** A cache may lack what is replayed, and may hold samples at a temperature other than 1. */
     private Teacher teacher(FinetuneConfiguration configuration) {
         boolean sampled = teacher.sampledAt().isPresent() && configuration.method() != FinetuneMethod.RETENTION;
         return configuration.method() == FinetuneMethod.REPLAY || sampled ? model.teacher() : teacher;
@@ -283,5 +283,47 @@ public final class FinetuneProblem {
             }
         }
         return trainingBatches;
+    }
+
+    /** Keeps what became of one candidate. */
+    private static final class SingleResult implements FinetuneObserver {
+
+        private Object network;
+        private Throwable failure;
+        private Throwable error;
+
+        @Override
+        public void onResult(
+                int candidate, FinetuneConfiguration configuration, FinetuneResult result, Double score, Object plain) {
+            network = plain;
+        }
+
+        @Override
+        public void onFailure(int candidate, FinetuneConfiguration configuration, Throwable reason) {
+            failure = reason;
+        }
+
+        @Override
+        public void onError(int candidate, Throwable reason) {
+            error = reason;
+        }
+
+        Object network() {
+            if (error instanceof InterruptedException) {
+                Thread.currentThread().interrupt();
+                throw new IllegalStateException("candidate: interrupted before it was trained", error);
+            }
+            if (error instanceof Error fatal) {
+                throw fatal;
+            }
+            if (error instanceof RuntimeException exception) {
+                throw exception;
+            }
+            Throwable reason = failure == null ? error : failure;
+            if (reason != null) {
+                throw new IllegalStateException("candidate: " + reason.getMessage(), reason);
+            }
+            return network;
+        }
     }
 }

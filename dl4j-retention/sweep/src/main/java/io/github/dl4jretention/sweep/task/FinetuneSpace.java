@@ -20,13 +20,13 @@ import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
 import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterSpace;
 
 /**
- * A space of {@link FinetuneConfiguration}s for Arbiter's generators: the loss and, each fixed or searched, the
- * learning rate, the length of training, how many layers are frozen, and the method. By default retention with the
- * default {@link RetentionSpace}, learning rate 3e-4, one epoch, no frozen layer.
+ * What a sweep can vary: the method, its loss or strength, the learning rate, the length of training and the number of
+ * frozen layers, each fixed or searched. The default is retention with the default {@link RetentionSpace}, learning rate
+ * 3e-4, one epoch and no frozen layer.
  *
- * <p>What has no effect is the same in all candidates: strengths of other methods, epochs where there are steps, and
- * what {@link RetentionSpace} names. Generators give such a candidate several times, which a
- * {@link io.github.dl4jretention.sweep.Sweep} runs once.
+ * <p>Settings without effect are the same in all candidates: strengths of other methods, epochs where there are steps, and
+ * those that {@link RetentionSpace} names. Generators then repeat candidates, and a
+ * {@link io.github.dl4jretention.sweep.Sweep} runs each once.
  */
 @SuppressWarnings("rawtypes")
 public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfiguration> {
@@ -104,7 +104,7 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
     }
 
     /**
-     * Refuses what the builder refuses: a space that was read from JSON has not passed it.
+     * Refuses what the builder refuses, in a space that was read from JSON.
      *
      * @throws IllegalArgumentException if a space is missing, empty or reaches outside of its range; the message names
      *     it
@@ -136,7 +136,7 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
     }
 
     /**
-     * Refuses a teacher of samples that the losses of this space cannot be trained from.
+     * Refuses a teacher of samples that doesn't serve the losses of this space.
      *
      * @param teacher of all candidates
      * @throws IllegalArgumentException if there is another temperature or divergence than the samples serve
@@ -148,7 +148,7 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
     }
 
     /**
-     * Refuses a model that has not so many layers to freeze, and texts that a method lacks.
+     * Refuses a model with too few layers to freeze, and texts without what a method needs.
      *
      * @param model that candidates start from
      * @param data  their texts

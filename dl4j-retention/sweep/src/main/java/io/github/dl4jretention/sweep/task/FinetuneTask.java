@@ -25,10 +25,10 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Trains and scores one candidate. It fails if a loss is no finite number, or if it diverges: if the cross-entropy of a
- * minibatch rises above twice the largest of the logarithm of the vocabulary's size, a uniform guess, the base's
- * validation loss, and the first minibatch's own. Anything but an ArithmeticException, IllegalArgumentException,
- * IllegalStateException, ND4JException or DL4JException is no failure of the candidate, nor is a TeacherException.
+ * Trains and scores one candidate. It fails if a loss isn't finite or if it diverges: if a minibatch's cross-entropy
+ * rises above twice the largest of {@code ln V} (a uniform guess), the base's validation loss, and the first
+ * minibatch's. An ArithmeticException, IllegalArgumentException, IllegalStateException, ND4JException or DL4JException
+ * is the candidate's failure; a TeacherException and everything else ends the sweep.
  */
 @SuppressWarnings({"rawtypes", "unchecked"})
 final class FinetuneTask implements Callable<OptimizationResult> {
@@ -100,7 +100,7 @@ final class FinetuneTask implements Callable<OptimizationResult> {
         return "candidate: " + candidate.getIndex() + ", " + configuration + ": " + e;
     }
 
-    /** No memory, no disk, an interrupt: another try may end well. */
+    /** No memory, no disk, an interrupt: another try may work. */
     private OptimizationResult error(Throwable e) {
         LOG.debug("candidate {} could not be trained", candidate.getIndex(), e);
         observer.onError(candidate.getIndex(), e);
@@ -113,7 +113,7 @@ final class FinetuneTask implements Callable<OptimizationResult> {
     }
 
     private OptimizationResult run(FinetuneConfiguration configuration) throws IOException, InterruptedException {
-        Student student = problem.student(configuration);
+        FinetuneModel.CandidateTraining student = problem.start(configuration);
         int planned =
                 configuration.steps() > 0 ? configuration.steps() : configuration.epochs() * problem.trainingBatches();
         int trained = train(student, configuration, planned);
@@ -131,11 +131,12 @@ final class FinetuneTask implements Callable<OptimizationResult> {
                 validation, trained, planned, trainingSeconds, evaluationSeconds, curve.points(), rungs);
         ResultReference saved = save(score, result, plain);
         observer.onResult(candidate.getIndex(), configuration, result, score, plain);
-        return end(CandidateStatus.Complete, score, result, saved);
+        return end(CandidateStatus.Complete, scoreFunction.isShown(validation) ? score : null, result, saved);
     }
 
     /** The steps trained, fewer than planned if the candidate is hopeless. */
-    private int train(Student student, FinetuneConfiguration configuration, int planned) throws InterruptedException {
+    private int train(FinetuneModel.CandidateTraining student, FinetuneConfiguration configuration, int planned)
+            throws InterruptedException {
         MultiDataSetIterator batches = problem.training(configuration);
         double limit = problem.largestLoss();
         int epoch = 0;
@@ -152,7 +153,7 @@ final class FinetuneTask implements Callable<OptimizationResult> {
             TokenLoss loss = student.fit(batches.next(), epoch);
             trainingSeconds += (System.nanoTime() - started) / 1e9;
             if (step == 1) {
-                // Smoothed labels or other text may begin above the limit of the base.
+                // Smoothed labels or replayed text may begin above the base's limit.
                 limit = Math.max(limit, FinetuneProblem.DIVERGED * loss.crossEntropy());
             }
             requireSound(loss, step, limit);
@@ -185,7 +186,7 @@ final class FinetuneTask implements Callable<OptimizationResult> {
         }
     }
 
-    private RungScore rung(Student student, int step) {
+    private RungScore rung(FinetuneModel.CandidateTraining student, int step) {
         Object plain = student.plain();
         return new RungScore(step, scoreFunction.of(validation(plain), plain));
     }
@@ -217,7 +218,7 @@ final class FinetuneTask implements Callable<OptimizationResult> {
         return ended;
     }
 
-    /** What a listener throws does not harm the candidate. */
+    /** What a listener throws doesn't harm the candidate. */
     private void tell(Consumer<StatusListener> event) {
         for (StatusListener listener : listeners) {
             try {
@@ -225,6 +226,52 @@ final class FinetuneTask implements Callable<OptimizationResult> {
             } catch (RuntimeException e) {
                 LOG.warn("candidate {}: {} has failed", candidate.getIndex(), listener, e);
             }
+        }
+    }
+
+    /** Collects a training curve of at most {@value #POINTS} points: when they are reached, neighbours are averaged. */
+    private static final class LossCurve {
+
+        private static final int POINTS = 128;
+
+        private final List<CurvePoint> points = new ArrayList<>();
+        private int stride = 1;
+        private int steps;
+        private double crossEntropy;
+        private double divergence;
+
+        void add(double stepCrossEntropy, double stepDivergence) {
+            steps++;
+            crossEntropy += stepCrossEntropy;
+            divergence += stepDivergence;
+            if (steps % stride == 0) {
+                points.add(new CurvePoint(steps, crossEntropy / stride, divergence / stride));
+                crossEntropy = 0;
+                divergence = 0;
+            }
+            if (points.size() == POINTS) {
+                halve();
+            }
+        }
+
+        private void halve() {
+            List<CurvePoint> kept = new ArrayList<>();
+            for (int i = 0; i < points.size(); i += 2) {
+                CurvePoint one = points.get(i);
+                CurvePoint other = points.get(i + 1);
+                kept.add(new CurvePoint(
+                        other.step(),
+                        (one.crossEntropy() + other.crossEntropy()) / 2,
+                        (one.divergence() + other.divergence()) / 2));
+            }
+            points.clear();
+            points.addAll(kept);
+            stride *= 2;
+        }
+
+        /** Points so far; steps since the last one are left out. */
+        List<CurvePoint> points() {
+            return new ArrayList<>(points);
         }
     }
 }

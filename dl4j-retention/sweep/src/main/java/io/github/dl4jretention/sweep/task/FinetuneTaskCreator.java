@@ -14,18 +14,15 @@ import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * Makes Arbiter's tasks of finetuning: every candidate starts from the same pretrained weights, near the same teacher,
- * on the same batches. Arbiter's own task creators start from random weights, and sleep for two seconds after every
- * candidate.
+ * Makes Arbiter's tasks: every candidate starts from the same pretrained weights, stays near the same teacher, and sees
+ * the same batches. Arbiter's own task creators start from random weights, and sleep two seconds after every candidate.
  *
- * <p>It is registered for {@link FinetuneSpace}: {@code new LocalOptimizationRunner(configuration)} finds it, and it
- * finds its {@link FinetuneProblem} in the configuration's {@link FinetuneDataSource}. Any score function of Arbiter's
- * will do that can score a stock network by a DataSource; {@link RetentionScore} is the one for learning and
- * forgetting.
+ * <p>It's registered for {@link FinetuneSpace}: {@code new LocalOptimizationRunner(configuration)} finds it, and it finds
+ * its {@link FinetuneProblem} in the configuration's {@link FinetuneDataSource}. It works with any score function of
+ * Arbiter's that scores a stock network by a DataSource; {@link RetentionScore} weighs learning and forgetting.
  *
- * <p>A candidate whose loss is no finite number, or that has diverged (a minibatch's cross-entropy is above twice the
- * largest of {@code ln V}, the base's validation loss and the first minibatch's own), fails with that reason and has no
- * score, so that it cannot be the best.
+ * <p>A candidate fails, and has no score, if a loss isn't finite or if it diverges: if a minibatch's cross-entropy is
+ * above twice the largest of {@code ln V}, the base's validation loss and the first minibatch's.
  *
  * <p>A task destroys the workspaces of its thread at its end.
  */
@@ -35,7 +32,7 @@ public final class FinetuneTaskCreator implements TaskCreator {
     private final FinetuneProblem problem;
     private final FinetuneObserver observer;
 
-    /** For Arbiter, which looks for task creators by the class of the space. */
+    /** For Arbiter, which finds task creators by the class of the space. */
     public FinetuneTaskCreator() {
         this(null, new FinetuneObserver() {});
     }
@@ -59,9 +56,22 @@ public final class FinetuneTaskCreator implements TaskCreator {
             IOptimizationRunner runner) {
         FinetuneProblem shared =
                 problem == null ? FinetuneDataSource.problem(dataSource, dataSourceProperties) : problem;
-        CandidateScore score = (validation, plain) -> scoreFunction instanceof RetentionScore retention
-                ? retention.score(shared.baseLosses(), validation)
-                : scoreFunction.score(plain, dataSource, dataSourceProperties);
+        CandidateScore score = new CandidateScore() {
+            @Override
+            public double of(Losses validation, Object plain) {
+                return scoreFunction instanceof RetentionScore retention
+                        ? retention.score(shared.baseLosses(), validation)
+                        : scoreFunction.score(plain, dataSource, dataSourceProperties);
+            }
+
+            @Override
+            public boolean isShown(Losses validation) {
+                // Arbiter's generators alone learn from it: then it must have one.
+                return problem == null
+                        || !(scoreFunction instanceof RetentionScore retention)
+                        || retention.isFeasible(shared.baseLosses(), validation);
+            }
+        };
         FinetuneTask task = new FinetuneTask(candidate, shared, score, observer, List.copyOf(statusListeners), runner);
         return () -> {
             try {
@@ -86,6 +96,12 @@ public final class FinetuneTaskCreator implements TaskCreator {
 
     /** A score function with what it needs. */
     interface CandidateScore {
+
         double of(Losses validation, Object plain);
+
+        /** Whether Arbiter and its listeners get it; else they would log 1e6 as the best score. */
+        default boolean isShown(Losses validation) {
+            return true;
+        }
     }
 }

@@ -37,7 +37,8 @@ final class GraphModel extends FinetuneModel {
     }
 
     @Override
-    Student student(FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, Importance importance) {
+    CandidateTraining training(
+            FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, Importance importance) {
         ComputationGraph start;
         synchronized (pretrained) {
             start = Retention.withUpdater(pretrained, updater);
@@ -45,7 +46,7 @@ final class GraphModel extends FinetuneModel {
         if (configuration.frozenUpTo() >= 0) {
             start = frozen(start, start.getLayer(configuration.frozenUpTo()));
         }
-        ComputationGraph student = Retention.attach(start, RetentionOf.candidate(configuration), teacher, outputs);
+        ComputationGraph student = Retention.attach(start, lossOf(configuration), teacher, outputs);
         penalty(student, configuration, importance).ifPresent(penalty -> student.addListeners(penalty.listener()));
         StepLoss loss = new StepLoss(Arrays.stream(outputs)
                 .map(output -> (RetentionOutputLayerRuntime) student.getLayer(output))
@@ -56,7 +57,7 @@ final class GraphModel extends FinetuneModel {
 
     @Override
     public String settings() {
-        return ModelSettings.ofNetwork(pretrained.getConfiguration().toJson());
+        return settingsOfNetwork(pretrained.getConfiguration().toJson());
     }
 
     @Override
@@ -73,7 +74,7 @@ final class GraphModel extends FinetuneModel {
         while (!open.isEmpty()) {
             String name = open.remove();
             if (met.add(name)) {
-                conf.getVertices().computeIfPresent(name, (same, vertex) -> FrozenLayers.frozen(vertex));
+                conf.getVertices().computeIfPresent(name, (same, vertex) -> frozen(vertex));
                 open.addAll(conf.getVertexInputs().getOrDefault(name, List.of()));
             }
         }
@@ -82,7 +83,7 @@ final class GraphModel extends FinetuneModel {
         return copy;
     }
 
-    private record GraphStudent(ComputationGraph network, StepLoss loss) implements Student {
+    private record GraphStudent(ComputationGraph network, StepLoss loss) implements CandidateTraining {
 
         @Override
         public TokenLoss fit(MultiDataSet batch, int epoch) {

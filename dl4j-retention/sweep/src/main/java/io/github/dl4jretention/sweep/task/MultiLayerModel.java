@@ -28,7 +28,8 @@ final class MultiLayerModel extends FinetuneModel {
     }
 
     @Override
-    Student student(FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, Importance importance) {
+    CandidateTraining training(
+            FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, Importance importance) {
         MultiLayerNetwork start;
         synchronized (pretrained) {
             start = Retention.withUpdater(pretrained, updater);
@@ -36,7 +37,7 @@ final class MultiLayerModel extends FinetuneModel {
         if (configuration.frozenUpTo() >= 0) {
             start = frozen(start, configuration.frozenUpTo());
         }
-        MultiLayerNetwork student = Retention.attach(start, RetentionOf.candidate(configuration), teacher);
+        MultiLayerNetwork student = Retention.attach(start, lossOf(configuration), teacher);
         penalty(student, configuration, importance).ifPresent(penalty -> student.addListeners(penalty.listener()));
         StepLoss loss = new StepLoss(List.of((RetentionOutputLayerRuntime) student.getOutputLayer()));
         student.addListeners(loss);
@@ -45,14 +46,14 @@ final class MultiLayerModel extends FinetuneModel {
 
     @Override
     public String settings() {
-        return ModelSettings.ofNetwork(pretrained.getLayerWiseConfigurations().toJson());
+        return settingsOfNetwork(pretrained.getLayerWiseConfigurations().toJson());
     }
 
     /** A copy with a layer and all before it frozen. */
     private static MultiLayerNetwork frozen(MultiLayerNetwork network, int last) {
         MultiLayerConfiguration conf = MultiLayerConfiguration.fromJson(
                 network.getLayerWiseConfigurations().toJson());
-        conf.getConfs().subList(0, last + 1).forEach(FrozenLayers::freeze);
+        conf.getConfs().subList(0, last + 1).forEach(FinetuneModel::freeze);
         MultiLayerNetwork copy = new MultiLayerNetwork(conf);
         copy.init(network.params().dup(), false);
         return copy;
@@ -63,7 +64,7 @@ final class MultiLayerModel extends FinetuneModel {
         return ImportanceEstimator.of(pretrained);
     }
 
-    private record MultiLayerStudent(MultiLayerNetwork network, StepLoss loss) implements Student {
+    private record MultiLayerStudent(MultiLayerNetwork network, StepLoss loss) implements CandidateTraining {
 
         @Override
         public TokenLoss fit(MultiDataSet batch, int epoch) {

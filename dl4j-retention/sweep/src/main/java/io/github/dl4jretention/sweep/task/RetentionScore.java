@@ -19,7 +19,7 @@ import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 /**
- * One number for learning and forgetting, the less the better, from the losses on validation text:
+ * One number for learning and forgetting, from the losses on validation text; the less the better:
  *
  * <pre>
  * weighted(w)       target + w source
@@ -27,7 +27,8 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  *                   1e6 + source - base source - x       elsewhere: worse than all that keep to it
  * </pre>
  *
- * all in nats per token.
+ * All in nats per token. A sweep's default is {@code weighted(1)}; {@code constrained(x)} says how much forgetting you
+ * accept. The 1e6 keeps searches away from candidates that forget too much; reports and tables don't show it.
  */
 @JsonAutoDetect(
         fieldVisibility = JsonAutoDetect.Visibility.ANY,
@@ -67,7 +68,7 @@ public final class RetentionScore implements ScoreFunction {
     }
 
     /**
-     * {@return the best target loss of those that forget little}
+     * {@return the least target loss among candidates that forget at most so much}
      *
      * @param largestForgetting x, how far the source loss may be above the base's, in nats per token; finite
      * @throws IllegalArgumentException if it is not finite
@@ -123,7 +124,7 @@ public final class RetentionScore implements ScoreFunction {
         return score(problem.baseLosses(), problem.validation(withoutRetention(model)));
     }
 
-    /** Not supported: Arbiter has given up DataProvider for DataSource. */
+    /** Not supported: Arbiter itself has replaced DataProvider by DataSource. */
     @Override
     @SuppressWarnings("deprecation")
     public double score(Object model, DataProvider dataProvider, Map<String, Object> dataParameters) {

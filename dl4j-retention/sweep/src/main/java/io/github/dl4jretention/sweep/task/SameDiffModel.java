@@ -20,7 +20,7 @@ import org.nd4j.linalg.dataset.adapter.SingletonMultiDataSetIterator;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.learning.config.IUpdater;
 
-/** A {@link FinetuneModel} of a SameDiff graph, kept as the bytes of its file. */
+/** A {@link FinetuneModel} of a SameDiff, kept as the bytes of its file. */
 final class SameDiffModel extends FinetuneModel {
 
     private final byte[] bytes;
@@ -36,7 +36,7 @@ final class SameDiffModel extends FinetuneModel {
         }
         if (pretrained.hasVariable(RetentionLoss.LOSS)) {
             throw new IllegalArgumentException(
-                    "model: expected a graph without \"" + RetentionLoss.LOSS + "\", got a student");
+                    "model: expected a SameDiff without \"" + RetentionLoss.LOSS + "\", got a student");
         }
         ByteBuffer buffer = flatBuffers(pretrained);
         this.bytes = new byte[buffer.remaining()];
@@ -50,7 +50,7 @@ final class SameDiffModel extends FinetuneModel {
         try {
             return graph.asFlatBuffers(false);
         } catch (RuntimeException e) {
-            throw new IllegalStateException("the model cannot be copied", e);
+            throw new IllegalStateException("the model can't be copied", e);
         }
     }
 
@@ -58,14 +58,15 @@ final class SameDiffModel extends FinetuneModel {
         try {
             return SameDiff.fromFlatBuffers(ByteBuffer.wrap(bytes));
         } catch (IOException e) {
-            throw new IllegalStateException("the model cannot be copied", e);
+            throw new IllegalStateException("the model can't be copied", e);
         }
     }
 
     @Override
-    Student student(FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, Importance importance) {
+    CandidateTraining training(
+            FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, Importance importance) {
         SameDiff graph = copy();
-        RetentionLoss.add(graph, logits, labels, RetentionOf.candidate(configuration));
+        RetentionLoss.add(graph, logits, labels, lossOf(configuration));
         RetentionLoss.bind(graph, teacher.sha256());
         switch (configuration.method()) {
             case L2_SP -> QuadraticPenalty.toStart(graph, configuration.strength())
@@ -86,7 +87,7 @@ final class SameDiffModel extends FinetuneModel {
 
     @Override
     public String settings() {
-        return ModelSettings.ofGraph(copy(), logits);
+        return settingsOfSameDiff(copy(), logits);
     }
 
     @Override
@@ -100,7 +101,7 @@ final class SameDiffModel extends FinetuneModel {
     }
 
     private record SameDiffStudent(SameDiffModel model, SameDiff network, RetentionListener listener)
-            implements Student {
+            implements CandidateTraining {
 
         @Override
         public TokenLoss fit(MultiDataSet batch, int epoch) {
@@ -135,13 +136,13 @@ final class SameDiffModel extends FinetuneModel {
                         .sum();
     }
 
-    /** Layers have no order in a SameDiff graph; variables that are not to be trained are made constants there. */
+    /** SameDiff has no order of layers: make variables constants if they shouldn't be trained. */
     @Override
     int freezable() {
         return 0;
     }
 
-    /** The loss in the graph takes the teacher's values at any coefficient. */
+    /** The loss takes the teacher's values at any coefficient. */
     @Override
     boolean plainWithoutTeacher() {
         return false;

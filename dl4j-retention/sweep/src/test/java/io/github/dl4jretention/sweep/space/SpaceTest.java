@@ -21,6 +21,11 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import net.jqwik.api.Assume;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.DoubleRange;
+import net.jqwik.api.constraints.Scale;
 import org.deeplearning4j.arbiter.ComputationGraphSpace;
 import org.deeplearning4j.arbiter.DL4JConfiguration;
 import org.deeplearning4j.arbiter.GraphConfiguration;
@@ -44,6 +49,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.buffer.DataType;
 
@@ -116,6 +122,63 @@ class SpaceTest {
                             .build(),
                     configuration);
         }
+    }
+
+    @Test
+    void a_grid_has_round_numbers_within_its_bounds() {
+        List<RetentionConfiguration> drawn = draw(
+                Search.grid(5)
+                        .over(RetentionSpace.builder().coefficient(0.03, 3).build(), null, 0),
+                10);
+        assertEquals(
+                List.of(0.03, 0.09487, 0.3, 0.9487, 3.0),
+                drawn.stream().map(RetentionConfiguration::getCoefficient).toList());
+        FinetuneSpace rates = FinetuneSpace.builder()
+                .methods(FinetuneMethod.PLAIN)
+                .learningRate(1e-4, 1e-2)
+                .build();
+        assertEquals(
+                List.of(1e-4, 1e-3, 1e-2),
+                draw(Search.grid(3).over(rates, null, 0), 10).stream()
+                        .map(candidate -> ((FinetuneConfiguration) candidate).learningRate())
+                        .toList());
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        // value, lowest, highest, expected
+        "2.9999999999999996, 0.03, 3, 3",
+        "3.0000000000000004, 0.03, 3, 3",
+        "0.10000000000000002, 0.1, 10, 0.1",
+        "0.21544346900318845, 0.1, 10, 0.2154",
+        "12345.678, 1, 1e6, 12350",
+        // A bound that isn't round is kept as it is.
+        "0.123456, 0.123456, 10, 0.123456",
+        "9.999999, 0.1, 9.999999, 9.999999",
+        // Bounds so near each other that four digits would make one number of many.
+        "1.00001234567, 1, 1.0001, 1.00001235",
+        "0, -1, 1, 0",
+        "-0.21544346900318845, -1, 1, -0.2154",
+        "0.21544346900318845, -Infinity, Infinity, 0.2154"
+    })
+    void numbers_are_rounded_and_stay_within_their_bounds(double value, double lowest, double highest, double rounded) {
+        assertEquals(rounded, Leaves.rounded(value, lowest, highest), 0);
+    }
+
+    @Property
+    void drawn_numbers_are_within_their_bounds_and_near_what_arbiter_draws(
+            @ForAll @DoubleRange(min = 1e-9, max = 1e6) @Scale(12) double one,
+            @ForAll @DoubleRange(min = 1e-9, max = 1e6) @Scale(12) double other,
+            @ForAll @DoubleRange(min = 0, max = 1) @Scale(12) double at) {
+        double lowest = Math.min(one, other);
+        double highest = Math.max(one, other);
+        Assume.that(highest > lowest);
+        double drawn = lowest * Math.pow(highest / lowest, at);
+        double rounded = Leaves.rounded(drawn, lowest, highest);
+        assertTrue(lowest <= rounded && rounded <= highest);
+        double clamped = Math.max(lowest, Math.min(highest, drawn));
+        assertTrue(Math.abs(rounded - clamped) <= 5.001e-4 * clamped, rounded + " for " + clamped);
+        assertTrue(Math.abs(rounded - clamped) <= Math.max(5.001e-4 * (highest - lowest), Math.ulp(clamped)));
     }
 
     @Test

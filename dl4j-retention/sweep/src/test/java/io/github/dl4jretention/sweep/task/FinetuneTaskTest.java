@@ -256,7 +256,7 @@ class FinetuneTaskTest {
             Seen seen = run(problem, configuration);
             assertNull(seen.failure);
             SameDiff student = SweepTexts.graph(TYPE);
-            RetentionLoss.add(student, "logits", "labels", RetentionOf.candidate(configuration));
+            RetentionLoss.add(student, "logits", "labels", FinetuneModel.lossOf(configuration));
             student.setTrainingConfig(TrainingConfig.builder()
                     .updater(new Adam(RATE))
                     .dataSetFeatureMapping("features")

@@ -98,10 +98,10 @@ class StepLossTest {
     void sums_by_hand() {
         TokenLoss one = new TokenLoss(2, 1, 3, 4, 5, 1);
         TokenLoss other = new TokenLoss(7, 3, 1, 6, 5, 2);
-        TokenLoss sum = StepLoss.sum(one, other);
+        TokenLoss sum = FinetuneModel.StepLoss.sum(one, other);
         assertEquals(new TokenLoss(9, 4, 1.5, 10, 10, 3), sum);
         assertEquals(one.sum() + other.sum(), sum.sum());
         TokenLoss untaught = new TokenLoss(2, Double.NaN, 0, 4, 4, Double.NaN);
-        assertEquals(new TokenLoss(4, Double.NaN, 0, 8, 8, Double.NaN), StepLoss.sum(untaught, untaught));
+        assertEquals(new TokenLoss(4, Double.NaN, 0, 8, 8, Double.NaN), FinetuneModel.StepLoss.sum(untaught, untaught));
     }
 }

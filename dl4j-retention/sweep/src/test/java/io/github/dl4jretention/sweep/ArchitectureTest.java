@@ -1,0 +1,106 @@
+package io.github.dl4jretention.sweep;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.core.importer.ImportOption;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.Test;
+
+/** Dependencies point one way; pictures know nothing of sweeps. */
+class ArchitectureTest {
+
+    private static final JavaClasses CLASSES = new ClassFileImporter()
+            .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
+            .importPackages("io.github.dl4jretention");
+
+    /** Names of files, their contents and messages would follow the user's language. */
+    @Test
+    void nothing_is_formatted_in_the_default_locale() {
+        noClasses()
+                .that()
+                .resideInAPackage("io.github.dl4jretention.sweep..")
+                .should()
+                .callMethod(String.class, "formatted", Object[].class)
+                .orShould()
+                .callMethod(String.class, "format", String.class, Object[].class)
+                .check(CLASSES);
+    }
+
+    @Test
+    void the_core_knows_nothing_of_sweeps() {
+        noClasses()
+                .that()
+                .resideOutsideOfPackage("io.github.dl4jretention.sweep..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage("io.github.dl4jretention.sweep..")
+                .check(CLASSES);
+    }
+
+    @Test
+    void pictures_know_nothing_of_this_library() {
+        noClasses()
+                .that()
+                .resideInAPackage("..sweep.plot..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage(
+                        "io.github.dl4jretention",
+                        "io.github.dl4jretention.sweep",
+                        "..sweep.report..",
+                        "..sweep.outcome..",
+                        "..sweep.task..",
+                        "..sweep.space..",
+                        "..loss..",
+                        "..teacher..")
+                .check(CLASSES);
+    }
+
+    @Test
+    void packages_depend_one_way() {
+        layeredArchitecture()
+                .consideringOnlyDependenciesInLayers()
+                .layer("sweep")
+                .definedBy("io.github.dl4jretention.sweep")
+                .layer("report")
+                .definedBy("..sweep.report..")
+                .layer("plot")
+                .definedBy("..sweep.plot..")
+                .layer("outcome")
+                .definedBy("..sweep.outcome..")
+                .layer("task")
+                .definedBy("..sweep.task..")
+                .layer("space")
+                .definedBy("..sweep.space..")
+                .whereLayer("sweep")
+                .mayNotBeAccessedByAnyLayer()
+                .whereLayer("report")
+                .mayOnlyBeAccessedByLayers("sweep")
+                .whereLayer("plot")
+                .mayOnlyBeAccessedByLayers("sweep", "report")
+                .whereLayer("outcome")
+                .mayOnlyBeAccessedByLayers("sweep", "report")
+                .whereLayer("task")
+                .mayOnlyBeAccessedByLayers("sweep", "report", "outcome")
+                .whereLayer("space")
+                .mayOnlyBeAccessedByLayers("sweep", "report", "outcome", "task")
+                .check(CLASSES);
+    }
+
+    @Test
+    void no_two_classes_have_one_simple_name() {
+        Map<String, List<String>> names = CLASSES.stream()
+                .filter(c -> c.isTopLevelClass() && !c.getSimpleName().equals("package-info"))
+                .collect(Collectors.groupingBy(
+                        JavaClass::getSimpleName, Collectors.mapping(JavaClass::getName, Collectors.toList())));
+        names.values().removeIf(same -> same.size() < 2);
+        assertEquals(Map.of(), names);
+    }
+}
