@@ -7,7 +7,6 @@ import io.github.dl4jretention.sweep.task.Losses;
 import io.github.dl4jretention.sweep.task.RungScore;
 import java.util.List;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
-import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 /**
@@ -55,26 +54,6 @@ public record CandidateOutcome(
         /** Not generated, or its loss was not finite, or it diverged. */
         FAILED
     }
-
-    /**
-     * Nothing is checked.
-     *
-     * @param index             from 0, in the order in which candidates were drawn
-     * @param status            how it ended
-     * @param configuration     how it was finetuned; null for none
-     * @param reason            why it failed; null if it did not
-     * @param score             on validation text; null for none
-     * @param validation        losses on validation text; null for none
-     * @param test              losses on test text; null for none
-     * @param steps             minibatches trained
-     * @param plannedSteps      minibatches of the whole candidate
-     * @param trainingSeconds   time in training steps
-     * @param evaluationSeconds time in losses on validation text
-     * @param curve             of training; kept, not copied
-     * @param rungs             scores on the way; kept, not copied
-     */
-    @JsonCreator
-    public CandidateOutcome {}
 
     /**
      * {@return a candidate as its task has left it, complete or pruned, without losses on test text}

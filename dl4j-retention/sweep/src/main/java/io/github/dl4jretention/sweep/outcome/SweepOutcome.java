@@ -12,7 +12,6 @@ import java.util.Map;
 import java.util.Optional;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
-import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 
@@ -41,21 +40,6 @@ public record SweepOutcome(
         @JsonProperty("seconds") double seconds,
         @JsonProperty("finished") boolean finished,
         @JsonProperty("candidates") List<CandidateOutcome> candidates) {
-
-    /**
-     * Nothing is checked or copied.
-     *
-     * @param configuration what was asked for, by name
-     * @param score         what candidates are chosen by
-     * @param base          losses of the pretrained model on validation text
-     * @param baseTest      losses of the pretrained model on test text
-     * @param budget        candidates in all, of a grid or as asked for; null if their number is not known
-     * @param seconds       time that the sweep has taken, over all its starts
-     * @param finished      whether there is nothing left to run
-     * @param candidates    those that have ended, by index
-     */
-    @JsonCreator
-    public SweepOutcome {}
 
     /** {@return candidates that were trained to their end, by index} */
     public List<CandidateOutcome> complete() {

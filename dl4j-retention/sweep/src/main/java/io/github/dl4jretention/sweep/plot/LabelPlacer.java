@@ -4,6 +4,7 @@ import java.awt.geom.Line2D;
 import java.awt.geom.Point2D;
 import java.awt.geom.Rectangle2D;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
@@ -46,19 +47,11 @@ final class LabelPlacer {
     /** Where the text of a line or a cloud begins, at its baseline: at the end of the line, if there is room. */
     Point2D place(List<Point2D> points, double width) {
         int tried = Math.min(TRIED, points.size());
-        Rectangle2D best = null;
-        double least = Double.POSITIVE_INFINITY;
-        for (int i = 0; i < tried; i++) {
-            Point2D anchor = points.get(points.size() - 1 - (int) ((long) i * points.size() / tried));
-            for (Rectangle2D box : around(anchor, width)) {
-                double cost = cost(box);
-                if (cost < least) {
-                    least = cost;
-                    best = box;
-                }
-            }
-        }
-        return taken(best);
+        return taken(IntStream.range(0, tried)
+                .mapToObj(i -> points.get(points.size() - 1 - i * points.size() / tried))
+                .flatMap(anchor -> around(anchor, width).stream())
+                .min(Comparator.comparingDouble(this::cost))
+                .orElseThrow());
     }
 
     /** Where the text of a point begins, at its baseline; empty if it would lie on another text, a dot or a line. */

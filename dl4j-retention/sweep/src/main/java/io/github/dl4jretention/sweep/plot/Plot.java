@@ -13,6 +13,7 @@ import java.util.Objects;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
+import org.jspecify.annotations.Nullable;
 import org.knowm.xchart.style.markers.Marker;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
@@ -74,9 +75,11 @@ public final class Plot {
     }
 
     /** Points with finite coordinates; bars may be null. */
-    record Marks(Kind kind, String name, double[] x, double[] y, double[] bars, Color colour, Marker marker) {
+    record Marks(
+            Kind kind, String name, double[] x, double[] y, double @Nullable [] bars, Color colour, Marker marker) {
 
-        static Marks of(Kind kind, String name, double[] x, double[] y, double[] bars, Color colour, Marker marker) {
+        static Marks of(
+                Kind kind, String name, double[] x, double[] y, double @Nullable [] bars, Color colour, Marker marker) {
             Objects.requireNonNull(name, "name");
             if (x.length != y.length || bars != null && bars.length != x.length) {
                 throw new IllegalArgumentException(name + ": expected as many y (and bars) as x, got " + x.length
@@ -230,9 +233,9 @@ public final class Plot {
         int height = 600;
         int fontSize = 14;
         boolean titled = true;
-        private double[] xRange;
-        private double[] yRange;
-        double[] ring;
+        private double @Nullable [] xRange;
+        private double @Nullable [] yRange;
+        double @Nullable [] ring;
 
         private Builder(String title) {
             this.title = Objects.requireNonNull(title, "title");
@@ -383,7 +386,7 @@ public final class Plot {
             return add(Kind.POINT, name, new double[] {x}, new double[] {y}, null, INK, SeriesMarkers.CIRCLE);
         }
 
-        private Builder addCurve(Kind kind, String name, double[] x, double[] y, double[] bars) {
+        private Builder addCurve(Kind kind, String name, double[] x, double[] y, double @Nullable [] bars) {
             int curves = (int) marks.stream().filter(Marks::isCurve).count();
             if (curves == MOST) {
                 throw new IllegalArgumentException("curve: expected at most " + MOST + " in a picture, got another: "
@@ -393,7 +396,7 @@ public final class Plot {
         }
 
         private Builder add(
-                Kind kind, String name, double[] x, double[] y, double[] bars, Color colour, Marker marker) {
+                Kind kind, String name, double[] x, double[] y, double @Nullable [] bars, Color colour, Marker marker) {
             marks.add(Marks.of(kind, name, x, y, bars, colour, marker));
             return this;
         }

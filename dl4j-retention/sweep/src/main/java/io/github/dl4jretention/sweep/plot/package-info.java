@@ -5,4 +5,7 @@
  * {@code contextDots}, {@code ring}, {@code hover}, and {@code png()}, {@code svg()} or {@code image()}; {@code
  * Plot.png(panels, columns)} puts several into one file. Calls XChart and Batik and nothing of this library.
  */
+@NullMarked
 package io.github.dl4jretention.sweep.plot;
+
+import org.jspecify.annotations.NullMarked;

@@ -2,7 +2,6 @@ package io.github.dl4jretention.sweep.task;
 
 import java.io.Serializable;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
-import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 /**
@@ -21,15 +20,4 @@ public record CurvePoint(
         @JsonProperty("step") int step,
         @JsonProperty("crossEntropy") double crossEntropy,
         @JsonProperty("divergence") double divergence)
-        implements Serializable {
-
-    /**
-     * Nothing is checked.
-     *
-     * @param step         last minibatch that counts, from 1
-     * @param crossEntropy on the training text, in nats per token
-     * @param divergence   from the teacher, in nats per token; NaN without one
-     */
-    @JsonCreator
-    public CurvePoint {}
-}
+        implements Serializable {}

@@ -276,9 +276,9 @@ public abstract class FinetuneModel {
     }
 
     /** Dropout, which a teacher is rid of, and what is trained: variables, not constants. */
-    static String settingsOfSameDiff(SameDiff graph, String logits) {
-        List<String> parts = new ArrayList<>(List.of(NetworkIdentity.sha256(graph, logits)));
-        for (SDVariable variable : graph.variables()) {
+    static String settingsOfSameDiff(SameDiff sameDiff, String logits) {
+        List<String> parts = new ArrayList<>(List.of(NetworkIdentity.sha256(sameDiff, logits)));
+        for (SDVariable variable : sameDiff.variables()) {
             if (variable.getVariableType() != VariableType.ARRAY) {
                 parts.add(variable.name() + " " + variable.getVariableType());
             }

@@ -2,7 +2,6 @@ package io.github.dl4jretention.sweep.task;
 
 import java.io.Serializable;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
-import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 /**
@@ -18,15 +17,6 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
         isGetterVisibility = JsonAutoDetect.Visibility.NONE)
 public record Losses(@JsonProperty("target") double target, @JsonProperty("source") double source)
         implements Serializable {
-
-    /**
-     * Nothing is checked.
-     *
-     * @param target on what is to be learned, in nats per token
-     * @param source on what must not be forgotten, in nats per token
-     */
-    @JsonCreator
-    public Losses {}
 
     /**
      * {@return how much better than the base on target text, in nats per token; below 0 where it is worse}

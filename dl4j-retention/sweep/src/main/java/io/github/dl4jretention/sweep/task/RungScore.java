@@ -2,7 +2,6 @@ package io.github.dl4jretention.sweep.task;
 
 import java.io.Serializable;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
-import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 /**
@@ -16,14 +15,4 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
         fieldVisibility = JsonAutoDetect.Visibility.ANY,
         getterVisibility = JsonAutoDetect.Visibility.NONE,
         isGetterVisibility = JsonAutoDetect.Visibility.NONE)
-public record RungScore(@JsonProperty("step") int step, @JsonProperty("score") double score) implements Serializable {
-
-    /**
-     * Nothing is checked.
-     *
-     * @param step  minibatches trained so far
-     * @param score the less the better
-     */
-    @JsonCreator
-    public RungScore {}
-}
+public record RungScore(@JsonProperty("step") int step, @JsonProperty("score") double score) implements Serializable {}

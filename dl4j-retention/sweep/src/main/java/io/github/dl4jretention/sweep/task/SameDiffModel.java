@@ -46,9 +46,9 @@ final class SameDiffModel extends FinetuneModel {
         this.features = features;
     }
 
-    private static ByteBuffer flatBuffers(SameDiff graph) {
+    private static ByteBuffer flatBuffers(SameDiff sameDiff) {
         try {
-            return graph.asFlatBuffers(false);
+            return sameDiff.asFlatBuffers(false);
         } catch (RuntimeException e) {
             throw new IllegalStateException("the model can't be copied", e);
         }
@@ -65,24 +65,24 @@ final class SameDiffModel extends FinetuneModel {
     @Override
     CandidateTraining training(
             FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, Importance importance) {
-        SameDiff graph = copy();
-        RetentionLoss.add(graph, logits, labels, lossOf(configuration));
-        RetentionLoss.bind(graph, teacher.sha256());
+        SameDiff sameDiff = copy();
+        RetentionLoss.add(sameDiff, logits, labels, lossOf(configuration));
+        RetentionLoss.bind(sameDiff, teacher.sha256());
         switch (configuration.method()) {
-            case L2_SP -> QuadraticPenalty.toStart(graph, configuration.strength())
-                    .addTo(graph);
-            case EWC, MAS -> QuadraticPenalty.weighted(graph, importance, configuration.strength())
-                    .addTo(graph);
+            case L2_SP -> QuadraticPenalty.toStart(sameDiff, configuration.strength())
+                    .addTo(sameDiff);
+            case EWC, MAS -> QuadraticPenalty.weighted(sameDiff, importance, configuration.strength())
+                    .addTo(sameDiff);
             case PLAIN, RETENTION, REPLAY, LABEL_SMOOTHING -> {}
         }
-        graph.setTrainingConfig(TrainingConfig.builder()
+        sameDiff.setTrainingConfig(TrainingConfig.builder()
                 .updater(updater.clone())
                 .dataSetFeatureMapping(features)
                 .dataSetLabelMapping(labels, RetentionLoss.TEACHER_LOGITS)
                 .build());
         RetentionListener listener = new RetentionListener();
-        graph.setListeners(listener);
-        return new SameDiffStudent(this, graph, listener);
+        sameDiff.setListeners(listener);
+        return new SameDiffStudent(this, sameDiff, listener);
     }
 
     @Override
