@@ -21,6 +21,7 @@ import java.util.concurrent.Callable;
 import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 import org.apache.commons.io.FileUtils;
+import org.apache.commons.math3.stat.regression.SimpleRegression;
 import org.bytedeco.javacpp.Pointer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -74,7 +75,8 @@ public final class MemoryBenchmark implements Callable<Integer> {
         SAME_DIFF_RUN
     }
 
-    private record Sample(int step, double heap, double resident, double descriptors) {}
+    /** What was measured after a step, in megabytes. */
+    record Sample(int step, double heap, double resident, double descriptors) {}
 
     /** @param args see {@code --help} */
     public static void main(String[] args) {
@@ -225,21 +227,9 @@ public final class MemoryBenchmark implements Callable<Integer> {
     }
 
     /** Least squares, per 1,000 steps, with its standard error. */
-    private static String slope(List<Sample> samples, ToDoubleFunction<Sample> value) {
-        double meanX = samples.stream().mapToDouble(Sample::step).average().orElse(Double.NaN);
-        double meanY = samples.stream().mapToDouble(value).average().orElse(Double.NaN);
-        double variance = 0;
-        double covariance = 0;
-        for (Sample sample : samples) {
-            variance += Math.pow(sample.step - meanX, 2);
-            covariance += (sample.step - meanX) * (value.applyAsDouble(sample) - meanY);
-        }
-        double slope = covariance / variance;
-        double residuals = 0;
-        for (Sample sample : samples) {
-            residuals += Math.pow(value.applyAsDouble(sample) - meanY - slope * (sample.step - meanX), 2);
-        }
-        double error = Math.sqrt(residuals / (samples.size() - 2) / variance);
-        return "%.3f +- %.3f".formatted(1000 * slope, 1000 * error);
+    static String slope(List<Sample> samples, ToDoubleFunction<Sample> value) {
+        SimpleRegression line = new SimpleRegression();
+        samples.forEach(sample -> line.addData(sample.step, value.applyAsDouble(sample)));
+        return "%.3f +- %.3f".formatted(1000 * line.getSlope(), 1000 * line.getSlopeStdErr());
     }
 }

@@ -1,39 +1,61 @@
 package io.github.dl4jretention.samples;
 
-import io.github.dl4jretention.samples.benchmark.BenchmarkModel;
-import io.github.dl4jretention.samples.benchmark.Quartiles;
-import io.github.dl4jretention.samples.benchmark.RandomTokens;
-import io.github.dl4jretention.samples.benchmark.Training;
+import io.github.dl4jretention.samples.benchmark.BenchmarkShape;
 import io.github.dl4jretention.samples.benchmark.TrainingSide;
 import io.github.dl4jretention.samples.console.Console;
 import io.github.dl4jretention.samples.model.ModelKind;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.concurrent.TimeUnit;
 import org.apache.commons.io.FileUtils;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.nd4j.linalg.dataset.DataSet;
+import org.apache.commons.math3.stat.descriptive.DescriptiveStatistics;
+import org.openjdk.jmh.annotations.Benchmark;
+import org.openjdk.jmh.annotations.BenchmarkMode;
+import org.openjdk.jmh.annotations.Fork;
+import org.openjdk.jmh.annotations.Measurement;
+import org.openjdk.jmh.annotations.Mode;
+import org.openjdk.jmh.annotations.OutputTimeUnit;
+import org.openjdk.jmh.annotations.Param;
+import org.openjdk.jmh.annotations.Scope;
+import org.openjdk.jmh.annotations.Setup;
+import org.openjdk.jmh.annotations.State;
+import org.openjdk.jmh.annotations.TearDown;
+import org.openjdk.jmh.annotations.Warmup;
+import org.openjdk.jmh.runner.Runner;
+import org.openjdk.jmh.runner.RunnerException;
+import org.openjdk.jmh.runner.options.Options;
+import org.openjdk.jmh.runner.options.OptionsBuilder;
+import org.openjdk.jmh.runner.options.VerboseMode;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** What a training step costs: plain and with retention, a block of steps of each side in turn. */
+/**
+ * What a training step costs, plain and with retention. JMH measures {@link Steps}; this program runs the sides in
+ * turns, each block in a process of its own, and prints one table.
+ */
 @Command(
         name = "step-benchmark",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description = "Median time of a training step, plain and with retention, for every combination of the options.")
+        description = "Prints the median time of a training step, plain and with retention, for every combination of"
+                + " the options.")
 public final class StepBenchmark implements Callable<Integer> {
 
-    private static final int DIFFERENT_BATCHES = 4;
+    private static final String ROW = "%-12s %6s %5s %5s %-8s %9s %9s %9s %6s%n";
 
-    @Option(names = "--models", split = ",", description = "Of ${COMPLETION-CANDIDATES}.")
+    @Option(names = "--models", split = ",", description = "Any of ${COMPLETION-CANDIDATES}.")
     private List<ModelKind> models = List.of(ModelKind.values());
 
-    @Option(names = "--sides", split = ",", description = "Of ${COMPLETION-CANDIDATES}; ratios are to the first.")
+    @Option(
+            names = "--sides",
+            split = ",",
+            description = "Any of ${COMPLETION-CANDIDATES}; the ratios are to the first.")
     private List<TrainingSide> sides = List.of(TrainingSide.values());
 
     @Option(names = "--vocabulary", split = ",", description = "Classes of a token.")
@@ -45,13 +67,65 @@ public final class StepBenchmark implements Callable<Integer> {
     @Option(names = "--batch", split = ",", description = "Sequences of a minibatch.")
     private List<Integer> batches = List.of(16);
 
-    @Option(names = "--blocks", description = "Measured blocks of each side; one more comes before for warm-up.")
+    @Option(names = "--blocks", description = "Blocks of each side, in turns with the others, each in a new process.")
     private int blocks = 5;
 
-    @Option(names = "--steps", description = "Measured steps of a block; one more comes before.")
+    @Option(names = "--steps", description = "Measured steps of a block.")
     private int steps = 8;
 
-    private record Timed(TrainingSide side, Training training, List<Double> milliseconds) {}
+    @Option(names = "--warm-up", description = "Steps of a block before those that are measured.")
+    private int warmUp = 10;
+
+    /** One training step, to be run by JMH. */
+    @State(Scope.Benchmark)
+    @BenchmarkMode(Mode.SingleShotTime)
+    @OutputTimeUnit(TimeUnit.MILLISECONDS)
+    @Warmup(iterations = 10)
+    @Measurement(iterations = 8)
+    @Fork(5)
+    public static class Steps {
+
+        private static final int DIFFERENT_BATCHES = 4;
+
+        @Param
+        private ModelKind model;
+
+        @Param
+        private TrainingSide side;
+
+        @Param("2000")
+        private int vocabulary;
+
+        @Param("64")
+        private int time;
+
+        @Param("16")
+        private int batch;
+
+        private Path cache;
+        private TrainingSide.Training training;
+
+        /** Makes the network, its batches, and the cache if the side reads one. */
+        @Setup
+        public void start() throws IOException {
+            Console.prepare(1);
+            cache = Files.createTempDirectory("cache");
+            BenchmarkShape shape = new BenchmarkShape(vocabulary, batch, time);
+            training = side.start(shape.network(model), shape.tokens(DIFFERENT_BATCHES, 1), cache);
+        }
+
+        /** Deletes the cache. */
+        @TearDown
+        public void end() throws IOException {
+            FileUtils.deleteDirectory(cache.toFile());
+        }
+
+        /** What is measured. */
+        @Benchmark
+        public void step() {
+            training.step();
+        }
+    }
 
     /** @param args see {@code --help} */
     public static void main(String[] args) {
@@ -64,21 +138,20 @@ public final class StepBenchmark implements Callable<Integer> {
     }
 
     @Override
-    public Integer call() throws IOException {
+    public Integer call() throws RunnerException {
         System.out.printf(
                 "%d processors, OMP_NUM_THREADS=%s, Java %s, %d steps of each side%n",
                 Runtime.getRuntime().availableProcessors(),
                 System.getenv("OMP_NUM_THREADS"),
                 System.getProperty("java.version"),
                 blocks * steps);
-        System.out.printf(
-                "%-12s %6s %5s %5s %-8s %9s %9s %9s %6s%n",
-                "model", "V", "time", "batch", "side", "median ms", "quarter", "3/4", "ratio");
+        System.out.printf(ROW, "model", "V", "time", "batch", "side", "median ms", "quarter", "3/4", "ratio");
         for (ModelKind model : models) {
             for (int vocabulary : vocabularies) {
                 for (int time : times) {
                     for (int batch : batches) {
-                        measure(model, new RandomTokens(vocabulary, batch, time));
+                        BenchmarkShape shape = new BenchmarkShape(vocabulary, batch, time);
+                        System.out.print(rows(model, shape, measure(model, shape)));
                     }
                 }
             }
@@ -86,56 +159,55 @@ public final class StepBenchmark implements Callable<Integer> {
         return CommandLine.ExitCode.OK;
     }
 
-    private void measure(ModelKind kind, RandomTokens tokens) throws IOException {
-        MultiLayerNetwork base = BenchmarkModel.create(kind, tokens.vocabulary(), tokens.time());
-        List<DataSet> data = tokens.create(DIFFERENT_BATCHES, 1);
-        Path cache = Files.createTempDirectory("cache");
-        try {
-            List<Timed> timed = new ArrayList<>();
+    private Map<TrainingSide, DescriptiveStatistics> measure(ModelKind model, BenchmarkShape shape)
+            throws RunnerException {
+        Map<TrainingSide, DescriptiveStatistics> milliseconds = new EnumMap<>(TrainingSide.class);
+        for (int block = 0; block < blocks; block++) {
             for (TrainingSide side : sides) {
-                timed.add(new Timed(side, side.start(base, data, cache), new ArrayList<>()));
+                DescriptiveStatistics all = milliseconds.computeIfAbsent(side, s -> new DescriptiveStatistics());
+                new Runner(options(model, shape, side))
+                        .runSingle()
+                        .getAggregatedResult()
+                        .getIterationResults()
+                        .forEach(step -> all.addValue(step.getPrimaryResult().getScore()));
             }
-            timed.forEach(this::block);
-            timed.forEach(side -> side.milliseconds.clear());
-            for (int block = 0; block < blocks; block++) {
-                timed.forEach(this::block);
-            }
-            print(kind, tokens, timed);
-        } finally {
-            FileUtils.deleteDirectory(cache.toFile());
         }
+        return milliseconds;
     }
 
-    private void block(Timed side) {
-        side.training.step();
-        for (int step = 0; step < steps; step++) {
-            long started = System.nanoTime();
-            side.training.step();
-            side.milliseconds.add((System.nanoTime() - started) / 1e6);
-        }
-        side.training.pause();
+    private Options options(ModelKind model, BenchmarkShape shape, TrainingSide side) {
+        return new OptionsBuilder()
+                .include(Steps.class.getCanonicalName())
+                .param("model", model.name())
+                .param("side", side.name())
+                .param("vocabulary", String.valueOf(shape.vocabulary()))
+                .param("time", String.valueOf(shape.time()))
+                .param("batch", String.valueOf(shape.batch()))
+                .forks(1)
+                .warmupIterations(warmUp)
+                .measurementIterations(steps)
+                .shouldFailOnError(true)
+                .verbosity(VerboseMode.SILENT)
+                .build();
     }
 
-    private static void print(ModelKind kind, RandomTokens tokens, List<Timed> timed) {
-        double first = quartiles(timed.get(0)).median();
-        for (Timed side : timed) {
-            Quartiles measured = quartiles(side);
-            System.out.printf(
-                    "%-12s %6d %5d %5d %-8s %9.1f %9.1f %9.1f %6.2f%n",
-                    kind.label(),
-                    tokens.vocabulary(),
-                    tokens.time(),
-                    tokens.batch(),
-                    side.side.label(),
-                    measured.median(),
-                    measured.lower(),
-                    measured.upper(),
-                    measured.median() / first);
+    /** The table's rows of one shape: median, quartiles, and the median's ratio to that of the first of the sides. */
+    String rows(ModelKind model, BenchmarkShape shape, Map<TrainingSide, DescriptiveStatistics> milliseconds) {
+        StringBuilder rows = new StringBuilder();
+        double first = milliseconds.get(sides.get(0)).getPercentile(50);
+        for (TrainingSide side : sides) {
+            DescriptiveStatistics measured = milliseconds.get(side);
+            rows.append(ROW.formatted(
+                    model.label(),
+                    shape.vocabulary(),
+                    shape.time(),
+                    shape.batch(),
+                    side.label(),
+                    "%.1f".formatted(measured.getPercentile(50)),
+                    "%.1f".formatted(measured.getPercentile(25)),
+                    "%.1f".formatted(measured.getPercentile(75)),
+                    "%.2f".formatted(measured.getPercentile(50) / first)));
         }
-    }
-
-    private static Quartiles quartiles(Timed side) {
-        return Quartiles.of(
-                side.milliseconds.stream().mapToDouble(Double::doubleValue).toArray());
+        return rows.toString();
     }
 }

@@ -1,84 +1,351 @@
 package io.github.dl4jretention.samples;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.cache.TeacherCache;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.samples.benchmark.BenchmarkShape;
+import io.github.dl4jretention.samples.benchmark.OutputHead;
+import io.github.dl4jretention.samples.benchmark.ProcessMemory;
+import io.github.dl4jretention.samples.benchmark.TrainingSide;
+import io.github.dl4jretention.samples.model.ModelKind;
+import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherIterator;
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.stream.Stream;
+import org.apache.commons.math3.stat.descriptive.DescriptiveStatistics;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.common.primitives.Pair;
+import org.nd4j.linalg.activations.impl.ActivationTanH;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.openjdk.jmh.annotations.Mode;
+import org.openjdk.jmh.runner.BenchmarkList;
+import org.openjdk.jmh.runner.Runner;
+import org.openjdk.jmh.runner.RunnerException;
+import org.openjdk.jmh.runner.format.OutputFormatFactory;
+import org.openjdk.jmh.runner.options.OptionsBuilder;
+import org.openjdk.jmh.runner.options.VerboseMode;
 import picocli.CommandLine;
 
+/** What the benchmarks run and how they sum it up. No test looks at how long anything takes. */
 class BenchmarksTest {
 
-    private static final String[] SMALL = {"--vocabulary", "20", "--time", "8", "--batch", "2"};
+    private static final BenchmarkShape SMALL = new BenchmarkShape(20, 2, 8);
+    private static final String[] SMALL_OPTIONS = {"--models=lstm", "--vocabulary=20", "--time=8", "--batch=2"};
 
-    private static List<String> run(CommandLine program, String... args) {
+    private static List<String> run(CommandLine program, int code, String... args) {
         ByteArrayOutputStream printed = new ByteArrayOutputStream();
-        PrintStream screen = System.out;
+        PrintStream[] screens = {System.out, System.err};
         System.setOut(new PrintStream(printed, true, StandardCharsets.UTF_8));
+        System.setErr(System.out);
         try {
-            String[] all =
-                    Stream.concat(Arrays.stream(SMALL), Arrays.stream(args)).toArray(String[]::new);
-            assertEquals(0, program.execute(all));
+            String[] all = Stream.concat(Arrays.stream(SMALL_OPTIONS), Arrays.stream(args))
+                    .toArray(String[]::new);
+            assertEquals(
+                    code,
+                    program.setOverwrittenOptionsAllowed(true).execute(all),
+                    () -> printed.toString(StandardCharsets.UTF_8));
         } finally {
-            System.setOut(screen);
+            System.setOut(screens[0]);
+            System.setErr(screens[1]);
         }
         return printed.toString(StandardCharsets.UTF_8).lines().toList();
     }
 
-    /** Columns of the lines that start so. */
-    private static List<String[]> rows(List<String> lines, String start) {
-        return lines.stream()
-                .filter(line -> line.startsWith(start))
-                .map(line -> line.trim().split("\\s+"))
-                .toList();
+    private static List<String> rows(List<String> lines, String start) {
+        return lines.stream().filter(line -> line.startsWith(start)).toList();
+    }
+
+    private static DescriptiveStatistics of(double... values) {
+        return new DescriptiveStatistics(values);
     }
 
     @Test
-    void steps_of_every_side_are_timed() {
-        List<String> lines = run(StepBenchmark.commandLine(), "--models", "lstm", "--blocks", "1", "--steps", "1");
-        List<String[]> rows = rows(lines, "lstm");
+    void jmh_finds_every_benchmark() {
+        Set<String> found = new TreeSet<>();
+        BenchmarkList.defaultList()
+                .getAll(
+                        OutputFormatFactory.createFormatInstance(
+                                new PrintStream(new ByteArrayOutputStream()), VerboseMode.SILENT),
+                        List.of())
+                .forEach(benchmark ->
+                        found.add(benchmark.getUsername().replace("io.github.dl4jretention.samples.", "")));
         assertEquals(
-                List.of("plain", "zero", "online", "online_in_turn", "cached"),
-                rows.stream().map(row -> row[4]).toList());
-        assertTrue(rows.stream().allMatch(row -> Double.parseDouble(row[5]) > 0), lines.toString());
-        assertEquals("1.00", rows.get(0)[8]);
+                Set.of(
+                        "HeadBenchmark.gradients",
+                        "StepBenchmark.Steps.step",
+                        "TeacherBenchmark.build",
+                        "TeacherBenchmark.open",
+                        "TeacherBenchmark.read",
+                        "TeacherBenchmark.teacher"),
+                found);
+    }
+
+    @Test
+    void a_row_has_median_quartiles_and_the_ratio_to_the_first_side() {
+        StepBenchmark program = new StepBenchmark();
+        new CommandLine(program).parseArgs("--sides=CACHED,PLAIN");
+        Map<TrainingSide, DescriptiveStatistics> milliseconds = new EnumMap<>(TrainingSide.class);
+        milliseconds.put(TrainingSide.PLAIN, of(50, 10, 40, 20, 30));
+        milliseconds.put(TrainingSide.CACHED, of(20, 20, 20));
+        assertEquals(
+                """
+                lstm             20     8     2 cached        20.0      20.0      20.0   1.00
+                lstm             20     8     2 plain         30.0      15.0      45.0   1.50
+                """,
+                program.rows(ModelKind.LSTM, SMALL, milliseconds));
+    }
+
+    @Test
+    void the_step_benchmark_runs_each_side_and_tells_why_one_cannot_run() {
+        List<String> rows = rows(
+                run(StepBenchmark.commandLine(), 0, "--sides=zero", "--blocks=1", "--steps=2", "--warm-up=0"), "lstm ");
+        assertEquals(1, rows.size());
+        assertTrue(rows.get(0).matches("lstm +20 +8 +2 zero( +\\d+\\.\\d){3} +1\\.00"), rows.get(0));
+        // A second vocabulary, after the first.
+        List<String> failed = run(StepBenchmark.commandLine(), 1, "--sides=plain", "--vocabulary=0", "--blocks=1");
+        assertEquals(1, rows(failed, "error: ").size(), failed.toString());
+        assertEquals(1, rows(failed, "lstm ").size(), failed.toString());
+    }
+
+    private static INDArray trained(MultiLayerNetwork base, TrainingSide side, List<DataSet> batches, Path cache)
+            throws IOException {
+        TrainingSide.Training training = side.start(base, batches, cache);
+        for (int step = 0; step < 6; step++) {
+            training.step();
+        }
+        return training.network().params();
+    }
+
+    private static INDArray taught(MultiLayerNetwork base, List<DataSet> batches, Teacher teacher) {
+        MultiLayerNetwork student =
+                Retention.attach(base, RetentionConfiguration.builder().build());
+        student.fit(new TeacherIterator(new ExistingDataSetIterator(batches), teacher));
+        return student.params();
+    }
+
+    private static double farthest(INDArray one, INDArray two) {
+        assertEquals(0, one.isNaN().castTo(one.dataType()).sumNumber().intValue());
+        return one.sub(two).amaxNumber().doubleValue();
+    }
+
+    @Test
+    void every_side_trains_what_its_name_says(@TempDir Path folder) throws IOException {
+        MultiLayerNetwork base = SMALL.network(ModelKind.LSTM);
+        INDArray before = base.params().dup();
+        List<DataSet> batches = SMALL.tokens(4, 1);
+        List<DataSet> six = new ArrayList<>(batches);
+        six.addAll(batches.subList(0, 2));
+
+        MultiLayerNetwork plain = base.clone();
+        plain.fit(new ExistingDataSetIterator(six));
+        assertTrue(farthest(plain.params(), before) > 1e-4);
+        assertEquals(0, farthest(plain.params(), trained(base, TrainingSide.PLAIN, batches, folder)));
+        assertEquals(0, farthest(plain.params(), trained(base, TrainingSide.ZERO, batches, folder)), 1e-5);
+
+        INDArray online = taught(base, six, Teacher.of(base));
+        assertTrue(farthest(online, plain.params()) > 1e-5);
+        assertEquals(0, farthest(online, trained(base, TrainingSide.ONLINE, batches, folder)));
+        assertEquals(0, farthest(online, trained(base, TrainingSide.ONLINE_IN_TURN, batches, folder)));
+        try (Stream<Path> files = Files.list(folder)) {
+            assertEquals(0, files.count());
+        }
+        INDArray cached = trained(base, TrainingSide.CACHED, batches, folder);
+        // The key of the cache has the description of its data, and with it its samples.
+        TeacherCache cache = TeacherCache.builder()
+                .pretrained(base)
+                .folder(folder)
+                .data("random tokens")
+                .build(new ExistingDataSetIterator(List.of()));
+        assertEquals(0, farthest(taught(base, six, cache), cached));
+        assertNotEquals(0, farthest(online, cached));
+        assertEquals(0, farthest(before, base.params()));
+    }
+
+    @Test
+    void both_heads_compute_the_same_where_the_teacher_is_the_student() {
+        OutputHead stock = OutputHead.of(OutputHead.Kind.STOCK, 30, 128);
+        OutputHead retention = OutputHead.of(OutputHead.Kind.RETENTION, 30, 128);
+        assertEquals(stock.input(), retention.input());
+        double loss = stock.run();
+        // 64 tokens of each example, guessed among 30 classes by a network that knows nothing.
+        assertTrue(loss > 64 * Math.log(30) && loss < 64 * 6, "loss: " + loss);
+        assertEquals(loss, retention.run(), 1e-3);
+        assertEquals(
+                0,
+                farthest(
+                        stock.network().getFlattenedGradients(),
+                        retention.network().getFlattenedGradients()),
+                1e-4);
+        assertTrue(stock.network().getFlattenedGradients().norm2Number().doubleValue() > 1);
+    }
+
+    @Test
+    void a_cached_teacher_is_measured() throws RunnerException {
+        var results = new Runner(new OptionsBuilder()
+                        .include("TeacherBenchmark.read")
+                        .param("model", "LSTM")
+                        .param("codec", "half")
+                        .mode(Mode.SingleShotTime)
+                        .forks(0)
+                        .warmupIterations(0)
+                        .measurementIterations(1)
+                        .shouldFailOnError(true)
+                        .verbosity(VerboseMode.SILENT)
+                        .build())
+                .run();
+        assertEquals(1, results.size());
+    }
+
+    /** What the LSTM calls in a training step, with the stack it is called on. */
+    public static final class RecordedTanh extends ActivationTanH {
+
+        private static final long serialVersionUID = 1L;
+        private static final List<List<String>> STACKS = new ArrayList<>();
+
+        private static void record() {
+            STACKS.add(Arrays.stream(new Throwable().getStackTrace())
+                    .map(frame -> frame.getClassName() + "." + frame.getMethodName())
+                    .toList());
+        }
+
+        @Override
+        public INDArray getActivation(INDArray in, boolean training) {
+            record();
+            return super.getActivation(in, training);
+        }
+
+        @Override
+        public Pair<INDArray, INDArray> backprop(INDArray in, INDArray epsilon) {
+            record();
+            return super.backprop(in, epsilon);
+        }
+    }
+
+    @Test
+    void the_stacks_of_a_training_step_are_those_of_its_parts() {
+        MultiLayerNetwork network = SMALL.network(ModelKind.LSTM);
+        ((LSTM) network.getLayer(1).conf().getLayer()).setActivationFn(new RecordedTanh());
+        RecordedTanh.STACKS.clear();
+        network.fit(SMALL.tokens(1, 1).get(0));
+        Set<StepProfile.Part> parts = EnumSet.noneOf(StepProfile.Part.class);
+        RecordedTanh.STACKS.forEach(stack -> parts.add(StepProfile.Part.of(stack)));
+        assertEquals(
+                EnumSet.of(
+                        StepProfile.Part.LSTM_FORWARD,
+                        StepProfile.Part.LSTM_FORWARD_AGAIN,
+                        StepProfile.Part.LSTM_BACKWARD),
+                parts);
+    }
+
+    @Test
+    void a_stack_belongs_to_the_first_part_that_it_has_all_frames_of() {
+        String nn = "org.deeplearning4j.nn.layers.";
+        String solver = "org.deeplearning4j.optimize.solvers.BaseOptimizer.gradientAndScore";
+        String network = "org.deeplearning4j.nn.multilayer.MultiLayerNetwork.computeGradientAndScore";
+        Map<StepProfile.Part, List<String>> stacks = Map.of(
+                StepProfile.Part.OUTPUT,
+                List.of("org.nd4j.Some.op", nn + "BaseOutputLayer.backpropGradient", network, solver),
+                StepProfile.Part.BLOCKS_BACKWARD,
+                List.of(nn + "samediff.SameDiffLayer.backpropGradient", network, solver),
+                StepProfile.Part.BLOCKS_FORWARD,
+                List.of(nn + "samediff.SameDiffLayer.activate", network, solver),
+                StepProfile.Part.EMBEDDING,
+                List.of(nn + "feedforward.embedding.EmbeddingSequenceLayer.preOutput", network, solver),
+                StepProfile.Part.UPDATER,
+                List.of("org.deeplearning4j.nn.updater.BaseMultiLayerUpdater.update", solver),
+                StepProfile.Part.DATA,
+                List.of(BenchmarkShape.class.getName() + ".tokens", "java.util.Iterator.next"),
+                StepProfile.Part.OTHER,
+                List.of(nn + "LayerHelper.clear", network, solver));
+        stacks.forEach((part, stack) -> assertEquals(part, StepProfile.Part.of(stack)));
+    }
+
+    @Test
+    void a_profile_shares_all_of_its_samples_out() {
+        List<String> lines = run(StepProfile.commandLine(), 0, "--warm-up=1", "--steps=40");
+        double all = lines.stream()
+                .filter(line -> line.contains("%"))
+                .mapToDouble(line -> Double.parseDouble(line.replaceAll(".* ([0-9.]+)% .*", "$1")))
+                .sum();
+        assertEquals(100, all, 0.5, lines.toString());
+    }
+
+    /** Holds megabytes and prints the most memory that was resident. */
+    static final class Holder {
+
+        public static void main(String[] args) throws IOException {
+            // Small arrays: of large ones the collector wastes half a region each.
+            byte[][] held = new byte[16 * Integer.parseInt(args[0])][1 << 16];
+            for (byte[] part : held) {
+                Arrays.fill(part, (byte) 1);
+            }
+            System.out.println("a line before it");
+            System.out.println(ProcessMemory.peak() + held[held.length - 1][0] - 1);
+        }
     }
 
     @Test
     @EnabledOnOs(OS.LINUX)
-    void a_process_tells_its_peak_memory() {
+    void a_process_tells_its_peak_memory() throws IOException, InterruptedException {
+        double little = ProcessMemory.measure(Holder.class, "600m", List.of("1"));
+        double much = ProcessMemory.measure(Holder.class, "600m", List.of("301"));
+        assertEquals(300, much - little, 60);
+        IOException failed = assertThrows(
+                IOException.class, () -> ProcessMemory.measure(Holder.class, "600m", List.of("no number")));
+        assertTrue(failed.getMessage().contains("NumberFormatException"), failed.getMessage());
+    }
+
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void peak_memory_has_a_row_for_every_side() {
         List<String> lines = run(
                 PeakMemoryBenchmark.commandLine(),
-                "--models=lstm",
+                0,
                 "--sides=plain",
                 "--steps=1",
                 "--runs=1",
                 "--heap=300m",
                 "--head-vocabularies=64",
                 "--head-tokens=64");
-        List<String[]> rows = rows(lines, "lstm");
-        assertEquals(1, rows.size(), lines.toString());
-        double megabytes = Double.parseDouble(rows.get(0)[2]);
-        assertTrue(megabytes > 50 && megabytes < 3000, lines.toString());
+        assertTrue(rows(lines, "lstm").get(0).matches("lstm +plain( +\\d+\\.\\d){3} +1\\.00"), lines.toString());
+        assertEquals(2, rows(lines, "head, V = 64").size(), lines.toString());
     }
 
     @Test
-    void samples_are_found_in_the_parts_of_a_step() {
-        List<String> lines = run(StepProfile.commandLine(), "--models=lstm", "--warm-up=5", "--steps=40");
-        double lstm = rows(lines, "LSTM:").stream()
-                .mapToDouble(row -> Double.parseDouble(Arrays.stream(row)
-                        .filter(cell -> cell.endsWith("%"))
-                        .findFirst()
-                        .orElseThrow()
-                        .replace("%", "")))
-                .sum();
-        assertTrue(lstm > 20 && lstm <= 100.2, lines.toString());
+    void a_slope_is_that_of_least_squares() {
+        List<MemoryBenchmark.Sample> samples = new ArrayList<>();
+        double[] heap = {1, 3, 2, 4};
+        for (int i = 0; i < heap.length; i++) {
+            samples.add(new MemoryBenchmark.Sample(i + 1, heap[i], 2.0 * i, 7));
+        }
+        // Slope 4 / 5; residuals 5 - 4 * 4 / 5 = 1.8, over 2 degrees of freedom and a variance of 5.
+        assertEquals("800.000 +- 424.264", MemoryBenchmark.slope(samples, MemoryBenchmark.Sample::heap));
+        assertEquals("2000.000 +- 0.000", MemoryBenchmark.slope(samples, MemoryBenchmark.Sample::resident));
+        assertEquals("0.000 +- 0.000", MemoryBenchmark.slope(samples, MemoryBenchmark.Sample::descriptors));
     }
 }

@@ -5,6 +5,7 @@ import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import java.util.List;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.layers.ActivationLayer;
@@ -22,19 +23,29 @@ import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
  * An output layer alone, behind a layer that does nothing: projection, loss and all gradients, in DL4J's workspaces.
  *
  * @param network the two layers
- * @param input   {@code [batch, nIn, time]}
- * @param labels  as the side takes them
+ * @param input   {@code [batch, 256, time]}
+ * @param labels  as the kind of layer takes them
  */
 public record OutputHead(MultiLayerNetwork network, INDArray input, INDArray labels) {
 
+    private static final int INPUT_SIZE = 256;
     private static final int TIME = 64;
 
-    /**
-     * DL4J's RnnOutputLayer with MCXENT on one-hot labels.
-     *
-     * @param tokens a multiple of 64
-     */
-    public static OutputHead stock(int inputSize, int vocabulary, int tokens) {
+    /** Which output layer. */
+    public enum Kind {
+        /** DL4J's RnnOutputLayer with MCXENT on one-hot labels. */
+        STOCK,
+        /** The retention layer at coefficient 1, with the same weights and the labels of a teacher. */
+        RETENTION
+    }
+
+    /** @param tokens a multiple of 64 */
+    public static OutputHead of(Kind kind, int vocabulary, int tokens) {
+        OutputHead stock = stock(vocabulary, tokens);
+        return kind == Kind.STOCK ? stock : stock.retention();
+    }
+
+    private static OutputHead stock(int vocabulary, int tokens) {
         MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder()
                 .seed(1)
                 .updater(new NoOp())
@@ -43,7 +54,7 @@ public record OutputHead(MultiLayerNetwork network, INDArray input, INDArray lab
                         .activation(Activation.IDENTITY)
                         .build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT)
-                        .nIn(inputSize)
+                        .nIn(INPUT_SIZE)
                         .nOut(vocabulary)
                         .activation(Activation.SOFTMAX)
                         .dataFormat(RNNFormat.NCW)
@@ -51,22 +62,22 @@ public record OutputHead(MultiLayerNetwork network, INDArray input, INDArray lab
                 .build());
         network.init();
         int batch = tokens / TIME;
-        INDArray input = Nd4j.randn(DataType.FLOAT, batch, inputSize, TIME);
+        Nd4j.getRandom().setSeed(1);
+        INDArray input = Nd4j.randn(DataType.FLOAT, batch, INPUT_SIZE, TIME);
         INDArray oneHot =
-                new RandomTokens(vocabulary, batch, TIME).create(1, 1).get(0).getLabels();
+                new BenchmarkShape(vocabulary, batch, TIME).tokens(1, 1).get(0).getLabels();
         return new OutputHead(network, input, oneHot);
     }
 
-    /** The retention layer at coefficient 1 on this head's labels, packed with those of a teacher of its weights. */
-    public OutputHead retention() {
-        TeacherIterator taught =
-                new TeacherIterator(RandomTokens.once(List.of(new DataSet(input, labels))), Teacher.of(network));
+    private OutputHead retention() {
+        TeacherIterator taught = new TeacherIterator(
+                new ExistingDataSetIterator(List.of(new DataSet(input, labels))), Teacher.of(network));
         MultiLayerNetwork student =
                 Retention.attach(network, RetentionConfiguration.builder().build());
         return new OutputHead(student, input, taught.next().getLabels());
     }
 
-    /** Loss and gradients of the minibatch. */
+    /** Computes loss and gradients of the minibatch, and returns the loss. */
     public double run() {
         network.setInput(input);
         network.setLabels(labels);

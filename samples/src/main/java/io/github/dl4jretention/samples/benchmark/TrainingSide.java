@@ -9,74 +9,79 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Stream;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 
-/** What is compared: a network trained by plain DL4J, and ways to train it with retention. */
+/** The ways to train a network that the benchmarks compare. */
 public enum TrainingSide {
-    /** DL4J with its own output layer. */
-    PLAIN {
-        @Override
-        public Training start(MultiLayerNetwork base, List<DataSet> batches, Path cache) {
-            return new Training(base.clone(), RandomTokens.endless(batches), false);
-        }
-    },
+    /** Plain DL4J: the network with its own output layer. */
+    PLAIN,
     /** The retention layer at coefficient 0, without a teacher. */
-    ZERO {
-        @Override
-        public Training start(MultiLayerNetwork base, List<DataSet> batches, Path cache) {
-            RetentionConfiguration zero =
-                    RetentionConfiguration.builder().coefficient(0).build();
-            return new Training(Retention.attach(base, zero), RandomTokens.endless(batches), false);
+    ZERO,
+    /** Coefficient 1; the teacher computes the next batch while the student trains on this one. */
+    ONLINE,
+    /** Coefficient 1; teacher and student take turns. */
+    ONLINE_IN_TURN,
+    /** Coefficient 1; the teacher's values come from a cache with the default codec. */
+    CACHED;
+
+    /**
+     * A network that is ready to train.
+     *
+     * @param network with its output layer or with a retention layer
+     * @param batches for it, without end
+     */
+    public record Training(MultiLayerNetwork network, DataSetIterator batches) {
+
+        /** Trains on the next minibatch. */
+        public void step() {
+            network.fit(batches.next());
         }
-    },
-    /** Coefficient 1, the teacher is asked for every batch. */
-    ONLINE {
-        @Override
-        public Training start(MultiLayerNetwork base, List<DataSet> batches, Path cache) {
-            return taught(base, batches, Teacher.of(base), true);
-        }
-    },
-    /** As {@link #ONLINE}, but the teacher is asked between two steps instead of beside them. */
-    ONLINE_IN_TURN {
-        @Override
-        public Training start(MultiLayerNetwork base, List<DataSet> batches, Path cache) {
-            return taught(base, batches, Teacher.of(base), false);
-        }
-    },
-    /** Coefficient 1, the teacher's values come from a cache of the default codec. */
-    CACHED {
-        @Override
-        public Training start(MultiLayerNetwork base, List<DataSet> batches, Path cache) throws IOException {
-            TeacherCache cached = TeacherCache.builder()
-                    .pretrained(base)
-                    .folder(cache)
-                    .data("random tokens")
-                    .build(RandomTokens.once(batches));
-            return taught(base, batches, cached, true);
-        }
-    };
+    }
 
     /**
      * Sets a training up.
      *
-     * @param base    the pretrained network, which stays as it is
-     * @param batches to train on, again and again
-     * @param cache   folder of the teacher's cache, written if it lacks these batches
+     * @param base    the pretrained network; it isn't changed
+     * @param batches to train on, over and over
+     * @param cache   folder of the teacher's cache; {@link #CACHED} writes the cache if it isn't there
      */
-    public abstract Training start(MultiLayerNetwork base, List<DataSet> batches, Path cache) throws IOException;
+    public Training start(MultiLayerNetwork base, List<DataSet> batches, Path cache) throws IOException {
+        DataSetIterator endless = new ExistingDataSetIterator(
+                Stream.generate(() -> batches).flatMap(List::stream).iterator());
+        return switch (this) {
+            case PLAIN -> new Training(base.clone(), endless);
+            case ZERO -> new Training(student(base, 0), endless);
+            case ONLINE -> taught(base, endless, Teacher.of(base), true);
+            case ONLINE_IN_TURN -> taught(base, endless, Teacher.of(base), false);
+            case CACHED -> taught(base, endless, cached(base, batches, cache), true);
+        };
+    }
 
-    /** The side's name in tables and on the command line. */
+    /** The side's name in tables. */
     public String label() {
         return name().toLowerCase(Locale.ROOT);
     }
 
-    private static Training taught(MultiLayerNetwork base, List<DataSet> batches, Teacher teacher, boolean prefetch) {
-        TeacherIterator taught = new TeacherIterator(RandomTokens.endless(batches), teacher)
-                .setReleaseLabels(true)
-                .setPrefetch(prefetch);
-        MultiLayerNetwork student =
-                Retention.attach(base, RetentionConfiguration.builder().build());
-        return new Training(student, taught, prefetch);
+    private static MultiLayerNetwork student(MultiLayerNetwork base, double coefficient) {
+        return Retention.attach(
+                base, RetentionConfiguration.builder().coefficient(coefficient).build());
+    }
+
+    private static Training taught(MultiLayerNetwork base, DataSetIterator batches, Teacher teacher, boolean prefetch) {
+        return new Training(
+                student(base, 1),
+                new TeacherIterator(batches, teacher).setReleaseLabels(true).setPrefetch(prefetch));
+    }
+
+    private static TeacherCache cached(MultiLayerNetwork base, List<DataSet> batches, Path folder) throws IOException {
+        return TeacherCache.builder()
+                .pretrained(base)
+                .folder(folder)
+                .data("random tokens")
+                .build(new ExistingDataSetIterator(batches));
     }
 }

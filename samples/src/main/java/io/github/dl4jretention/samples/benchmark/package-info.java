@@ -1,5 +1,5 @@
 /**
- * What the samples' benchmarks share: random tokens, the sides that are compared, and what is read of times, memory and
- * stacks. Calls the samples' models, the plugin, DL4J and ND4J.
+ * What the benchmarks share: networks and random tokens of a size, the ways to train that are compared, an output layer
+ * alone, and the memory of a process. Calls the samples' models, dl4j-retention, DL4J and ND4J.
  */
 package io.github.dl4jretention.samples.benchmark;

@@ -14,10 +14,7 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.Warmup;
 
-/**
- * An output layer's loss and gradients: DL4J's RnnOutputLayer with cross-entropy against the retention layer with
- * cross-entropy and divergence.
- */
+/** A JMH benchmark of loss and gradients of the output layer alone: DL4J's RnnOutputLayer against retention. */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MILLISECONDS)
@@ -28,14 +25,6 @@ import org.openjdk.jmh.annotations.Warmup;
         jvmArgsAppend = {"-Xmx10g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"})
 public class HeadBenchmark {
 
-    private static final int INPUT_SIZE = 256;
-
-    /** Which layer. */
-    public enum Side {
-        STOCK,
-        RETENTION
-    }
-
     @Param({"256", "2000", "8000", "32000"})
     private int vocabulary;
 
@@ -43,16 +32,17 @@ public class HeadBenchmark {
     private int tokens;
 
     @Param
-    private Side side;
+    private OutputHead.Kind side;
 
     private OutputHead head;
 
+    /** Makes the layer, its input and its labels. */
     @Setup
     public void setUp() {
-        OutputHead stock = OutputHead.stock(INPUT_SIZE, vocabulary, tokens);
-        head = side == Side.STOCK ? stock : stock.retention();
+        head = OutputHead.of(side, vocabulary, tokens);
     }
 
+    /** Loss and gradients of the minibatch. */
     @Benchmark
     public double gradients() {
         return head.run();
