@@ -18,6 +18,7 @@ import io.github.dl4jretention.teacher.TeacherIterator;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -299,13 +300,13 @@ class BenchmarksTest {
     static final class Holder {
 
         public static void main(String[] args) throws IOException {
-            // Small arrays: of large ones the collector wastes half a region each.
-            byte[][] held = new byte[16 * Integer.parseInt(args[0])][1 << 16];
-            for (byte[] part : held) {
-                Arrays.fill(part, (byte) 1);
+            // Native memory: a heap grows as its collector likes.
+            ByteBuffer held = ByteBuffer.allocateDirect(Integer.parseInt(args[0]) << 20);
+            while (held.hasRemaining()) {
+                held.put((byte) 1);
             }
             System.out.println("a line before it");
-            System.out.println(ProcessMemory.peak() + held[held.length - 1][0] - 1);
+            System.out.println(ProcessMemory.peak() + held.get(0) - 1);
         }
     }
 
