@@ -61,6 +61,7 @@ final class GraphRetention {
         conf.getVertices().values().forEach(vertex -> {
             if (vertex instanceof LayerVertex layer) {
                 LayerUpdaters.set(layer.getLayerConf().getLayer(), updater);
+                LayerUpdaters.startAnew(layer.getLayerConf().getLayer());
             } else if (vertex instanceof SameDiffVertex sameDiff) {
                 sameDiff.setUpdater(updater.clone());
                 sameDiff.setBiasUpdater(null);

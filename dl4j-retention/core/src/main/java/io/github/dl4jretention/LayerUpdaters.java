@@ -1,5 +1,6 @@
 package io.github.dl4jretention;
 
+import io.github.dl4jretention.loss.RetentionOutputLayer;
 import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
@@ -32,6 +33,13 @@ final class LayerUpdaters {
         } else if (layer instanceof AbstractSameDiffLayer sameDiff) {
             sameDiff.setUpdater(updater.clone());
             sameDiff.setBiasUpdater(null);
+        }
+    }
+
+    /** With iteration 0, the schedule of a student's coefficient begins again too. */
+    static void startAnew(Layer layer) {
+        if (layer instanceof RetentionOutputLayer head) {
+            head.startAt(0, 0);
         }
     }
 

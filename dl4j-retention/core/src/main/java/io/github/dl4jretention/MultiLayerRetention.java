@@ -54,6 +54,7 @@ final class MultiLayerRetention {
         conf.setEpochCount(0);
         for (int i = 0; i < network.getnLayers(); i++) {
             LayerUpdaters.set(conf.getConf(i).getLayer(), updater);
+            LayerUpdaters.startAnew(conf.getConf(i).getLayer());
         }
         return copyOf(network, conf, false);
     }

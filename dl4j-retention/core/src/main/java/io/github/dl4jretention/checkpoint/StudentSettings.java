@@ -26,7 +26,7 @@ final class StudentSettings {
     private static final List<String> VOLATILE = List.of("iterationCount", "epochCount", "seed");
 
     private static final List<String> VOLATILE_OF_HEAD =
-            List.of("teacher", "adaptedCoefficient", "taughtMinibatches", "provenance");
+            List.of("teacher", "adaptedCoefficient", "taughtMinibatches", "startIteration", "startEpoch", "provenance");
     private static final int SHOWN = 100;
     private static final ObjectMapper MAPPER = new ObjectMapper();
 

@@ -6,8 +6,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Reports as lines of an SLF4J log, fit for a terminal and a log file alike. From the second iteration on they tell the
- * tokens per second and, where the number of iterations is known, the time left, both by the time since the first.
+ * Reports as lines of an SLF4J log. From the second iteration on each line has the tokens per second and, if the number
+ * of iterations is known, the time left; both are measured from the first report.
  */
 public final class ReportLog implements ReportSink {
 
@@ -22,7 +22,7 @@ public final class ReportLog implements ReportSink {
     private int reported;
     private double tokens;
 
-    /** Without the time left, unless whoever trains knows how many iterations there will be. */
+    /** Shows the time left as soon as whoever trains says how many iterations there will be. */
     public ReportLog() {
         this(0);
     }

@@ -11,6 +11,10 @@ record Reports(int every, boolean agreement, List<ReportSink> sinks) implements 
 
     private static final long NORM_PART = 1 << 16;
 
+    void start(int iteration) {
+        sinks.forEach(sink -> sink.start(iteration));
+    }
+
     boolean due(int iteration) {
         return iteration % every == 0;
     }

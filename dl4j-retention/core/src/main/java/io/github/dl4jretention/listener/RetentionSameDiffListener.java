@@ -36,10 +36,11 @@ public final class RetentionSameDiffListener extends BaseListener implements Aut
 
     private final Reports reports;
     private final RetentionListener retention;
-    private final GraphState state = new GraphState();
+    private final SameDiffState state = new SameDiffState();
     private Set<String> gradients = Set.of();
     private SameDiff graph;
     private double temperature;
+    private boolean started;
     private boolean saved;
     private double squaredNorm;
     private TokenLoss previous;
@@ -65,6 +66,10 @@ public final class RetentionSameDiffListener extends BaseListener implements Aut
                     .filter(Objects::nonNull)
                     .map(SDVariable::name)
                     .collect(Collectors.toSet());
+        }
+        if (!started) {
+            started = true;
+            reports.start(at.iteration());
         }
         if (reports.measureAgreement(at.iteration())) {
             retention.setMeasureAgreement(true);

@@ -31,6 +31,7 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
 
     private final Reports reports;
     private double gradientNorm = Double.NaN;
+    private boolean started;
 
     private RetentionTrainingListener(Reports reports) {
         this.reports = reports;
@@ -74,6 +75,10 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
 
     @Override
     public void iterationDone(Model model, int iteration, int epoch) {
+        if (!started) {
+            started = true;
+            reports.start(iteration);
+        }
         heads(model).forEach((name, head) -> {
             double temperature = head.layerConf().getRetention().getTemperature();
             reports.send(name, head.lastTokenLoss(), temperature, iteration, epoch, gradientNorm);

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.merge;
 
+import io.github.dl4jretention.internal.HeldBatchNormalization;
 import io.github.dl4jretention.internal.ThawedLayer;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import java.util.Iterator;
@@ -90,12 +91,12 @@ record LayerDescription(String name, String kind, SortedMap<String, String> sett
             "org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop", "underlying");
 
     /**
-     * A retention layer counts as the layer that it stands in for, a frozen layer as what is frozen.
+     * A student's layer counts as the layer that it stands in for, a frozen layer as what is frozen.
      *
      * @param preProcessor null for none
      */
     static LayerDescription of(String name, Layer layer, InputPreProcessor preProcessor) {
-        Layer plain = ThawedLayer.of(layer);
+        Layer plain = HeldBatchNormalization.stock(ThawedLayer.of(layer));
         if (plain instanceof RetentionOutputLayer retention) {
             plain = retention.toStockLayer();
         }

@@ -294,6 +294,82 @@ class FinetuningRunTest {
     }
 
     @Test
+    void a_schedule_and_the_length_go_on_where_they_were() throws IOException {
+        RetentionConfiguration warmUp = RetentionConfiguration.builder()
+                .coefficient(new MapSchedule.Builder(ScheduleType.ITERATION)
+                        .add(0, 0.5)
+                        .add(6, 3)
+                        .build())
+                .build();
+        Function<Path, FinetuningRun.Builder<?>> builder = path -> Kind.MULTI_LAYER_NETWORK
+                .builder(path, warmUp, student -> {
+                    // As attach does with a network that was pretrained for 20 iterations.
+                    ((MultiLayerNetwork) student).setIterationCount(20);
+                    RetentionLayers.of((MultiLayerNetwork) student).startAt(20, 0);
+                })
+                .epochs(2);
+        INDArray expected = Kind.everything(
+                builder.apply(folder.resolve("whole")).build().run());
+        Map<Integer, Double> coefficients = new TreeMap<>();
+        List<Integer> starts = new ArrayList<>();
+        Path part = folder.resolve("part");
+        runUntil(builder.apply(part), 25);
+        ReportSink sink = new ReportSink() {
+            @Override
+            public void accept(RetentionReport report) {
+                coefficients.put(report.iteration(), report.coefficient());
+            }
+
+            @Override
+            public void start(int iteration) {
+                starts.add(iteration);
+            }
+        };
+        Object tuned = builder.apply(part).report(1, sink).build().run();
+        assertClose(expected, Kind.everything(tuned), 0);
+        assertEquals(20, starts.get(0));
+        assertEquals(0.5, coefficients.get(25));
+        assertEquals(3, coefficients.get(26));
+        assertEquals(25, coefficients.keySet().iterator().next());
+    }
+
+    /** A write asks the teacher for its identity: one that is never due is the only one too. */
+    @Test
+    void the_last_checkpoint_is_written_once() throws IOException {
+        Map<Integer, Integer> asked = new TreeMap<>();
+        for (int every : new int[] {Kind.BATCHES, Kind.BATCHES + 1}) {
+            Teacher own = Kind.MULTI_LAYER_NETWORK.teacher(1);
+            Teacher counting = new Teacher() {
+                @Override
+                public String sha256() {
+                    asked.merge(every, 1, Integer::sum);
+                    return own.sha256();
+                }
+
+                @Override
+                public List<TeacherOutput> outputs() {
+                    return own.outputs();
+                }
+
+                @Override
+                public List<MovingAverageTeacher> movingAverages() {
+                    return own.movingAverages();
+                }
+
+                @Override
+                public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
+                    return own.logProbabilities(features, featuresMasks);
+                }
+            };
+            Path path = folder.resolve("every " + every);
+            Kind.MULTI_LAYER_NETWORK.builder(path).teacher(counting).every(every).build().run();
+            RunState state = Json.read(ZipEntries.read(newest(path), RunState.ENTRY), RunState.class, newest(path));
+            assertEquals(List.of(1, 0), List.of(state.epoch(), state.position()));
+        }
+        assertEquals(asked.get(Kind.BATCHES + 1), asked.get(Kind.BATCHES));
+    }
+
+    @Test
     void two_outputs_move_their_coefficients_on_their_own() throws IOException {
         List<String> outputs = new ArrayList<>();
         Kind.COMPUTATION_GRAPH

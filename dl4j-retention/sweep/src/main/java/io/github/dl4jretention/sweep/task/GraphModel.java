@@ -3,6 +3,7 @@ package io.github.dl4jretention.sweep.task;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.baseline.Importance;
 import io.github.dl4jretention.baseline.ImportanceEstimator;
+import io.github.dl4jretention.internal.Configurations;
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
@@ -67,8 +68,7 @@ final class GraphModel extends FinetuneModel {
 
     /** A copy with a layer and all before it frozen. */
     private static ComputationGraph frozen(ComputationGraph graph, Layer last) {
-        ComputationGraphConfiguration conf =
-                ComputationGraphConfiguration.fromJson(graph.getConfiguration().toJson());
+        ComputationGraphConfiguration conf = Configurations.copy(graph.getConfiguration());
         Deque<String> open = new ArrayDeque<>(List.of(last.conf().getLayer().getLayerName()));
         Set<String> met = new HashSet<>();
         while (!open.isEmpty()) {

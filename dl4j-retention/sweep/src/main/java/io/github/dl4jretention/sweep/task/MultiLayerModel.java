@@ -3,6 +3,7 @@ package io.github.dl4jretention.sweep.task;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.baseline.Importance;
 import io.github.dl4jretention.baseline.ImportanceEstimator;
+import io.github.dl4jretention.internal.Configurations;
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;

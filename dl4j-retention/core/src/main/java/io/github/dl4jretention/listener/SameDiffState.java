@@ -8,8 +8,8 @@ import org.nd4j.autodiff.samediff.VariableType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.GradientUpdater;
 
-/** A copy of a graph's variables and of its updater's state; the arrays are made once and used again. */
-final class GraphState {
+/** A copy of a SameDiff model's variables and of its updater's state. The arrays are made once and used again. */
+final class SameDiffState {
 
     private final Map<String, INDArray> copies = new HashMap<>();
 
