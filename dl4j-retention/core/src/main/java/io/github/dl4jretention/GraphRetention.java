@@ -33,12 +33,10 @@ final class GraphRetention {
         ComputationGraphConfiguration conf = Configurations.copy(pretrained.getConfiguration());
         for (String name : names) {
             NeuralNetConfiguration output = layerConf(conf, name);
-            output.setLayer(RetentionOutputLayer.replacing(
-                    (FeedForwardLayer) output.getLayer(),
-                    configuration,
-                    identity,
-                    pretrained.getIterationCount(),
-                    pretrained.getEpochCount()));
+            RetentionOutputLayer head =
+                    RetentionOutputLayer.replacing((FeedForwardLayer) output.getLayer(), configuration, identity);
+            head.startAt(pretrained.getIterationCount(), pretrained.getEpochCount());
+            output.setLayer(head);
         }
         HeldBatchNormalization.hold(conf);
         return copyOf(pretrained, conf, true);

@@ -29,12 +29,10 @@ final class MultiLayerRetention {
         String identity = teacher == null ? NetworkIdentity.sha256(pretrained) : teacher;
         MultiLayerConfiguration conf = Configurations.copy(pretrained.getLayerWiseConfigurations());
         NeuralNetConfiguration last = conf.getConf(pretrained.getnLayers() - 1);
-        last.setLayer(RetentionOutputLayer.replacing(
-                (FeedForwardLayer) last.getLayer(),
-                configuration,
-                identity,
-                pretrained.getIterationCount(),
-                pretrained.getEpochCount()));
+        RetentionOutputLayer head =
+                RetentionOutputLayer.replacing((FeedForwardLayer) last.getLayer(), configuration, identity);
+        head.startAt(pretrained.getIterationCount(), pretrained.getEpochCount());
+        last.setLayer(head);
         HeldBatchNormalization.hold(conf);
         return copyOf(pretrained, conf, true);
     }

@@ -5,15 +5,24 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.github.dl4jretention.internal.RetentionLayers;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
+import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.conf.BackpropType;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.schedule.FixedSchedule;
 import org.nd4j.linalg.schedule.MapSchedule;
@@ -81,5 +90,76 @@ class SchedulesTest {
         ComputationGraph graph = Retention.withUpdater(Networks.graph(DataType.FLOAT, 1), new Sgd(ramp));
         Teacher.of(graph, "text");
         Retention.detach(Retention.attach(graph, WARM_UP, "text"));
+    }
+
+    private static final RetentionConfiguration RAMP = RetentionConfiguration.builder()
+            .coefficient(new RampSchedule(new FixedSchedule(2), 4))
+            .build();
+
+    private static ListDataSetIterator<DataSet> batches(int count) {
+        List<DataSet> batches = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            batches.addAll(Networks.sequences(DataType.FLOAT, 3, i).asList());
+        }
+        return new ListDataSetIterator<>(batches, 3);
+    }
+
+    /** Lambda of every iteration. */
+    private static List<Double> coefficients(MultiLayerNetwork student, Teacher teacher, int batches) {
+        List<Double> coefficients = new ArrayList<>();
+        student.setListeners(new BaseTrainingListener() {
+            @Override
+            public void onGradientCalculation(Model model) {
+                coefficients.add(((RetentionOutputLayerRuntime) student.getOutputLayer()).currentCoefficient());
+            }
+        });
+        Retention.finetune(student, teacher, batches(batches), 1);
+        return coefficients;
+    }
+
+    @Test
+    void a_warm_up_begins_anew_with_every_attach_and_every_updater() {
+        MultiLayerNetwork pretrained = Networks.lstm(DataType.FLOAT, 1);
+        pretrained.fit(batches(7), 2);
+        Teacher teacher = Teacher.of(pretrained);
+        MultiLayerNetwork student = Retention.attach(pretrained, RAMP);
+        assertEquals(14, student.getIterationCount());
+        assertEquals(List.of(0.5, 1.0, 1.5, 2.0, 2.0), coefficients(student, teacher, 5));
+
+        MultiLayerNetwork second = Retention.attach(Retention.detach(student), RAMP, teacher);
+        assertEquals(19, second.getIterationCount());
+        assertEquals(List.of(0.5, 1.0), coefficients(second, teacher, 2));
+
+        MultiLayerNetwork anew = Retention.withUpdater(second, new Adam(0.01));
+        assertEquals(0, anew.getIterationCount());
+        assertEquals(List.of(0.5, 1.0), coefficients(anew, teacher, 2));
+    }
+
+    @Test
+    void truncated_backpropagation_counts_its_pieces() {
+        MultiLayerNetwork pretrained = Networks.lstm(DataType.FLOAT, 1);
+        pretrained.getLayerWiseConfigurations().setBackpropType(BackpropType.TruncatedBPTT);
+        pretrained.getLayerWiseConfigurations().setTbpttFwdLength(3);
+        pretrained.getLayerWiseConfigurations().setTbpttBackLength(3);
+        pretrained.fit(batches(3));
+        assertEquals(6, pretrained.getIterationCount(), "two pieces a sequence");
+        MultiLayerNetwork student = Retention.attach(pretrained, RAMP);
+        assertEquals(List.of(0.5, 1.0, 1.5, 2.0), coefficients(student, Teacher.of(pretrained), 2));
+    }
+
+    @Test
+    void schedules_by_epoch_begin_at_the_first_epoch() {
+        MultiLayerNetwork pretrained = Networks.lstm(DataType.FLOAT, 1);
+        pretrained.fit(batches(2), 3);
+        RetentionConfiguration conf = RetentionConfiguration.builder()
+                .coefficient(new MapSchedule.Builder(ScheduleType.EPOCH)
+                        .add(0, 0.25)
+                        .add(1, 3)
+                        .build())
+                .build();
+        MultiLayerNetwork student = Retention.attach(pretrained, conf);
+        Teacher teacher = Teacher.of(pretrained);
+        assertEquals(List.of(0.25, 0.25), coefficients(student, teacher, 2));
+        assertEquals(List.of(3.0, 3.0), coefficients(student, teacher, 2));
     }
 }

@@ -157,9 +157,6 @@ final class RunLoop<M> {
             // An older version's checkpoint may lie between an epoch's last minibatch and its end.
             if (iteration == before && !taught.hasNext()) {
                 endEpoch();
-                if (iteration % every == 0) {
-                    save();
-                }
             }
         }
         if (unsaved) {

@@ -111,25 +111,8 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
      */
     public static RetentionOutputLayer replacing(
             FeedForwardLayer stock, RetentionConfiguration retention, String teacher) {
-        return replacing(stock, retention, teacher, 0, 0);
-    }
-
-    /**
-     * {@return the same as {@link #replacing(FeedForwardLayer, RetentionConfiguration, String)}, in a network that has
-     * been trained before}
-     *
-     * @param stock     OutputLayer, RnnOutputLayer, LossLayer or RnnLossLayer of softmax cross-entropy, checked before
-     * @param retention the loss
-     * @param teacher   SHA-256 of the only teacher that this layer will accept in training; null to accept the first
-     * @param iteration the network's iteration count so far: schedules of the coefficient begin there
-     * @param epoch     the network's epoch count so far
-     */
-    public static RetentionOutputLayer replacing(
-            FeedForwardLayer stock, RetentionConfiguration retention, String teacher, int iteration, int epoch) {
         RetentionOutputLayer layer = StockLayers.replace(stock, retention);
         layer.teacher = teacher;
-        layer.startIteration = iteration;
-        layer.startEpoch = epoch;
         return layer;
     }
 
@@ -195,6 +178,17 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     public double coefficientAt(int iteration, int epoch) {
         return retention.coefficientAt(
                 Math.max(0, iteration - startIteration), Math.max(0, epoch - startEpoch), adaptedCoefficient);
+    }
+
+    /**
+     * Lets a schedule of the coefficient begin where the network stands. Saved with the network.
+     *
+     * @param iteration of the network, at which the schedule is asked for its iteration 0
+     * @param epoch     of the network, at which the schedule is asked for its epoch 0
+     */
+    public void startAt(int iteration, int epoch) {
+        startIteration = iteration;
+        startEpoch = epoch;
     }
 
     /** {@return how many minibatches the layer was trained on near its teacher} Saved with the network. */

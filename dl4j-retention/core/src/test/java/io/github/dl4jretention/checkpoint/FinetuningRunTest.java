@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.internal.RetentionLayers;
 import io.github.dl4jretention.listener.ReportSink;
 import io.github.dl4jretention.listener.RetentionReport;
 import io.github.dl4jretention.loss.RetentionConfiguration;
@@ -21,9 +22,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Function;
 import java.util.stream.Stream;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.api.Model;
@@ -43,6 +47,8 @@ import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.schedule.MapSchedule;
+import org.nd4j.linalg.schedule.ScheduleType;
 
 /** Of every kind of model, see {@link Kind}. */
 class FinetuningRunTest {
@@ -308,8 +314,8 @@ class FinetuningRunTest {
                     RetentionLayers.of((MultiLayerNetwork) student).startAt(20, 0);
                 })
                 .epochs(2);
-        INDArray expected = Kind.everything(
-                builder.apply(folder.resolve("whole")).build().run());
+        INDArray expected =
+                Kind.everything(builder.apply(folder.resolve("whole")).build().run());
         Map<Integer, Double> coefficients = new TreeMap<>();
         List<Integer> starts = new ArrayList<>();
         Path part = folder.resolve("part");
@@ -331,42 +337,6 @@ class FinetuningRunTest {
         assertEquals(0.5, coefficients.get(25));
         assertEquals(3, coefficients.get(26));
         assertEquals(25, coefficients.keySet().iterator().next());
-    }
-
-    /** A write asks the teacher for its identity: one that is never due is the only one too. */
-    @Test
-    void the_last_checkpoint_is_written_once() throws IOException {
-        Map<Integer, Integer> asked = new TreeMap<>();
-        for (int every : new int[] {Kind.BATCHES, Kind.BATCHES + 1}) {
-            Teacher own = Kind.MULTI_LAYER_NETWORK.teacher(1);
-            Teacher counting = new Teacher() {
-                @Override
-                public String sha256() {
-                    asked.merge(every, 1, Integer::sum);
-                    return own.sha256();
-                }
-
-                @Override
-                public List<TeacherOutput> outputs() {
-                    return own.outputs();
-                }
-
-                @Override
-                public List<MovingAverageTeacher> movingAverages() {
-                    return own.movingAverages();
-                }
-
-                @Override
-                public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
-                    return own.logProbabilities(features, featuresMasks);
-                }
-            };
-            Path path = folder.resolve("every " + every);
-            Kind.MULTI_LAYER_NETWORK.builder(path).teacher(counting).every(every).build().run();
-            RunState state = Json.read(ZipEntries.read(newest(path), RunState.ENTRY), RunState.class, newest(path));
-            assertEquals(List.of(1, 0), List.of(state.epoch(), state.position()));
-        }
-        assertEquals(asked.get(Kind.BATCHES + 1), asked.get(Kind.BATCHES));
     }
 
     @Test

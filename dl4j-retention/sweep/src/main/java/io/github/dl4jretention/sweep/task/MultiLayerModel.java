@@ -52,8 +52,7 @@ final class MultiLayerModel extends FinetuneModel {
 
     /** A copy with a layer and all before it frozen. */
     private static MultiLayerNetwork frozen(MultiLayerNetwork network, int last) {
-        MultiLayerConfiguration conf = MultiLayerConfiguration.fromJson(
-                network.getLayerWiseConfigurations().toJson());
+        MultiLayerConfiguration conf = Configurations.copy(network.getLayerWiseConfigurations());
         conf.getConfs().subList(0, last + 1).forEach(FinetuneModel::freeze);
         MultiLayerNetwork copy = new MultiLayerNetwork(conf);
         copy.init(network.params().dup(), false);
