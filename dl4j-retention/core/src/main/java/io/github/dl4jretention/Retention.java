@@ -140,7 +140,7 @@ public final class Retention {
     public static void finetune(MultiLayerNetwork student, Teacher teacher, DataSetIterator iterator, int epochs) {
         requireSame(RetentionLayers.of(student), teacher);
         withListener(teacher, student, student.getListeners());
-        student.fit(new TeacherIterator(iterator, teacher).setReleaseLabels(true), epochs);
+        student.fit(new TeacherIterator(iterator, teacher), epochs);
     }
 
     /**
@@ -178,7 +178,7 @@ public final class Retention {
         }
         heads.values().forEach(head -> requireSame(head, teacher));
         withListener(teacher, student, student.getListeners());
-        student.fit(new TeacherMultiDataSetIterator(iterator, teacher).setReleaseLabels(true), epochs);
+        student.fit(new TeacherMultiDataSetIterator(iterator, teacher), epochs);
     }
 
     /**

@@ -2,6 +2,7 @@ package io.github.dl4jretention;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import io.github.dl4jretention.loss.TokenLoss;
@@ -222,11 +223,18 @@ public final class Networks {
 
     /** The one way in which tests compare arrays: same shape, every element within the tolerance, none NaN. */
     public static void assertClose(INDArray expected, INDArray actual, double tolerance) {
-        assertArrayEquals(expected.shape(), actual.shape(), "shape");
+        assertClose(expected, actual, tolerance, "");
+    }
+
+    /** As without {@code what}, which begins the message. */
+    public static void assertClose(INDArray expected, INDArray actual, double tolerance, String what) {
+        assertArrayEquals(expected.shape(), actual.shape(), what + " shape");
         double[] want = expected.dup('c').reshape(expected.length()).toDoubleVector();
         double[] got = actual.dup('c').reshape(actual.length()).toDoubleVector();
         for (int i = 0; i < want.length; i++) {
-            assertEquals(want[i], got[i], tolerance, "element " + i + " of " + want.length);
+            String element = what + " element " + i + " of " + want.length;
+            assertFalse(Double.isNaN(want[i]) || Double.isNaN(got[i]), element + " is NaN");
+            assertEquals(want[i], got[i], tolerance, element);
         }
     }
 }

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.cache;
 
+import io.github.dl4jretention.loss.RetentionLabels;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import org.bytedeco.javacpp.FloatPointer;
@@ -41,9 +42,8 @@ final class BatchDecoder {
     private INDArray decode(CacheLayout.Output output, ByteBuffer[] entries, int time) {
         int examples = entries.length;
         int vocabulary = output.vocabulary();
-        int[] lengths = Arrays.stream(entries).mapToInt(ByteBuffer::getInt).toArray();
-        int longest = output.rank() == 3 && time > 0 ? time : lengths[0];
-        requireLengths(lengths, longest, output, time);
+        int[] lengths = lengths(output, entries, time);
+        int longest = longest(output, lengths, time);
         boolean exampleFirst = output.output().classAxis() < 0;
         INDArray array = exampleFirst
                 ? Nd4j.createUninitialized(DataType.FLOAT, examples, longest, vocabulary)
@@ -71,6 +71,63 @@ final class BatchDecoder {
         return exampleFirst
                 ? typed
                 : output.output().classAxis() == 2 ? typed.permute(1, 0, 2) : typed.permute(1, 2, 0);
+    }
+
+    /**
+     * Writes the minibatch's tokens into labels: samples as they are, if they take less room than distributions.
+     *
+     * @param entries as for {@link #decode(ByteBuffer[], int)}
+     * @param labels  one for each output
+     */
+    void decode(ByteBuffer[] entries, int time, RetentionLabels[] labels) {
+        for (int i = 0; i < labels.length; i++) {
+            decode(layout.outputs().get(i), entries, time, labels[i]);
+        }
+    }
+
+    private void decode(CacheLayout.Output output, ByteBuffer[] entries, int time, RetentionLabels labels) {
+        int examples = entries.length;
+        int vocabulary = output.vocabulary();
+        int[] lengths = lengths(output, entries, time);
+        int longest = longest(output, lengths, time);
+        long[] shape = output.rank() == 2
+                ? new long[] {examples, vocabulary}
+                : output.output().classAxis() == 2
+                        ? new long[] {examples, longest, vocabulary}
+                        : new long[] {examples, vocabulary, longest};
+        int named = codec.entries(vocabulary);
+        boolean sampled = named > 0 && 1 + 2L * named < vocabulary;
+        if (sampled) {
+            labels.samples(layout.type(), named, shape);
+        } else {
+            labels.distributions(layout.type(), shape);
+        }
+        CacheCodec.NamedClasses classes = new CacheCodec.NamedClasses(named);
+        float[] distribution = new float[sampled ? 0 : vocabulary];
+        for (int example = 0; example < examples; example++) {
+            for (int t = 0; t < longest; t++) {
+                int token = t * examples + example;
+                if (t >= lengths[example]) {
+                    labels.putNothing(token);
+                } else if (sampled) {
+                    codec.decode(entries[example], vocabulary, classes);
+                    labels.put(token, classes.rest, classes.ids, classes.logProbabilities, classes.size);
+                } else {
+                    codec.decode(entries[example], distribution);
+                    labels.put(token, distribution);
+                }
+            }
+        }
+    }
+
+    private static int[] lengths(CacheLayout.Output output, ByteBuffer[] entries, int time) {
+        int[] lengths = Arrays.stream(entries).mapToInt(ByteBuffer::getInt).toArray();
+        requireLengths(lengths, longest(output, lengths, time), output, time);
+        return lengths;
+    }
+
+    private static int longest(CacheLayout.Output output, int[] lengths, int time) {
+        return output.rank() == 3 && time > 0 ? time : lengths[0];
     }
 
     private static void requireLengths(int[] lengths, int longest, CacheLayout.Output output, int time) {

@@ -1,6 +1,7 @@
 package io.github.dl4jretention.cache;
 
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import java.util.OptionalDouble;
 import java.util.SplittableRandom;
 
@@ -130,8 +131,51 @@ public abstract class CacheCodec {
     /** Encoders have scratch space: one for each thread. */
     abstract Encoder encoder(int vocabulary);
 
+    /** How many classes a token names at most; 0 if every class has a number of its own. */
+    abstract int entries(int vocabulary);
+
+    /**
+     * Reads the classes that an encoder named.
+     *
+     * @param classes to be replaced; as many as {@link #entries} says at most
+     */
+    abstract void decode(ByteBuffer in, int vocabulary, NamedClasses classes);
+
     /** Reads what an encoder wrote, as log-probabilities; after division by {@link #sampledAt()} for samples. */
-    abstract void decode(ByteBuffer in, float[] logProbabilities);
+    void decode(ByteBuffer in, float[] logProbabilities) {
+        NamedClasses classes = new NamedClasses(entries(logProbabilities.length));
+        decode(in, logProbabilities.length, classes);
+        Arrays.fill(logProbabilities, (float) classes.rest);
+        for (int i = 0; i < classes.size; i++) {
+            logProbabilities[classes.ids[i]] = classes.logProbabilities[i];
+        }
+    }
+
+    /** Some classes of a token and their log-probabilities. */
+    static final class NamedClasses {
+
+        final int[] ids;
+        final float[] logProbabilities;
+        int size;
+
+        /** The log-probability of each class that isn't named. */
+        double rest;
+
+        NamedClasses(int capacity) {
+            ids = new int[capacity];
+            logProbabilities = new float[capacity];
+        }
+
+        void clear(double logProbabilityOfOthers) {
+            rest = logProbabilityOfOthers;
+            size = 0;
+        }
+
+        void add(int id, float logProbability) {
+            ids[size] = id;
+            logProbabilities[size++] = logProbability;
+        }
+    }
 
     /** Writes tokens. */
     interface Encoder {

@@ -25,6 +25,16 @@ final class HalfCodec extends CacheCodec {
     }
 
     @Override
+    int entries(int vocabulary) {
+        return 0;
+    }
+
+    @Override
+    void decode(ByteBuffer in, int vocabulary, NamedClasses classes) {
+        throw new UnsupportedOperationException("every class has a number of its own");
+    }
+
+    @Override
     void decode(ByteBuffer in, float[] logProbabilities) {
         int start = in.position();
         for (int id = 0; id < logProbabilities.length; id++) {

@@ -1,7 +1,6 @@
 package io.github.dl4jretention.cache;
 
 import java.nio.ByteBuffer;
-import java.util.Arrays;
 import java.util.OptionalDouble;
 import java.util.SplittableRandom;
 
@@ -47,18 +46,23 @@ final class SampleCodec extends CacheCodec {
     }
 
     @Override
-    void decode(ByteBuffer in, float[] logProbabilities) {
-        int idBytes = ClassIds.bytes(logProbabilities.length);
-        Arrays.fill(logProbabilities, Float.NEGATIVE_INFINITY);
+    int entries(int vocabulary) {
+        return Math.min(Math.min(vocabulary, 255), (bytes - COUNTS) / ClassIds.bytes(vocabulary));
+    }
+
+    @Override
+    void decode(ByteBuffer in, int vocabulary, NamedClasses classes) {
+        int idBytes = ClassIds.bytes(vocabulary);
+        classes.clear(Double.NEGATIVE_INFINITY);
         int kept = in.get() & 0xFF;
         int drawn = in.get() & 0xFF;
         float threshold = drawn == 0 ? 0 : HalfPrecision.toFloat(in.getShort());
         for (; kept > 0; kept--) {
             int id = ClassIds.read(in, idBytes);
-            logProbabilities[id] = (float) temperature * HalfPrecision.toFloat(in.getShort());
+            classes.add(id, (float) temperature * HalfPrecision.toFloat(in.getShort()));
         }
         for (; drawn > 0; drawn--) {
-            logProbabilities[ClassIds.read(in, idBytes)] = (float) temperature * threshold;
+            classes.add(ClassIds.read(in, idBytes), (float) temperature * threshold);
         }
     }
 
@@ -70,7 +74,7 @@ final class SampleCodec extends CacheCodec {
 
         SampleEncoder(int vocabulary) {
             idBytes = ClassIds.bytes(vocabulary);
-            int most = Math.min(Math.min(vocabulary, 255), (bytes - COUNTS) / idBytes);
+            int most = entries(vocabulary);
             top = new TopClasses(most);
             drawn = new int[most];
         }

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.cache;
 
+import io.github.dl4jretention.loss.RetentionLabels;
 import io.github.dl4jretention.teacher.NetworkIdentity;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherException;
@@ -17,6 +18,7 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.slf4j.Logger;
@@ -139,6 +141,18 @@ public final class TeacherCache extends Teacher {
     @Override
     public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
         BatchSequences sequences = BatchSequences.of(features, featuresMasks, trims);
+        return decoder.decode(entries(features, featuresMasks, sequences), sequences.time());
+    }
+
+    /** A sample stays a sample until the loss reads it. */
+    @Override
+    protected void teach(MultiDataSet batch, RetentionLabels[] outputs) {
+        BatchSequences sequences = BatchSequences.of(batch.getFeatures(), batch.getFeaturesMaskArrays(), trims);
+        decoder.decode(
+                entries(batch.getFeatures(), batch.getFeaturesMaskArrays(), sequences), sequences.time(), outputs);
+    }
+
+    private ByteBuffer[] entries(INDArray[] features, INDArray[] featuresMasks, BatchSequences sequences) {
         ByteBuffer[] entries = new ByteBuffer[sequences.ids().length];
         List<Integer> lacking = new ArrayList<>();
         for (int example = 0; example < entries.length; example++) {
@@ -150,7 +164,7 @@ public final class TeacherCache extends Teacher {
         if (!lacking.isEmpty()) {
             compute(features, featuresMasks, sequences, lacking, entries);
         }
-        return decoder.decode(entries, sequences.time());
+        return entries;
     }
 
     private void compute(

@@ -1,7 +1,6 @@
 package io.github.dl4jretention.cache;
 
 import java.nio.ByteBuffer;
-import java.util.Arrays;
 
 /**
  * See {@link CacheCodec#topK}. A token is the log-probability of each class that is not kept, then ids and
@@ -64,12 +63,16 @@ final class TopKCodec extends CacheCodec {
     }
 
     @Override
-    void decode(ByteBuffer in, float[] logProbabilities) {
-        int idBytes = ClassIds.bytes(logProbabilities.length);
-        Arrays.fill(logProbabilities, HalfPrecision.toFloat(in.getShort()));
-        for (int rank = Math.min(k, logProbabilities.length); rank > 0; rank--) {
-            int id = ClassIds.read(in, idBytes);
-            logProbabilities[id] = HalfPrecision.toFloat(in.getShort());
+    int entries(int vocabulary) {
+        return Math.min(k, vocabulary);
+    }
+
+    @Override
+    void decode(ByteBuffer in, int vocabulary, NamedClasses classes) {
+        int idBytes = ClassIds.bytes(vocabulary);
+        classes.clear(HalfPrecision.toFloat(in.getShort()));
+        for (int rank = entries(vocabulary); rank > 0; rank--) {
+            classes.add(ClassIds.read(in, idBytes), HalfPrecision.toFloat(in.getShort()));
         }
     }
 }

@@ -127,8 +127,7 @@ final class RunLoop<M> {
     private void train() throws IOException {
         student.listen(listeners, teacher);
         listeners.sinks().forEach(sink -> sink.start(startIterations));
-        TeacherMultiDataSetIterator taught =
-                new TeacherMultiDataSetIterator(batches, teacher, divergenceMask).setReleaseLabels(true);
+        TeacherMultiDataSetIterator taught = new TeacherMultiDataSetIterator(batches, teacher, divergenceMask);
         boolean first = true;
         while (!isFinished() && !stopped) {
             announceLength();

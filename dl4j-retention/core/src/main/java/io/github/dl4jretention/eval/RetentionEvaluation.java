@@ -1,7 +1,7 @@
 package io.github.dl4jretention.eval;
 
-import io.github.dl4jretention.loss.LabelKind;
-import io.github.dl4jretention.loss.TeacherSample;
+import io.github.dl4jretention.loss.LabelLayout;
+import io.github.dl4jretention.loss.RetentionLabels;
 import java.io.Serializable;
 import java.util.Arrays;
 import java.util.List;
@@ -20,7 +20,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  * log.info(evaluation.stats());
  * }</pre>
  *
- * Plain iterators work too: labels may be of every {@link LabelKind}, and without a teacher in them the divergence and
+ * Plain iterators work too: labels may have every {@link LabelLayout}, and without a teacher in them the divergence and
  * the agreement are NaN. Means are over tokens times their mask; a token whose one-hot label is all zeros is padding
  * and counts nowhere, mask or not. You can merge the evaluations of parts of a text.
  *
@@ -81,7 +81,7 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
     /**
      * Adds a minibatch, all of it or nothing.
      *
-     * @param labels      of a {@link LabelKind}, shape of the predictions except for the axis of the classes
+     * @param labels      plain or packed, see {@link LabelLayout}, shape of the predictions except for the axis of the classes
      * @param predictions probabilities, {@code [batch, classes]}, {@code [batch, classes, time]} or
      *     {@code [batch, time, classes]}
      * @param mask weights of tokens, finite and at least 0: {@code [batch, time]} of sequences, else {@code [batch]} or
@@ -93,41 +93,42 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
     @Override
     public void eval(
             INDArray labels, INDArray predictions, INDArray mask, List<? extends Serializable> recordMetaData) {
-        TeacherSample.requireNone(labels);
         int axis = classAxisOf(labels, predictions, mask);
         requireSameTokens(labels, predictions, axis);
         Tokens probabilities = new Tokens(predictions, axis);
         Tokens targets = new Tokens(labels, axis);
-        LabelKind kind = LabelKind.of(
-                targets.classes(), probabilities.classes(), "labels of shape " + Arrays.toString(labels.shape()));
+        LabelLayout layout = LabelLayout.of(labels, axis, probabilities.classes());
+        if (layout.sampledAt() != 0) {
+            throw new IllegalArgumentException(
+                    "labels: expected the teacher's whole distributions, got samples, from which every network is far; "
+                            + "evaluate with the teacher itself");
+        }
         double[] weights = Tokens.weights(mask, predictions, axis);
         boolean coarse = predictions.dataType() == DataType.FLOAT16 || predictions.dataType() == DataType.BFLOAT16;
         RetentionEvaluation part = newInstance();
         for (int token = 0; token < weights.length; token++) {
             double[] label = targets.of(token);
-            boolean padding = !kind.isClassId() && Tokens.isPadding(label, probabilities.classes());
-            double weight = padding ? 0 : weights[token];
-            double divergenceWeight = kind.hasWeight()
-                    ? Tokens.requireWeight(label[label.length - 1], "labels: divergence mask")
+            double weight = layout.isPadding(label) ? 0 : weights[token];
+            double divergenceWeight = layout.hasWeight()
+                    ? Tokens.requireWeight(label[layout.weightAt()], "labels: divergence mask")
                     : weight;
             if (weight > 0 || divergenceWeight > 0) {
                 double[] values = distribution(probabilities.of(token), weights[token], coarse, axis);
-                part.token(label, logarithms(values), weight, divergenceWeight, kind);
+                part.token(label, logarithms(values), weight, divergenceWeight, layout);
             }
         }
         merge(part);
+        RetentionLabels.used(labels);
     }
 
     private void token(
-            double[] label, double[] logProbabilities, double weight, double divergenceWeight, LabelKind kind) {
-        int vocabulary = logProbabilities.length;
+            double[] label, double[] logProbabilities, double weight, double divergenceWeight, LabelLayout layout) {
         if (weight > 0) {
-            crossEntropySum += weight * crossEntropy(label, logProbabilities, kind);
+            crossEntropySum += weight * crossEntropy(label, logProbabilities, layout);
             tokens += weight;
         }
-        if (kind.hasTeacher() && divergenceWeight > 0) {
-            int from = kind.isClassId() ? 1 : vocabulary;
-            double[] teacher = Arrays.copyOfRange(label, from, from + vocabulary);
+        if (layout.hasTeacher() && divergenceWeight > 0) {
+            double[] teacher = layout.teacher(label);
             divergenceSum += divergenceWeight * divergence(teacher, logProbabilities);
             agreements += argMax(teacher) == argMax(logProbabilities) ? divergenceWeight : 0;
             divergenceTokens += divergenceWeight;
@@ -206,8 +207,8 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         }
     }
 
-    private static double crossEntropy(double[] label, double[] logProbabilities, LabelKind kind) {
-        return kind.isClassId()
+    private static double crossEntropy(double[] label, double[] logProbabilities, LabelLayout layout) {
+        return layout.isClassId()
                 ? -logProbabilities[Tokens.classId(label[0], logProbabilities.length)]
                 : Tokens.crossEntropy(label, logProbabilities);
     }

@@ -1,6 +1,6 @@
 package io.github.dl4jretention.eval;
 
-import io.github.dl4jretention.loss.LabelKind;
+import io.github.dl4jretention.loss.LabelLayout;
 import io.github.dl4jretention.loss.RetentionLabels;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
@@ -216,7 +216,9 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
             for (int token = 0; token < weights.length; token++) {
                 // A masked label may be anything, NaN included.
                 double[] label = distributions && weights[token] > 0 ? targets.of(token) : null;
-                if (weights[token] == 0 || label != null && Tokens.isPadding(label, label.length)) {
+                if (weights[token] == 0
+                        || ids != null && ids[token] == LabelLayout.PADDING
+                        || label != null && Tokens.isPadding(label, label.length)) {
                     continue;
                 }
                 double[] logP = student.of(token);
@@ -233,15 +235,14 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
 
         /** Labels without the teacher's values that an iterator has packed behind them. */
         private static INDArray target(INDArray labels, INDArray p, int classAxis) {
-            if (labels.rank() != p.rank() || !RetentionLabels.isTaught(labels)) {
+            if (labels.rank() != p.rank()
+                    || LabelLayout.ofPacked(labels, classAxis).isEmpty()) {
                 return labels;
             }
-            long vocabulary = p.size(classAxis);
-            LabelKind kind = LabelKind.of(
-                    labels.size(classAxis), vocabulary, "labels of shape " + Arrays.toString(labels.shape()));
+            LabelLayout layout = LabelLayout.of(labels, classAxis, (int) p.size(classAxis));
             INDArrayIndex[] part = new INDArrayIndex[labels.rank()];
             Arrays.fill(part, NDArrayIndex.all());
-            part[classAxis] = NDArrayIndex.interval(0, kind.isClassId() ? 1 : vocabulary);
+            part[classAxis] = NDArrayIndex.interval(0, layout.targetSize());
             return labels.get(part);
         }
 

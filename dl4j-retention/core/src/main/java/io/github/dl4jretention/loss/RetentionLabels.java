@@ -1,116 +1,381 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.loss.fused.FloatMemory;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import org.nd4j.linalg.api.buffer.DataBuffer;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.shade.guava.collect.MapMaker;
 
 /**
- * Packs labels and the teacher's log-probabilities into the one array that an output layer sees. Axes are those of the
- * labels: {@code [batch, classes]}, {@code [batch, classes, time]} or, for NWC networks,
- * {@code [batch, time, classes]}; only the class axis grows, see {@link LabelKind}.
+ * Packs one output's labels and what its teacher says into the one array that an output layer sees. The axes are those
+ * of the labels, {@code [batch, classes]}, {@code [batch, classes, time]} or, for NWC networks,
+ * {@code [batch, time, classes]}; only the class axis grows, see {@link LabelLayout}.
  *
- * <p>A packed array, and every view of it, is known by the teacher that made it for as long as it lives in this JVM; a
- * copy is not.
+ * <p>The array is allocated first, by {@link #distributions} or {@link #samples}, and the teacher writes straight into
+ * it. One-hot labels become class ids, labels that aren't exactly one-hot stay distributions, and a token whose column
+ * is all zero is padding: it counts nowhere, as if the label mask had a 0 there.
  */
 public final class RetentionLabels {
 
     /** Weak keys compare by identity, so that a buffer is forgotten with its array. */
-    private static final Map<DataBuffer, String> TEACHERS =
+    private static final Map<DataBuffer, Source> TEACHERS =
             new MapMaker().weakKeys().makeMap();
 
-    private RetentionLabels() {}
-
     /**
-     * {@return the same as {@link #pack(INDArray, INDArray, INDArray, INDArray, int, String)}, with no label mask}
+     * Where an array's values come from.
      *
-     * @param labels    class ids or distributions
-     * @param teacher   the teacher's log-probabilities
-     * @param weights   of the divergence; null where the label mask is to weigh it
-     * @param classAxis 1, or 2 for {@code [batch, time, classes]}
-     * @param identity  the teacher's SHA-256
-     * @throws IllegalArgumentException if the shapes do not fit; the message gives both
+     * @param teacher   SHA-256
+     * @param sampledAt the temperature whose distribution they are a random sample of; 0 for whole distributions
      */
-    public static INDArray pack(INDArray labels, INDArray teacher, INDArray weights, int classAxis, String identity) {
-        return pack(labels, null, teacher, weights, classAxis, identity);
+    public record Source(String teacher, double sampledAt) {}
+
+    /** The thread that last computed a loss from an array. */
+    private static final Map<DataBuffer, Thread> USERS =
+            new MapMaker().weakKeys().weakValues().makeMap();
+
+    private final INDArray labels;
+    private final INDArray labelMask;
+    private final Weights weights;
+    private final boolean lastAxis;
+    private final String teacher;
+    private final double sampledAt;
+    private LabelLayout layout;
+    private INDArray ordered;
+    private INDArray packed;
+    private double[] counted;
+    private FloatMemory memory;
+
+    /** The weights of the divergence, asked for when the teacher's shape is known. */
+    @FunctionalInterface
+    public interface Weights {
+
+        /**
+         * {@return {@code [batch, time]}, finite and at least 0; null if the label mask weighs the divergence}
+         *
+         * @param batch number of examples
+         * @param time  length of the sequences; 1 without time
+         */
+        INDArray of(long batch, long time);
     }
 
     /**
-     * Packs one minibatch. One-hot labels become class ids; labels that are not exactly one-hot stay distributions.
+     * @param labels    class ids or distributions
+     * @param labelMask {@code [batch, time]} or {@code [batch, 1]}; what is at 0 there needn't be one-hot. Null for none
+     * @param weights   of the divergence
+     * @param classAxis of labels of rank 3: 1, or 2 for {@code [batch, time, classes]}
+     * @param teacher   its SHA-256
+     * @param sampledAt the temperature of samples; 0 for a teacher that gives whole distributions
+     */
+    public RetentionLabels(
+            INDArray labels, INDArray labelMask, Weights weights, int classAxis, String teacher, double sampledAt) {
+        this.labels = labels;
+        this.labelMask = labelMask;
+        this.weights = weights;
+        this.lastAxis = classAxis == 2;
+        this.teacher = teacher;
+        this.sampledAt = sampledAt;
+    }
+
+    /**
+     * Packs one minibatch.
      *
      * @param labels    class ids (class axis of size 1) or distributions (size V)
-     * @param labelMask {@code [batch, time]} or {@code [batch, 1]}: what is at 0 there, zeros mostly, need not be
+     * @param labelMask {@code [batch, time]} or {@code [batch, 1]}: what is at 0 there, zeros mostly, needn't be
      *     one-hot; null for none
      * @param teacher   the teacher's log-probabilities, of V classes; the other axes are those of the labels
-     * @param weights   weight of each token's divergence, {@code [batch, time]} or {@code [batch, 1]}; null where the
-     *     label mask is to weigh it
+     * @param weights   weight of each token's divergence, {@code [batch, time]} or {@code [batch, 1]}; null if the label
+     *     mask weighs it
      * @param classAxis 1, or 2 for {@code [batch, time, classes]}
      * @param identity  the teacher's SHA-256
      * @return a new array of the teacher's data type, FLOAT for HALF, which holds no class id above 2048 exactly
-     * @throws IllegalArgumentException if the shapes do not fit; the message gives both
+     * @throws IllegalArgumentException if the shapes don't fit; the message gives both
      */
     public static INDArray pack(
             INDArray labels, INDArray labelMask, INDArray teacher, INDArray weights, int classAxis, String identity) {
-        long vocabulary = teacher.size(classAxis);
-        requireSameTokens(labels, teacher, classAxis);
+        RetentionLabels packing =
+                new RetentionLabels(labels, labelMask, (batch, time) -> weights, classAxis, identity, 0);
+        packing.put(teacher);
+        return packing.packed();
+    }
+
+    /**
+     * Makes room for the teacher's whole distributions.
+     *
+     * @param type  of the teacher's numbers
+     * @param shape of the teacher's log-probabilities, in the layout of the labels
+     * @return {@code [time, batch, V]}, a view to be filled with log-probabilities; a token's lie side by side
+     * @throws IllegalArgumentException if the labels or the weights don't fit that shape
+     */
+    public INDArray distributions(DataType type, long... shape) {
+        allocate(type, shape, 0);
+        return part(layout.targetSize(), layout.teacherSize());
+    }
+
+    /**
+     * Makes room for samples, each a few classes of a token's distribution. Filled by
+     * {@link #put(int, double, int[], float[], int)} or {@link #putNothing}.
+     *
+     * @param type    of the teacher's numbers
+     * @param entries classes that a sample names at most, at least 1
+     * @param shape   of the teacher's log-probabilities, if they were all there
+     * @throws IllegalArgumentException if the labels or the weights don't fit that shape
+     */
+    public void samples(DataType type, int entries, long... shape) {
+        allocate(type, shape, entries);
+    }
+
+    /** @param logProbabilities the teacher's, copied */
+    public void put(INDArray logProbabilities) {
+        distributions(logProbabilities.dataType(), logProbabilities.shape())
+                .assign(timeFirst(logProbabilities, classAxis(logProbabilities.rank())));
+    }
+
+    /**
+     * Writes one token's whole distribution.
+     *
+     * @param token            its place, time first
+     * @param logProbabilities V of them
+     */
+    public void put(int token, float[] logProbabilities) {
+        write(token, layout.targetSize(), logProbabilities);
+    }
+
+    /**
+     * Writes one token's sample.
+     *
+     * @param token            its place, time first
+     * @param rest             log-probability of every class that isn't named
+     * @param ids              the classes
+     * @param logProbabilities of the classes
+     * @param count            how many there are
+     */
+    public void put(int token, double rest, int[] ids, float[] logProbabilities, int count) {
+        float[] sample = new float[layout.teacherSize()];
+        sample[0] = (float) rest;
+        for (int i = 0; i < layout.entries(); i++) {
+            sample[1 + 2 * i] = i < count ? ids[i] : -1;
+            sample[2 + 2 * i] = i < count ? logProbabilities[i] : 0;
+        }
+        write(token, layout.targetSize(), sample);
+    }
+
+    /**
+     * Notes that the teacher has nothing for a token, which must not count.
+     *
+     * @param token its place, time first
+     */
+    public void putNothing(int token) {
+        float[] nothing = new float[layout.teacherSize()];
+        Arrays.fill(nothing, Float.NaN);
+        write(token, layout.targetSize(), nothing);
+    }
+
+    /** On the CPU; elsewhere an array's memory on the host may not be the one that counts. */
+    private void write(int token, int from, float[] values) {
+        long time = token / ordered.size(1);
+        long example = token % ordered.size(1);
+        if (memory != null) {
+            memory.put(time * ordered.stride(0) + example * ordered.stride(1) + from, values, 0, values.length);
+        } else {
+            ordered.get(
+                            NDArrayIndex.point(time),
+                            NDArrayIndex.point(example),
+                            NDArrayIndex.interval(from, from + values.length))
+                    .assign(Nd4j.createFromArray(values).castTo(ordered.dataType()));
+        }
+    }
+
+    /** {@return the packed labels, a new array that the caller owns} */
+    public INDArray packed() {
+        return packed;
+    }
+
+    /** {@return whether every token that counts has a number, not NaN, as the log-probability of its first class} */
+    public boolean isFinite() {
+        double[] first = flat(part(layout.targetSize(), 1));
+        return IntStream.range(0, first.length).noneMatch(token -> counted[token] > 0 && Double.isNaN(first[token]));
+    }
+
+    private int classAxis(int rank) {
+        return rank == 3 && lastAxis ? 2 : 1;
+    }
+
+    private INDArray part(long from, long size) {
+        return ordered.get(NDArrayIndex.all(), NDArrayIndex.all(), NDArrayIndex.interval(from, from + size));
+    }
+
+    private void allocate(DataType teacherType, long[] shape, int entries) {
+        int classAxis = classAxis(shape.length);
+        long vocabulary = shape[classAxis];
+        requireSameTokens(shape, classAxis, vocabulary);
+        long batch = shape[0];
+        long time = shape.length == 2 ? 1 : shape[3 - classAxis];
+        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+            INDArray own = weights.of(batch, time);
+            requireWeights(own, batch, time, shape);
+            INDArray plain = timeFirst(labels, classAxis);
+            double[] mask = labelMask == null || labelMask.length() != batch * time
+                    ? null
+                    : flat(labelMask.rank() == 2 ? labelMask.permute(1, 0) : labelMask);
+            INDArray ids = plain.size(2) == vocabulary ? ids(plain, mask) : null;
+            boolean classId = plain.size(2) == 1 || ids != null;
+            layout = new LabelLayout(Math.toIntExact(vocabulary), classId, own != null, entries, sampledAt, teacher);
+            // HALF holds no class id above 2048 exactly.
+            DataType type = teacherType == DataType.FLOAT16 ? DataType.FLOAT : teacherType;
+            ordered = Nd4j.createUninitialized(type, time, batch, layout.size());
+            memory = FloatMemory.isAccessible(ordered) ? new FloatMemory(ordered) : null;
+            packed = fromTimeFirst(ordered, shape.length, classAxis);
+            part(0, layout.targetSize()).assign(ids == null ? plain : ids);
+            counted = counted(mask, own, (int) (batch * time));
+            if (own != null) {
+                part(layout.weightAt(), 1)
+                        .assign(own.reshape('c', batch, time, 1).permute(1, 0, 2));
+            }
+            double[] header = layout.header();
+            for (int i = 0; i < header.length; i++) {
+                part(layout.size() - header.length + i, 1).assign(header[i]);
+            }
+        }
+    }
+
+    /** What weighs a token at most; null stands for 1 everywhere. */
+    private static double[] counted(double[] mask, INDArray own, int tokens) {
+        double[] counted = new double[tokens];
+        double[] ownWeights = own == null ? null : flat(own.rank() == 2 ? own.permute(1, 0) : own);
+        for (int token = 0; token < tokens; token++) {
+            double label = mask == null ? 1 : mask[token];
+            counted[token] = ownWeights == null ? label : Math.max(label, ownWeights[token]);
+        }
+        return counted;
+    }
+
+    /**
+     * One-hot labels as class ids {@code [time, batch, 1]}; null if a token that counts has neither one class nor none.
+     */
+    private static INDArray ids(INDArray labels, double[] mask) {
+        double[] sums = flat(labels.sum(2));
+        double[] largest = flat(labels.max(2));
+        double[] smallest = flat(labels.min(2));
+        double[] ids = flat(Nd4j.argMax(labels, 2));
+        for (int token = 0; token < ids.length; token++) {
+            // Minima and maxima pass over NaN, a sum does not.
+            boolean empty = sums[token] == 0 && largest[token] == 0 && smallest[token] == 0;
+            if (empty || mask != null && mask[token] == 0) {
+                ids[token] = LabelLayout.PADDING;
+            } else if (!(sums[token] == 1 && largest[token] == 1 && smallest[token] == 0)) {
+                return null;
+            }
+        }
+        return Nd4j.createFromArray(ids).reshape('c', labels.size(0), labels.size(1), 1);
+    }
+
+    private void requireSameTokens(long[] shape, int classAxis, long vocabulary) {
+        boolean same = labels.rank() == shape.length;
+        for (int axis = 0; same && axis < shape.length; axis++) {
+            same = axis == classAxis || labels.size(axis) == shape[axis];
+        }
+        long[] ids = shape.clone();
+        ids[classAxis] = 1;
+        String found = "got labels of shape " + Arrays.toString(labels.shape()) + " and teacher output of shape "
+                + Arrays.toString(shape);
+        if (!same) {
+            throw new IllegalArgumentException("labels: expected one label for every token of the teacher's output, "
+                    + found + "; class ids have shape " + Arrays.toString(ids));
+        }
         long size = labels.size(classAxis);
         if (size != 1 && size != vocabulary) {
             throw new IllegalArgumentException(
                     "labels: expected class ids (class axis of size 1) or distributions over "
-                            + "the teacher's vocabulary (size " + vocabulary + "), got labels of shape "
-                            + Arrays.toString(labels.shape()) + " and teacher output of shape "
-                            + Arrays.toString(teacher.shape()));
+                            + "the teacher's vocabulary (size " + vocabulary + "), " + found);
         }
-        DataType type = teacher.dataType() == DataType.FLOAT16 ? DataType.FLOAT : teacher.dataType();
-        INDArray target = labels;
-        // With weights and two classes, ids would make the size of distributions without weights.
-        if (size == vocabulary && (weights == null || vocabulary > 2) && isOneHot(labels, labelMask, classAxis)) {
-            target = Nd4j.argMax(labels, classAxis).reshape(withClassAxis(labels, classAxis, 1));
-        } else if (size == 1 && weights != null && vocabulary == 2) {
-            target = Nd4j.concat(classAxis, labels.rsub(1), labels);
-        }
-        long[] shape = teacher.shape().clone();
-        shape[classAxis] = target.size(classAxis) + vocabulary + (weights == null ? 0 : 1);
-        INDArray packed = classesSideBySide(type, shape, classAxis);
-        INDArray rows = timeFirst(packed, classAxis);
-        TokenCopy.copy(timeFirst(target, classAxis), rows, 0);
-        TokenCopy.copy(timeFirst(teacher, classAxis), rows, target.size(classAxis));
-        if (weights != null) {
-            TokenCopy.copy(
-                    timeFirst(weightsLikeLabels(weights, teacher, classAxis), classAxis),
-                    rows,
-                    target.size(classAxis) + vocabulary);
-        }
-        claim(packed, identity);
-        return packed;
     }
 
-    /** An array of this shape whose tokens lie in the order time, then batch, the classes of each side by side. */
-    private static INDArray classesSideBySide(DataType type, long[] shape, int classAxis) {
-        if (shape.length == 2) {
-            return Nd4j.createUninitialized(type, shape);
+    private static void requireWeights(INDArray weights, long batch, long time, long[] shape) {
+        if (weights != null && (weights.length() != batch * time || weights.size(0) != batch || weights.rank() > 2)) {
+            throw new IllegalArgumentException("divergence weights: expected shape [" + batch + ", " + time
+                    + "], a weight for every token of the teacher's output of shape " + Arrays.toString(shape)
+                    + ", got " + Arrays.toString(weights.shape()));
         }
-        int timeAxis = 3 - classAxis;
-        INDArray rows = Nd4j.createUninitialized(type, shape[timeAxis], shape[0], shape[classAxis]);
-        return classAxis == 2 ? rows.permute(1, 0, 2) : rows.permute(1, 2, 0);
+    }
+
+    static double[] flat(INDArray array) {
+        return array.castTo(DataType.DOUBLE).dup('c').reshape(array.length()).toDoubleVector();
     }
 
     /**
-     * {@return whether an array holds a teacher's output}
+     * {@return the teacher whose log-probabilities an array carries; empty for plain labels}
      *
-     * @param array packed labels, the teacher's values, or a view of them
+     * @param labels    packed labels or a copy of them, or what was {@link #claim}ed
+     * @param classAxis of labels of rank 3: 1 or 2
      */
-    public static boolean isTaught(INDArray array) {
-        return TEACHERS.containsKey(root(array));
+    public static Optional<Source> sourceOf(INDArray labels, int classAxis) {
+        return Optional.ofNullable(TEACHERS.get(root(labels)))
+                .or(() -> LabelLayout.ofPacked(labels, classAxis)
+                        .map(layout -> new Source(layout.teacher(), layout.sampledAt())));
     }
 
     /**
-     * Frees an array's memory now, with every view of it, in place of at some garbage collection. Arrays of a workspace
-     * and memory that cannot be freed stay.
+     * Notes where an array's values come from that has no header: those for a SameDiff model, which travel beside the
+     * labels. The array is known with all its views for as long as it lives; a copy isn't.
+     *
+     * @param array  the teacher's values
+     * @param source their teacher
+     */
+    public static void claim(INDArray array, Source source) {
+        TEACHERS.put(root(array), source);
+    }
+
+    /**
+     * Refuses to train from samples what can't be trained from them. Classes that weren't drawn have the
+     * log-probability {@code -inf}, the others weights whose expectation is the distribution at one temperature. Forward
+     * KL alone is linear in the teacher's distribution, so that the expected gradient is right; its value isn't, it's
+     * that from the sample and larger. Source: Anshumann et al., Sparse Logit Sampling, arXiv 2503.16870.
+     *
+     * @param sampledAt     the samples' temperature; 0 for whole distributions, which serve every loss
+     * @param configuration of the loss
+     * @throws IllegalArgumentException if the samples don't serve this loss
+     */
+    static void requireServes(double sampledAt, RetentionConfiguration configuration) {
+        if (sampledAt != 0
+                && (configuration.getDivergence() != Divergence.FORWARD_KL
+                        || (float) configuration.getTemperature() != (float) sampledAt
+                        || configuration.getAdaptive() != null)) {
+            throw new IllegalArgumentException(
+                    "teacher: expected whole distributions for " + configuration
+                            + ", got samples, which serve forward KL at temperature " + sampledAt
+                            + " with a coefficient that is not adaptive; a cache of whole distributions has the codec half or top-k");
+        }
+    }
+
+    /**
+     * Notes that this thread has done with an array what it was made for.
+     *
+     * @param array labels, or a teacher's values
+     */
+    public static void used(INDArray array) {
+        USERS.put(root(array), Thread.currentThread());
+    }
+
+    /**
+     * {@return whether this thread was the last to compute a loss from an array: where a thread trains on one batch after
+     * another, it has finished with it}
+     *
+     * @param array labels, or a teacher's values
+     */
+    public static boolean isUsedHere(INDArray array) {
+        return USERS.get(root(array)) == Thread.currentThread();
+    }
+
+    /**
+     * Frees an array's memory now, with every view of it, rather than at some garbage collection. Arrays of a workspace
+     * and memory that can't be freed stay.
      *
      * @param array not used afterwards, nor any view of it
      */
@@ -118,51 +383,9 @@ public final class RetentionLabels {
         DataBuffer buffer = root(array);
         if (!array.isAttached() && buffer.closeable()) {
             TEACHERS.remove(buffer);
+            USERS.remove(buffer);
             buffer.close();
         }
-    }
-
-    /**
-     * Notes that an array holds a teacher's output.
-     *
-     * @param array    known with all its views from now on
-     * @param identity the teacher's SHA-256
-     */
-    public static void claim(INDArray array, String identity) {
-        TEACHERS.put(root(array), identity);
-    }
-
-    private static INDArray weightsLikeLabels(INDArray weights, INDArray teacher, int classAxis) {
-        long[] shape = withClassAxis(teacher, classAxis, 1);
-        long tokens = teacher.length() / teacher.size(classAxis);
-        if (weights.length() != tokens || weights.size(0) != teacher.size(0) || weights.rank() > 2) {
-            throw new IllegalArgumentException("divergence weights: expected shape [" + teacher.size(0) + ", "
-                    + tokens / teacher.size(0) + "], a weight for every token of the teacher's output of shape "
-                    + Arrays.toString(teacher.shape()) + ", got " + Arrays.toString(weights.shape()));
-        }
-        return weights.reshape('c', shape);
-    }
-
-    private static long[] withClassAxis(INDArray array, int classAxis, long size) {
-        long[] shape = array.shape().clone();
-        shape[classAxis] = size;
-        return shape;
-    }
-
-    /** The teacher whose log-probabilities these labels carry, if it is known. */
-    static Optional<String> teacherOf(INDArray labels) {
-        return Optional.ofNullable(TEACHERS.get(root(labels)));
-    }
-
-    /**
-     * The array as rows {@code [tokens, classes]}, in the order time, then batch; a view where the layout allows it.
-     */
-    public static INDArray rows(INDArray array, int classAxis) {
-        if (array.rank() == 2) {
-            return array;
-        }
-        INDArray ordered = classAxis == 2 ? array.permute(1, 0, 2) : array.permute(2, 0, 1);
-        return ordered.reshape('c', ordered.size(0) * ordered.size(1), ordered.size(2));
     }
 
     /** The array as {@code [time, batch, classes]}, a view; time is 1 where there is none. */
@@ -173,45 +396,26 @@ public final class RetentionLabels {
         return classAxis == 2 ? array.permute(1, 0, 2) : array.permute(2, 0, 1);
     }
 
-    /** The inverse of {@link #rows}: a view of shape {@code like}, but for the class axis. */
-    public static INDArray fromRows(INDArray rows, INDArray like, int classAxis) {
-        if (like.rank() == 2) {
-            return rows;
+    /** The array as rows {@code [tokens, values]}, time first; a view where the layout allows it. */
+    static INDArray rows(INDArray array, int classAxis) {
+        INDArray ordered = timeFirst(array, classAxis);
+        return array.rank() == 2 ? array : ordered.reshape('c', ordered.size(0) * ordered.size(1), ordered.size(2));
+    }
+
+    /** The inverse of {@link #rows}: a view, of the shape of another array but for the class axis. */
+    static INDArray fromRows(INDArray rows, INDArray like, int classAxis) {
+        INDArray ordered = timeFirst(like, classAxis);
+        return like.rank() == 2
+                ? rows
+                : fromTimeFirst(rows.reshape('c', ordered.size(0), ordered.size(1), rows.size(1)), 3, classAxis);
+    }
+
+    /** The inverse of {@link #timeFirst}: a view. */
+    static INDArray fromTimeFirst(INDArray ordered, int rank, int classAxis) {
+        if (rank == 2) {
+            return ordered.get(NDArrayIndex.point(0), NDArrayIndex.all(), NDArrayIndex.all());
         }
-        long time = like.size(classAxis == 2 ? 1 : 2);
-        INDArray ordered = rows.reshape('c', time, like.size(0), rows.size(1));
         return classAxis == 2 ? ordered.permute(1, 0, 2) : ordered.permute(1, 2, 0);
-    }
-
-    private static boolean isOneHot(INDArray labels, INDArray mask, int classAxis) {
-        INDArray sums = labels.sum(classAxis);
-        INDArray maxima = labels.max(classAxis);
-        if (mask != null && mask.length() == sums.length()) {
-            INDArray ignored = mask.eq(0).castTo(sums.dataType()).reshape(sums.shape());
-            sums.muli(ignored.rsub(1)).addi(ignored);
-            maxima.muli(ignored.rsub(1)).addi(ignored);
-        }
-        // Minima and maxima pass over NaN, a sum does not.
-        return Double.isFinite(labels.sumNumber().doubleValue())
-                && sums.minNumber().doubleValue() == 1
-                && sums.maxNumber().doubleValue() == 1
-                && maxima.minNumber().doubleValue() == 1
-                && maxima.maxNumber().doubleValue() == 1
-                && labels.minNumber().doubleValue() == 0;
-    }
-
-    private static void requireSameTokens(INDArray labels, INDArray teacher, int classAxis) {
-        boolean same = labels.rank() == teacher.rank();
-        for (int axis = 0; same && axis < labels.rank(); axis++) {
-            same = axis == classAxis || labels.size(axis) == teacher.size(axis);
-        }
-        if (!same) {
-            throw new IllegalArgumentException(
-                    "labels: expected one label for every token of the teacher's output, got "
-                            + "labels of shape " + Arrays.toString(labels.shape()) + " and teacher output of shape "
-                            + Arrays.toString(teacher.shape()) + "; class ids have shape "
-                            + Arrays.toString(withClassAxis(teacher, classAxis, 1)));
-        }
     }
 
     /** The buffer that an array and all its views share. */

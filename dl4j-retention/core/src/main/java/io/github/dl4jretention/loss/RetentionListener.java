@@ -6,6 +6,7 @@ import io.github.dl4jretention.loss.samediff.SameDiffBatch;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.nd4j.autodiff.listeners.At;
 import org.nd4j.autodiff.listeners.BaseListener;
 import org.nd4j.autodiff.listeners.Loss;
@@ -151,18 +152,22 @@ public final class RetentionListener extends BaseListener {
         graph = sd;
         teacher = requireSameTeacher(sd, data);
         for (INDArray labels : data.getLabels()) {
-            TeacherSample.requireFits(labels, configuration());
+            source(labels).ifPresent(source -> RetentionLabels.requireServes(source.sampledAt(), configuration()));
         }
         batch = new SameDiffBatch(sd.getTrainingConfig(), data, description);
         batch.requireShapes(sd);
         batch.fit(sd);
     }
 
+    private static Optional<RetentionLabels.Source> source(INDArray labels) {
+        return RetentionLabels.sourceOf(labels, labels.rank() - 1);
+    }
+
     /** The teacher that the graph is bound to once it has trained on the batch; null for none. */
     private static String requireSameTeacher(SameDiff sd, MultiDataSet data) {
         String expected = SameDiffText.read(sd, RetentionLoss.TEACHER_SHA256).orElse(null);
         for (INDArray labels : data.getLabels()) {
-            String met = RetentionLabels.teacherOf(labels).orElse(expected);
+            String met = source(labels).map(RetentionLabels.Source::teacher).orElse(expected);
             if (expected != null && !expected.equals(met)) {
                 throw new IllegalStateException("teacher: this student belongs to teacher " + expected
                         + " (SHA-256), but the labels come from teacher " + met
@@ -210,6 +215,9 @@ public final class RetentionListener extends BaseListener {
                 values.get(RetentionLoss.DIVERGENCE_TOKENS),
                 agreements);
         forgetBatch();
+        for (INDArray labels : dataSet.getLabels()) {
+            RetentionLabels.used(labels);
+        }
         bound = bind();
         updated = true;
         AdaptiveCoefficient adaptive = configuration().getAdaptive();

@@ -1,7 +1,7 @@
 package io.github.dl4jretention.loss;
 
 import io.github.dl4jretention.internal.TiedWeights;
-import io.github.dl4jretention.loss.samediff.SameDiffLayerLoss;
+import io.github.dl4jretention.loss.samediff.SameDiffLossPath;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
@@ -38,7 +38,7 @@ import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
  * with MCXENT; only the clipping of its softmax at 1e-10 is left out.
  *
  * <p><b>Shapes.</b> Input {@code [batch, nIn]}, {@code [batch, nIn, time]}, or {@code [batch, time, nIn]} for NWC;
- * activations likewise with nOut. Labels as {@link LabelKind} says. Label mask {@code [batch, time]}, or
+ * activations likewise with nOut. Labels as {@link LabelLayout} says. Label mask {@code [batch, time]}, or
  * {@code [batch, 1]} without time; a token's loss is multiplied by its mask, which may be any weight of at least 0, and
  * a token of mask 0 counts nowhere.
  *
@@ -268,12 +268,13 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     @Override
     public SDVariable defineLayer(
             SameDiff sd, SDVariable layerInput, SDVariable labels, Map<String, SDVariable> paramTable) {
-        return SameDiffLayerLoss.define(this, sd, layerInput, labels, paramTable);
+        int vocabulary = (int) (hasParameters ? nOut : layerInput.getShape()[1]);
+        return SameDiffLossPath.define(retention, layerInput, labels, null, paramTable, vocabulary);
     }
 
     @Override
     public String activationsVertexName() {
-        return SameDiffLayerLoss.ACTIVATIONS;
+        return SameDiffLossPath.ACTIVATIONS;
     }
 
     @Override

@@ -42,6 +42,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
 
     private transient LossPath path;
     private final transient TiedWeights.Owner tied;
+    private transient LossPath ofLogits;
     private INDArray featureMask;
     private TokenLoss current;
     private TokenLoss last;
@@ -49,6 +50,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private Gradient gradient;
     private boolean measureAgreement;
     private boolean logActivation;
+    private transient RetentionLabels destination;
     private boolean warned;
     private boolean steered;
     private Double adaptedBefore;
@@ -79,6 +81,15 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
      */
     public void setLogActivation(boolean logActivation) {
         this.logActivation = logActivation;
+    }
+
+    /**
+     * Lets log-probabilities be written where they are needed.
+     *
+     * @param destination labels that the activations go into; null for an array of the layer's own, the default
+     */
+    public void setDestination(RetentionLabels destination) {
+        this.destination = destination;
     }
 
     /** {@return lambda, as the next minibatch is trained with} */
@@ -147,15 +158,26 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         assertInputSet(false);
         requireRank();
         applyDropOutIfNecessary(training, workspaceMgr);
-        INDArray inputRows = inputRows();
+        int classAxis = layerConf().classAxis();
+        INDArray ordered = RetentionLabels.timeFirst(input, classAxis);
         DataType type = logActivation ? SameDiffLossPath.lossType(dataType) : dataType;
-        INDArray rows = workspaceMgr.createUninitialized(ArrayType.ACTIVATIONS, type, inputRows.size(0), vocabulary());
-        path().activate(inputRows, logActivation, rows);
+        INDArray output = destination == null
+                ? workspaceMgr.createUninitialized(
+                        ArrayType.ACTIVATIONS, type, ordered.size(0), ordered.size(1), vocabulary())
+                : destination.distributions(type, outputShape(classAxis));
+        path().activate(inputRows(), logActivation, output);
         if (mask() != null && !logActivation) {
             INDArray columns = mask().rank() == 2 ? mask().permute(1, 0) : mask();
-            rows.muliColumnVector(columns.castTo(dataType).reshape('c', rows.size(0), 1));
+            output.reshape('c', output.size(0) * output.size(1), output.size(2))
+                    .muliColumnVector(columns.castTo(dataType).reshape('c', output.size(0) * output.size(1), 1));
         }
-        return RetentionLabels.fromRows(rows, input, layerConf().classAxis());
+        return RetentionLabels.fromTimeFirst(output, input.rank(), classAxis);
+    }
+
+    private long[] outputShape(int classAxis) {
+        long[] shape = input.shape().clone();
+        shape[input.rank() == 2 ? 1 : classAxis] = vocabulary();
+        return shape;
     }
 
     @Override
@@ -176,14 +198,16 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private Pair<Gradient, INDArray> backprop(LayerWorkspaceMgr workspaceMgr) {
         assertInputSet(true);
         requireLabels();
-        String teacher = requireSameTeacher();
         applyDropOutIfNecessary(true, workspaceMgr);
-        TokenRows rows = tokenRows();
-        warnWithoutTeacher(rows);
-        boolean crossEntropyOnly = !rows.kind().hasTeacher() || factor() == 0;
+        TokenBatch batch = tokenBatch();
+        String teacher = requireSameTeacher(batch);
+        warnWithoutTeacher(batch);
+        boolean crossEntropyOnly = !batch.hasTeacher() || batch.factor == 0;
         INDArray back = crossEntropyOnly && mayBeAsStock()
-                ? crossEntropyBackprop(rows, workspaceMgr)
-                : pathBackprop(rows, workspaceMgr);
+                ? stockBackprop(batch, workspaceMgr)
+                : pathBackprop(batch, workspaceMgr);
+        current = batch.sums();
+        RetentionLabels.used(getLabels());
         teacherBefore = layerConf().getTeacher();
         layerConf().setTeacher(teacher);
         last = current;
@@ -202,8 +226,8 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         return layerConf().getRetention().getLabelSmoothing() == 0 && vocabulary() < LARGE_VOCABULARY;
     }
 
-    private void warnWithoutTeacher(TokenRows rows) {
-        if (!warned && !rows.kind().hasTeacher() && layerConf().getTeacher() != null && factor() > 0) {
+    private void warnWithoutTeacher(TokenBatch batch) {
+        if (!warned && !batch.hasTeacher() && layerConf().getTeacher() != null && batch.factor > 0) {
             warned = true;
             LOG.warn(
                     "Layer \"{}\" trains without its teacher: the labels carry none, so nothing is retained. Wrap the "
@@ -212,19 +236,30 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         }
     }
 
-    private INDArray crossEntropyBackprop(TokenRows rows, LayerWorkspaceMgr workspaceMgr) {
-        current = forward(rows).sums(rows, factor());
-        return CrossEntropyBackprop.apply(
-                input.castTo(dataType), rows, layerConf().classAxis(), weights(), gradientsToSet(), workspaceMgr);
+    private INDArray stockBackprop(TokenBatch batch, LayerWorkspaceMgr workspaceMgr) {
+        if (ofLogits == null) {
+            ofLogits = newPath(Map.of());
+        }
+        INDArray rows = inputRows();
+        INDArray finite = batch.finiteInput(rows);
+        INDArray clean = finite == rows
+                ? input
+                : RetentionLabels.fromRows(finite, input, layerConf().classAxis());
+        return StockBackprop.apply(
+                clean.castTo(dataType),
+                batch,
+                ofLogits,
+                layerConf().classAxis(),
+                weights(),
+                gradientsToSet(),
+                workspaceMgr);
     }
 
-    private INDArray pathBackprop(TokenRows rows, LayerWorkspaceMgr workspaceMgr) {
-        LossPath.Backprop result =
-                path().backprop(inputRows(), rows, factor(), measureAgreement, gradientsToSet(), workspaceMgr);
-        current = result.values().sums(rows, factor());
+    private INDArray pathBackprop(TokenBatch batch, LayerWorkspaceMgr workspaceMgr) {
+        INDArray back = path().backprop(batch.finiteInput(inputRows()), batch, gradientsToSet(), workspaceMgr);
         return workspaceMgr.dup(
                 ArrayType.ACTIVATION_GRAD,
-                RetentionLabels.fromRows(result.inputRows(), input, layerConf().classAxis()));
+                RetentionLabels.fromRows(back, input, layerConf().classAxis()));
     }
 
     /** A layer without parameters is given no view to fill. */
@@ -259,8 +294,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private TokenLoss tokenLoss(boolean training, LayerWorkspaceMgr workspaceMgr) {
         requireLabels();
         applyDropOutIfNecessary(training, workspaceMgr);
-        TokenRows rows = tokenRows();
-        return forward(rows).sums(rows, factor());
+        return forward().sums();
     }
 
     /** The loss of each example, summed over its unmasked tokens, {@code [batch, 1]}. */
@@ -271,9 +305,8 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
 
     private INDArray scoreForExamples(double fullNetRegTerm, LayerWorkspaceMgr workspaceMgr) {
         requireLabels();
-        TokenRows rows = tokenRows();
         int batch = (int) input.size(0);
-        INDArray examples = Nd4j.createFromArray(forward(rows).ofExamples(rows, factor(), batch))
+        INDArray examples = Nd4j.createFromArray(forward().ofExamples())
                 .castTo(SameDiffLossPath.lossType(dataType))
                 .reshape(batch, 1)
                 .addi(fullNetRegTerm);
@@ -322,11 +355,21 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         featureMask = null;
     }
 
-    private TokenRows tokenRows() {
+    private TokenBatch tokenBatch() {
         requireRank();
-        TeacherSample.requireFits(getLabels(), layerConf().getRetention());
-        return TokenRows.of(
-                input, getLabels(), mask(), vocabulary(), layerConf().classAxis());
+        double temperature = layerConf().getRetention().getTemperature();
+        double factor = coefficient() * temperature * temperature;
+        TokenBatch batch = new TokenBatch(
+                input, getLabels(), mask(), vocabulary(), layerConf().classAxis(), factor, measureAgreement);
+        RetentionLabels.requireServes(batch.layout().sampledAt(), layerConf().getRetention());
+        return batch;
+    }
+
+    private TokenBatch forward() {
+        TokenBatch batch = tokenBatch();
+        path().forward(batch.finiteInput(inputRows()), batch);
+        RetentionLabels.used(getLabels());
+        return batch;
     }
 
     private void requireRank() {
@@ -343,9 +386,9 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     /** The teacher that the student is bound to once it has trained on the batch; null for none. */
-    private String requireSameTeacher() {
+    private String requireSameTeacher(TokenBatch batch) {
         String expected = layerConf().getTeacher();
-        String met = RetentionLabels.teacherOf(getLabels()).orElse(expected);
+        String met = batch.hasTeacher() ? batch.layout().teacher() : expected;
         if (expected != null && !expected.equals(met)) {
             throw new IllegalStateException("teacher: this student belongs to teacher " + expected
                     + " (SHA-256), but the labels come from teacher " + met
@@ -356,11 +399,6 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
 
     private double coefficient() {
         return layerConf().coefficientAt(getIterationCount(), getEpochCount());
-    }
-
-    private double factor() {
-        double temperature = layerConf().getRetention().getTemperature();
-        return coefficient() * temperature * temperature;
     }
 
     private long vocabulary() {
@@ -380,18 +418,19 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
                         obstacle == null ? "fused loss on CPU" : "loss by SameDiff, not fused, because " + obstacle,
                         mayBeAsStock() ? AS_STOCK : "");
             }
-            path = obstacle == null
-                    ? new FusedLoss(layerConf().getRetention(), weights, vocabulary())
-                    : new SameDiffLossPath(layerConf(), dataType, weights, vocabulary());
+            path = newPath(weights);
         }
         return path;
     }
 
-    private INDArray inputRows() {
-        return RetentionLabels.rows(input.castTo(dataType), layerConf().classAxis());
+    private LossPath newPath(Map<String, INDArray> parameters) {
+        RetentionConfiguration retention = layerConf().getRetention();
+        return FusedLoss.obstacle(dataType) == null
+                ? new FusedLoss(retention, parameters, vocabulary())
+                : new SameDiffLossPath(retention, dataType, parameters, vocabulary());
     }
 
-    private TokenLosses forward(TokenRows rows) {
-        return path().forward(inputRows(), rows, factor(), measureAgreement);
+    private INDArray inputRows() {
+        return RetentionLabels.rows(input.castTo(dataType), layerConf().classAxis());
     }
 }

@@ -15,8 +15,20 @@ import org.nd4j.linalg.factory.Nd4j;
 @FunctionalInterface
 public interface DivergenceMask {
 
-    /** The label mask weighs the divergence too; the default. */
-    DivergenceMask LABEL_MASK = (batch, output, batchSize, time) -> null;
+    /**
+     * The label mask weighs the divergence too; the default. Where an output of sequences has no label mask, the
+     * features mask of the only input does, if it has one: there is nothing to retain of padding.
+     */
+    DivergenceMask LABEL_MASK = (batch, output, batchSize, time) -> {
+        INDArray[] labelMasks = batch.getLabelsMaskArrays();
+        INDArray[] masks = batch.getFeaturesMaskArrays();
+        boolean masked = labelMasks != null && labelMasks[output.index()] != null;
+        if (masked || masks == null || masks.length != 1 || masks[0] == null || batch.getFeatures().length > 1) {
+            return null;
+        }
+        boolean ofTokens = Arrays.equals(masks[0].shape(), new long[] {batchSize, time});
+        return ofTokens && masks[0].minNumber().doubleValue() == 0 ? masks[0].castTo(DataType.FLOAT) : null;
+    };
 
     /**
      * Every token counts, but for those that the features mask leaves out as padding. For networks of several inputs

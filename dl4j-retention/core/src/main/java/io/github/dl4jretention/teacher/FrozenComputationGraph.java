@@ -1,6 +1,7 @@
 package io.github.dl4jretention.teacher;
 
 import io.github.dl4jretention.internal.Configurations;
+import io.github.dl4jretention.loss.RetentionLabels;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
@@ -55,17 +56,20 @@ record FrozenComputationGraph(ComputationGraph graph, String sha256, List<Teache
         ComputationGraphConfiguration conf = Configurations.copy(pretrained.getConfiguration());
         for (TeacherOutput output : outputs) {
             NeuralNetConfiguration layer = ((LayerVertex) conf.getVertices().get(output.name())).getLayerConf();
-            layer.setLayer(LogActivation.replacing((FeedForwardLayer) layer.getLayer()));
+            layer.setLayer(FrozenNetwork.head((FeedForwardLayer) layer.getLayer()));
         }
         ComputationGraph graph = new ComputationGraph(conf);
         List<LayerSlot> slots = LayerSlot.of(conf, pretrained);
         graph.init(parameters.apply(slots).apply(slots, pretrained.params()), false);
-        outputs.forEach(output -> LogActivation.enter(graph.getLayer(output.name())));
         return new FrozenComputationGraph(graph, identity, outputs);
     }
 
     @Override
-    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
+    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks, RetentionLabels... destinations) {
+        for (int i = 0; i < outputs.size(); i++) {
+            FrozenNetwork.runtime(graph.getLayer(outputs.get(i).name()))
+                    .setDestination(destinations.length == 0 ? null : destinations[i]);
+        }
         try {
             return graph.output(outputs.stream().map(TeacherOutput::name).toList(), false, features, featuresMasks);
         } finally {

@@ -1,6 +1,8 @@
 package io.github.dl4jretention.teacher;
 
 import io.github.dl4jretention.internal.Configurations;
+import io.github.dl4jretention.loss.RetentionLabels;
+import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
@@ -38,18 +40,19 @@ record FrozenMultiLayerNetwork(MultiLayerNetwork network, String sha256, List<Te
             MultiLayerNetwork pretrained, String identity, Function<List<LayerSlot>, LayerParameters> parameters) {
         FeedForwardLayer output = SoftmaxOutput.require(pretrained);
         MultiLayerConfiguration conf = Configurations.copy(pretrained.getLayerWiseConfigurations());
-        conf.getConf(pretrained.getnLayers() - 1).setLayer(LogActivation.replacing(output));
+        conf.getConf(pretrained.getnLayers() - 1).setLayer(FrozenNetwork.head(output));
         MultiLayerNetwork network = new MultiLayerNetwork(conf);
         List<LayerSlot> slots = LayerSlot.of(conf);
         network.init(parameters.apply(slots).apply(slots, pretrained.params()), false);
-        LogActivation.enter(network.getOutputLayer());
         return new FrozenMultiLayerNetwork(
                 network, identity, List.of(new TeacherOutput("output", 0, SoftmaxOutput.classAxis(output))));
     }
 
     @Override
-    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
+    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks, RetentionLabels... destinations) {
         INDArray mask = featuresMasks == null ? null : featuresMasks[0];
+        RetentionOutputLayerRuntime head = FrozenNetwork.runtime(network.getOutputLayer());
+        head.setDestination(destinations.length == 0 ? null : destinations[0]);
         return new INDArray[] {network.output(features[0], false, mask, null)};
     }
 

@@ -2,6 +2,7 @@ package io.github.dl4jretention.teacher;
 
 import io.github.dl4jretention.internal.PlaceholderArrays;
 import io.github.dl4jretention.internal.SameDiffCopy;
+import io.github.dl4jretention.loss.RetentionLabels;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -42,7 +43,7 @@ record FrozenSameDiff(SameDiff graph, String sha256, List<TeacherOutput> outputs
     }
 
     @Override
-    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
+    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks, RetentionLabels... destinations) {
         if (features.length != placeholders.size()) {
             throw new IllegalArgumentException("features: expected one array for each of the placeholders "
                     + placeholders + ", got " + features.length + " of shapes "

@@ -1,6 +1,6 @@
 package io.github.dl4jretention.teacher;
 
-import io.github.dl4jretention.loss.TeacherSample;
+import io.github.dl4jretention.loss.RetentionLabels;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
@@ -219,7 +219,7 @@ public abstract class Teacher {
 
     /**
      * {@return the temperature at which its values are a random sample of its distribution; empty where they are the
-     * distribution itself} A student of samples needs forward KL at that temperature, see {@link TeacherSample}.
+     * distribution itself} A student of samples needs forward KL at that temperature.
      */
     public OptionalDouble sampledAt() {
         return OptionalDouble.empty();
@@ -231,11 +231,6 @@ public abstract class Teacher {
      */
     public String encoding() {
         return "";
-    }
-
-    /** Notes that labels hold samples, if they do. */
-    final void claimSample(INDArray labels) {
-        sampledAt().ifPresent(temperature -> TeacherSample.claim(labels, temperature));
     }
 
     /** {@return the moving averages that it is made of, itself among them: what of it has a state; default none} */
@@ -267,12 +262,29 @@ public abstract class Teacher {
 
     /**
      * {@return what a student is held near on a batch: its log-probabilities, unless they are to depend on the labels}
-     * They are new arrays, as those of {@link #logProbabilities(INDArray[], INDArray[])}; the iterators free them when
-     * they have been copied into labels.
+     * They are new arrays, as those of {@link #logProbabilities(INDArray[], INDArray[])}.
      *
      * @param batch plain, without the teacher's values
      */
     public INDArray[] targets(MultiDataSet batch) {
         return logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays());
+    }
+
+    /**
+     * Writes what a student is held near on a batch into the labels that it will see. This copies {@link #targets}; a
+     * teacher that can write where its values are needed makes no array of its own.
+     *
+     * @param batch   plain, without the teacher's values
+     * @param outputs one for each of {@link #outputs}
+     */
+    protected void teach(MultiDataSet batch, RetentionLabels[] outputs) {
+        INDArray[] targets = targets(batch);
+        for (int i = 0; i < targets.length; i++) {
+            outputs[i].put(targets[i]);
+        }
+        // Last, for targets may be views of one array.
+        for (INDArray target : targets) {
+            RetentionLabels.release(target);
+        }
     }
 }

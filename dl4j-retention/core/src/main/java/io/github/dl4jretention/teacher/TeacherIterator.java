@@ -1,12 +1,10 @@
 package io.github.dl4jretention.teacher;
 
-import io.github.dl4jretention.loss.RetentionLabels;
 import java.util.List;
 import java.util.Objects;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.api.DataSetPreProcessor;
-import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 
 /**
@@ -29,8 +27,6 @@ public final class TeacherIterator implements DataSetIterator {
     private final transient Teacher teacher;
     private final transient DivergenceMask divergenceMask;
     private final transient Prefetch<DataSet> prefetch;
-    private transient boolean releasesLabels;
-    private transient DataSet last;
 
     /**
      * @param iterator batches whose labels are one-hot, distributions, or class ids
@@ -83,61 +79,49 @@ public final class TeacherIterator implements DataSetIterator {
     }
 
     /**
-     * @param releases whether the labels of a batch are freed when the next batch is taken; default false: then they
-     *     wait for a garbage collection, by which time there may be many. For training loops; not where batches are
-     *     kept
+     * @param releases whether the labels of a batch are freed when the thread that trained on it takes the next one;
+     *     default true: otherwise they wait for a garbage collection, by which time there may be many. Batches that are
+     *     collected first, or handed to other threads, as by DL4J's ParallelWrapper, keep theirs. Set it to false to
+     *     use a batch again after training on it; ND4J throws an exception when freed labels are read
      * @return this iterator
      */
     public TeacherIterator setReleaseLabels(boolean releases) {
-        this.releasesLabels = releases;
+        prefetch.setReleases(releases);
         return this;
     }
 
     @Override
     public DataSet next() {
-        return taken(prefetch.next());
-    }
-
-    private DataSet taken(DataSet batch) {
-        if (releasesLabels && last != null) {
-            RetentionLabels.release(last.getLabels());
-        }
-        last = releasesLabels ? batch : null;
-        return batch;
+        return prefetch.next();
     }
 
     /** Of a size of its own, except where a batch is prepared already: then that one. */
     @Override
     public DataSet next(int num) {
-        DataSet prepared = prefetch.take();
-        return taken(prepared == null ? withTeacher(iterator.next(num)) : prepared);
+        return prefetch.next(() -> plain(iterator.next(num)));
+    }
+
+    private DataSet plain() {
+        return plain(iterator.next());
     }
 
     /** Arrays of a workspace would not live until the student gets them. */
-    private DataSet plain() {
-        DataSet plain = iterator.next();
+    private static DataSet plain(DataSet plain) {
         plain.detach();
         return plain;
     }
 
-    private DataSet withTeacher(DataSet plain) {
-        MultiDataSet batch = plain.toMultiDataSet();
-        BatchCheck.require(batch);
-        INDArray target = teacher.targets(batch)[0];
-        TeacherOutput output = teacher.outputs().get(0);
-        INDArray packed = RetentionLabels.pack(
-                plain.getLabels(),
-                plain.getLabelsMaskArray(),
-                target,
-                divergenceMask.of(batch, output, target),
-                output.classAxis(target.rank()),
-                teacher.sha256());
-        RetentionLabels.release(target);
-        teacher.claimSample(packed);
+    private Prefetch.Taught<DataSet> withTeacher(DataSet plain) {
+        INDArray features = TaughtLabels.finite(plain.getFeatures(), plain.getFeaturesMaskArray());
+        TaughtLabels labels = TaughtLabels.of(
+                teacher,
+                divergenceMask,
+                new DataSet(features, plain.getLabels(), plain.getFeaturesMaskArray(), plain.getLabelsMaskArray())
+                        .toMultiDataSet());
         DataSet taught =
-                new DataSet(plain.getFeatures(), packed, plain.getFeaturesMaskArray(), plain.getLabelsMaskArray());
+                new DataSet(features, labels.labels()[0], plain.getFeaturesMaskArray(), plain.getLabelsMaskArray());
         taught.setExampleMetaData(plain.getExampleMetaData());
-        return taught;
+        return new Prefetch.Taught<>(taught, labels.made());
     }
 
     @Override

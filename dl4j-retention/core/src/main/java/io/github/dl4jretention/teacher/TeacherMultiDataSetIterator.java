@@ -1,9 +1,6 @@
 package io.github.dl4jretention.teacher;
 
-import io.github.dl4jretention.loss.RetentionLabels;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Objects;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
@@ -32,8 +29,6 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
     private final transient Teacher teacher;
     private final transient DivergenceMask divergenceMask;
     private final transient Prefetch<MultiDataSet> prefetch;
-    private transient boolean releasesLabels;
-    private transient MultiDataSet last;
 
     /**
      * @param iterator batches whose labels are one-hot, distributions, or class ids
@@ -80,42 +75,34 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
     /**
      * See {@link TeacherIterator#setReleaseLabels}; the teacher's arrays are freed, others are not.
      *
-     * @param releases whether that is done when the next batch is taken; default false
+     * @param releases whether that is done when the next batch is taken; default true
      * @return this iterator
      */
     public TeacherMultiDataSetIterator setReleaseLabels(boolean releases) {
-        this.releasesLabels = releases;
+        prefetch.setReleases(releases);
         return this;
     }
 
     @Override
     public MultiDataSet next() {
-        return taken(prefetch.next());
-    }
-
-    private MultiDataSet taken(MultiDataSet batch) {
-        if (releasesLabels && last != null) {
-            Arrays.stream(last.getLabels())
-                    .filter(labels -> labels != null && RetentionLabels.isTaught(labels))
-                    .forEach(RetentionLabels::release);
-        }
-        last = releasesLabels ? batch : null;
-        return batch;
+        return prefetch.next();
     }
 
     /** Of a size of its own, except where a batch is prepared already: then that one. */
     @Override
     public MultiDataSet next(int num) {
-        MultiDataSet prepared = prefetch.take();
-        return taken(prepared == null ? withTeacher(iterator.next(num)) : prepared);
+        return prefetch.next(() -> plain(iterator.next(num)));
+    }
+
+    private MultiDataSet plain() {
+        return plain(iterator.next());
     }
 
     /**
      * Arrays of a workspace would not live until the student gets them. M2.1's own detach() fails on an output without
      * a mask.
      */
-    private MultiDataSet plain() {
-        MultiDataSet plain = iterator.next();
+    private static MultiDataSet plain(MultiDataSet plain) {
         return new org.nd4j.linalg.dataset.MultiDataSet(
                 detached(plain.getFeatures()),
                 detached(plain.getLabels()),
@@ -131,49 +118,21 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
                         .toArray(INDArray[]::new);
     }
 
-    private MultiDataSet withTeacher(MultiDataSet plain) {
-        BatchCheck.require(plain);
-        INDArray[] targets = teacher.targets(plain);
-        List<INDArray> labels = new ArrayList<>(Arrays.asList(plain.getLabels()));
-        for (int i = 0; i < targets.length; i++) {
-            TeacherOutput output = teacher.outputs().get(i);
-            if (output.index() >= labels.size() || labels.get(output.index()) == null) {
-                throw new IllegalArgumentException("labels: expected an array for output " + output.index() + " (\""
-                        + output.name() + "\"), got " + labels.size() + " arrays");
-            }
-            INDArray weights = divergenceMask.of(plain, output, targets[i]);
-            if (output.ownArray()) {
-                RetentionLabels.claim(targets[i], teacher.sha256());
-                teacher.claimSample(targets[i]);
-                labels.add(targets[i]);
-                if (weights != null) {
-                    labels.add(weights);
-                }
-            } else {
-                int classAxis = output.classAxis(targets[i].rank());
-                INDArray mask = plain.getLabelsMaskArrays() == null ? null : plain.getLabelsMaskArray(output.index());
-                INDArray packed = RetentionLabels.pack(
-                        labels.get(output.index()), mask, targets[i], weights, classAxis, teacher.sha256());
-                teacher.claimSample(packed);
-                labels.set(output.index(), packed);
-            }
+    private Prefetch.Taught<MultiDataSet> withTeacher(MultiDataSet plain) {
+        INDArray[] masks = plain.getFeaturesMaskArrays();
+        INDArray[] features = plain.getFeatures();
+        for (int i = 0; features != null && masks != null && i < masks.length; i++) {
+            features[i] = TaughtLabels.finite(features[i], masks[i]);
         }
-        release(targets);
-        INDArray[] masks = plain.getLabelsMaskArrays();
-        return new org.nd4j.linalg.dataset.MultiDataSet(
-                plain.getFeatures(),
-                labels.toArray(INDArray[]::new),
-                plain.getFeaturesMaskArrays(),
-                masks == null ? null : Arrays.copyOf(masks, labels.size()));
-    }
-
-    /** What has been copied into labels; last, for targets may be views of one array. */
-    private void release(INDArray[] targets) {
-        for (int i = 0; i < targets.length; i++) {
-            if (!teacher.outputs().get(i).ownArray()) {
-                RetentionLabels.release(targets[i]);
-            }
-        }
+        TaughtLabels taught = TaughtLabels.of(teacher, divergenceMask, plain);
+        INDArray[] labelMasks = plain.getLabelsMaskArrays();
+        return new Prefetch.Taught<>(
+                new org.nd4j.linalg.dataset.MultiDataSet(
+                        features,
+                        taught.labels(),
+                        masks,
+                        labelMasks == null ? null : Arrays.copyOf(labelMasks, taught.labels().length)),
+                taught.made());
     }
 
     @Override

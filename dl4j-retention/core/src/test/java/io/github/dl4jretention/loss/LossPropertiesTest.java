@@ -47,7 +47,7 @@ class LossPropertiesTest {
         TokenLoss loss(INDArray logits, INDArray teacher, INDArray mask) {
             RetentionOutputLayerRuntime layer = ReferenceTest.identityLayer(V, conf, DataType.DOUBLE);
             layer.setInput(logits, LayerWorkspaceMgr.noWorkspaces());
-            layer.setLabels(Nd4j.concat(1, labels, teacher));
+            layer.setLabels(PackedLabels.of(labels, teacher));
             layer.setMaskArray(mask);
             layer.computeScore(0, false, LayerWorkspaceMgr.noWorkspaces());
             return layer.lastTokenLoss();

@@ -88,7 +88,7 @@ class ReferenceTest {
         RetentionConfiguration conf = c.configuration();
         int vocabulary = (int) logits.size(1);
         INDArray target = c.ids ? ids : distributions(ids, vocabulary);
-        INDArray labels = Nd4j.concat(1, target, teacher);
+        INDArray labels = PackedLabels.of(target, teacher);
 
         RetentionOutputLayerRuntime layer = identityLayer(vocabulary, conf, c.type);
         LayerWorkspaceMgr noWorkspaces = LayerWorkspaceMgr.noWorkspaces();

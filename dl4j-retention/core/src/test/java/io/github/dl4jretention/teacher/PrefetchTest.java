@@ -41,7 +41,7 @@ class PrefetchTest {
                     if (number == 3) {
                         throw new IllegalArgumentException("three");
                     }
-                    return number * 10;
+                    return new Prefetch.Taught<>(number * 10, List.of());
                 },
                 fetchHere);
         prefetch.setEnabled(true);
@@ -76,7 +76,7 @@ class PrefetchTest {
                     return number;
                 },
                 source::hasNext,
-                number -> number,
+                number -> new Prefetch.Taught<>(number, List.of()),
                 fetchHere);
         prefetch.setEnabled(true);
         assertEquals(0, prefetch.next());
@@ -98,7 +98,7 @@ class PrefetchTest {
                     if (number == 1) {
                         throw error;
                     }
-                    return number;
+                    return new Prefetch.Taught<>(number, List.of());
                 },
                 false);
         prefetch.setEnabled(true);

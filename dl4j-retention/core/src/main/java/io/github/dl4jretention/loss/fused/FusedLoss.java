@@ -3,8 +3,7 @@ package io.github.dl4jretention.loss.fused;
 import io.github.dl4jretention.internal.Workers;
 import io.github.dl4jretention.loss.LossPath;
 import io.github.dl4jretention.loss.RetentionConfiguration;
-import io.github.dl4jretention.loss.TokenLosses;
-import io.github.dl4jretention.loss.TokenRows;
+import io.github.dl4jretention.loss.TokenBatch;
 import java.util.Map;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
@@ -32,9 +31,13 @@ public final class FusedLoss implements LossPath {
     private final int vocabulary;
     private final int chunk;
     private final FusedProjection projection;
-    private final FusedWorker[] workers;
+    private final FusedToken[] workers;
 
-    /** @param parameters W and b, FLOAT; or none: the input is the logits */
+    /**
+     * @param configuration the loss
+     * @param parameters    W and b, FLOAT; or none: the input is the logits
+     * @param vocabulary    V
+     */
     public FusedLoss(RetentionConfiguration configuration, Map<String, INDArray> parameters, long vocabulary) {
         this(configuration, parameters, (int) vocabulary, Workers.ofMachine());
     }
@@ -64,13 +67,17 @@ public final class FusedLoss implements LossPath {
             projection = new FusedProjection(
                     parameters.get(DefaultParamInitializer.WEIGHT_KEY), vocabulary, chunk, threads.products());
         }
-        workers = new FusedWorker[threads.rows()];
+        workers = new FusedToken[threads.rows()];
         for (int i = 0; i < workers.length; i++) {
-            workers[i] = new FusedWorker(configuration, vocabulary);
+            workers[i] = new FusedToken(configuration, vocabulary);
         }
     }
 
-    /** Why a layer cannot have it: words that follow "because"; null if it can. */
+    /**
+     * {@return why a layer can't have it, words that follow "because"; null if it can}
+     *
+     * @param dataType of the network
+     */
     public static String obstacle(DataType dataType) {
         if (!Nd4j.getEnvironment().isCPU()) {
             return "the backend is " + Nd4j.getBackend().getClass().getSimpleName();
@@ -79,30 +86,21 @@ public final class FusedLoss implements LossPath {
     }
 
     @Override
-    public TokenLosses forward(INDArray input, TokenRows rows, double factor, boolean agreement) {
-        FusedBatch batch = new FusedBatch(rows, factor, agreement, false);
+    public void forward(INDArray input, TokenBatch batch) {
         run(batch, input, null, null);
-        return batch.values();
     }
 
     @Override
-    public Backprop backprop(
-            INDArray input,
-            TokenRows rows,
-            double factor,
-            boolean agreement,
-            Map<String, INDArray> gradients,
-            LayerWorkspaceMgr workspaceMgr) {
-        FusedBatch batch = new FusedBatch(rows, factor, agreement, true);
-        INDArray inputRows = workspaceMgr.createUninitialized(ArrayType.ACTIVATION_GRAD, DataType.FLOAT, input.shape());
-        run(batch, input, gradients.get(DefaultParamInitializer.WEIGHT_KEY), inputRows);
+    public INDArray backprop(
+            INDArray input, TokenBatch batch, Map<String, INDArray> gradients, LayerWorkspaceMgr workspaceMgr) {
+        INDArray back = workspaceMgr.createUninitialized(ArrayType.ACTIVATION_GRAD, DataType.FLOAT, input.shape());
+        run(batch, input, gradients.get(DefaultParamInitializer.WEIGHT_KEY), back);
         if (gradients.containsKey(DefaultParamInitializer.BIAS_KEY)) {
             gradients.get(DefaultParamInitializer.BIAS_KEY).assign(biasGradient());
         }
-        return new Backprop(batch.values(), inputRows);
+        return back;
     }
 
-    /** @param output in 'c' order */
     @Override
     public void activate(INDArray input, boolean logarithm, INDArray output) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
@@ -117,33 +115,35 @@ public final class FusedLoss implements LossPath {
                 ofWorkers(
                         start,
                         end,
-                        (worker, from, to) -> worker.activate(rows, logarithm, projection, bias, first, from, to));
+                        (worker, from, to) -> worker.activations(rows, logarithm, projection, bias, first, from, to));
             }
         }
     }
 
-    private void run(FusedBatch batch, INDArray input, INDArray weightGradients, INDArray inputRows) {
+    /** @param back gradient of the input, to be set; null to compute losses only */
+    private void run(TokenBatch batch, INDArray input, INDArray weightGradients, INDArray back) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             float[] bias = bias();
-            for (FusedWorker worker : workers) {
+            for (FusedToken worker : workers) {
                 worker.start();
             }
             INDArray columns = columns(input);
-            int tokens = batch.rows().size();
-            for (int start = 0; start < tokens; ) {
+            for (int start = 0; start < batch.size(); ) {
                 int first = start;
-                int end = batch.labels().chunkEnd(start, chunk);
+                int end = batch.chunkEnd(start, chunk);
                 INDArray part = columns.get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
                 projection.forward(part);
-                batch.labels().prepare(start, end);
-                ofWorkers(start, end, (worker, from, to) -> worker.run(batch, projection, bias, first, from, to));
-                if (batch.gradient()) {
-                    INDArray back = columns(inputRows).get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
-                    projection.backward(part, weightGradients, start > 0, back);
+                batch.prepare(start, end);
+                ofWorkers(
+                        start,
+                        end,
+                        (worker, from, to) -> worker.losses(batch, projection, bias, back != null, first, from, to));
+                if (back != null) {
+                    INDArray partBack = columns(back).get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
+                    projection.backward(part, weightGradients, start > 0, partBack);
                 }
                 start = end;
             }
-            requireTeacher(batch.rows());
         }
     }
 
@@ -154,7 +154,7 @@ public final class FusedLoss implements LossPath {
 
     /** What a worker does with the tokens from one to another. */
     private interface Work {
-        void accept(FusedWorker worker, int from, int to);
+        void accept(FusedToken worker, int from, int to);
     }
 
     private void ofWorkers(int start, int end, Work work) {
@@ -172,22 +172,9 @@ public final class FusedLoss implements LossPath {
         return (rows.ordering() == 'c' ? rows : rows.dup('c')).transpose();
     }
 
-    private void requireTeacher(TokenRows rows) {
-        boolean counts = false;
-        for (double weight : rows.weights()) {
-            counts |= weight > 0;
-        }
-        for (FusedWorker worker : workers) {
-            counts &= !worker.sawTeacher();
-        }
-        if (counts && rows.kind().hasTeacher()) {
-            throw rows.oneHotOfAnotherVocabulary();
-        }
-    }
-
     private INDArray biasGradient() {
         float[] sum = new float[vocabulary];
-        for (FusedWorker worker : workers) {
+        for (FusedToken worker : workers) {
             FusedLoops.add(1, worker.biasGradient(), sum, vocabulary);
         }
         return Nd4j.createFromArray(sum).reshape(1, vocabulary);

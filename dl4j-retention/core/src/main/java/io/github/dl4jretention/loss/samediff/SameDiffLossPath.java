@@ -1,15 +1,9 @@
 package io.github.dl4jretention.loss.samediff;
 
-import static org.deeplearning4j.nn.layers.samediff.SameDiffOutputLayer.INPUT_KEY;
-import static org.deeplearning4j.nn.layers.samediff.SameDiffOutputLayer.LABELS_KEY;
-
-import io.github.dl4jretention.loss.LabelKind;
 import io.github.dl4jretention.loss.LossPath;
-import io.github.dl4jretention.loss.RetentionOutputLayer;
-import io.github.dl4jretention.loss.TokenLosses;
-import io.github.dl4jretention.loss.TokenRows;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.TokenBatch;
 import java.util.ArrayList;
-import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -29,60 +23,131 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.ops.transforms.Transforms;
 
 /**
- * The loss by SameDiff, on any backend and in any data type: one graph for each kind of labels, in DL4J's workspaces.
+ * An output layer's loss by SameDiff, on any backend and in any data type, in DL4J's workspaces: one SameDiff model for
+ * each form of labels, with or without a teacher, on rows, a token each.
  */
 public final class SameDiffLossPath implements LossPath {
 
+    /** Name of the probabilities. */
+    public static final String ACTIVATIONS = "softmax";
+
+    private static final String INPUT = "input";
+    private static final String TARGET = "target";
+    private static final String TEACHER = "teacher";
+    private static final String WEIGHTS = "weights";
+    private static final String DIVERGENCE_WEIGHTS = "divergenceWeights";
+    private static final String FACTOR = "factor";
+    private static final String CROSS_ENTROPY = "crossEntropy";
+    private static final String DIVERGENCE = "divergence";
+    private static final String AGREEMENT = "agreement";
     private static final String GRADIENT = "grad";
 
-    private final RetentionOutputLayer layer;
+    private final RetentionConfiguration configuration;
     private final DataType dataType;
     private final Map<String, INDArray> parameters;
-    private final long vocabulary;
-    private final Map<LabelKind, SameDiff> graphs = new EnumMap<>(LabelKind.class);
+    private final int vocabulary;
+    private final Map<List<Boolean>, SameDiff> models = new HashMap<>();
 
-    /** @param parameters the layer's own arrays; the graphs see every change of theirs */
+    /**
+     * @param configuration the loss
+     * @param dataType      of the network
+     * @param parameters    W and b, the layer's own arrays, whose every change is seen; or none: the input is the logits
+     * @param vocabulary    V
+     */
     public SameDiffLossPath(
-            RetentionOutputLayer layer, DataType dataType, Map<String, INDArray> parameters, long vocabulary) {
-        this.layer = layer;
+            RetentionConfiguration configuration,
+            DataType dataType,
+            Map<String, INDArray> parameters,
+            long vocabulary) {
+        this.configuration = configuration;
         this.dataType = dataType;
         this.parameters = parameters;
-        this.vocabulary = vocabulary;
+        this.vocabulary = Math.toIntExact(vocabulary);
     }
 
-    /** HALF has too few bits for a sum over a vocabulary. */
+    /**
+     * {@return the type that a loss is computed in: FLOAT for HALF, which has too few bits for a sum over a vocabulary}
+     *
+     * @param dataType of the network
+     */
     public static DataType lossType(DataType dataType) {
         return dataType == DataType.FLOAT16 ? DataType.FLOAT : dataType;
     }
 
+    /**
+     * Defines projection and loss, and where student and teacher hold the same class most probable, which is computed
+     * only on request. Adds the placeholders "weights" and "divergenceWeights" {@code [tokens, 1]} and
+     * "factor", the scalar {@code lambda T^2}.
+     *
+     * @param configuration the loss
+     * @param input         {@code [tokens, nIn]}
+     * @param target        {@code [tokens, 1]}, class ids, or {@code [tokens, V]}, distributions
+     * @param teacher       its log-probabilities {@code [tokens, V]}; null for none
+     * @param parameters    W and b by name, or none
+     * @param vocabulary    V
+     * @return the summed loss
+     */
+    public static SDVariable define(
+            RetentionConfiguration configuration,
+            SDVariable input,
+            SDVariable target,
+            SDVariable teacher,
+            Map<String, SDVariable> parameters,
+            int vocabulary) {
+        SameDiff sd = input.getSameDiff();
+        DataType type = target.dataType();
+        SDVariable logits = input;
+        if (parameters.containsKey(DefaultParamInitializer.WEIGHT_KEY)) {
+            logits = logits.mmul(parameters.get(DefaultParamInitializer.WEIGHT_KEY));
+        }
+        if (parameters.containsKey(DefaultParamInitializer.BIAS_KEY)) {
+            logits = logits.add(parameters.get(DefaultParamInitializer.BIAS_KEY));
+        }
+        logits = logits.dataType() == type ? logits : logits.castTo(type);
+        sd.nn.softmax(ACTIVATIONS, logits, 1);
+
+        SDVariable distribution = target.getShape()[1] == 1
+                ? sd.oneHot(target.castTo(DataType.INT32).reshape(-1), vocabulary, -1, 1.0, 0.0, type)
+                : target;
+        SameDiffTokenLoss tokenLoss = new SameDiffTokenLoss(sd, configuration, logits);
+        SDVariable weighted =
+                tokenLoss.crossEntropy(distribution).rename(CROSS_ENTROPY).mul(sd.placeHolder(WEIGHTS, type, -1, 1));
+        if (teacher != null) {
+            SDVariable divergence = tokenLoss.divergence(teacher).rename(DIVERGENCE);
+            sd.eq(sd.argmax(logits, true, 1), sd.argmax(teacher, true, 1))
+                    .castTo(type)
+                    .rename(AGREEMENT);
+            weighted = weighted.add(
+                    divergence.mul(sd.placeHolder(FACTOR, type)).mul(sd.placeHolder(DIVERGENCE_WEIGHTS, type, -1, 1)));
+        }
+        SDVariable loss = weighted.sum();
+        loss.markAsLoss();
+        return loss;
+    }
+
     /** The values are few and small: they are computed outside of workspaces. */
     @Override
-    public TokenLosses forward(INDArray input, TokenRows rows, double factor, boolean agreement) {
-        SameDiff sd = graph(rows.kind());
+    public void forward(INDArray input, TokenBatch batch) {
+        SameDiff sd = model(batch);
         session(sd).setMmgr(new DL4JSameDiffMemoryMgr(null, null, null, null));
-        Map<String, INDArray> losses = sd.output(placeholders(input, rows, factor), outputs(rows.kind(), agreement));
+        Map<String, INDArray> losses = sd.output(placeholders(input, batch), outputs(batch));
         release(sd);
-        return values(losses);
+        fill(batch, losses);
     }
 
     @Override
-    public Backprop backprop(
-            INDArray input,
-            TokenRows rows,
-            double factor,
-            boolean agreement,
-            Map<String, INDArray> gradients,
-            LayerWorkspaceMgr workspaceMgr) {
-        SameDiff sd = graph(rows.kind());
+    public INDArray backprop(
+            INDArray input, TokenBatch batch, Map<String, INDArray> gradients, LayerWorkspaceMgr workspaceMgr) {
+        SameDiff sd = model(batch);
         session(sd.getFunction(GRADIENT))
                 .setMmgr(memory(workspaceMgr, ArrayType.BP_WORKING_MEM, ArrayType.ACTIVATION_GRAD));
         List<String> wanted = new ArrayList<>(parameters.keySet());
-        wanted.add(INPUT_KEY);
-        OutAndGrad result = sd.calculateGradientsAndOutputs(
-                placeholders(input, rows, factor), outputs(rows.kind(), agreement), wanted);
+        wanted.add(INPUT);
+        OutAndGrad result = sd.calculateGradientsAndOutputs(placeholders(input, batch), outputs(batch), wanted);
         release(sd);
         gradients.forEach((name, view) -> view.assign(result.getGradients().get(name)));
-        return new Backprop(values(result.getOutputs()), result.getGradients().get(INPUT_KEY));
+        fill(batch, result.getOutputs());
+        return result.getGradients().get(INPUT);
     }
 
     @Override
@@ -94,7 +159,8 @@ public final class SameDiffLossPath implements LossPath {
         if (parameters.containsKey(DefaultParamInitializer.BIAS_KEY)) {
             logits.addiRowVector(parameters.get(DefaultParamInitializer.BIAS_KEY));
         }
-        output.assign(logarithm ? logSoftmax(logits) : Transforms.softmax(logits, false));
+        INDArray rows = logarithm ? logSoftmax(logits) : Transforms.softmax(logits, false);
+        output.assign(rows.reshape('c', output.shape()));
     }
 
     /** About the maximum; M2.1's own logSoftmax gives -inf where logits are 100 apart. */
@@ -105,55 +171,61 @@ public final class SameDiffLossPath implements LossPath {
         return result.subiColumnVector(Transforms.log(Transforms.exp(result).sum(true, 1), false));
     }
 
-    private static TokenLosses values(Map<String, INDArray> losses) {
-        return new TokenLosses(
-                flat(losses.get(SameDiffLayerLoss.CROSS_ENTROPY)),
-                flat(losses.get(SameDiffLayerLoss.DIVERGENCE)),
-                flat(losses.get(SameDiffLayerLoss.AGREEMENT)));
+    private static void fill(TokenBatch batch, Map<String, INDArray> losses) {
+        fill(batch.crossEntropy, losses.get(CROSS_ENTROPY));
+        fill(batch.divergence, losses.get(DIVERGENCE));
+        fill(batch.agreement, losses.get(AGREEMENT));
     }
 
-    private static double[] flat(INDArray tokens) {
-        return tokens == null ? null : tokens.reshape(tokens.length()).toDoubleVector();
+    private static void fill(double[] tokens, INDArray values) {
+        if (tokens != null) {
+            double[] found = values.reshape(tokens.length).toDoubleVector();
+            System.arraycopy(found, 0, tokens, 0, tokens.length);
+        }
     }
 
-    private Map<String, INDArray> placeholders(INDArray input, TokenRows rows, double factor) {
+    private Map<String, INDArray> placeholders(INDArray input, TokenBatch batch) {
         DataType type = lossType(dataType);
         Map<String, INDArray> values = new HashMap<>();
-        values.put(INPUT_KEY, input);
-        values.put(LABELS_KEY, rows.checkedCopy(type));
-        values.put(SameDiffLayerLoss.WEIGHTS, TokenRows.column(rows.weights(), type));
-        if (rows.kind().hasTeacher()) {
-            values.put(SameDiffLayerLoss.DIVERGENCE_WEIGHTS, TokenRows.column(rows.divergenceWeights(), type));
-            values.put(SameDiffLayerLoss.FACTOR, Nd4j.scalar(type, factor));
+        values.put(INPUT, input);
+        values.put(TARGET, batch.target(type));
+        values.put(WEIGHTS, batch.weights(type));
+        if (batch.hasTeacher()) {
+            values.put(TEACHER, batch.teacher(type));
+            values.put(DIVERGENCE_WEIGHTS, batch.divergenceWeights(type));
+            values.put(FACTOR, Nd4j.scalar(type, batch.factor));
         }
         return values;
     }
 
-    private static List<String> outputs(LabelKind kind, boolean agreement) {
-        if (!kind.hasTeacher()) {
-            return List.of(SameDiffLayerLoss.CROSS_ENTROPY);
+    private static List<String> outputs(TokenBatch batch) {
+        if (!batch.hasTeacher()) {
+            return List.of(CROSS_ENTROPY);
         }
-        return agreement
-                ? List.of(SameDiffLayerLoss.CROSS_ENTROPY, SameDiffLayerLoss.DIVERGENCE, SameDiffLayerLoss.AGREEMENT)
-                : List.of(SameDiffLayerLoss.CROSS_ENTROPY, SameDiffLayerLoss.DIVERGENCE);
+        return batch.agreement == null
+                ? List.of(CROSS_ENTROPY, DIVERGENCE)
+                : List.of(CROSS_ENTROPY, DIVERGENCE, AGREEMENT);
     }
 
-    private SameDiff graph(LabelKind kind) {
-        return graphs.computeIfAbsent(kind, this::define);
+    private SameDiff model(TokenBatch batch) {
+        return models.computeIfAbsent(
+                List.of(batch.layout().isClassId(), batch.hasTeacher()), form -> define(form.get(0), form.get(1)));
     }
 
-    private SameDiff define(LabelKind kind) {
+    private SameDiff define(boolean classIds, boolean taught) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             SameDiff sd = SameDiff.create();
             sd.setArrayHolders(new SingleThreadArrayHolder(), new SingleThreadArrayHolder(), false);
-            long inputSize = layer.hasParameters() ? layer.getNIn() : vocabulary;
-            SDVariable input = sd.placeHolder(INPUT_KEY, dataType, -1, inputSize);
-            SDVariable labels = sd.placeHolder(LABELS_KEY, lossType(dataType), -1, kind.size(vocabulary));
+            INDArray weights = parameters.get(DefaultParamInitializer.WEIGHT_KEY);
+            DataType type = lossType(dataType);
+            SDVariable input = sd.placeHolder(INPUT, dataType, -1, weights == null ? vocabulary : weights.size(0));
+            SDVariable target = sd.placeHolder(TARGET, type, -1, classIds ? 1 : vocabulary);
+            SDVariable teacher = taught ? sd.placeHolder(TEACHER, type, -1, vocabulary) : null;
             Map<String, SDVariable> variables = new HashMap<>();
             parameters.forEach((name, array) -> variables.put(name, sd.var(name, dataType, array.shape())));
-            layer.defineLayer(sd, input, labels, variables);
+            define(configuration, input, target, teacher, variables, vocabulary);
             parameters.forEach((name, array) -> sd.associateArrayWithVariable(array, sd.getVariable(name)));
-            SameDiffMessages.createGradFunctionQuietly(sd, INPUT_KEY);
+            SameDiffMessages.createGradFunctionQuietly(sd, INPUT);
             return sd;
         }
     }

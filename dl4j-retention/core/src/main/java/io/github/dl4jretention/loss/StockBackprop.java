@@ -9,32 +9,35 @@ import org.deeplearning4j.util.TimeSeriesUtils;
 import org.nd4j.linalg.activations.impl.ActivationSoftmax;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
  * The gradient where the cross-entropy is all there is: {@code softmax(h W + b) - y}, by the same operations on the
  * same memory layouts as stock output layers. Adam turns the rounding of a tiny gradient into a whole step, so only
  * bit-equal gradients keep a FLOAT network beside its stock twin for long.
  */
-final class CrossEntropyBackprop {
+final class StockBackprop {
 
-    private CrossEntropyBackprop() {}
+    private StockBackprop() {}
 
     /**
-     * @param input the layer's input, in the network's data type; the logits themselves where there are no parameters
+     * @param input      the layer's input, in the network's data type; the logits themselves where there are no
+     *     parameters
+     * @param batch      whose losses are filled
+     * @param losses     computes them of logits, as it does without parameters
      * @param parameters W and b, or none
      * @param gradients  views to fill, by parameter name
      * @return the gradient with respect to the input, of its shape
      */
     static INDArray apply(
             INDArray input,
-            TokenRows rows,
+            TokenBatch batch,
+            LossPath losses,
             int classAxis,
             Map<String, INDArray> parameters,
             Map<String, INDArray> gradients,
             LayerWorkspaceMgr workspaceMgr) {
         if (parameters.isEmpty()) {
-            return withoutParameters(input, rows, classAxis, workspaceMgr);
+            return withoutParameters(input, batch, losses, classAxis, workspaceMgr);
         }
         INDArray weights = parameters.get(DefaultParamInitializer.WEIGHT_KEY);
         INDArray features = input;
@@ -48,7 +51,7 @@ final class CrossEntropyBackprop {
         if (parameters.containsKey(DefaultParamInitializer.BIAS_KEY)) {
             delta.addiRowVector(parameters.get(DefaultParamInitializer.BIAS_KEY));
         }
-        toGradient(delta, rows);
+        toGradient(delta, batch, losses);
 
         if (gradients.containsKey(DefaultParamInitializer.WEIGHT_KEY)) {
             Nd4j.gemm(features, delta, gradients.get(DefaultParamInitializer.WEIGHT_KEY), true, false, 1.0, 0.0);
@@ -67,32 +70,32 @@ final class CrossEntropyBackprop {
     }
 
     private static INDArray withoutParameters(
-            INDArray logits, TokenRows rows, int classAxis, LayerWorkspaceMgr workspaceMgr) {
+            INDArray logits, TokenBatch batch, LossPath losses, int classAxis, LayerWorkspaceMgr workspaceMgr) {
         INDArray delta = RetentionLabels.rows(logits, classAxis).dup('c');
-        toGradient(delta, rows);
+        toGradient(delta, batch, losses);
         return workspaceMgr.dup(ArrayType.ACTIVATION_GRAD, RetentionLabels.fromRows(delta, logits, classAxis));
     }
 
-    /** Turns logits into {@code weight (sum_v y(v) softmax(logits) - y)} in place. */
-    private static void toGradient(INDArray logits, TokenRows rows) {
+    /** Fills the losses and turns logits into {@code weight (sum_v y(v) softmax(logits) - y)} in place. */
+    private static void toGradient(INDArray logits, TokenBatch batch, LossPath losses) {
+        losses.forward(logits, batch);
         new ActivationSoftmax().getActivation(logits, true);
-        subtractTarget(logits, rows);
-        logits.muliColumnVector(TokenRows.column(rows.weights(), logits.dataType()));
+        subtractTarget(logits, batch);
+        logits.muliColumnVector(batch.weights(logits.dataType()));
     }
 
-    private static void subtractTarget(INDArray delta, TokenRows rows) {
-        INDArray labels = rows.checkedCopy(SameDiffLossPath.lossType(delta.dataType()));
-        if (rows.kind().isClassId()) {
-            int[] ids = labels.getColumn(0).toIntVector();
+    private static void subtractTarget(INDArray delta, TokenBatch batch) {
+        INDArray target = batch.target(SameDiffLossPath.lossType(delta.dataType()));
+        if (batch.layout().isClassId()) {
+            int[] ids = target.getColumn(0).toIntVector();
             for (int row = 0; row < ids.length; row++) {
                 delta.putScalar(row, ids[row], delta.getDouble(row, ids[row]) - 1);
             }
         } else {
-            INDArray target = labels.get(NDArrayIndex.all(), NDArrayIndex.interval(0, delta.size(1)))
-                    .castTo(delta.dataType());
+            INDArray distributions = target.castTo(delta.dataType());
             // Times 1 exactly where labels are one-hot.
-            delta.muliColumnVector(target.sum(true, 1));
-            delta.subi(target);
+            delta.muliColumnVector(distributions.sum(true, 1));
+            delta.subi(distributions);
         }
     }
 }

@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
 
-class FusedExponentialTest {
+class FusedLoopsTest {
 
     private static final int BLOCK = 1 << 16;
 
@@ -23,7 +23,7 @@ class FusedExponentialTest {
                 x[i] = Float.intBitsToFloat(Math.min(bits, last));
                 bits += bits < last ? 997 : 0;
             }
-            double sum = FusedExponential.apply(x, 0, scratch, y, BLOCK);
+            double sum = FusedLoops.exponentials(x, 0, scratch, y, BLOCK);
             double expected = 0;
             for (int i = 0; i < BLOCK; i++) {
                 double exact = StrictMath.exp(x[i]);
@@ -39,7 +39,7 @@ class FusedExponentialTest {
     void zero_gives_one_and_what_is_below_the_domain_its_end() {
         float[] x = {3, -200, Float.NEGATIVE_INFINITY, Float.NaN, 2};
         float[] y = new float[5];
-        FusedExponential.apply(x, 3, new float[5], y, 5);
+        FusedLoops.exponentials(x, 3, new float[5], y, 5);
         assertEquals(1f, y[0]);
         assertEquals(StrictMath.exp(-87), y[1], 1e-44);
         assertEquals(y[1], y[2]);

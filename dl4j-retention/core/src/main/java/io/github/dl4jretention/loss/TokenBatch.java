@@ -1,0 +1,468 @@
+package io.github.dl4jretention.loss;
+
+import io.github.dl4jretention.loss.fused.FloatMemory;
+import java.util.Arrays;
+import java.util.stream.DoubleStream;
+import java.util.stream.IntStream;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+
+/**
+ * One minibatch of an output layer: its labels and weights, whose shapes fit the layer's input, and, once a
+ * {@link LossPath} has run, the loss of every token. Tokens lie in the order time, then batch.
+ *
+ * <p>A token whose distribution is all zero is padding: its weight is 0, as if the label mask had a 0 there. What a
+ * weight of 0 takes out may hold anything, NaN too, and is never looked at.
+ */
+public final class TokenBatch {
+
+    /** The divergence's factor {@code lambda T^2}. */
+    public final double factor;
+
+    /** The cross-entropy of each token in nats, to be filled. */
+    public final double[] crossEntropy;
+
+    /** The divergence of each token in nats, without the factor, to be filled; null without a teacher. */
+    public final double[] divergence;
+
+    /**
+     * 1 where student and teacher hold the same class most probable, else 0, to be filled; null if nobody asks for it.
+     */
+    public final double[] agreement;
+
+    private final LabelLayout layout;
+    private final INDArray labels;
+    private final int examples;
+    private final double[] weights;
+    private final double[] divergenceWeights;
+    private final String shapes;
+    private final boolean inPlace;
+    private FloatMemory memory;
+    private int first;
+    private long timeStride;
+    private long exampleStride;
+
+    /**
+     * @param input      of the layer, {@code [batch, nIn]}, {@code [batch, nIn, time]} or {@code [batch, time, nIn]}
+     * @param given      labels, plain or packed; kept, not copied
+     * @param mask       weights of tokens; null for none
+     * @param vocabulary V
+     * @param classAxis  of arrays of rank 3: 1 or 2
+     * @param factor     {@code lambda T^2}
+     * @param agreement  whether it's measured
+     * @throws IllegalArgumentException if shapes don't fit or a weight is negative or not finite; the message names the
+     *     argument and says what was found and expected
+     */
+    public TokenBatch(
+            INDArray input,
+            INDArray given,
+            INDArray mask,
+            long vocabulary,
+            int classAxis,
+            double factor,
+            boolean agreement) {
+        shapes = "labels of shape " + Arrays.toString(given.shape()) + " for input of shape "
+                + Arrays.toString(input.shape());
+        boolean fits = given.rank() == input.rank();
+        for (int axis = 0; fits && axis < input.rank(); axis++) {
+            fits = axis == classAxis || given.size(axis) == input.size(axis);
+        }
+        if (!fits) {
+            throw new IllegalArgumentException(
+                    "labels: expected the batch size and sequence length of the input, got " + shapes);
+        }
+        this.factor = factor;
+        labels = RetentionLabels.timeFirst(given, classAxis);
+        examples = (int) labels.size(1);
+        weights = weights(mask);
+        layout = LabelLayout.of(labels, weights, Math.toIntExact(vocabulary), shapes);
+        divergenceWeights = layout.hasWeight() ? RetentionLabels.flat(part(layout.weightAt(), 1)) : weights;
+        requireWeights(divergenceWeights, "divergence weights");
+        takePaddingOut();
+        inPlace = labels.dataType() == DataType.FLOAT && (labels.stride(2) == 1 || labels.size(2) == 1);
+        crossEntropy = new double[size()];
+        divergence = layout.hasTeacher() ? new double[size()] : null;
+        this.agreement = layout.hasTeacher() && agreement ? new double[size()] : null;
+    }
+
+    private INDArray part(long from, long size) {
+        return labels.get(NDArrayIndex.all(), NDArrayIndex.all(), NDArrayIndex.interval(from, from + size));
+    }
+
+    private double[] weights(INDArray mask) {
+        long time = labels.size(0);
+        if (mask == null) {
+            return DoubleStream.generate(() -> 1).limit(time * examples).toArray();
+        }
+        boolean fits = mask.length() == time * examples
+                && (mask.rank() == 2 && mask.size(0) == examples || mask.rank() == 1 && time == 1);
+        if (!fits) {
+            throw new IllegalArgumentException("labels mask: expected shape [" + examples + ", " + time
+                    + "], a weight for every token, got " + Arrays.toString(mask.shape()));
+        }
+        double[] found = RetentionLabels.flat(mask.rank() == 2 ? mask.permute(1, 0) : mask);
+        requireWeights(found, "labels mask");
+        return found;
+    }
+
+    private void requireWeights(double[] found, String what) {
+        for (int token = 0; token < found.length; token++) {
+            double weight = found[token];
+            if (!(weight >= 0) || Double.isInfinite(weight)) {
+                throw new IllegalArgumentException(
+                        what + ": expected finite numbers of at least 0, got " + weight + " for " + shapes);
+            }
+        }
+    }
+
+    private void takePaddingOut() {
+        if (layout.isClassId() && !layout.hasTeacher()) {
+            return;
+        }
+        INDArray target = part(0, layout.targetSize());
+        double[] signs = layout.isClassId()
+                ? RetentionLabels.flat(target)
+                : RetentionLabels.flat(
+                        (target.dataType().isFPType() ? target : target.castTo(DataType.FLOAT)).norm1(2));
+        double padding = layout.isClassId() ? LabelLayout.PADDING : 0;
+        for (int token = 0; token < weights.length; token++) {
+            if (signs[token] == padding) {
+                weights[token] = 0;
+            }
+        }
+    }
+
+    /** {@return number of tokens} */
+    public int size() {
+        return weights.length;
+    }
+
+    /** {@return V} */
+    public int vocabulary() {
+        return layout.vocabulary();
+    }
+
+    /** {@return what lies where on the labels' class axis} */
+    public LabelLayout layout() {
+        return layout;
+    }
+
+    /** {@return whether the labels carry a teacher} */
+    public boolean hasTeacher() {
+        return layout.hasTeacher();
+    }
+
+    /**
+     * {@return the weight of a token's cross-entropy}
+     *
+     * @param token its place, time first
+     */
+    public double weight(int token) {
+        return weights[token];
+    }
+
+    /**
+     * {@return the weight of a token's divergence; 0 without a teacher}
+     *
+     * @param token its place, time first
+     */
+    public double divergenceWeight(int token) {
+        return layout.hasTeacher() ? divergenceWeights[token] : 0;
+    }
+
+    /**
+     * {@return whether a token counts in anything}
+     *
+     * @param token its place, time first
+     */
+    public boolean counts(int token) {
+        return weight(token) > 0 || divergenceWeight(token) > 0;
+    }
+
+    /**
+     * {@return the weights of the cross-entropy as a column {@code [tokens, 1]}}
+     *
+     * @param type of the array
+     */
+    public INDArray weights(DataType type) {
+        return column(weights, type);
+    }
+
+    /**
+     * {@return the weights of the divergence as a column {@code [tokens, 1]}}
+     *
+     * @param type of the array
+     */
+    public INDArray divergenceWeights(DataType type) {
+        return column(divergenceWeights, type);
+    }
+
+    private static INDArray column(double[] values, DataType type) {
+        return Nd4j.createFromArray(values).castTo(type).reshape(values.length, 1);
+    }
+
+    /** {@return the weighted sums over all tokens} */
+    TokenLoss sums() {
+        return new TokenLoss(
+                weightedSum(weights, crossEntropy),
+                hasTeacher() ? weightedSum(divergenceWeights, divergence) : Double.NaN,
+                hasTeacher() ? factor : 0,
+                Arrays.stream(weights).sum(),
+                Arrays.stream(divergenceWeights).sum(),
+                agreement == null ? Double.NaN : weightedSum(divergenceWeights, agreement));
+    }
+
+    /** {@return the loss of each example, summed over its tokens} */
+    double[] ofExamples() {
+        double[] sums = new double[examples];
+        for (int token = 0; token < size(); token++) {
+            sums[token % examples] += weighted(weights[token], crossEntropy[token]);
+            if (hasTeacher()) {
+                sums[token % examples] += factor * weighted(divergenceWeights[token], divergence[token]);
+            }
+        }
+        return sums;
+    }
+
+    private static double weightedSum(double[] weights, double[] values) {
+        return IntStream.range(0, weights.length)
+                .mapToDouble(i -> weighted(weights[i], values[i]))
+                .sum();
+    }
+
+    /** Whatever a token of weight 0 holds. */
+    private static double weighted(double weight, double value) {
+        return weight == 0 ? 0 : weight * value;
+    }
+
+    // Row by row, for the fused path.
+
+    /**
+     * {@return the end of a chunk of tokens: whole time steps, or examples of one step}
+     *
+     * @param start   the chunk's first token
+     * @param longest number of tokens
+     */
+    public int chunkEnd(int start, int longest) {
+        int end = examples >= longest
+                ? Math.min(start + longest, (start / examples + 1) * examples)
+                : start + longest / examples * examples;
+        return Math.min(end, size());
+    }
+
+    /**
+     * Makes a chunk's rows readable: in place where a token's values lie side by side in FLOAT, as packed labels do,
+     * else from a copy of the chunk.
+     *
+     * @param start first token
+     * @param end   of the chunk, as {@link #chunkEnd} says
+     */
+    public void prepare(int start, int end) {
+        if (inPlace) {
+            if (memory == null) {
+                memory = new FloatMemory(labels);
+                timeStride = labels.stride(0);
+                exampleStride = labels.stride(1);
+            }
+            return;
+        }
+        int time = start / examples;
+        boolean wholeSteps = start % examples == 0 && end % examples == 0;
+        INDArray chunk = labels.get(
+                NDArrayIndex.interval(time, wholeSteps ? end / examples : time + 1),
+                wholeSteps ? NDArrayIndex.all() : NDArrayIndex.interval(start % examples, (end - 1) % examples + 1),
+                NDArrayIndex.all());
+        memory = new FloatMemory(
+                Nd4j.createUninitialized(DataType.FLOAT, chunk.shape()).assign(chunk));
+        first = start;
+        exampleStride = labels.size(2);
+    }
+
+    private void read(int token, int from, float[] to, int length) {
+        long row = inPlace
+                ? token / examples * timeStride + token % examples * exampleStride
+                : (token - first) * exampleStride;
+        memory.get(row + from, to, 0, length);
+    }
+
+    /**
+     * {@return the class id of a prepared token that counts}
+     *
+     * @param token   its place, time first
+     * @param scratch of length 1 at least
+     * @throws IllegalArgumentException if it's no class id
+     */
+    public int classId(int token, float[] scratch) {
+        read(token, 0, scratch, 1);
+        return requireId(scratch[0]);
+    }
+
+    /**
+     * Reads the distribution of a prepared token that counts.
+     *
+     * @param token its place, time first
+     * @param to    V numbers, to be set; not checked
+     */
+    public void distribution(int token, float[] to) {
+        read(token, 0, to, vocabulary());
+    }
+
+    /**
+     * Reads the teacher's log-probabilities of a prepared token that counts; a sample is expanded.
+     *
+     * @param token   its place, time first
+     * @param to      V numbers, to be set
+     * @param scratch of length {@link LabelLayout#teacherSize()} at least
+     * @throws IllegalArgumentException if a sample names no class
+     */
+    public void teacher(int token, float[] to, float[] scratch) {
+        if (layout.entries() == 0) {
+            read(token, layout.targetSize(), to, vocabulary());
+        } else {
+            read(token, layout.targetSize(), scratch, layout.teacherSize());
+            expand(scratch, to);
+        }
+    }
+
+    private void expand(float[] sample, float[] to) {
+        Arrays.fill(to, sample[0]);
+        for (int i = 1; i < layout.teacherSize() && !(sample[i] < 0); i += 2) {
+            if (!(sample[i] < to.length)) {
+                throw noTeacher();
+            }
+            to[(int) sample[i]] = sample[i + 1];
+        }
+    }
+
+    // All at once, for other paths.
+
+    /**
+     * {@return the labels as rows {@code [tokens, 1]} or {@code [tokens, V]}, a copy; 0 where they don't count}
+     *
+     * @param type of the array
+     * @throws IllegalArgumentException if a value that counts is no class id or no probability
+     */
+    public INDArray target(DataType type) {
+        INDArray rows = rows(type, 0, layout.targetSize());
+        clear(rows, weights);
+        if (layout.isClassId()) {
+            for (double id : RetentionLabels.flat(rows)) {
+                requireId(id);
+            }
+        } else {
+            requireDistribution(rows.minNumber().doubleValue(), rows.sumNumber().doubleValue());
+        }
+        return rows;
+    }
+
+    /**
+     * {@return the teacher's log-probabilities as rows {@code [tokens, V]}, a copy; 0 where they don't count}
+     *
+     * @param type of the array
+     * @throws IllegalArgumentException if a token that counts has none
+     */
+    public INDArray teacher(DataType type) {
+        INDArray rows = rows(type, layout.targetSize(), layout.teacherSize());
+        if (layout.entries() > 0) {
+            INDArray samples = rows;
+            rows = Nd4j.createUninitialized(type, size(), vocabulary());
+            float[] values = new float[vocabulary()];
+            for (int token = 0; token < size(); token++) {
+                if (divergenceWeights[token] > 0) {
+                    expand(samples.getRow(token).toFloatVector(), values);
+                    rows.putRow(token, Nd4j.createFromArray(values).castTo(type));
+                }
+            }
+        }
+        clear(rows, divergenceWeights);
+        double sum = rows.sumNumber().doubleValue();
+        double smallestBest = rows.max(1).minNumber().doubleValue();
+        if (Double.isNaN(sum) || sum == Double.POSITIVE_INFINITY || smallestBest == Double.NEGATIVE_INFINITY) {
+            throw noTeacher();
+        }
+        return rows;
+    }
+
+    private INDArray rows(DataType type, int from, int size) {
+        INDArray part = part(from, size);
+        return Nd4j.createUninitialized(type, part.shape()).assign(part).reshape(size(), size);
+    }
+
+    private static void clear(INDArray rows, double[] weights) {
+        for (int row = 0; row < weights.length; row++) {
+            if (weights[row] == 0) {
+                rows.getRow(row).assign(0);
+            }
+        }
+    }
+
+    /**
+     * {@return the input's rows {@code [tokens, nIn]} without what tokens that don't count hold there, if that isn't
+     * finite: 0 times NaN would be NaN in the gradient}
+     *
+     * @param rows the same array, or a copy of it where something had to be taken out
+     */
+    INDArray finiteInput(INDArray rows) {
+        INDArray result = rows;
+        if (IntStream.range(0, size()).allMatch(this::counts)) {
+            return result;
+        }
+        double[] sums = RetentionLabels.flat(rows.castTo(DataType.DOUBLE).sum(1));
+        for (int token = 0; token < sums.length; token++) {
+            if (!counts(token) && !Double.isFinite(sums[token])) {
+                result = result == rows ? rows.dup('c') : result;
+                result.getRow(token).assign(0);
+            }
+        }
+        return result;
+    }
+
+    /**
+     * {@return what to throw where a token that counts has NaN, +infinity or no possible class; a class of probability
+     * 0 is -infinity}
+     */
+    public IllegalArgumentException noTeacher() {
+        return new IllegalArgumentException("labels: expected the teacher's log-probabilities, got NaN, infinity or a "
+                + "token without a possible class in " + shapes);
+    }
+
+    /**
+     * Checks numbers of which the smallest and the sum are known.
+     *
+     * @param smallest of them
+     * @param sum      of them
+     * @throws IllegalArgumentException if they're no probabilities
+     */
+    public void requireDistribution(double smallest, double sum) {
+        if (!(smallest >= 0) || !Double.isFinite(sum)) {
+            throw new IllegalArgumentException("labels: expected finite probabilities of at least 0, got "
+                    + (smallest < 0 ? smallest : sum) + " in " + shapes);
+        }
+    }
+
+    private int requireId(double id) {
+        if (!(id >= 0 && id < vocabulary()) || id != Math.rint(id)) {
+            throw new IllegalArgumentException("labels: expected whole class ids from 0 to " + (vocabulary() - 1)
+                    + ", got " + id + " in " + shapes + "; padding has a 0 in the label mask");
+        }
+        double exact = exactIds(labels.dataType());
+        if (id > exact) {
+            throw new IllegalArgumentException("labels: expected class ids of at most " + (long) exact
+                    + ", which " + labels.dataType() + " holds exactly, got " + (long) id + " in " + shapes
+                    + "; give them as INT32 or DOUBLE");
+        }
+        return (int) id;
+    }
+
+    /** The largest number up to which a type holds every whole number. */
+    static double exactIds(DataType type) {
+        return switch (type) {
+            case FLOAT -> 1 << 24;
+            case HALF -> 1 << 11;
+            case BFLOAT16 -> 1 << 8;
+            default -> Integer.MAX_VALUE;
+        };
+    }
+}

@@ -1,0 +1,186 @@
+package io.github.dl4jretention.teacher;
+
+import io.github.dl4jretention.loss.RetentionLabels;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import java.util.stream.Stream;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+
+/**
+ * A batch's labels with what a teacher says of them.
+ *
+ * @param labels for the student: those of the teacher's outputs packed, others as they were; for a SameDiff student the
+ *     teacher's values and the divergence's weights follow them as arrays of their own
+ * @param made   the arrays among them that were made here, which can be freed once the student has trained on them
+ */
+record TaughtLabels(INDArray[] labels, List<INDArray> made) {
+
+    /**
+     * Asks the teacher.
+     *
+     * @param batch plain, its features finite where they count
+     * @throws IllegalArgumentException if the batch doesn't fit the teacher; the message says what doesn't
+     */
+    static TaughtLabels of(Teacher teacher, DivergenceMask divergenceMask, MultiDataSet batch) {
+        require(batch);
+        List<TeacherOutput> outputs = teacher.outputs();
+        INDArray[] given = batch.getLabels();
+        for (TeacherOutput output : outputs) {
+            if (output.index() >= given.length || given[output.index()] == null) {
+                throw new IllegalArgumentException("labels: expected an array for output " + output.index() + " (\""
+                        + output.name() + "\"), got " + given.length + " arrays");
+            }
+        }
+        List<INDArray> labels = new ArrayList<>(Arrays.asList(given));
+        List<INDArray> made = new ArrayList<>();
+        if (outputs.get(0).ownArray()) {
+            INDArray[] targets = teacher.targets(batch);
+            for (int i = 0; i < targets.length; i++) {
+                RetentionLabels.claim(targets[i], new RetentionLabels.Source(teacher.sha256(), sampledAt(teacher)));
+                labels.add(targets[i]);
+                made.add(targets[i]);
+                INDArray weights = divergenceMask.of(batch, outputs.get(i), targets[i]);
+                if (weights != null) {
+                    labels.add(weights);
+                }
+            }
+        } else {
+            RetentionLabels[] packing = outputs.stream()
+                    .map(output -> packing(teacher, divergenceMask, batch, output))
+                    .toArray(RetentionLabels[]::new);
+            teacher.teach(batch, packing);
+            for (int i = 0; i < packing.length; i++) {
+                labels.set(outputs.get(i).index(), packing[i].packed());
+                made.add(packing[i].packed());
+            }
+        }
+        return new TaughtLabels(labels.toArray(INDArray[]::new), made);
+    }
+
+    private static RetentionLabels packing(
+            Teacher teacher, DivergenceMask divergenceMask, MultiDataSet batch, TeacherOutput output) {
+        INDArray[] masks = batch.getLabelsMaskArrays();
+        return new RetentionLabels(
+                batch.getLabels(output.index()),
+                masks == null ? null : masks[output.index()],
+                (examples, time) -> divergenceMask.of(batch, output, examples, time),
+                output.classAxis(),
+                teacher.sha256(),
+                sampledAt(teacher));
+    }
+
+    private static double sampledAt(Teacher teacher) {
+        return teacher.sampledAt().orElse(0);
+    }
+
+    /**
+     * Features without what a mask leaves out, if that isn't finite: 0 times NaN would be NaN in every layer.
+     *
+     * @param features of any shape; null stays null
+     * @param mask     {@code [batch, time]}; null for none
+     * @return the same array, or a copy with zeros where the mask has them
+     */
+    static INDArray finite(INDArray features, INDArray mask) {
+        if (features == null
+                || mask == null
+                || features.rank() != 3
+                || mask.rank() != 2
+                || !features.dataType().isFPType()
+                || mask.size(0) != features.size(0)
+                || Double.isFinite(features.sumNumber().doubleValue())) {
+            return features;
+        }
+        boolean last = mask.size(1) == features.size(2);
+        if (!last && mask.size(1) != features.size(1)) {
+            return features;
+        }
+        INDArray result = features.dup();
+        for (long example = 0; example < mask.size(0); example++) {
+            for (long t = 0; t < mask.size(1); t++) {
+                if (mask.getDouble(example, t) == 0) {
+                    result.get(
+                                    NDArrayIndex.point(example),
+                                    last ? NDArrayIndex.all() : NDArrayIndex.point(t),
+                                    last ? NDArrayIndex.point(t) : NDArrayIndex.all())
+                            .assign(0);
+                }
+            }
+        }
+        return result;
+    }
+
+    /**
+     * Where one of these is missing DL4J M2.1 fails without a name, or trains.
+     *
+     * @throws IllegalArgumentException if arrays are missing or empty, labels are no numbers, or a features mask does
+     *     not fit
+     */
+    private static void require(MultiDataSet batch) {
+        INDArray[] features = batch.getFeatures();
+        requireArrays("features", features);
+        if (Arrays.stream(features).anyMatch(Objects::isNull)) {
+            throw new IllegalArgumentException("features: expected an array for every input, got " + shapes(features));
+        }
+        INDArray[] labels = batch.getLabels();
+        requireArrays("labels", labels);
+        for (INDArray array : labels) {
+            if (array != null && !array.dataType().isNumerical()) {
+                throw new IllegalArgumentException("labels: expected numbers, got " + shape(array));
+            }
+        }
+        INDArray[] masks = batch.getFeaturesMaskArrays();
+        for (int i = 0; masks != null && i < masks.length; i++) {
+            if (masks[i] != null) {
+                requireMask(masks[i], features[i]);
+            }
+        }
+    }
+
+    private static void requireArrays(String name, INDArray[] arrays) {
+        if (arrays == null || arrays.length == 0) {
+            throw new IllegalArgumentException(name + ": expected at least one array, got none");
+        }
+        if (Stream.of(arrays).anyMatch(array -> array != null && array.isEmpty())) {
+            throw new IllegalArgumentException(name + ": expected at least one example, got " + shapes(arrays));
+        }
+    }
+
+    /** Stock layers take what they find of a mask of another shape. */
+    private static void requireMask(INDArray mask, INDArray features) {
+        boolean fits = mask.rank() > 0 && mask.size(0) == features.size(0);
+        if (features.rank() == 2) {
+            fits &= mask.rank() <= 2 && (mask.length() == features.size(0) || mask.length() == features.length());
+        } else if (features.rank() == 3) {
+            // Time is the last axis, or the middle one in NWC; an axis of 1 is that of class ids.
+            boolean last = features.size(2) > 1 || features.size(1) == 1;
+            boolean middle = features.size(1) > 1 || features.size(2) == 1;
+            fits &= mask.rank() == 2
+                    && (last && mask.size(1) == features.size(2) || middle && mask.size(1) == features.size(1));
+        }
+        if (!fits) {
+            throw new IllegalArgumentException("features mask: expected a weight for every time step of features of "
+                    + shape(features) + ", got " + shape(mask));
+        }
+        for (double weight : mask.dup('c').reshape(mask.length()).toDoubleVector()) {
+            if (!(weight >= 0) || Double.isInfinite(weight)) {
+                throw new IllegalArgumentException(
+                        "features mask: expected finite numbers of at least 0, got " + weight + " in " + shape(mask));
+            }
+        }
+    }
+
+    static String shapes(INDArray[] arrays) {
+        return Arrays.stream(arrays)
+                .map(array -> array == null ? "null" : shape(array))
+                .toList()
+                .toString();
+    }
+
+    private static String shape(INDArray array) {
+        return array.dataType() + " of shape " + Arrays.toString(array.shape());
+    }
+}
