@@ -283,17 +283,17 @@ public final class RetentionLabels {
         }
         long[] ids = shape.clone();
         ids[classAxis] = 1;
-        String found = "got labels of shape " + Arrays.toString(labels.shape()) + " and teacher output of shape "
-                + Arrays.toString(shape);
+        String shapes = Arrays.toString(labels.shape()) + " and teacher output of shape " + Arrays.toString(shape);
         if (!same) {
-            throw new IllegalArgumentException("labels: expected one label for every token of the teacher's output, "
-                    + found + "; class ids have shape " + Arrays.toString(ids));
+            throw new IllegalArgumentException(
+                    "labels: expected one label for every token of the teacher's output, got labels of shape " + shapes
+                            + "; class ids have shape " + Arrays.toString(ids));
         }
         long size = labels.size(classAxis);
         if (size != 1 && size != vocabulary) {
             throw new IllegalArgumentException(
                     "labels: expected class ids (class axis of size 1) or distributions over "
-                            + "the teacher's vocabulary (size " + vocabulary + "), " + found);
+                            + "the teacher's vocabulary (size " + vocabulary + "), got labels of shape " + shapes);
         }
     }
 
@@ -316,9 +316,8 @@ public final class RetentionLabels {
      * @param classAxis of labels of rank 3: 1 or 2
      */
     public static Optional<Source> sourceOf(INDArray labels, int classAxis) {
-        return Optional.ofNullable(TEACHERS.get(root(labels)))
-                .or(() -> LabelLayout.ofPacked(labels, classAxis)
-                        .map(layout -> new Source(layout.teacher(), layout.sampledAt())));
+        return Optional.ofNullable(TEACHERS.get(root(labels))).or(() -> LabelLayout.ofPacked(labels, classAxis)
+                .map(layout -> new Source(layout.teacher(), layout.sampledAt())));
     }
 
     /**

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.loss.LabelLayout;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.teacher.DivergenceMask;
@@ -278,8 +279,8 @@ class ReplayIteratorTest {
         Teacher teacher = Teacher.of(Networks.lstm(DataType.DOUBLE, 1));
         DivergenceMask mask = replay.divergenceOn(ReplayPart.TARGET, DivergenceMask.ALL_TOKENS);
         DataSet taught = new TeacherIterator(replay, teacher, mask).next();
-        INDArray weights = taught.getLabels()
-                .get(NDArrayIndex.all(), NDArrayIndex.point(taught.getLabels().size(1) - 1), NDArrayIndex.all());
+        int weightAt = LabelLayout.ofPacked(taught.getLabels(), 1).orElseThrow().weightAt();
+        INDArray weights = taught.getLabels().get(NDArrayIndex.all(), NDArrayIndex.point(weightAt), NDArrayIndex.all());
         INDArray expected = Nd4j.concat(
                 0, Nd4j.ones(DataType.DOUBLE, 2, Networks.TIME), Nd4j.zeros(DataType.DOUBLE, 2, Networks.TIME));
         assertClose(expected, weights, 0);

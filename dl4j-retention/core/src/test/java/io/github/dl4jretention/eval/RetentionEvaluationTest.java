@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.loss.PackedLabels;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.teacher.Teacher;
@@ -113,7 +114,9 @@ class RetentionEvaluationTest {
     /** Two classes: p = (1/4, 3/4), label 0, teacher (1/2, 1/2). */
     @Test
     void worked_by_hand() {
-        INDArray labels = Nd4j.createFromArray(new double[][] {{0, Math.log(0.5), Math.log(0.5)}});
+        INDArray labels = PackedLabels.of(
+                Nd4j.zeros(DataType.DOUBLE, 1, 1),
+                Nd4j.valueArrayOf(new long[] {1, 2}, Math.log(0.5), DataType.DOUBLE));
         INDArray predictions = Nd4j.createFromArray(new double[][] {{0.25, 0.75}});
         RetentionEvaluation evaluation = new RetentionEvaluation(1, 2);
         evaluation.eval(labels, predictions);
@@ -194,8 +197,9 @@ class RetentionEvaluationTest {
         INDArray predictions = Nd4j.valueArrayOf(new long[] {2, 4, 3}, 0.25, DataType.DOUBLE);
         INDArray ids = Nd4j.zeros(DataType.DOUBLE, 2, 1, 3);
         INDArray ones = Nd4j.ones(DataType.DOUBLE, 2, 3);
-        INDArray taught = Nd4j.zeros(DataType.DOUBLE, 2, 5, 3);
-        INDArray weighted = Nd4j.ones(DataType.DOUBLE, 2, 6, 3);
+        INDArray taught = PackedLabels.of(ids, Nd4j.zeros(DataType.DOUBLE, 2, 4, 3));
+        INDArray weighted =
+                PackedLabels.of(ids, Nd4j.ones(DataType.DOUBLE, 2, 4, 3), Nd4j.ones(DataType.DOUBLE, 2, 1, 3));
         for (long[] shape : new long[][] {{3, 2}, {6, 1}, {1, 6}, {6}}) {
             refused(ids, predictions, Nd4j.ones(DataType.DOUBLE, shape), "mask: expected a weight for every token");
         }
@@ -229,7 +233,7 @@ class RetentionEvaluationTest {
     /** Teacher (1/3, 0, 1/3, 1/3), student 1/4 each: log(4/3). */
     @Test
     void a_teacher_may_rule_classes_out_and_what_is_masked_is_not_looked_at() {
-        INDArray labels = Nd4j.zeros(DataType.DOUBLE, 2, 5);
+        INDArray labels = PackedLabels.of(Nd4j.zeros(DataType.DOUBLE, 2, 1), Nd4j.zeros(DataType.DOUBLE, 2, 4));
         labels.putScalar(0, 2, Double.NEGATIVE_INFINITY);
         labels.putScalar(1, 0, -1);
         labels.putScalar(1, 2, Double.NaN);

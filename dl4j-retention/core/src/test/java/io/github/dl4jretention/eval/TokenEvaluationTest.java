@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionLabels;
 import io.github.dl4jretention.loss.RetentionLoss;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
@@ -80,7 +81,10 @@ class TokenEvaluationTest {
         INDArray probabilities = Nd4j.nn.softmax(
                 sd.output(Map.of("features", features), "logits").get("logits"), 2);
         RetentionEvaluation expected = new RetentionEvaluation(2, 1);
-        expected.eval(Nd4j.concat(2, labels, teacher.logProbabilities(features, null)), probabilities, mask);
+        expected.eval(
+                RetentionLabels.pack(labels, null, teacher.logProbabilities(features, null), null, 2, teacher.sha256()),
+                probabilities,
+                mask);
         INDArray ids = labels.argMax(2);
         for (INDArray form : new INDArray[] {labels, ids, ids.reshape(BATCH, Networks.TIME, 1)}) {
             MultiDataSet batch =

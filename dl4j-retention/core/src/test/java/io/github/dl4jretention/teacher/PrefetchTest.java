@@ -14,6 +14,7 @@ import io.github.dl4jretention.loss.RetentionConfiguration;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -144,22 +145,35 @@ class PrefetchTest {
     }
 
     @Test
-    void labels_are_released_when_the_next_batch_is_taken_and_training_is_the_same() {
+    void labels_are_freed_once_their_thread_has_trained_on_them_and_training_is_the_same() throws Exception {
         MultiLayerNetwork kept =
                 Retention.attach(network, RetentionConfiguration.builder().build());
         MultiLayerNetwork released = kept.clone();
         List<DataSet> batches = Networks.batches(DataType.FLOAT, 4, true);
-        kept.fit(new TeacherIterator(new ExistingDataSetIterator(batches), teacher), 3);
-        TeacherIterator iterator =
-                new TeacherIterator(new ExistingDataSetIterator(batches), teacher).setReleaseLabels(true);
+        kept.fit(new TeacherIterator(new ExistingDataSetIterator(batches), teacher).setReleaseLabels(false), 3);
+        TeacherIterator iterator = new TeacherIterator(new ExistingDataSetIterator(batches), teacher);
         released.fit(iterator, 3);
         assertClose(kept.params(), released.params(), 0);
         assertFalse(batches.get(0).getLabels().wasClosed());
+
         iterator.reset();
-        DataSet first = iterator.next();
-        assertFalse(first.getLabels().data().wasClosed());
+        DataSet trained = iterator.next();
+        released.fit(trained);
+        assertFalse(trained.getLabels().data().wasClosed());
+        DataSet collected = iterator.next();
+        assertTrue(trained.getLabels().data().wasClosed());
+        DataSet elsewhere = iterator.next();
+        assertFalse(collected.getLabels().data().wasClosed());
+        CompletableFuture.runAsync(() -> released.fit(elsewhere)).get();
         iterator.next();
-        assertTrue(first.getLabels().data().wasClosed());
+        assertFalse(elsewhere.getLabels().data().wasClosed());
+
+        iterator.reset();
+        iterator.setReleaseLabels(false);
+        DataSet again = iterator.next();
+        released.fit(again);
+        iterator.next();
+        assertFalse(again.getLabels().data().wasClosed());
     }
 
     @Test

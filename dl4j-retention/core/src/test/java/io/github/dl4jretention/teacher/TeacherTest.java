@@ -2,6 +2,7 @@ package io.github.dl4jretention.teacher;
 
 import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -9,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.loss.LabelLayout;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import java.io.File;
 import java.nio.file.Files;
@@ -79,7 +81,7 @@ class TeacherTest {
         data.setLabelsMaskArray(Nd4j.zeros(DataType.FLOAT, 3, Networks.TIME));
         DataSet taught = new TeacherIterator(new ListDataSetIterator<>(List.of(data), 3), Teacher.of(network)).next();
         assertTrue(Double.isFinite(taught.getLabels().sumNumber().doubleValue()));
-        assertEquals(1 + Networks.VOCABULARY, taught.getLabels().size(1));
+        assertClassIds(taught);
     }
 
     @Test
@@ -93,17 +95,24 @@ class TeacherTest {
                 .assign(0);
         assertClose(whole, gradient(network, padded), 0);
         padded.setLabelsMaskArray(null);
-        assertEquals(
-                2 * Networks.VOCABULARY, taught(network, padded).getLabels().size(1));
+        assertClose(whole, gradient(network, padded), 0);
+        padded.getLabels().putScalar(new int[] {1, 2, 4}, 0.5);
+        assertFalse(LabelLayout.ofPacked(taught(network, padded).getLabels(), 1)
+                .orElseThrow()
+                .isClassId());
     }
 
     private static DataSet taught(MultiLayerNetwork network, DataSet data) {
         return new TeacherIterator(new ListDataSetIterator<>(List.of(data), 3), Teacher.of(network)).next();
     }
 
+    private static void assertClassIds(DataSet taught) {
+        assertTrue(LabelLayout.ofPacked(taught.getLabels(), 1).orElseThrow().isClassId());
+    }
+
     private static INDArray gradient(MultiLayerNetwork network, DataSet data) {
         DataSet taught = taught(network, data);
-        assertEquals(1 + Networks.VOCABULARY, taught.getLabels().size(1));
+        assertClassIds(taught);
         return Networks.gradient(Retention.attach(network, CONF), taught);
     }
 
