@@ -46,7 +46,17 @@ public record LabelLayout(
     private static final int HEXADECIMAL = 16;
     private static final int SHA256_DIGITS = 64;
 
-    /** @throws IllegalArgumentException if the teacher's identity isn't a SHA-256, or the vocabulary is too large */
+    /**
+     * Checks the parts.
+     *
+     * @param vocabulary V
+     * @param isClassId  whether the label is a class id
+     * @param hasWeight  whether the divergence has weights of its own
+     * @param entries    classes that a sample names at most; 0 for none
+     * @param sampledAt  temperature of a random sample; 0 for none
+     * @param teacher    the teacher's SHA-256; null for plain labels
+     * @throws IllegalArgumentException if the teacher's identity isn't a SHA-256, or the vocabulary is too large
+     */
     public LabelLayout {
         if (teacher != null && !teacher.matches("[0-9a-f]{64}")) {
             throw new IllegalArgumentException(

@@ -387,7 +387,12 @@ public final class RetentionLabels {
         }
     }
 
-    /** The array as {@code [time, batch, classes]}, a view; time is 1 where there is none. */
+    /**
+     * {@return the array as {@code [time, batch, classes]}, a view; time is 1 where there is none}
+     *
+     * @param array     {@code [batch, classes]} or sequences
+     * @param classAxis 1, or 2 for {@code [batch, time, classes]}
+     */
     public static INDArray timeFirst(INDArray array, int classAxis) {
         if (array.rank() == 2) {
             return array.reshape(1, array.size(0), array.size(1));
