@@ -27,7 +27,7 @@ import org.nd4j.linalg.dataset.adapter.SingletonMultiDataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
 
 /** A saved student, loaded by a Java virtual machine that knows nothing else of it, scores the same. */
-class FreshJvmTest {
+public class FreshJvmTest {
 
     private static final RetentionConfiguration CONF =
             RetentionConfiguration.builder().build();

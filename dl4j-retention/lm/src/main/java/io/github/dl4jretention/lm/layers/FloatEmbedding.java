@@ -42,7 +42,7 @@ final class FloatEmbedding implements EmbeddingArithmetic {
                 if (ids[r] < 0) {
                     Arrays.fill(row, 0);
                 } else {
-                    tokens.rows(ids[r], ids[r] + 1).get(0, row);
+                    tokens.get(ids[r], row);
                     if (positions != null) {
                         positions.get(past + r % time, position);
                         FloatVectors.add(position, row, row.length);
@@ -67,7 +67,7 @@ final class FloatEmbedding implements EmbeddingArithmetic {
             for (int r = 0; r < ids.length; r++) {
                 if (ids[r] >= 0) {
                     dy.get(r, from, row, 0, count);
-                    add(row, dTokens.rows(ids[r], ids[r] + 1), 0, from, sum);
+                    add(row, dTokens, ids[r], from, sum);
                     if (dPositions != null) {
                         add(row, dPositions, past + r % time, from, sum);
                     }

@@ -171,8 +171,8 @@ final class FloatLstmWorker {
     }
 
     /**
-     * Puts the gradients of the gates' inputs in the place of the gates. Between steps {@code cell} holds
-     * {@code dL/dc(t)}.
+     * Puts the gradients of the gates' inputs in the place of the gates. Between steps the cell's row
+     * holds {@code dL/dc(t)}.
      *
      * @param product {@code [H, sequences]} in one row: the next token's share of {@code dL/dh(t)}; null for 0
      */

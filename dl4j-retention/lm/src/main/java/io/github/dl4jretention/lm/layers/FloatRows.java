@@ -94,6 +94,10 @@ final class FloatRows {
 
     /** Copies a part of a row to the heap. */
     void get(int row, int column, float[] to, int offset, int count) {
+        if (isLarge()) {
+            rows(row, row + 1).get(0, column, to, offset, count);
+            return;
+        }
         memory().get(row * stride + column, to, offset, count);
         Reference.reachabilityFence(owner);
     }
@@ -105,6 +109,10 @@ final class FloatRows {
 
     /** Copies a part of a row from the heap. */
     void put(int row, int column, float[] from, int offset, int count) {
+        if (isLarge()) {
+            rows(row, row + 1).put(0, column, from, offset, count);
+            return;
+        }
         memory().put(row * stride + column, from, offset, count);
         Reference.reachabilityFence(owner);
     }
@@ -117,17 +125,20 @@ final class FloatRows {
         }
     }
 
+    private long length() {
+        return rows == 0 ? 0 : (long) (rows - 1) * stride + columns;
+    }
+
+    /** A buffer of Java's holds 2 GB at most. */
+    private boolean isLarge() {
+        return rows > 1 && length() > Integer.MAX_VALUE / Float.BYTES;
+    }
+
     private FloatBuffer memory() {
         FloatBuffer memory = buffer;
         if (memory == null) {
-            long length = rows == 0 ? 0 : (long) (rows - 1) * stride + columns;
-            if (length > Integer.MAX_VALUE / Float.BYTES) {
-                throw new IllegalArgumentException(
-                        "minibatch: expected at most " + Integer.MAX_VALUE / Float.BYTES / stride
-                                + " tokens where a token takes " + stride + " numbers, got " + rows);
-            }
             FloatPointer whole = at(first, 0);
-            memory = whole.limit(whole.position() + length).asBuffer();
+            memory = whole.limit(whole.position() + length()).asBuffer();
             buffer = memory;
         }
         return memory;

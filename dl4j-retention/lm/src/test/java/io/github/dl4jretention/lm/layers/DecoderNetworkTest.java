@@ -8,12 +8,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.loss.FreshJvmTest;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import io.github.dl4jretention.loss.TiedOutputLayer;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import java.io.File;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -33,6 +35,7 @@ import org.deeplearning4j.nn.transferlearning.FineTuneConfiguration;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
+import org.deeplearning4j.parallelism.ParallelWrapper;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -460,5 +463,60 @@ class DecoderNetworkTest {
         }
         assertArrayEquals(flat(without.params()), flat(with.params()));
         assertArrayEquals(flat(without.output(data.getFeatures())), flat(with.output(data.getFeatures())));
+    }
+
+    /** Ids in place of one-hot labels, as large vocabularies need them. */
+    @Test
+    void labelsMayBeIds() {
+        MultiLayerNetwork network = network(DataType.FLOAT, true);
+        DataSet data = batch(DataType.FLOAT, 6, 3, true);
+        INDArray ids = data.getLabels().argMax(1).castTo(DataType.FLOAT).reshape(3, 1, TIME);
+        DataSet byId = new DataSet(data.getFeatures(), ids, data.getFeaturesMaskArray(), data.getLabelsMaskArray());
+        assertEquals(network.score(data, true), network.score(byId, true), 1e-6);
+    }
+
+    @Test
+    void aSavedNetworkScoresTheSameInAFreshJvm(@TempDir Path folder) throws Exception {
+        MultiLayerNetwork network = network(DataType.FLOAT, true);
+        DataSet data = batch(DataType.FLOAT, 6, 3, true);
+        network.fit(data);
+        File model = folder.resolve("network.zip").toFile();
+        File file = folder.resolve("batch.bin").toFile();
+        network.save(model, true);
+        data.save(file);
+        Process process = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        FreshJvmTest.Score.class.getName(),
+                        "MultiLayerNetwork",
+                        model.getPath(),
+                        file.getPath())
+                .redirectErrorStream(true)
+                .start();
+        String printed = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(0, process.waitFor(), printed);
+        String score = printed.lines()
+                .filter(line -> line.startsWith("score "))
+                .findFirst()
+                .orElseThrow(() -> new AssertionError(printed));
+        assertEquals(network.score(data, false), Double.parseDouble(score.substring(6)), 1e-6);
+    }
+
+    @Test
+    void workersTrainItInParallel() throws Exception {
+        MultiLayerNetwork network = network(DataType.FLOAT, true);
+        DataSet data = batch(DataType.FLOAT, 6, 4, true);
+        double before = network.score(data, true);
+        try (ParallelWrapper wrapper = new ParallelWrapper.Builder<>(network)
+                .workers(2)
+                .prefetchBuffer(0)
+                .averagingFrequency(1)
+                .build()) {
+            for (int epoch = 0; epoch < 10; epoch++) {
+                wrapper.fit(new ExistingDataSetIterator(List.of(data, data)));
+            }
+        }
+        assertTrue(network.score(data, true) < before - 0.1, before + " to " + network.score(data, true));
     }
 }
