@@ -1,12 +1,9 @@
 package io.github.dl4jretention.samples.notebook;
 
 import java.awt.image.BufferedImage;
-import java.io.ByteArrayInputStream;
-import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import javax.imageio.ImageIO;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.CategoryChart;
 import org.knowm.xchart.CategoryChartBuilder;
@@ -70,11 +67,6 @@ public final class Chart {
      */
     public static BufferedImage tradeOff(String title, Map<String, double[][]> curves) {
         return curves(title, "gain on target text (more is better)", "forgetting (less is better)", curves);
-    }
-
-    /** @param png a picture as a file's bytes */
-    public static BufferedImage png(byte[] png) throws IOException {
-        return ImageIO.read(new ByteArrayInputStream(png));
     }
 
     private static double[] coordinate(double[][] points, int axis) {
