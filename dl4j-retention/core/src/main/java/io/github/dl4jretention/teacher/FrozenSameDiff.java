@@ -13,11 +13,11 @@ import org.nd4j.autodiff.samediff.VariableType;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** Log-probabilities of a SameDiff graph; masks play no part. */
-record FrozenSameDiff(SameDiff graph, String sha256, List<TeacherOutput> outputs, List<String> placeholders)
-        implements FrozenNetwork {
+/** Log-probabilities of a frozen SameDiff model; masks play no part. */
+record FrozenSameDiff(SameDiff graph, TeacherOutput output, List<String> placeholders)
+        implements NetworkTeacher.Network {
 
-    static FrozenSameDiff of(SameDiff pretrained, String logits, List<String> placeholders) {
+    static NetworkTeacher of(SameDiff pretrained, String logits, List<String> placeholders) {
         requireVariable(pretrained, logits, "logits");
         for (String placeholder : placeholders) {
             requireVariable(pretrained, placeholder, "placeholders");
@@ -28,11 +28,13 @@ record FrozenSameDiff(SameDiff graph, String sha256, List<TeacherOutput> outputs
         }
         SameDiff frozen = SameDiffCopy.of(pretrained);
         InferenceMode.enter(frozen, logits);
-        return new FrozenSameDiff(
+        TeacherOutput output = new TeacherOutput(logits, 0, -1);
+        return new NetworkTeacher(
                 frozen,
                 NetworkIdentity.sha256(frozen, logits),
-                List.of(new TeacherOutput(logits, 0, -1)),
-                List.copyOf(placeholders));
+                List.of(output),
+                parameters(frozen),
+                new FrozenSameDiff(frozen, output, List.copyOf(placeholders)));
     }
 
     private static void requireVariable(SameDiff graph, String name, String argument) {
@@ -51,18 +53,16 @@ record FrozenSameDiff(SameDiff graph, String sha256, List<TeacherOutput> outputs
                             .map(f -> Arrays.toString(f.shape()))
                             .toList());
         }
-        String name = outputs.get(0).name();
         try (PlaceholderArrays values = new PlaceholderArrays(graph)) {
             for (int i = 0; i < features.length; i++) {
                 values.put(placeholders.get(i), features[i]);
             }
-            INDArray logits = logits(values.map(), name);
+            INDArray logits = logits(values.map(), output.name());
             // HALF has too few bits for a sum over a vocabulary.
             boolean half = logits.dataType() == DataType.FLOAT16;
             return new INDArray[] {
                 LogProbabilities.ofLogits(
-                        half ? logits.castTo(DataType.FLOAT) : logits,
-                        outputs.get(0).classAxis(logits.rank()))
+                        half ? logits.castTo(DataType.FLOAT) : logits, output.classAxis(logits.rank()))
             };
         }
     }
@@ -78,8 +78,7 @@ record FrozenSameDiff(SameDiff graph, String sha256, List<TeacherOutput> outputs
         }
     }
 
-    @Override
-    public Map<String, INDArray> parameters() {
+    private static Map<String, INDArray> parameters(SameDiff graph) {
         Map<String, INDArray> parameters = new TreeMap<>();
         for (SDVariable variable : graph.variables()) {
             if (variable.getVariableType() == VariableType.VARIABLE) {

@@ -39,8 +39,9 @@ final class HalfParameters implements LayerParameters {
         }
     }
 
-    /** Of a teacher whose network has another identity in full precision. */
-    static String identity(String sha256) {
+    /** Rounded parameters are others. */
+    @Override
+    public String identity(String sha256) {
         return NetworkIdentity.sha256(List.of("half", sha256));
     }
 

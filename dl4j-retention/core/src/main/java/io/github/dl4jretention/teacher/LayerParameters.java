@@ -15,6 +15,11 @@ interface LayerParameters {
     /** Where the layer of a slot has its parameters; null for a copy. */
     PlacedLayer.Place place(LayerSlot slot);
 
+    /** The identity of a network with these parameters, given that of the pretrained one. */
+    default String identity(String sha256) {
+        return sha256;
+    }
+
     /**
      * Places the layers of a network.
      *

@@ -37,12 +37,12 @@ public final class MovingAverageTeacher extends NetworkTeacher {
     private final TrainingListener listener = new BaseTrainingListener() {
         @Override
         public void iterationDone(Model model, int iteration, int epoch) {
-            update(Map.of(FrozenNetwork.PARAMS, model.params()));
+            update(Map.of(PARAMS, model.params()));
         }
     };
     private boolean moved;
 
-    MovingAverageTeacher(FrozenNetwork start, double decay) {
+    MovingAverageTeacher(NetworkTeacher start, double decay) {
         super(start);
         if (!(decay >= 0 && decay < 1)) {
             throw new IllegalArgumentException("decay: expected a number of at least 0 and below 1, got " + decay);
@@ -104,7 +104,7 @@ public final class MovingAverageTeacher extends NetworkTeacher {
 
     /** {@return a copy of the averaged parameters as one vector, in the order of the student's} */
     public INDArray params() {
-        synchronized (network()) {
+        synchronized (model()) {
             return Nd4j.concat(
                     0,
                     averages.values().stream()
@@ -119,7 +119,7 @@ public final class MovingAverageTeacher extends NetworkTeacher {
     }
 
     private void update(Map<String, INDArray> student) {
-        synchronized (network()) {
+        synchronized (model()) {
             averages.forEach((name, average) -> {
                 INDArray now = student.get(name);
                 if (now.length() != average.length()) {
@@ -138,7 +138,7 @@ public final class MovingAverageTeacher extends NetworkTeacher {
     /** Averages of FLOAT and DOUBLE networks are the network's own arrays. */
     private void toNetwork() {
         moved = true;
-        network().parameters().forEach((name, array) -> {
+        parameters().forEach((name, array) -> {
             if (array.dataType() == DataType.FLOAT16) {
                 array.assign(averages.get(name));
             }
@@ -184,7 +184,7 @@ public final class MovingAverageTeacher extends NetworkTeacher {
      * @throws IllegalArgumentException if they are of another number
      */
     public void restore(INDArray saved) {
-        synchronized (network()) {
+        synchronized (model()) {
             long length = averages.values().stream().mapToLong(INDArray::length).sum();
             if (saved.length() != length) {
                 throw new IllegalArgumentException("saved: expected the teacher's " + length + " parameters, got shape "

@@ -33,7 +33,8 @@ public abstract class Teacher {
      * @throws IllegalArgumentException if its last layer is another one
      */
     public static Teacher of(MultiLayerNetwork pretrained) {
-        return new NetworkTeacher(FrozenMultiLayerNetwork.of(Objects.requireNonNull(pretrained, "pretrained")));
+        Objects.requireNonNull(pretrained, "pretrained");
+        return NetworkTeacher.of(pretrained, slots -> LayerParameters.COPIED);
     }
 
     /**
@@ -45,7 +46,8 @@ public abstract class Teacher {
      * @throws IllegalArgumentException if an output does not exist or is another layer
      */
     public static Teacher of(ComputationGraph pretrained, String... outputs) {
-        return new NetworkTeacher(FrozenComputationGraph.of(Objects.requireNonNull(pretrained, "pretrained"), outputs));
+        Objects.requireNonNull(pretrained, "pretrained");
+        return NetworkTeacher.of(pretrained, slots -> LayerParameters.COPIED, outputs);
     }
 
     /**
@@ -57,8 +59,8 @@ public abstract class Teacher {
      * @throws IllegalArgumentException if a variable does not exist or is no placeholder
      */
     public static Teacher of(SameDiff pretrained, String logits, String... placeholders) {
-        return new NetworkTeacher(FrozenSameDiff.of(
-                Objects.requireNonNull(pretrained, "pretrained"), logits, Arrays.asList(placeholders)));
+        Objects.requireNonNull(pretrained, "pretrained");
+        return FrozenSameDiff.of(pretrained, logits, Arrays.asList(placeholders));
     }
 
     /**
@@ -71,7 +73,8 @@ public abstract class Teacher {
      * @throws IllegalArgumentException if it is of another type, or a parameter is larger than 65504
      */
     public static Teacher ofHalf(MultiLayerNetwork pretrained) {
-        return new NetworkTeacher(FrozenMultiLayerNetwork.ofHalf(Objects.requireNonNull(pretrained, "pretrained")));
+        Objects.requireNonNull(pretrained, "pretrained");
+        return NetworkTeacher.of(pretrained, slots -> new HalfParameters(slots, pretrained.params()));
     }
 
     /**
@@ -84,8 +87,8 @@ public abstract class Teacher {
      *     not exist or is another layer
      */
     public static Teacher ofHalf(ComputationGraph pretrained, String... outputs) {
-        return new NetworkTeacher(
-                FrozenComputationGraph.ofHalf(Objects.requireNonNull(pretrained, "pretrained"), outputs));
+        Objects.requireNonNull(pretrained, "pretrained");
+        return NetworkTeacher.of(pretrained, slots -> new HalfParameters(slots, pretrained.params()), outputs);
     }
 
     /**
@@ -99,8 +102,11 @@ public abstract class Teacher {
      * @throws IllegalArgumentException if they have others, or there are none
      */
     public static Teacher sharing(MultiLayerNetwork pretrained, MultiLayerNetwork student) {
-        return new NetworkTeacher(FrozenMultiLayerNetwork.sharing(
-                Objects.requireNonNull(pretrained, "pretrained"), Objects.requireNonNull(student, "student")));
+        Objects.requireNonNull(pretrained, "pretrained");
+        Objects.requireNonNull(student, "student");
+        List<LayerSlot> ofStudent = LayerSlot.of(student.getLayerWiseConfigurations());
+        return NetworkTeacher.of(
+                pretrained, slots -> new SharedParameters(ofStudent, pretrained.params(), student.params()));
     }
 
     /**
@@ -113,8 +119,11 @@ public abstract class Teacher {
      *     layer
      */
     public static Teacher sharing(ComputationGraph pretrained, ComputationGraph student, String... outputs) {
-        return new NetworkTeacher(FrozenComputationGraph.sharing(
-                Objects.requireNonNull(pretrained, "pretrained"), Objects.requireNonNull(student, "student"), outputs));
+        Objects.requireNonNull(pretrained, "pretrained");
+        Objects.requireNonNull(student, "student");
+        List<LayerSlot> ofStudent = LayerSlot.of(student.getConfiguration(), student);
+        return NetworkTeacher.of(
+                pretrained, slots -> new SharedParameters(ofStudent, pretrained.params(), student.params()), outputs);
     }
 
     /**
@@ -141,7 +150,7 @@ public abstract class Teacher {
      *     range
      */
     public static MovingAverageTeacher movingAverage(MultiLayerNetwork start, double decay) {
-        return new MovingAverageTeacher(FrozenMultiLayerNetwork.of(start), decay);
+        return new MovingAverageTeacher(NetworkTeacher.of(start, slots -> LayerParameters.COPIED), decay);
     }
 
     /**
@@ -154,7 +163,7 @@ public abstract class Teacher {
      *     range
      */
     public static MovingAverageTeacher movingAverage(ComputationGraph start, double decay, String... outputs) {
-        return new MovingAverageTeacher(FrozenComputationGraph.of(start, outputs), decay);
+        return new MovingAverageTeacher(NetworkTeacher.of(start, slots -> LayerParameters.COPIED, outputs), decay);
     }
 
     /**

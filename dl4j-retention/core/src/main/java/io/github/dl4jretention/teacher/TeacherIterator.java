@@ -2,9 +2,9 @@ package io.github.dl4jretention.teacher;
 
 import java.util.List;
 import java.util.Objects;
-import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.api.DataSetPreProcessor;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 
 /**
@@ -26,7 +26,7 @@ public final class TeacherIterator implements DataSetIterator {
 
     private final transient Teacher teacher;
     private final transient DivergenceMask divergenceMask;
-    private final transient Prefetch<DataSet> prefetch;
+    private final transient TaughtBatches<DataSet> batches;
 
     /**
      * @param iterator batches whose labels are one-hot, distributions, or class ids
@@ -60,8 +60,8 @@ public final class TeacherIterator implements DataSetIterator {
             throw new IllegalArgumentException(
                     "teacher: expected one of a network, got one of a SameDiff graph; use TeacherMultiDataSetIterator");
         }
-        prefetch = new Prefetch<>(this::plain, iterator::hasNext, this::withTeacher, !iterator.asyncSupported());
-        prefetch.setEnabled(teacher.isFrozen());
+        batches = new TaughtBatches<>(this::plain, iterator::hasNext, this::withTeacher, !iterator.asyncSupported());
+        batches.setEnabled(teacher.isFrozen());
     }
 
     /**
@@ -74,7 +74,7 @@ public final class TeacherIterator implements DataSetIterator {
         if (enabled && !teacher.isFrozen()) {
             throw new IllegalArgumentException("prefetch: expected a frozen teacher, got one that follows its student");
         }
-        prefetch.setEnabled(enabled);
+        batches.setEnabled(enabled);
         return this;
     }
 
@@ -86,19 +86,19 @@ public final class TeacherIterator implements DataSetIterator {
      * @return this iterator
      */
     public TeacherIterator setReleaseLabels(boolean releases) {
-        prefetch.setReleases(releases);
+        batches.setReleases(releases);
         return this;
     }
 
     @Override
     public DataSet next() {
-        return prefetch.next();
+        return batches.next();
     }
 
     /** Of a size of its own, except where a batch is prepared already: then that one. */
     @Override
     public DataSet next(int num) {
-        return prefetch.next(() -> plain(iterator.next(num)));
+        return batches.next(() -> plain(iterator.next(num)));
     }
 
     private DataSet plain() {
@@ -111,27 +111,26 @@ public final class TeacherIterator implements DataSetIterator {
         return plain;
     }
 
-    private Prefetch.Taught<DataSet> withTeacher(DataSet plain) {
-        INDArray features = TaughtLabels.finite(plain.getFeatures(), plain.getFeaturesMaskArray());
-        TaughtLabels labels = TaughtLabels.of(
-                teacher,
-                divergenceMask,
-                new DataSet(features, plain.getLabels(), plain.getFeaturesMaskArray(), plain.getLabelsMaskArray())
-                        .toMultiDataSet());
-        DataSet taught =
-                new DataSet(features, labels.labels()[0], plain.getFeaturesMaskArray(), plain.getLabelsMaskArray());
-        taught.setExampleMetaData(plain.getExampleMetaData());
-        return new Prefetch.Taught<>(taught, labels.made());
+    private TaughtBatches.Taught<DataSet> withTeacher(DataSet plain) {
+        TaughtBatches.Taught<MultiDataSet> taught =
+                TaughtBatches.teach(teacher, divergenceMask, plain.toMultiDataSet());
+        DataSet batch = new DataSet(
+                taught.batch().getFeatures(0),
+                taught.batch().getLabels(0),
+                plain.getFeaturesMaskArray(),
+                plain.getLabelsMaskArray());
+        batch.setExampleMetaData(plain.getExampleMetaData());
+        return new TaughtBatches.Taught<>(batch, taught.made());
     }
 
     @Override
     public boolean hasNext() {
-        return prefetch.hasNext();
+        return batches.hasNext();
     }
 
     @Override
     public void reset() {
-        prefetch.clear();
+        batches.clear();
         iterator.reset();
     }
 

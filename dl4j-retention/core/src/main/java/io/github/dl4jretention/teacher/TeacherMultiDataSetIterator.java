@@ -27,8 +27,7 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
     private final MultiDataSetIterator iterator;
 
     private final transient Teacher teacher;
-    private final transient DivergenceMask divergenceMask;
-    private final transient Prefetch<MultiDataSet> prefetch;
+    private final transient TaughtBatches<MultiDataSet> batches;
 
     /**
      * @param iterator batches whose labels are one-hot, distributions, or class ids
@@ -51,9 +50,13 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
                             + "carry a teacher already");
         }
         this.teacher = Objects.requireNonNull(teacher, "teacher");
-        this.divergenceMask = Objects.requireNonNull(divergenceMask, "divergenceMask");
-        prefetch = new Prefetch<>(this::plain, iterator::hasNext, this::withTeacher, !iterator.asyncSupported());
-        prefetch.setEnabled(teacher.isFrozen());
+        Objects.requireNonNull(divergenceMask, "divergenceMask");
+        batches = new TaughtBatches<>(
+                this::plain,
+                iterator::hasNext,
+                plain -> TaughtBatches.teach(teacher, divergenceMask, plain),
+                !iterator.asyncSupported());
+        batches.setEnabled(teacher.isFrozen());
     }
 
     /**
@@ -68,7 +71,7 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
         if (enabled && !teacher.isFrozen()) {
             throw new IllegalArgumentException("prefetch: expected a frozen teacher, got one that follows its student");
         }
-        prefetch.setEnabled(enabled);
+        batches.setEnabled(enabled);
         return this;
     }
 
@@ -79,19 +82,19 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
      * @return this iterator
      */
     public TeacherMultiDataSetIterator setReleaseLabels(boolean releases) {
-        prefetch.setReleases(releases);
+        batches.setReleases(releases);
         return this;
     }
 
     @Override
     public MultiDataSet next() {
-        return prefetch.next();
+        return batches.next();
     }
 
     /** Of a size of its own, except where a batch is prepared already: then that one. */
     @Override
     public MultiDataSet next(int num) {
-        return prefetch.next(() -> plain(iterator.next(num)));
+        return batches.next(() -> plain(iterator.next(num)));
     }
 
     private MultiDataSet plain() {
@@ -118,31 +121,14 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
                         .toArray(INDArray[]::new);
     }
 
-    private Prefetch.Taught<MultiDataSet> withTeacher(MultiDataSet plain) {
-        INDArray[] masks = plain.getFeaturesMaskArrays();
-        INDArray[] features = plain.getFeatures();
-        for (int i = 0; features != null && masks != null && i < masks.length; i++) {
-            features[i] = TaughtLabels.finite(features[i], masks[i]);
-        }
-        TaughtLabels taught = TaughtLabels.of(teacher, divergenceMask, plain);
-        INDArray[] labelMasks = plain.getLabelsMaskArrays();
-        return new Prefetch.Taught<>(
-                new org.nd4j.linalg.dataset.MultiDataSet(
-                        features,
-                        taught.labels(),
-                        masks,
-                        labelMasks == null ? null : Arrays.copyOf(labelMasks, taught.labels().length)),
-                taught.made());
-    }
-
     @Override
     public boolean hasNext() {
-        return prefetch.hasNext();
+        return batches.hasNext();
     }
 
     @Override
     public void reset() {
-        prefetch.clear();
+        batches.clear();
         iterator.reset();
     }
 

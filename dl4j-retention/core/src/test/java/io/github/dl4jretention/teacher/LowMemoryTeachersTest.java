@@ -122,7 +122,7 @@ class LowMemoryTeachersTest {
     }
 
     private static MultiLayerNetwork inner(Teacher teacher) {
-        return ((FrozenMultiLayerNetwork) ((NetworkTeacher) teacher).network()).network();
+        return (MultiLayerNetwork) ((NetworkTeacher) teacher).model();
     }
 
     private static DataBuffer buffer(INDArray view) {
@@ -296,7 +296,7 @@ class LowMemoryTeachersTest {
         MultiDataSet batch = Networks.graphBatch(DataType.FLOAT, 3, 17);
         INDArray expected = Teacher.of(pretrained, "text").logProbabilities(batch.getFeatures(), null)[0];
         assertClose(expected, teacher.logProbabilities(batch.getFeatures(), null)[0], 0);
-        ComputationGraph inner = ((FrozenComputationGraph) ((NetworkTeacher) teacher).network()).graph();
+        ComputationGraph inner = (ComputationGraph) ((NetworkTeacher) teacher).model();
         assertSame(buffer(student.params()), buffer(inner.getLayer("second").params()));
         long frozen = pretrained.getLayer("second").numParams();
         assertEquals(pretrained.numParams() - frozen, inner.params().length());

@@ -24,14 +24,15 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.dataset.DataSet;
 
-class PrefetchTest {
+class TaughtBatchesTest {
 
     private final MultiLayerNetwork network = Networks.lstm(DataType.FLOAT, 1);
     private final Teacher teacher = Teacher.of(network);
 
-    private static Prefetch<Integer> numbers(int count, List<Thread> fetched, List<Thread> taught, boolean fetchHere) {
+    private static TaughtBatches<Integer> numbers(
+            int count, List<Thread> fetched, List<Thread> taught, boolean fetchHere) {
         Iterator<Integer> source = IntStream.range(0, count).iterator();
-        Prefetch<Integer> prefetch = new Prefetch<>(
+        TaughtBatches<Integer> prefetch = new TaughtBatches<>(
                 () -> {
                     fetched.add(Thread.currentThread());
                     return source.next();
@@ -42,7 +43,7 @@ class PrefetchTest {
                     if (number == 3) {
                         throw new IllegalArgumentException("three");
                     }
-                    return new Prefetch.Taught<>(number * 10, List.of());
+                    return new TaughtBatches.Taught<>(number * 10, List.of());
                 },
                 fetchHere);
         prefetch.setEnabled(true);
@@ -51,7 +52,7 @@ class PrefetchTest {
 
     @Test
     void batches_come_in_order_and_a_failure_at_its_own() {
-        Prefetch<Integer> prefetch = numbers(6, new ArrayList<>(), new ArrayList<>(), false);
+        TaughtBatches<Integer> prefetch = numbers(6, new ArrayList<>(), new ArrayList<>(), false);
         for (int expected : new int[] {0, 10, 20}) {
             assertEquals(expected, prefetch.next());
         }
@@ -68,7 +69,7 @@ class PrefetchTest {
     @ValueSource(booleans = {true, false})
     void a_failure_of_the_source_is_thrown_at_its_own_batch(boolean fetchHere) {
         Iterator<Integer> source = List.of(0, 1, 2).iterator();
-        Prefetch<Integer> prefetch = new Prefetch<>(
+        TaughtBatches<Integer> prefetch = new TaughtBatches<>(
                 () -> {
                     int number = source.next();
                     if (number == 1) {
@@ -77,7 +78,7 @@ class PrefetchTest {
                     return number;
                 },
                 source::hasNext,
-                number -> new Prefetch.Taught<>(number, List.of()),
+                number -> new TaughtBatches.Taught<>(number, List.of()),
                 fetchHere);
         prefetch.setEnabled(true);
         assertEquals(0, prefetch.next());
@@ -92,14 +93,14 @@ class PrefetchTest {
     void an_error_is_thrown_as_it_is() {
         OutOfMemoryError error = new OutOfMemoryError("no memory");
         Iterator<Integer> source = List.of(0, 1).iterator();
-        Prefetch<Integer> prefetch = new Prefetch<>(
+        TaughtBatches<Integer> prefetch = new TaughtBatches<>(
                 source::next,
                 source::hasNext,
                 number -> {
                     if (number == 1) {
                         throw error;
                     }
-                    return new Prefetch.Taught<>(number, List.of());
+                    return new TaughtBatches.Taught<>(number, List.of());
                 },
                 false);
         prefetch.setEnabled(true);
@@ -112,7 +113,7 @@ class PrefetchTest {
         for (boolean fetchHere : new boolean[] {false, true}) {
             List<Thread> fetched = new ArrayList<>();
             List<Thread> taught = new ArrayList<>();
-            Prefetch<Integer> prefetch = numbers(2, fetched, taught, fetchHere);
+            TaughtBatches<Integer> prefetch = numbers(2, fetched, taught, fetchHere);
             prefetch.next();
             prefetch.next();
             assertNotSame(Thread.currentThread(), taught.get(1));

@@ -5,27 +5,145 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.function.BooleanSupplier;
+import java.util.function.Function;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
- * A batch's labels with what a teacher says of them.
+ * Batches whose labels carry what a teacher says of them, see {@link #teach}. The next one is prepared on a thread of
+ * its own while the student trains on the last, whose labels are freed when the thread that trained on it takes the
+ * next. What fails on the way is thrown by the {@code next()} that would have returned the batch. For one caller's
+ * thread at a time.
  *
- * @param labels for the student: those of the teacher's outputs packed, others as they were; for a SameDiff student the
- *     teacher's values and the divergence's weights follow them as arrays of their own
- * @param made   the arrays among them that were made here, which can be freed once the student has trained on them
+ * @param <B> kind of batch
  */
-record TaughtLabels(INDArray[] labels, List<INDArray> made) {
+final class TaughtBatches<B> {
+
+    private static final ExecutorService THREADS = Executors.newCachedThreadPool(work -> {
+        Thread thread = new Thread(work, "teacher-prefetch");
+        thread.setDaemon(true);
+        return thread;
+    });
+
+    private final Supplier<B> source;
+    private final BooleanSupplier hasNext;
+    private final Function<B, Taught<B>> teaching;
+    private final boolean fetchHere;
+    private boolean enabled;
+    private CompletableFuture<Taught<B>> prepared;
+    private boolean releases = true;
+    private List<INDArray> last = List.of();
 
     /**
-     * Asks the teacher.
+     * A batch with its teacher.
      *
-     * @param batch plain, its features finite where they count
+     * @param batch for the student
+     * @param made  arrays of it to be freed
+     */
+    record Taught<B>(B batch, List<INDArray> made) {}
+
+    /**
+     * @param source    gives plain batches
+     * @param hasNext   whether it has one more
+     * @param teaching  adds the teacher
+     * @param fetchHere whether plain batches must come from the caller's thread
+     */
+    TaughtBatches(Supplier<B> source, BooleanSupplier hasNext, Function<B, Taught<B>> teaching, boolean fetchHere) {
+        this.source = source;
+        this.hasNext = hasNext;
+        this.teaching = teaching;
+        this.fetchHere = fetchHere;
+    }
+
+    void setEnabled(boolean enabled) {
+        this.enabled = enabled;
+    }
+
+    /** Whether the labels of a batch are freed once they have been trained on; default true. */
+    void setReleases(boolean releases) {
+        this.releases = releases;
+        last = releases ? last : List.of();
+    }
+
+    boolean hasNext() {
+        return prepared != null || hasNext.getAsBoolean();
+    }
+
+    B next() {
+        B batch = taken(prepared == null ? teaching.apply(source.get()) : take());
+        if (enabled) {
+            try {
+                prepared = hasNext.getAsBoolean() ? prepare() : null;
+            } catch (RuntimeException | Error e) {
+                prepared = CompletableFuture.failedFuture(e);
+            }
+        }
+        return batch;
+    }
+
+    /** The prepared batch; of another size if none is. */
+    B next(Supplier<B> other) {
+        return taken(prepared == null ? teaching.apply(other.get()) : take());
+    }
+
+    private B taken(Taught<B> taught) {
+        last.stream().filter(RetentionLabels::isUsedHere).forEach(RetentionLabels::release);
+        last = releases ? taught.made() : List.of();
+        return taught.batch();
+    }
+
+    private CompletableFuture<Taught<B>> prepare() {
+        if (fetchHere) {
+            B plain = source.get();
+            return CompletableFuture.supplyAsync(() -> teaching.apply(plain), THREADS);
+        }
+        return CompletableFuture.supplyAsync(() -> teaching.apply(source.get()), THREADS);
+    }
+
+    private Taught<B> take() {
+        try {
+            return prepared.join();
+        } catch (CompletionException e) {
+            if (e.getCause() instanceof Error error) {
+                throw error;
+            }
+            throw e.getCause() instanceof RuntimeException cause ? cause : e;
+        } finally {
+            prepared = null;
+        }
+    }
+
+    /** Waits for what is under way and forgets it, before the source is reset. */
+    void clear() {
+        if (prepared != null) {
+            prepared.handle((batch, failure) -> null).join();
+            prepared = null;
+        }
+    }
+
+    /**
+     * Asks a teacher.
+     *
+     * @param batch plain
+     * @return the batch with labels for the student: those of the teacher's outputs packed, others as they were. For a
+     *     SameDiff student the teacher's values and the divergence's weights follow them as arrays of their own. Its
+     *     features are finite
      * @throws IllegalArgumentException if the batch doesn't fit the teacher; the message says what doesn't
      */
-    static TaughtLabels of(Teacher teacher, DivergenceMask divergenceMask, MultiDataSet batch) {
+    static Taught<MultiDataSet> teach(Teacher teacher, DivergenceMask divergenceMask, MultiDataSet batch) {
+        INDArray[] features = batch.getFeatures();
+        INDArray[] masks = batch.getFeaturesMaskArrays();
+        for (int i = 0; features != null && masks != null && i < masks.length; i++) {
+            features[i] = finite(features[i], masks[i]);
+        }
         require(batch);
         List<TeacherOutput> outputs = teacher.outputs();
         INDArray[] given = batch.getLabels();
@@ -58,7 +176,14 @@ record TaughtLabels(INDArray[] labels, List<INDArray> made) {
                 made.add(packing[i].packed());
             }
         }
-        return new TaughtLabels(labels.toArray(INDArray[]::new), made);
+        INDArray[] labelMasks = batch.getLabelsMaskArrays();
+        return new Taught<>(
+                new org.nd4j.linalg.dataset.MultiDataSet(
+                        features,
+                        labels.toArray(INDArray[]::new),
+                        masks,
+                        labelMasks == null ? null : Arrays.copyOf(labelMasks, labels.size())),
+                made);
     }
 
     private static RetentionLabels packing(
@@ -84,7 +209,7 @@ record TaughtLabels(INDArray[] labels, List<INDArray> made) {
      * @param mask     {@code [batch, time]}; null for none
      * @return the same array, or a copy with zeros where the mask has them
      */
-    static INDArray finite(INDArray features, INDArray mask) {
+    private static INDArray finite(INDArray features, INDArray mask) {
         if (features == null
                 || mask == null
                 || features.rank() != 3
