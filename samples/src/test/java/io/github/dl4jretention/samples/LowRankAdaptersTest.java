@@ -12,10 +12,12 @@ import io.github.dl4jretention.samples.model.ModelKind;
 import io.github.dl4jretention.samples.text.ByteWindowIterator;
 import io.github.dl4jretention.teacher.NetworkIdentity;
 import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherException;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Random;
+import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -24,6 +26,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.Sgd;
 
 class LowRankAdaptersTest {
 
@@ -105,6 +108,45 @@ class LowRankAdaptersTest {
                 0,
                 farthest(Retention.detach(student).output(batch.getFeatures()), merged.output(batch.getFeatures())),
                 1e-5);
+    }
+
+    @Test
+    void the_teacher_notices_that_layers_were_thawed() {
+        Teacher copy = Teacher.of(base);
+        INDArray features = batches(1).next().getFeatures();
+        INDArray expected = copy.logProbabilities(features, null);
+        RetentionConfiguration conf = RetentionConfiguration.builder().build();
+        MultiLayerNetwork adapted = LowRankAdapters.attach(base, RANK, 8, new Adam(1e-2), 1);
+        MultiLayerNetwork student = Retention.attach(adapted, conf, copy);
+
+        MultiLayerNetwork faster = Retention.attach(adapted, conf, copy);
+        Teacher ofFaster = LowRankAdapters.teacher(faster);
+        faster.setLearningRate(0.1);
+        String message = assertThrows(
+                        TeacherException.class, () -> faster.fit(new TeacherIterator(batches(4), ofFaster)))
+                .getMessage();
+        assertTrue(message.contains("shares") && message.contains("changed"), message);
+        assertThrows(TeacherException.class, () -> ofFaster.logProbabilities(features, null));
+
+        MultiLayerNetwork thawed = Retention.withUpdater(student, new Adam(1e-2));
+        Teacher ofThawed = LowRankAdapters.teacher(thawed);
+        assertEquals(copy.sha256(), ofThawed.sha256());
+        thawed.fit(new TeacherIterator(batches(4), ofThawed));
+        assertTrue(farthest(student.getLayer(0).params(), thawed.getLayer(0).params()) > 1e-3);
+        assertEquals(0, farthest(expected, ofThawed.logProbabilities(features, null)), 1e-5);
+        assertNotEquals(copy.sha256(), LowRankAdapters.teacher(thawed).sha256());
+
+        MultiLayerNetwork biased = Retention.attach(adapted, conf, copy);
+        ((BaseLayer) biased.getLayerWiseConfigurations().getConf(0).getLayer()).setIUpdater(new Sgd(0.1));
+        MultiLayerNetwork rebuilt = new MultiLayerNetwork(biased.getLayerWiseConfigurations());
+        rebuilt.init(biased.params(), false);
+        Teacher ofBiased = LowRankAdapters.teacher(rebuilt);
+        rebuilt.fit(new TeacherIterator(batches(4), ofBiased));
+        assertEquals(0, farthest(expected, ofBiased.logProbabilities(features, null)), 1e-5);
+
+        Teacher last = LowRankAdapters.teacher(student);
+        student.getLayer(2).getParam("key").putScalar(3, 1.5f);
+        assertThrows(TeacherException.class, () -> last.logProbabilities(features, null));
     }
 
     @Test

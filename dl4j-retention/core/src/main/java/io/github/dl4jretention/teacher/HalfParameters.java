@@ -46,9 +46,9 @@ final class HalfParameters implements LayerParameters {
     }
 
     @Override
-    public PlacedLayer.Place place(LayerSlot slot) {
+    public PlacedLayer place(LayerSlot slot) {
         INDArray half = slot.of(halves);
         INDArray wide = widened.get(NDArrayIndex.interval(0, slot.length()));
-        return new PlacedLayer.Place(wide, () -> wide.assign(half));
+        return new PlacedLayer(slot.conf().getLayer(), new PlacedLayer.Place(wide, () -> wide.assign(half)));
     }
 }

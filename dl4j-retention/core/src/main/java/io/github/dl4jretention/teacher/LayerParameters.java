@@ -12,8 +12,8 @@ interface LayerParameters {
     /** All layers have copies. */
     LayerParameters COPIED = slot -> null;
 
-    /** Where the layer of a slot has its parameters; null for a copy. */
-    PlacedLayer.Place place(LayerSlot slot);
+    /** The layer of a slot with its parameters where they lie; null for a copy. */
+    PlacedLayer place(LayerSlot slot);
 
     /** The identity of a network with these parameters, given that of the pretrained one. */
     default String identity(String sha256) {
@@ -31,11 +31,11 @@ interface LayerParameters {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             List<INDArray> copied = new ArrayList<>();
             for (LayerSlot slot : slots) {
-                PlacedLayer.Place place = slot.conf() == null ? null : place(slot);
-                if (place == null) {
+                PlacedLayer placed = slot.conf() == null ? null : place(slot);
+                if (placed == null) {
                     copied.add(slot.of(pretrained));
                 } else {
-                    slot.conf().setLayer(new PlacedLayer(slot.conf().getLayer(), place));
+                    slot.conf().setLayer(placed);
                 }
             }
             if (copied.size() == slots.size()) {

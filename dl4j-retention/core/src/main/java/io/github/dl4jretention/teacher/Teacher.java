@@ -92,13 +92,16 @@ public abstract class Teacher {
     }
 
     /**
-     * {@return the same as {@link #of(MultiLayerNetwork)}, without a copy of what is frozen in the student} Those
-     * layers use the student's own parameters. The identity is that of {@code of(pretrained)}. Parameters that are
-     * changed later, by {@code setParams}, say, are noticed: the teacher throws an IllegalStateException.
+     * {@return the same as {@link #of(MultiLayerNetwork)}, without a copy of what is frozen in the student} These layers
+     * use the student's own parameters; all others are copied. Frozen are layers in a
+     * {@link org.deeplearning4j.nn.conf.layers.misc.FrozenLayer} or FrozenLayerWithBackprop, layers whose updaters are all
+     * {@code Sgd(0)}, and {@link AdaptedLayer}s, which the teacher uses with their adapters off. The identity is that of
+     * {@code of(pretrained)}. Before each use the checksums of the shared parameters are compared, so that a change of any
+     * of them, by {@code setLearningRate} and training, or by {@code setParams}, makes the teacher throw a
+     * {@link TeacherException} instead of giving other values.
      *
      * @param pretrained what the student was made of; not needed afterwards
-     * @param student whose layers {@link org.deeplearning4j.nn.conf.layers.misc.FrozenLayer} or FrozenLayerWithBackprop
-     *     have the pretrained network's parameters, bit for bit
+     * @param student    whose frozen layers have the pretrained network's parameters, bit for bit
      * @throws IllegalArgumentException if they have others, or there are none
      */
     public static Teacher sharing(MultiLayerNetwork pretrained, MultiLayerNetwork student) {

@@ -320,6 +320,31 @@ class LowMemoryTeachersTest {
                 0);
     }
 
+    @ParameterizedTest
+    @EnumSource(
+            value = DataType.class,
+            names = {"FLOAT", "DOUBLE"})
+    void layers_that_a_learning_rate_of_0_freezes_are_shared_until_they_are_thawed(DataType type) {
+        LSTM still = lstm(5);
+        still.setIUpdater(new Sgd(0));
+        MultiLayerNetwork pretrained = Networks.stacked(type, 22, still, rnnOutput(5));
+        MultiLayerNetwork student = Retention.attach(pretrained, CONF);
+        Teacher teacher = Teacher.sharing(pretrained, student);
+        assertSame(buffer(student.params()), buffer(inner(teacher).getLayer(0).params()));
+        INDArray features = Networks.sequences(type, 3, 23).getFeatures();
+        INDArray expected = Teacher.of(pretrained).logProbabilities(features, null);
+        Retention.finetune(student, teacher, new ExistingDataSetIterator(Networks.batches(type, 3, true)), 1);
+        assertClose(expected, teacher.logProbabilities(features, null), 0);
+        student.setLearningRate(0.1);
+        String message = assertThrows(
+                        TeacherException.class,
+                        () -> Retention.finetune(
+                                student, teacher, new ExistingDataSetIterator(Networks.batches(type, 3, true)), 2))
+                .getMessage();
+        assertTrue(message.contains("\"0\"") && message.contains("changed"), message);
+        assertThrows(TeacherException.class, () -> teacher.logProbabilities(features, null));
+    }
+
     @Test
     void students_that_cannot_share_are_refused() {
         MultiLayerNetwork pretrained = threeLayers(20);

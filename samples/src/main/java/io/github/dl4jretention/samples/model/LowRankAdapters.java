@@ -112,14 +112,15 @@ public final class LowRankAdapters {
     }
 
     /**
-     * The frozen base inside of a network as a teacher: the network with its adapters off. Its identity is that of
-     * {@code Teacher.of(base)}. It holds no weights of its own, and must be asked on the thread that trains the
-     * network.
+     * The frozen base inside of a network as a teacher: the network with its adapters off, see
+     * {@link Teacher#sharing(MultiLayerNetwork, MultiLayerNetwork)}. Its identity is that of {@code Teacher.of(base)}. It
+     * uses the network's own weights, and throws a {@link io.github.dl4jretention.teacher.TeacherException} as soon as one
+     * of them has changed, because its layer was thawed, say.
      *
      * @param adapted with adapters, or a student that was made of it
      */
     public static Teacher teacher(MultiLayerNetwork adapted) {
-        return new LowRankTeacher(adapted);
+        return Teacher.sharing(base(adapted), adapted);
     }
 
     private static MultiLayerNetwork without(MultiLayerNetwork adapted, boolean merged) {

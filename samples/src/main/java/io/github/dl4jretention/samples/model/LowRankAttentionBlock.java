@@ -1,5 +1,6 @@
 package io.github.dl4jretention.samples.model;
 
+import io.github.dl4jretention.teacher.AdaptedLayer;
 import java.util.List;
 import java.util.Map;
 import org.deeplearning4j.nn.conf.layers.samediff.SDLayerParams;
@@ -14,7 +15,7 @@ import org.nd4j.linalg.learning.regularization.Regularization;
  * adapters: {@code x W + alpha / rank x D U}, D of shape {@code [size, rank]}, U of shape {@code [rank, size]}, 0 at
  * first (LoRA, arXiv 2106.09685, sections 4.1 and 7.1).
  */
-public final class LowRankAttentionBlock extends CausalSelfAttentionBlock {
+public final class LowRankAttentionBlock extends CausalSelfAttentionBlock implements AdaptedLayer {
 
     /** Projections that are adapted. */
     static final List<String> ADAPTED = List.of("query", "value");
@@ -27,6 +28,9 @@ public final class LowRankAttentionBlock extends CausalSelfAttentionBlock {
 
     private int rank;
     private double alpha;
+
+    /** Only ever set in a teacher's copy. */
+    private transient boolean off;
 
     /** For JSON. */
     LowRankAttentionBlock() {}
@@ -61,7 +65,15 @@ public final class LowRankAttentionBlock extends CausalSelfAttentionBlock {
         this.alpha = alpha;
     }
 
-    private static boolean isAdapter(String parameter) {
+    @Override
+    public LowRankAttentionBlock withoutAdapters() {
+        LowRankAttentionBlock block = (LowRankAttentionBlock) clone();
+        block.off = true;
+        return block;
+    }
+
+    @Override
+    public boolean isAdapter(String parameter) {
         return parameter.endsWith(DOWN) || parameter.endsWith(UP);
     }
 
@@ -93,7 +105,7 @@ public final class LowRankAttentionBlock extends CausalSelfAttentionBlock {
     @Override
     SDVariable project(String name, SDVariable rows, Map<String, SDVariable> params) {
         SDVariable frozen = super.project(name, rows, params);
-        return ADAPTED.contains(name)
+        return ADAPTED.contains(name) && !off
                 ? frozen.add(rows.mmul(params.get(down(name)))
                         .mmul(params.get(up(name)))
                         .mul(alpha / rank))
