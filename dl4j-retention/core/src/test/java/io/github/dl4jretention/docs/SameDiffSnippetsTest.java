@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.eval.TokenEvaluation;
 import io.github.dl4jretention.listener.ReportLog;
 import io.github.dl4jretention.listener.RetentionTrainingListener;
@@ -15,7 +16,6 @@ import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.merge.Merge;
 import io.github.dl4jretention.merge.MergeMethod;
 import io.github.dl4jretention.teacher.Teacher;
-import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.io.File;
 import java.nio.file.Path;
 import java.util.List;
@@ -25,8 +25,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
-import org.nd4j.autodiff.samediff.TrainingConfig;
-import org.nd4j.autodiff.samediff.VariableType;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
@@ -34,7 +32,7 @@ import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
 
-/** What the docs show of SameDiff graphs; the samples' DocsTest compares the two. */
+/** What the docs show of SameDiff models; the samples' DocsTest compares the two. */
 class SameDiffSnippetsTest {
 
     @Test
@@ -45,30 +43,23 @@ class SameDiffSnippetsTest {
         MultiDataSetIterator iterator = iterator(Networks.batches(DataType.FLOAT, 3, false));
         int epochs = 2;
         // snippet
-        SameDiff pretrained = SameDiff.load(file, false);
-        SameDiff sd = SameDiff.load(file, false); // false: DL4J otherwise keeps the old updater
+        SameDiff pretrained = SameDiff.load(file, false); // false: DL4J otherwise keeps the old updater
         Teacher teacher = Teacher.of(pretrained, "logits", "features"); // the variable, the placeholders in order
-        SDVariable loss = RetentionLoss.add(sd, "logits", "labels", conf);
-        RetentionLoss.bind(sd, teacher.sha256());
-        sd.setTrainingConfig(TrainingConfig.builder()
-                .updater(new Adam(1e-4))
-                .dataSetFeatureMapping("features")
-                .dataSetLabelMapping("labels", RetentionLoss.TEACHER_LOGITS)
-                .build());
-        RetentionListener listener = new RetentionListener();
-        sd.setListeners(listener);
-        sd.fit(new TeacherMultiDataSetIterator(iterator, teacher), epochs);
-        TokenLoss last = listener.lastTokenLoss(); // last.crossEntropy(), last.divergence()
+        SameDiff student = Retention.attach(pretrained, conf, "logits", "features");
+        student.getTrainingConfig().setUpdater(new Adam(3e-4));
+        Retention.finetune(student, teacher, iterator, epochs);
+        SameDiff plain = Retention.detach(student);
         // end
-        assertTrue(loss.name() != null && last.crossEntropy() > 0);
+        assertFalse(plain.hasVariable(RetentionLoss.LOSS));
         // snippet
         RetentionListener retention = new RetentionListener();
-        sd.setListeners(
+        student.setListeners(
                 retention,
                 RetentionTrainingListener.builder().to(new ReportLog()).build(retention));
+        Retention.finetune(student, teacher, iterator, epochs);
+        TokenLoss last = retention.lastTokenLoss(); // last.crossEntropy(), last.divergence()
         // end
-        sd.fit(new TeacherMultiDataSetIterator(iterator, teacher), 1);
-        assertEquals(3, retention.lastTokenLoss().tokens());
+        assertEquals(3, last.tokens());
     }
 
     @Test
@@ -82,36 +73,24 @@ class SameDiffSnippetsTest {
         MultiDataSetIterator sourceIterator = iterator(batches.subList(3, 4));
         int epochs = 2;
         // snippet
-        SameDiff sd = SameDiff.load(file, false);
-        Teacher teacher = Teacher.of(sd, "logits", "features"); // a copy of what sd is before training
+        SameDiff pretrained = SameDiff.load(file, false);
+        Teacher teacher = Teacher.of(pretrained, "logits", "features");
         TokenEvaluation targetBefore = TokenEvaluation.of(teacher, teacher, testIterator);
         TokenEvaluation sourceBefore = TokenEvaluation.of(teacher, teacher, sourceIterator);
 
-        RetentionLoss.add(sd, "logits", "labels", conf);
-        sd.setTrainingConfig(TrainingConfig.builder()
-                .updater(new Adam(3e-4))
-                .dataSetFeatureMapping("features")
-                .dataSetLabelMapping("labels", RetentionLoss.TEACHER_LOGITS)
-                .build());
-        sd.setListeners(new RetentionListener());
-        sd.fit(new TeacherMultiDataSetIterator(trainIterator, teacher), epochs);
+        SameDiff student = Retention.attach(pretrained, conf, "logits", "features");
+        student.getTrainingConfig().setUpdater(new Adam(3e-4));
+        Retention.finetune(student, teacher, trainIterator, epochs);
 
-        Teacher tuned = Teacher.of(sd, "logits", "features"); // a copy of what sd is now
+        SameDiff plain = Retention.detach(student);
+        Teacher tuned = Teacher.of(plain, "logits", "features"); // measured as the teacher is
         TokenEvaluation target = TokenEvaluation.of(tuned, teacher, testIterator);
         TokenEvaluation source = TokenEvaluation.of(tuned, teacher, sourceIterator);
+        plain.save(folder.resolve("tuned.fb").toFile(), false);
         // end
         assertEquals(0, sourceBefore.divergence(), 1e-6);
         assertTrue(source.divergence() > 0);
         assertTrue(target.crossEntropy() < targetBefore.crossEntropy());
-        // snippet
-        SameDiff plain = SameDiff.load(file, false);
-        for (SDVariable variable : plain.variables()) {
-            if (variable.getVariableType() == VariableType.VARIABLE) {
-                variable.getArr().assign(sd.getVariable(variable.name()).getArr());
-            }
-        }
-        plain.save(folder.resolve("tuned.fb").toFile(), false);
-        // end
         SameDiff loaded = SameDiff.load(folder.resolve("tuned.fb").toFile(), false);
         assertFalse(loaded.hasVariable(RetentionLoss.LOSS));
         TokenEvaluation saved = TokenEvaluation.of(Teacher.of(loaded, "logits", "features"), teacher, sourceIterator);

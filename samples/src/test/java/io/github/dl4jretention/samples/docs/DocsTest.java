@@ -31,11 +31,11 @@ class DocsTest {
         return code.replaceAll("\\s+", "");
     }
 
-    /** What stands between the marks in test classes, which surefire runs, whatever module they are in. */
+    /** What stands between the marks in test classes, whatever module they are in, and in the samples. */
     private static Set<String> snippets() throws IOException {
         Set<String> snippets = new TreeSet<>();
-        for (Path file : tests()) {
-            if (file.toString().endsWith("SnippetsTest.java")) {
+        for (Path file : sources()) {
+            if (file.toString().endsWith("SnippetsTest.java") || file.endsWith("SameDiffLanguageModel.java")) {
                 Matcher matcher = SNIPPET.matcher(Files.readString(file));
                 while (matcher.find()) {
                     snippets.add(withoutSpace(matcher.group(1)));
@@ -45,20 +45,20 @@ class DocsTest {
         return snippets;
     }
 
-    /** The test classes of all modules. */
-    private static List<Path> tests() throws IOException {
-        List<Path> tests = new ArrayList<>();
+    /** All source files of all modules. */
+    private static List<Path> sources() throws IOException {
+        List<Path> sources = new ArrayList<>();
         try (Stream<Path> modules = Files.list(MarkdownPage.ROOT.resolve("dl4j-retention"))) {
             for (Path module : Stream.concat(modules, Stream.of(MarkdownPage.ROOT.resolve("samples")))
-                    .map(module -> module.resolve("src/test/java"))
+                    .map(module -> module.resolve("src"))
                     .filter(Files::isDirectory)
                     .toList()) {
                 try (Stream<Path> files = Files.walk(module)) {
-                    files.filter(file -> file.toString().endsWith(".java")).forEach(tests::add);
+                    files.filter(file -> file.toString().endsWith(".java")).forEach(sources::add);
                 }
             }
         }
-        return tests;
+        return sources;
     }
 
     @Test
