@@ -139,7 +139,7 @@ public record LabelLayout(
      */
     public static LabelLayout of(INDArray labels, int classAxis, int vocabulary) {
         return of(
-                RetentionLabels.timeFirst(labels, classAxis),
+                timeFirst(labels, classAxis),
                 new double[0],
                 vocabulary,
                 "labels of shape " + Arrays.toString(labels.shape()));
@@ -191,7 +191,7 @@ public record LabelLayout(
      */
     public static Optional<LabelLayout> ofPacked(INDArray labels, int classAxis) {
         return labels.rank() == 2 || labels.rank() == 3
-                ? Optional.ofNullable(packed(headers(RetentionLabels.timeFirst(labels, classAxis))))
+                ? Optional.ofNullable(packed(headers(timeFirst(labels, classAxis))))
                 : Optional.empty();
     }
 
@@ -247,5 +247,104 @@ public record LabelLayout(
         }
         header[HEADER - 1] = MARK;
         return header;
+    }
+
+    /**
+     * Expands a sample.
+     *
+     * @param sample the teacher's part of a token
+     * @param to     V log-probabilities, to be set
+     * @param found  describes the labels in messages
+     * @throws IllegalArgumentException if it names no class of the vocabulary
+     */
+    void expand(float[] sample, float[] to, String found) {
+        Arrays.fill(to, sample[0]);
+        for (int i = 1; i < teacherSize() && !(sample[i] < 0); i += 2) {
+            if (!(sample[i] < to.length)) {
+                throw noTeacher(found);
+            }
+            to[(int) sample[i]] = sample[i + 1];
+        }
+    }
+
+    /** Where a token that counts has NaN, +infinity or no possible class; a class of probability 0 is -infinity. */
+    static IllegalArgumentException noTeacher(String found) {
+        return new IllegalArgumentException("labels: expected the teacher's log-probabilities, got NaN, infinity or a "
+                + "token without a possible class in " + found);
+    }
+
+    /** @throws IllegalArgumentException if one of the weights is negative or not finite */
+    static void requireWeights(double[] weights, String argument, String found) {
+        for (double weight : weights) {
+            if (!(weight >= 0) || Double.isInfinite(weight)) {
+                throw new IllegalArgumentException(
+                        argument + ": expected finite numbers of at least 0, got " + weight + " for " + found);
+            }
+        }
+    }
+
+    /**
+     * {@return a class id that is one of the vocabulary's}
+     *
+     * @param type  of the labels
+     * @param found describes the labels in messages
+     * @throws IllegalArgumentException if it isn't, or the type doesn't hold it exactly
+     */
+    int requireId(double id, DataType type, String found) {
+        if (!(id >= 0 && id < vocabulary) || id != Math.rint(id)) {
+            throw new IllegalArgumentException("labels: expected whole class ids from 0 to " + (vocabulary - 1)
+                    + ", got " + id + " in " + found + "; padding has a 0 in the label mask");
+        }
+        double exact = exactIds(type);
+        if (id > exact) {
+            throw new IllegalArgumentException("labels: expected class ids of at most " + (long) exact
+                    + ", which " + type + " holds exactly, got " + (long) id + " in " + found
+                    + "; give them as INT32 or DOUBLE");
+        }
+        return (int) id;
+    }
+
+    /** The largest number up to which a type holds every whole number. */
+    private static double exactIds(DataType type) {
+        return switch (type) {
+            case FLOAT -> 1 << 24;
+            case HALF -> 1 << 11;
+            case BFLOAT16 -> 1 << 8;
+            default -> Integer.MAX_VALUE;
+        };
+    }
+
+    /** The array as {@code [time, batch, classes]}, a view; time is 1 where there is none. */
+    static INDArray timeFirst(INDArray array, int classAxis) {
+        if (array.rank() == 2) {
+            return array.reshape(1, array.size(0), array.size(1));
+        }
+        return classAxis == 2 ? array.permute(1, 0, 2) : array.permute(2, 0, 1);
+    }
+
+    /** The array as rows {@code [tokens, values]}, time first; a view where the layout allows it. */
+    static INDArray rows(INDArray array, int classAxis) {
+        INDArray ordered = timeFirst(array, classAxis);
+        return array.rank() == 2 ? array : ordered.reshape('c', ordered.size(0) * ordered.size(1), ordered.size(2));
+    }
+
+    /** The inverse of {@link #rows}: a view, of the shape of another array but for the class axis. */
+    static INDArray fromRows(INDArray rows, INDArray like, int classAxis) {
+        INDArray ordered = timeFirst(like, classAxis);
+        return like.rank() == 2
+                ? rows
+                : fromTimeFirst(rows.reshape('c', ordered.size(0), ordered.size(1), rows.size(1)), 3, classAxis);
+    }
+
+    /** The inverse of {@link #timeFirst}: a view. */
+    static INDArray fromTimeFirst(INDArray ordered, int rank, int classAxis) {
+        if (rank == 2) {
+            return ordered.get(NDArrayIndex.point(0), NDArrayIndex.all(), NDArrayIndex.all());
+        }
+        return classAxis == 2 ? ordered.permute(1, 0, 2) : ordered.permute(1, 2, 0);
+    }
+
+    static double[] flat(INDArray array) {
+        return array.castTo(DataType.DOUBLE).dup('c').reshape(array.length()).toDoubleVector();
     }
 }

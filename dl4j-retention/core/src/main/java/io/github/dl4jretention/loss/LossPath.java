@@ -1,13 +1,43 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.loss.fused.FusedLoss;
+import io.github.dl4jretention.loss.samediff.SameDiffLossPath;
 import java.util.Map;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
  * A way to compute an output layer's activations, losses and gradients from its input's rows {@code [tokens, nIn]}.
  */
 public interface LossPath {
+
+    /**
+     * {@return the fastest way that serves a network's data type on this backend}
+     *
+     * @param configuration the loss
+     * @param dataType      of the network
+     * @param parameters    W and b, the layer's own arrays, whose every change is seen; or none: the input is the logits
+     * @param vocabulary    V
+     */
+    static LossPath of(
+            RetentionConfiguration configuration,
+            DataType dataType,
+            Map<String, INDArray> parameters,
+            long vocabulary) {
+        return FusedLoss.obstacle(dataType) == null
+                ? new FusedLoss(configuration, parameters, vocabulary)
+                : new SameDiffLossPath(configuration, dataType, parameters, vocabulary);
+    }
+
+    /**
+     * {@return the type that a loss is computed in: FLOAT for HALF, which has too few bits for a sum over a vocabulary}
+     *
+     * @param dataType of the network
+     */
+    static DataType lossType(DataType dataType) {
+        return dataType == DataType.FLOAT16 ? DataType.FLOAT : dataType;
+    }
 
     /**
      * Computes the layer's activations.

@@ -129,6 +129,27 @@ public final class RetentionConfiguration implements Serializable {
         return value;
     }
 
+    /**
+     * Refuses to train from samples what can't be trained from them. Classes that weren't drawn have the
+     * log-probability {@code -inf}, the others weights whose expectation is the distribution at one temperature. Forward
+     * KL alone is linear in the teacher's distribution, so that the expected gradient is right; its value isn't, it's
+     * that from the sample and larger. Source: Anshumann et al., Sparse Logit Sampling, arXiv 2503.16870.
+     *
+     * @param sampledAt the samples' temperature; 0 for whole distributions, which serve every loss
+     * @throws IllegalArgumentException if the samples don't serve this loss
+     */
+    void requireServedBy(double sampledAt) {
+        if (sampledAt != 0
+                && (divergence != Divergence.FORWARD_KL
+                        || (float) temperature != (float) sampledAt
+                        || adaptive != null)) {
+            throw new IllegalArgumentException(
+                    "teacher: expected whole distributions for " + this
+                            + ", got samples, which serve forward KL at temperature " + sampledAt
+                            + " with a coefficient that is not adaptive; a cache of whole distributions has the codec half or top-k");
+        }
+    }
+
     private static double requireCoefficient(double coefficient) {
         require(
                 coefficient >= 0 && Double.isFinite(coefficient),

@@ -1,6 +1,6 @@
 package io.github.dl4jretention.loss;
 
-import io.github.dl4jretention.loss.fused.FloatMemory;
+import io.github.dl4jretention.loss.fused.FusedLoops;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.Optional;
@@ -50,7 +50,7 @@ public final class RetentionLabels {
     private INDArray ordered;
     private INDArray packed;
     private double[] counted;
-    private FloatMemory memory;
+    private boolean accessible;
 
     /** The weights of the divergence, asked for when the teacher's shape is known. */
     @FunctionalInterface
@@ -134,7 +134,7 @@ public final class RetentionLabels {
     /** @param logProbabilities the teacher's, copied */
     public void put(INDArray logProbabilities) {
         distributions(logProbabilities.dataType(), logProbabilities.shape())
-                .assign(timeFirst(logProbabilities, classAxis(logProbabilities.rank())));
+                .assign(LabelLayout.timeFirst(logProbabilities, classAxis(logProbabilities.rank())));
     }
 
     /**
@@ -181,8 +181,9 @@ public final class RetentionLabels {
     private void write(int token, int from, float[] values) {
         long time = token / ordered.size(1);
         long example = token % ordered.size(1);
-        if (memory != null) {
-            memory.put(time * ordered.stride(0) + example * ordered.stride(1) + from, values, 0, values.length);
+        if (accessible) {
+            long row = time * ordered.stride(0) + example * ordered.stride(1);
+            FusedLoops.put(ordered, row + from, values, 0, values.length);
         } else {
             ordered.get(
                             NDArrayIndex.point(time),
@@ -199,7 +200,7 @@ public final class RetentionLabels {
 
     /** {@return whether every token that counts has a number, not NaN, as the log-probability of its first class} */
     public boolean isFinite() {
-        double[] first = flat(part(layout.targetSize(), 1));
+        double[] first = LabelLayout.flat(part(layout.targetSize(), 1));
         return IntStream.range(0, first.length).noneMatch(token -> counted[token] > 0 && Double.isNaN(first[token]));
     }
 
@@ -220,18 +221,18 @@ public final class RetentionLabels {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             INDArray own = weights.of(batch, time);
             requireWeights(own, batch, time, shape);
-            INDArray plain = timeFirst(labels, classAxis);
+            INDArray plain = LabelLayout.timeFirst(labels, classAxis);
             double[] mask = labelMask == null || labelMask.length() != batch * time
                     ? null
-                    : flat(labelMask.rank() == 2 ? labelMask.permute(1, 0) : labelMask);
+                    : LabelLayout.flat(labelMask.rank() == 2 ? labelMask.permute(1, 0) : labelMask);
             INDArray ids = plain.size(2) == vocabulary ? ids(plain, mask) : null;
             boolean classId = plain.size(2) == 1 || ids != null;
             layout = new LabelLayout(Math.toIntExact(vocabulary), classId, own != null, entries, sampledAt, teacher);
             // HALF holds no class id above 2048 exactly.
             DataType type = teacherType == DataType.FLOAT16 ? DataType.FLOAT : teacherType;
             ordered = Nd4j.createUninitialized(type, time, batch, layout.size());
-            memory = FloatMemory.isAccessible(ordered) ? new FloatMemory(ordered) : null;
-            packed = fromTimeFirst(ordered, shape.length, classAxis);
+            accessible = FusedLoops.isAccessible(ordered);
+            packed = LabelLayout.fromTimeFirst(ordered, shape.length, classAxis);
             part(0, layout.targetSize()).assign(ids == null ? plain : ids);
             counted = counted(mask, own, (int) (batch * time));
             if (own != null) {
@@ -248,7 +249,7 @@ public final class RetentionLabels {
     /** What weighs a token at most; null stands for 1 everywhere. */
     private static double[] counted(double[] mask, INDArray own, int tokens) {
         double[] counted = new double[tokens];
-        double[] ownWeights = own == null ? null : flat(own.rank() == 2 ? own.permute(1, 0) : own);
+        double[] ownWeights = own == null ? null : LabelLayout.flat(own.rank() == 2 ? own.permute(1, 0) : own);
         for (int token = 0; token < tokens; token++) {
             double label = mask == null ? 1 : mask[token];
             counted[token] = ownWeights == null ? label : Math.max(label, ownWeights[token]);
@@ -260,10 +261,10 @@ public final class RetentionLabels {
      * One-hot labels as class ids {@code [time, batch, 1]}; null if a token that counts has neither one class nor none.
      */
     private static INDArray ids(INDArray labels, double[] mask) {
-        double[] sums = flat(labels.sum(2));
-        double[] largest = flat(labels.max(2));
-        double[] smallest = flat(labels.min(2));
-        double[] ids = flat(Nd4j.argMax(labels, 2));
+        double[] sums = LabelLayout.flat(labels.sum(2));
+        double[] largest = LabelLayout.flat(labels.max(2));
+        double[] smallest = LabelLayout.flat(labels.min(2));
+        double[] ids = LabelLayout.flat(Nd4j.argMax(labels, 2));
         for (int token = 0; token < ids.length; token++) {
             // Minima and maxima pass over NaN, a sum does not.
             boolean empty = sums[token] == 0 && largest[token] == 0 && smallest[token] == 0;
@@ -305,10 +306,6 @@ public final class RetentionLabels {
         }
     }
 
-    static double[] flat(INDArray array) {
-        return array.castTo(DataType.DOUBLE).dup('c').reshape(array.length()).toDoubleVector();
-    }
-
     /**
      * {@return the teacher whose log-probabilities an array carries; empty for plain labels}
      *
@@ -332,24 +329,17 @@ public final class RetentionLabels {
     }
 
     /**
-     * Refuses to train from samples what can't be trained from them. Classes that weren't drawn have the
-     * log-probability {@code -inf}, the others weights whose expectation is the distribution at one temperature. Forward
-     * KL alone is linear in the teacher's distribution, so that the expected gradient is right; its value isn't, it's
-     * that from the sample and larger. Source: Anshumann et al., Sparse Logit Sampling, arXiv 2503.16870.
+     * Refuses a teacher that isn't the student's.
      *
-     * @param sampledAt     the samples' temperature; 0 for whole distributions, which serve every loss
-     * @param configuration of the loss
-     * @throws IllegalArgumentException if the samples don't serve this loss
+     * @param expected SHA-256 of the teacher that the student belongs to; null for none
+     * @param met      SHA-256 of the teacher that the labels come from
+     * @throws IllegalStateException if it's another one
      */
-    static void requireServes(double sampledAt, RetentionConfiguration configuration) {
-        if (sampledAt != 0
-                && (configuration.getDivergence() != Divergence.FORWARD_KL
-                        || (float) configuration.getTemperature() != (float) sampledAt
-                        || configuration.getAdaptive() != null)) {
-            throw new IllegalArgumentException(
-                    "teacher: expected whole distributions for " + configuration
-                            + ", got samples, which serve forward KL at temperature " + sampledAt
-                            + " with a coefficient that is not adaptive; a cache of whole distributions has the codec half or top-k");
+    static void requireSameTeacher(String expected, String met) {
+        if (expected != null && !expected.equals(met)) {
+            throw new IllegalStateException("teacher: this student belongs to teacher " + expected
+                    + " (SHA-256), but the labels come from teacher " + met
+                    + "; training on with another teacher would forget what it retains");
         }
     }
 
@@ -385,41 +375,6 @@ public final class RetentionLabels {
             USERS.remove(buffer);
             buffer.close();
         }
-    }
-
-    /**
-     * {@return the array as {@code [time, batch, classes]}, a view; time is 1 where there is none}
-     *
-     * @param array     {@code [batch, classes]} or sequences
-     * @param classAxis 1, or 2 for {@code [batch, time, classes]}
-     */
-    public static INDArray timeFirst(INDArray array, int classAxis) {
-        if (array.rank() == 2) {
-            return array.reshape(1, array.size(0), array.size(1));
-        }
-        return classAxis == 2 ? array.permute(1, 0, 2) : array.permute(2, 0, 1);
-    }
-
-    /** The array as rows {@code [tokens, values]}, time first; a view where the layout allows it. */
-    static INDArray rows(INDArray array, int classAxis) {
-        INDArray ordered = timeFirst(array, classAxis);
-        return array.rank() == 2 ? array : ordered.reshape('c', ordered.size(0) * ordered.size(1), ordered.size(2));
-    }
-
-    /** The inverse of {@link #rows}: a view, of the shape of another array but for the class axis. */
-    static INDArray fromRows(INDArray rows, INDArray like, int classAxis) {
-        INDArray ordered = timeFirst(like, classAxis);
-        return like.rank() == 2
-                ? rows
-                : fromTimeFirst(rows.reshape('c', ordered.size(0), ordered.size(1), rows.size(1)), 3, classAxis);
-    }
-
-    /** The inverse of {@link #timeFirst}: a view. */
-    static INDArray fromTimeFirst(INDArray ordered, int rank, int classAxis) {
-        if (rank == 2) {
-            return ordered.get(NDArrayIndex.point(0), NDArrayIndex.all(), NDArrayIndex.all());
-        }
-        return classAxis == 2 ? ordered.permute(1, 0, 2) : ordered.permute(1, 2, 0);
     }
 
     /** The buffer that an array and all its views share. */

@@ -152,7 +152,7 @@ public final class RetentionListener extends BaseListener {
         graph = sd;
         teacher = requireSameTeacher(sd, data);
         for (INDArray labels : data.getLabels()) {
-            source(labels).ifPresent(source -> RetentionLabels.requireServes(source.sampledAt(), configuration()));
+            source(labels).ifPresent(source -> configuration().requireServedBy(source.sampledAt()));
         }
         batch = new SameDiffBatch(sd.getTrainingConfig(), data, description);
         batch.requireShapes(sd);
@@ -168,11 +168,7 @@ public final class RetentionListener extends BaseListener {
         String expected = SameDiffText.read(sd, RetentionLoss.TEACHER_SHA256).orElse(null);
         for (INDArray labels : data.getLabels()) {
             String met = source(labels).map(RetentionLabels.Source::teacher).orElse(expected);
-            if (expected != null && !expected.equals(met)) {
-                throw new IllegalStateException("teacher: this student belongs to teacher " + expected
-                        + " (SHA-256), but the labels come from teacher " + met
-                        + "; training on with another teacher would forget what it retains");
-            }
+            RetentionLabels.requireSameTeacher(expected, met);
             expected = met;
         }
         return expected;

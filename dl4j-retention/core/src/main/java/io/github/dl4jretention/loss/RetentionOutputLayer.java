@@ -11,6 +11,7 @@ import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SDLayerParams;
@@ -87,18 +88,19 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         setBiasUpdater(builder.getBiasUpdater());
         nIn = builder.nIn;
         nOut = builder.nOut;
-        hasParameters = builder.hasParameters;
-        tied = builder.tied;
-        hasBias = builder.hasBias && hasParameters && !tied;
+        hasParameters = true;
+        hasBias = builder.hasBias;
         dataFormat = builder.dataFormat;
         weightInitFn = builder.weightInitFn;
-        biasInit = builder.biasInit;
         retention = Objects.requireNonNull(builder.retention, "retention");
-        stockLayer = builder.stockLayer;
-        if (hasParameters && nOut < 2) {
+        requireVocabulary();
+        initializeConstraints(builder);
+    }
+
+    private void requireVocabulary() {
+        if (nOut < 2) {
             throw new IllegalArgumentException("nOut: expected a vocabulary of at least 2, got " + nOut);
         }
-        initializeConstraints(builder);
     }
 
     /**
@@ -111,8 +113,23 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
      */
     public static RetentionOutputLayer replacing(
             FeedForwardLayer stock, RetentionConfiguration retention, String teacher) {
-        RetentionOutputLayer layer = StockLayers.replace(stock, retention);
+        RetentionOutputLayer layer = new RetentionOutputLayer();
+        layer.retention = Objects.requireNonNull(retention, "retention");
         layer.teacher = teacher;
+        layer.stockLayer = (FeedForwardLayer) stock.clone();
+        layer.dataFormat = StockLayers.format(stock);
+        if (stock instanceof BaseOutputLayer output) {
+            layer.nIn = output.getNIn();
+            layer.nOut = output.getNOut();
+            layer.hasParameters = true;
+            layer.tied = output instanceof TiedOutputLayer;
+            layer.hasBias = output.hasBias() && !layer.tied;
+            layer.weightInitFn = output.getWeightInitFn();
+            layer.biasInit = output.getBiasInit();
+            layer.setIDropout(stock.getIDropout());
+            layer.requireVocabulary();
+        }
+        StockLayers.copyTraining(stock, layer);
         return layer;
     }
 
@@ -301,7 +318,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
 
     @Override
     public InputType getOutputType(int layerIndex, InputType inputType) {
-        return hasParameters ? LayerInputTypes.output(inputType, nOut) : inputType;
+        return hasParameters ? StockLayers.outputType(inputType, nOut) : inputType;
     }
 
     @Override
@@ -317,7 +334,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
 
     @Override
     public InputPreProcessor getPreProcessorForInputType(InputType inputType) {
-        return LayerInputTypes.preProcessor(inputType, dataFormat, getLayerName());
+        return StockLayers.preProcessor(inputType, dataFormat, getLayerName());
     }
 
     @Override
@@ -366,13 +383,9 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         private final RetentionConfiguration retention;
         private long nIn;
         private long nOut;
-        private boolean hasParameters = true;
         private boolean hasBias = true;
-        private boolean tied;
         private RNNFormat dataFormat;
         private IWeightInit weightInitFn;
-        private double biasInit;
-        private FeedForwardLayer stockLayer;
 
         /** @param retention the loss */
         public Builder(RetentionConfiguration retention) {
@@ -411,26 +424,6 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
          * @return this builder */
         public Builder weightInit(IWeightInit weightInitFn) {
             this.weightInitFn = weightInitFn;
-            return this;
-        }
-
-        Builder biasInit(double biasInit) {
-            this.biasInit = biasInit;
-            return this;
-        }
-
-        Builder tied(boolean tied) {
-            this.tied = tied;
-            return this;
-        }
-
-        Builder withoutParameters() {
-            this.hasParameters = false;
-            return this;
-        }
-
-        Builder stockLayer(FeedForwardLayer stockLayer) {
-            this.stockLayer = stockLayer;
             return this;
         }
 

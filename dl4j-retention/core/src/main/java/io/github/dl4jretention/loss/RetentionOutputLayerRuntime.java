@@ -2,7 +2,6 @@ package io.github.dl4jretention.loss;
 
 import io.github.dl4jretention.internal.TiedWeights;
 import io.github.dl4jretention.loss.fused.FusedLoss;
-import io.github.dl4jretention.loss.samediff.SameDiffLossPath;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -32,13 +31,6 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
 
     private static final long serialVersionUID = 1L;
     private static final Logger LOG = LoggerFactory.getLogger(RetentionOutputLayerRuntime.class);
-
-    /** From here on stock layers' own arithmetic costs several times the fused one. */
-    private static final int LARGE_VOCABULARY = 4096;
-
-    private static final String AS_STOCK = "; cross-entropy alone, where the coefficient is 0 or the labels carry no "
-            + "teacher, is trained by DL4J's own operations, because there are fewer than " + LARGE_VOCABULARY
-            + " classes";
 
     private transient LossPath path;
     private final transient TiedWeights.Owner tied;
@@ -76,25 +68,18 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     /**
-     * @param logActivation whether activations are log-probabilities, masked or not, in place of probabilities; default
-     *     false
-     */
-    public void setLogActivation(boolean logActivation) {
-        this.logActivation = logActivation;
-    }
-
-    /**
-     * Lets log-probabilities be written where they are needed.
+     * Makes activations log-probabilities, masked or not, in place of probabilities.
      *
-     * @param destination labels that the activations go into; null for an array of the layer's own, the default
+     * @param destination labels that they're written into; null for an array of the layer's own
      */
-    public void setDestination(RetentionLabels destination) {
+    public void giveLogProbabilities(RetentionLabels destination) {
+        this.logActivation = true;
         this.destination = destination;
     }
 
     /** {@return lambda, as the next minibatch is trained with} */
     public double currentCoefficient() {
-        return coefficient();
+        return layerConf().coefficientAt(getIterationCount(), getEpochCount());
     }
 
     /**
@@ -159,8 +144,8 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         requireRank();
         applyDropOutIfNecessary(training, workspaceMgr);
         int classAxis = layerConf().classAxis();
-        INDArray ordered = RetentionLabels.timeFirst(input, classAxis);
-        DataType type = logActivation ? SameDiffLossPath.lossType(dataType) : dataType;
+        INDArray ordered = LabelLayout.timeFirst(input, classAxis);
+        DataType type = logActivation ? LossPath.lossType(dataType) : dataType;
         INDArray output = destination == null
                 ? workspaceMgr.createUninitialized(
                         ArrayType.ACTIVATIONS, type, ordered.size(0), ordered.size(1), vocabulary())
@@ -171,7 +156,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
             output.reshape('c', output.size(0) * output.size(1), output.size(2))
                     .muliColumnVector(columns.castTo(dataType).reshape('c', output.size(0) * output.size(1), 1));
         }
-        return RetentionLabels.fromTimeFirst(output, input.rank(), classAxis);
+        return LabelLayout.fromTimeFirst(output, input.rank(), classAxis);
     }
 
     private long[] outputShape(int classAxis) {
@@ -197,7 +182,6 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
 
     private Pair<Gradient, INDArray> backprop(LayerWorkspaceMgr workspaceMgr) {
         assertInputSet(true);
-        requireLabels();
         applyDropOutIfNecessary(true, workspaceMgr);
         TokenBatch batch = tokenBatch();
         String teacher = requireSameTeacher(batch);
@@ -215,7 +199,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         if (steered) {
             adaptedBefore = layerConf().adaptedCoefficient();
             AdaptiveCoefficient adaptive = layerConf().getRetention().getAdaptive();
-            layerConf().taught(1, adaptive == null ? null : adaptive.next(coefficient(), last.divergence()));
+            layerConf().taught(1, adaptive == null ? null : adaptive.next(currentCoefficient(), last.divergence()));
         }
         gradient = new DefaultGradient();
         gradientViews().forEach((name, view) -> gradient.gradientForVariable().put(name, view));
@@ -223,7 +207,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     private boolean mayBeAsStock() {
-        return layerConf().getRetention().getLabelSmoothing() == 0 && vocabulary() < LARGE_VOCABULARY;
+        return StockBackprop.serves(layerConf().getRetention(), vocabulary());
     }
 
     private void warnWithoutTeacher(TokenBatch batch) {
@@ -240,13 +224,8 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         if (ofLogits == null) {
             ofLogits = newPath(Map.of());
         }
-        INDArray rows = inputRows();
-        INDArray finite = batch.finiteInput(rows);
-        INDArray clean = finite == rows
-                ? input
-                : RetentionLabels.fromRows(finite, input, layerConf().classAxis());
         return StockBackprop.apply(
-                clean.castTo(dataType),
+                input.castTo(dataType),
                 batch,
                 ofLogits,
                 layerConf().classAxis(),
@@ -259,7 +238,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         INDArray back = path().backprop(batch.finiteInput(inputRows()), batch, gradientsToSet(), workspaceMgr);
         return workspaceMgr.dup(
                 ArrayType.ACTIVATION_GRAD,
-                RetentionLabels.fromRows(back, input, layerConf().classAxis()));
+                LabelLayout.fromRows(back, input, layerConf().classAxis()));
     }
 
     /** A layer without parameters is given no view to fill. */
@@ -283,18 +262,15 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     @Override
     public double computeScore(double fullNetRegTerm, boolean training, LayerWorkspaceMgr workspaceMgr) {
         if (current == null) {
-            current = orWithoutMasks(() -> tokenLoss(training, workspaceMgr));
+            current = orWithoutMasks(() -> {
+                applyDropOutIfNecessary(training, workspaceMgr);
+                return forward().sums();
+            });
             last = current;
         }
         double loss = current.sum();
         score = (conf().isMiniBatch() ? loss / getInputMiniBatchSize() : loss) + fullNetRegTerm;
         return score;
-    }
-
-    private TokenLoss tokenLoss(boolean training, LayerWorkspaceMgr workspaceMgr) {
-        requireLabels();
-        applyDropOutIfNecessary(training, workspaceMgr);
-        return forward().sums();
     }
 
     /** The loss of each example, summed over its unmasked tokens, {@code [batch, 1]}. */
@@ -304,10 +280,9 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     private INDArray scoreForExamples(double fullNetRegTerm, LayerWorkspaceMgr workspaceMgr) {
-        requireLabels();
         int batch = (int) input.size(0);
         INDArray examples = Nd4j.createFromArray(forward().ofExamples())
-                .castTo(SameDiffLossPath.lossType(dataType))
+                .castTo(LossPath.lossType(dataType))
                 .reshape(batch, 1)
                 .addi(fullNetRegTerm);
         return workspaceMgr.leverageTo(ArrayType.ACTIVATIONS, examples);
@@ -356,12 +331,13 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     private TokenBatch tokenBatch() {
+        requireLabels();
         requireRank();
         double temperature = layerConf().getRetention().getTemperature();
-        double factor = coefficient() * temperature * temperature;
+        double factor = currentCoefficient() * temperature * temperature;
         TokenBatch batch = new TokenBatch(
                 input, getLabels(), mask(), vocabulary(), layerConf().classAxis(), factor, measureAgreement);
-        RetentionLabels.requireServes(batch.layout().sampledAt(), layerConf().getRetention());
+        layerConf().getRetention().requireServedBy(batch.layout().sampledAt());
         return batch;
     }
 
@@ -389,16 +365,8 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private String requireSameTeacher(TokenBatch batch) {
         String expected = layerConf().getTeacher();
         String met = batch.hasTeacher() ? batch.layout().teacher() : expected;
-        if (expected != null && !expected.equals(met)) {
-            throw new IllegalStateException("teacher: this student belongs to teacher " + expected
-                    + " (SHA-256), but the labels come from teacher " + met
-                    + "; training on with another teacher would forget what it retains");
-        }
+        RetentionLabels.requireSameTeacher(expected, met);
         return met;
-    }
-
-    private double coefficient() {
-        return layerConf().coefficientAt(getIterationCount(), getEpochCount());
     }
 
     private long vocabulary() {
@@ -416,7 +384,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
                         "Layer \"{}\": {}{}",
                         layerConf().getLayerName(),
                         obstacle == null ? "fused loss on CPU" : "loss by SameDiff, not fused, because " + obstacle,
-                        mayBeAsStock() ? AS_STOCK : "");
+                        mayBeAsStock() ? StockBackprop.NOTE : "");
             }
             path = newPath(weights);
         }
@@ -424,13 +392,10 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     private LossPath newPath(Map<String, INDArray> parameters) {
-        RetentionConfiguration retention = layerConf().getRetention();
-        return FusedLoss.obstacle(dataType) == null
-                ? new FusedLoss(retention, parameters, vocabulary())
-                : new SameDiffLossPath(retention, dataType, parameters, vocabulary());
+        return LossPath.of(layerConf().getRetention(), dataType, parameters, vocabulary());
     }
 
     private INDArray inputRows() {
-        return RetentionLabels.rows(input.castTo(dataType), layerConf().classAxis());
+        return LabelLayout.rows(input.castTo(dataType), layerConf().classAxis());
     }
 }

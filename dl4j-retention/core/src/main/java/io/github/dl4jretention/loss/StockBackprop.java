@@ -1,6 +1,5 @@
 package io.github.dl4jretention.loss;
 
-import io.github.dl4jretention.loss.samediff.SameDiffLossPath;
 import java.util.Map;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
@@ -17,10 +16,22 @@ import org.nd4j.linalg.factory.Nd4j;
  */
 final class StockBackprop {
 
+    /** From here on stock layers' own arithmetic costs several times the fused one. */
+    private static final int LARGE_VOCABULARY = 4096;
+
+    /** What a log says of it. */
+    static final String NOTE = "; cross-entropy alone, where the coefficient is 0 or the labels carry no teacher, is "
+            + "trained by DL4J's own operations, because there are fewer than " + LARGE_VOCABULARY + " classes";
+
     private StockBackprop() {}
 
+    /** Whether cross-entropy alone is trained by it. */
+    static boolean serves(RetentionConfiguration configuration, long vocabulary) {
+        return configuration.getLabelSmoothing() == 0 && vocabulary < LARGE_VOCABULARY;
+    }
+
     /**
-     * @param input      the layer's input, in the network's data type; the logits themselves where there are no
+     * @param given      the layer's input, in the network's data type; the logits themselves where there are no
      *     parameters
      * @param batch      whose losses are filled
      * @param losses     computes them of logits, as it does without parameters
@@ -29,13 +40,16 @@ final class StockBackprop {
      * @return the gradient with respect to the input, of its shape
      */
     static INDArray apply(
-            INDArray input,
+            INDArray given,
             TokenBatch batch,
             LossPath losses,
             int classAxis,
             Map<String, INDArray> parameters,
             Map<String, INDArray> gradients,
             LayerWorkspaceMgr workspaceMgr) {
+        INDArray rows = LabelLayout.rows(given, classAxis);
+        INDArray finite = batch.finiteInput(rows);
+        INDArray input = finite == rows ? given : LabelLayout.fromRows(finite, given, classAxis);
         if (parameters.isEmpty()) {
             return withoutParameters(input, batch, losses, classAxis, workspaceMgr);
         }
@@ -71,9 +85,9 @@ final class StockBackprop {
 
     private static INDArray withoutParameters(
             INDArray logits, TokenBatch batch, LossPath losses, int classAxis, LayerWorkspaceMgr workspaceMgr) {
-        INDArray delta = RetentionLabels.rows(logits, classAxis).dup('c');
+        INDArray delta = LabelLayout.rows(logits, classAxis).dup('c');
         toGradient(delta, batch, losses);
-        return workspaceMgr.dup(ArrayType.ACTIVATION_GRAD, RetentionLabels.fromRows(delta, logits, classAxis));
+        return workspaceMgr.dup(ArrayType.ACTIVATION_GRAD, LabelLayout.fromRows(delta, logits, classAxis));
     }
 
     /** Fills the losses and turns logits into {@code weight (sum_v y(v) softmax(logits) - y)} in place. */
@@ -85,7 +99,7 @@ final class StockBackprop {
     }
 
     private static void subtractTarget(INDArray delta, TokenBatch batch) {
-        INDArray target = batch.target(SameDiffLossPath.lossType(delta.dataType()));
+        INDArray target = batch.target(LossPath.lossType(delta.dataType()));
         if (batch.layout().isClassId()) {
             int[] ids = target.getColumn(0).toIntVector();
             for (int row = 0; row < ids.length; row++) {

@@ -1,37 +1,27 @@
 package io.github.dl4jretention.loss;
 
+import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.RNNFormat;
+import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
+import org.deeplearning4j.nn.conf.layers.InputTypeUtil;
 import org.deeplearning4j.nn.conf.layers.LossLayer;
 import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnLossLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
-/** Exchanges stock output layers and retention layers, with all their training settings. */
+/** Exchanges stock output layers and retention layers, and does with input types as the stock ones do. */
 final class StockLayers {
 
     private StockLayers() {}
 
-    static RetentionOutputLayer replace(FeedForwardLayer stock, RetentionConfiguration retention) {
-        RetentionOutputLayer.Builder builder = new RetentionOutputLayer.Builder(retention)
-                .stockLayer((FeedForwardLayer) stock.clone())
-                .dataFormat(format(stock));
-        if (stock instanceof BaseOutputLayer output) {
-            builder.nIn(output.getNIn())
-                    .nOut(output.getNOut())
-                    .hasBias(output.hasBias())
-                    .tied(output instanceof TiedOutputLayer)
-                    .weightInit(output.getWeightInitFn())
-                    .biasInit(output.getBiasInit());
-        } else {
-            builder.withoutParameters();
-        }
-        RetentionOutputLayer layer = builder.build();
+    /** Gives a retention layer what the layer that it replaces has for its training, but for dropout. */
+    static void copyTraining(FeedForwardLayer stock, RetentionOutputLayer layer) {
         layer.setLayerName(stock.getLayerName());
-        layer.setIDropout(stock instanceof BaseOutputLayer ? stock.getIDropout() : null);
         layer.setConstraints(stock.getConstraints());
         layer.setRegularization(stock.getRegularization());
         layer.setRegularizationBias(stock.getRegularizationBias());
@@ -39,7 +29,6 @@ final class StockLayers {
         layer.setBiasUpdater(stock.getBiasUpdater());
         layer.setGradientNormalization(stock.getGradientNormalization());
         layer.setGradientNormalizationThreshold(stock.getGradientNormalizationThreshold());
-        return layer;
     }
 
     /** @param replaced the layer that the retention layer stands in for; null for one that was built by hand */
@@ -82,7 +71,8 @@ final class StockLayers {
         return stock;
     }
 
-    private static RNNFormat format(FeedForwardLayer stock) {
+    /** The layout of a stock layer's sequences; null for one of {@code [batch, nIn]}. */
+    static RNNFormat format(FeedForwardLayer stock) {
         if (stock instanceof OutputLayer || stock instanceof LossLayer) {
             return null;
         }
@@ -90,5 +80,23 @@ final class StockLayers {
                 ? rnn.getRnnDataFormat()
                 : ((RnnLossLayer) stock).getRnnDataFormat();
         return format == null ? RNNFormat.NCW : format;
+    }
+
+    /** What a layer makes of a network's input type. */
+    static InputType outputType(InputType input, long nOut) {
+        return input instanceof InputType.InputTypeRecurrent sequence
+                ? InputType.recurrent(nOut, sequence.getTimeSeriesLength(), sequence.getFormat())
+                : InputType.feedForward(nOut);
+    }
+
+    /** What stands between the layer and its input; null for nothing. */
+    static InputPreProcessor preProcessor(InputType input, RNNFormat dataFormat, String layerName) {
+        if (dataFormat != null || input instanceof InputType.InputTypeRecurrent) {
+            return InputTypeUtil.getPreprocessorForInputTypeRnnLayers(input, dataFormat, layerName);
+        }
+        return input instanceof InputType.InputTypeConvolutional image
+                ? new CnnToFeedForwardPreProcessor(
+                        image.getHeight(), image.getWidth(), image.getChannels(), image.getFormat())
+                : null;
     }
 }

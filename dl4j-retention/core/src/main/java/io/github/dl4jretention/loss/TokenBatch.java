@@ -1,6 +1,6 @@
 package io.github.dl4jretention.loss;
 
-import io.github.dl4jretention.loss.fused.FloatMemory;
+import io.github.dl4jretention.loss.fused.FusedLoops;
 import java.util.Arrays;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
@@ -39,7 +39,7 @@ public final class TokenBatch {
     private final double[] divergenceWeights;
     private final String shapes;
     private final boolean inPlace;
-    private FloatMemory memory;
+    private INDArray prepared;
     private int first;
     private long timeStride;
     private long exampleStride;
@@ -74,12 +74,12 @@ public final class TokenBatch {
                     "labels: expected the batch size and sequence length of the input, got " + shapes);
         }
         this.factor = factor;
-        labels = RetentionLabels.timeFirst(given, classAxis);
+        labels = LabelLayout.timeFirst(given, classAxis);
         examples = (int) labels.size(1);
         weights = weights(mask);
         layout = LabelLayout.of(labels, weights, Math.toIntExact(vocabulary), shapes);
-        divergenceWeights = layout.hasWeight() ? RetentionLabels.flat(part(layout.weightAt(), 1)) : weights;
-        requireWeights(divergenceWeights, "divergence weights");
+        divergenceWeights = layout.hasWeight() ? LabelLayout.flat(part(layout.weightAt(), 1)) : weights;
+        LabelLayout.requireWeights(divergenceWeights, "divergence weights", shapes);
         takePaddingOut();
         inPlace = labels.dataType() == DataType.FLOAT && (labels.stride(2) == 1 || labels.size(2) == 1);
         crossEntropy = new double[size()];
@@ -102,19 +102,9 @@ public final class TokenBatch {
             throw new IllegalArgumentException("labels mask: expected shape [" + examples + ", " + time
                     + "], a weight for every token, got " + Arrays.toString(mask.shape()));
         }
-        double[] found = RetentionLabels.flat(mask.rank() == 2 ? mask.permute(1, 0) : mask);
-        requireWeights(found, "labels mask");
+        double[] found = LabelLayout.flat(mask.rank() == 2 ? mask.permute(1, 0) : mask);
+        LabelLayout.requireWeights(found, "labels mask", shapes);
         return found;
-    }
-
-    private void requireWeights(double[] found, String what) {
-        for (int token = 0; token < found.length; token++) {
-            double weight = found[token];
-            if (!(weight >= 0) || Double.isInfinite(weight)) {
-                throw new IllegalArgumentException(
-                        what + ": expected finite numbers of at least 0, got " + weight + " for " + shapes);
-            }
-        }
     }
 
     private void takePaddingOut() {
@@ -123,9 +113,8 @@ public final class TokenBatch {
         }
         INDArray target = part(0, layout.targetSize());
         double[] signs = layout.isClassId()
-                ? RetentionLabels.flat(target)
-                : RetentionLabels.flat(
-                        (target.dataType().isFPType() ? target : target.castTo(DataType.FLOAT)).norm1(2));
+                ? LabelLayout.flat(target)
+                : LabelLayout.flat((target.dataType().isFPType() ? target : target.castTo(DataType.FLOAT)).norm1(2));
         double padding = layout.isClassId() ? LabelLayout.PADDING : 0;
         for (int token = 0; token < weights.length; token++) {
             if (signs[token] == padding) {
@@ -137,11 +126,6 @@ public final class TokenBatch {
     /** {@return number of tokens} */
     public int size() {
         return weights.length;
-    }
-
-    /** {@return V} */
-    public int vocabulary() {
-        return layout.vocabulary();
     }
 
     /** {@return what lies where on the labels' class axis} */
@@ -205,36 +189,19 @@ public final class TokenBatch {
 
     /** {@return the weighted sums over all tokens} */
     TokenLoss sums() {
-        return new TokenLoss(
-                weightedSum(weights, crossEntropy),
-                hasTeacher() ? weightedSum(divergenceWeights, divergence) : Double.NaN,
-                hasTeacher() ? factor : 0,
-                Arrays.stream(weights).sum(),
-                Arrays.stream(divergenceWeights).sum(),
-                agreement == null ? Double.NaN : weightedSum(divergenceWeights, agreement));
+        return TokenLoss.of(weights, crossEntropy, divergenceWeights, divergence, hasTeacher() ? factor : 0, agreement);
     }
 
     /** {@return the loss of each example, summed over its tokens} */
     double[] ofExamples() {
         double[] sums = new double[examples];
         for (int token = 0; token < size(); token++) {
-            sums[token % examples] += weighted(weights[token], crossEntropy[token]);
+            sums[token % examples] += TokenLoss.weighted(weights[token], crossEntropy[token]);
             if (hasTeacher()) {
-                sums[token % examples] += factor * weighted(divergenceWeights[token], divergence[token]);
+                sums[token % examples] += factor * TokenLoss.weighted(divergenceWeights[token], divergence[token]);
             }
         }
         return sums;
-    }
-
-    private static double weightedSum(double[] weights, double[] values) {
-        return IntStream.range(0, weights.length)
-                .mapToDouble(i -> weighted(weights[i], values[i]))
-                .sum();
-    }
-
-    /** Whatever a token of weight 0 holds. */
-    private static double weighted(double weight, double value) {
-        return weight == 0 ? 0 : weight * value;
     }
 
     // Row by row, for the fused path.
@@ -261,11 +228,9 @@ public final class TokenBatch {
      */
     public void prepare(int start, int end) {
         if (inPlace) {
-            if (memory == null) {
-                memory = new FloatMemory(labels);
-                timeStride = labels.stride(0);
-                exampleStride = labels.stride(1);
-            }
+            prepared = labels;
+            timeStride = labels.stride(0);
+            exampleStride = labels.stride(1);
             return;
         }
         int time = start / examples;
@@ -274,8 +239,7 @@ public final class TokenBatch {
                 NDArrayIndex.interval(time, wholeSteps ? end / examples : time + 1),
                 wholeSteps ? NDArrayIndex.all() : NDArrayIndex.interval(start % examples, (end - 1) % examples + 1),
                 NDArrayIndex.all());
-        memory = new FloatMemory(
-                Nd4j.createUninitialized(DataType.FLOAT, chunk.shape()).assign(chunk));
+        prepared = Nd4j.createUninitialized(DataType.FLOAT, chunk.shape()).assign(chunk);
         first = start;
         exampleStride = labels.size(2);
     }
@@ -284,7 +248,7 @@ public final class TokenBatch {
         long row = inPlace
                 ? token / examples * timeStride + token % examples * exampleStride
                 : (token - first) * exampleStride;
-        memory.get(row + from, to, 0, length);
+        FusedLoops.get(prepared, row + from, to, 0, length);
     }
 
     /**
@@ -296,7 +260,7 @@ public final class TokenBatch {
      */
     public int classId(int token, float[] scratch) {
         read(token, 0, scratch, 1);
-        return requireId(scratch[0]);
+        return layout.requireId(scratch[0], labels.dataType(), shapes);
     }
 
     /**
@@ -306,7 +270,7 @@ public final class TokenBatch {
      * @param to    V numbers, to be set; not checked
      */
     public void distribution(int token, float[] to) {
-        read(token, 0, to, vocabulary());
+        read(token, 0, to, layout.vocabulary());
     }
 
     /**
@@ -319,20 +283,10 @@ public final class TokenBatch {
      */
     public void teacher(int token, float[] to, float[] scratch) {
         if (layout.entries() == 0) {
-            read(token, layout.targetSize(), to, vocabulary());
+            read(token, layout.targetSize(), to, layout.vocabulary());
         } else {
             read(token, layout.targetSize(), scratch, layout.teacherSize());
-            expand(scratch, to);
-        }
-    }
-
-    private void expand(float[] sample, float[] to) {
-        Arrays.fill(to, sample[0]);
-        for (int i = 1; i < layout.teacherSize() && !(sample[i] < 0); i += 2) {
-            if (!(sample[i] < to.length)) {
-                throw noTeacher();
-            }
-            to[(int) sample[i]] = sample[i + 1];
+            layout.expand(scratch, to, shapes);
         }
     }
 
@@ -348,8 +302,8 @@ public final class TokenBatch {
         INDArray rows = rows(type, 0, layout.targetSize());
         clear(rows, weights);
         if (layout.isClassId()) {
-            for (double id : RetentionLabels.flat(rows)) {
-                requireId(id);
+            for (double id : LabelLayout.flat(rows)) {
+                layout.requireId(id, labels.dataType(), shapes);
             }
         } else {
             requireDistribution(rows.minNumber().doubleValue(), rows.sumNumber().doubleValue());
@@ -367,11 +321,11 @@ public final class TokenBatch {
         INDArray rows = rows(type, layout.targetSize(), layout.teacherSize());
         if (layout.entries() > 0) {
             INDArray samples = rows;
-            rows = Nd4j.createUninitialized(type, size(), vocabulary());
-            float[] values = new float[vocabulary()];
+            rows = Nd4j.createUninitialized(type, size(), layout.vocabulary());
+            float[] values = new float[layout.vocabulary()];
             for (int token = 0; token < size(); token++) {
                 if (divergenceWeights[token] > 0) {
-                    expand(samples.getRow(token).toFloatVector(), values);
+                    layout.expand(samples.getRow(token).toFloatVector(), values, shapes);
                     rows.putRow(token, Nd4j.createFromArray(values).castTo(type));
                 }
             }
@@ -409,7 +363,7 @@ public final class TokenBatch {
         if (IntStream.range(0, size()).allMatch(this::counts)) {
             return result;
         }
-        double[] sums = RetentionLabels.flat(rows.castTo(DataType.DOUBLE).sum(1));
+        double[] sums = LabelLayout.flat(rows.castTo(DataType.DOUBLE).sum(1));
         for (int token = 0; token < sums.length; token++) {
             if (!counts(token) && !Double.isFinite(sums[token])) {
                 result = result == rows ? rows.dup('c') : result;
@@ -419,13 +373,9 @@ public final class TokenBatch {
         return result;
     }
 
-    /**
-     * {@return what to throw where a token that counts has NaN, +infinity or no possible class; a class of probability
-     * 0 is -infinity}
-     */
+    /** {@return what to throw where a token that counts has no distribution of the teacher} */
     public IllegalArgumentException noTeacher() {
-        return new IllegalArgumentException("labels: expected the teacher's log-probabilities, got NaN, infinity or a "
-                + "token without a possible class in " + shapes);
+        return LabelLayout.noTeacher(shapes);
     }
 
     /**
@@ -440,29 +390,5 @@ public final class TokenBatch {
             throw new IllegalArgumentException("labels: expected finite probabilities of at least 0, got "
                     + (smallest < 0 ? smallest : sum) + " in " + shapes);
         }
-    }
-
-    private int requireId(double id) {
-        if (!(id >= 0 && id < vocabulary()) || id != Math.rint(id)) {
-            throw new IllegalArgumentException("labels: expected whole class ids from 0 to " + (vocabulary() - 1)
-                    + ", got " + id + " in " + shapes + "; padding has a 0 in the label mask");
-        }
-        double exact = exactIds(labels.dataType());
-        if (id > exact) {
-            throw new IllegalArgumentException("labels: expected class ids of at most " + (long) exact
-                    + ", which " + labels.dataType() + " holds exactly, got " + (long) id + " in " + shapes
-                    + "; give them as INT32 or DOUBLE");
-        }
-        return (int) id;
-    }
-
-    /** The largest number up to which a type holds every whole number. */
-    static double exactIds(DataType type) {
-        return switch (type) {
-            case FLOAT -> 1 << 24;
-            case HALF -> 1 << 11;
-            case BFLOAT16 -> 1 << 8;
-            default -> Integer.MAX_VALUE;
-        };
     }
 }

@@ -1,5 +1,8 @@
 package io.github.dl4jretention.loss;
 
+import java.util.Arrays;
+import java.util.stream.IntStream;
+
 /**
  * The parts of the loss over one minibatch, in nats, summed over unmasked tokens (each times its mask's weight).
  *
@@ -19,6 +22,36 @@ public record TokenLoss(
         double tokens,
         double divergenceTokens,
         double agreements) {
+
+    /** Sums over tokens; the teacher's parts are null if there's none, and agreements if nobody asked for them. */
+    static TokenLoss of(
+            double[] weights,
+            double[] crossEntropies,
+            double[] divergenceWeights,
+            double[] divergences,
+            double factor,
+            double[] agreements) {
+        return new TokenLoss(
+                weightedSum(weights, crossEntropies),
+                weightedSum(divergenceWeights, divergences),
+                factor,
+                Arrays.stream(weights).sum(),
+                Arrays.stream(divergenceWeights).sum(),
+                weightedSum(divergenceWeights, agreements));
+    }
+
+    private static double weightedSum(double[] weights, double[] values) {
+        return values == null
+                ? Double.NaN
+                : IntStream.range(0, weights.length)
+                        .mapToDouble(i -> weighted(weights[i], values[i]))
+                        .sum();
+    }
+
+    /** Whatever a token of weight 0 holds. */
+    static double weighted(double weight, double value) {
+        return weight == 0 ? 0 : weight * value;
+    }
 
     /** {@return mean cross-entropy in nats per token; NaN if every token is masked} */
     public double crossEntropy() {

@@ -162,9 +162,8 @@ class NetworkTeacher extends Teacher {
     /** Has a head write log-probabilities into the labels of its output, if there are any. */
     private static void write(Layer layer, RetentionLabels[] destinations, int output) {
         Layer unplaced = layer instanceof BaseWrapperLayer placed ? placed.getUnderlying() : layer;
-        RetentionOutputLayerRuntime head = (RetentionOutputLayerRuntime) unplaced;
-        head.setLogActivation(true);
-        head.setDestination(destinations.length == 0 ? null : destinations[output]);
+        ((RetentionOutputLayerRuntime) unplaced)
+                .giveLogProbabilities(destinations.length == 0 ? null : destinations[output]);
     }
 
     Object model() {

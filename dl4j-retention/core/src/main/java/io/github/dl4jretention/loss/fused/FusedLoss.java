@@ -18,6 +18,10 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
  * Projection, loss and gradients together, a chunk of tokens at a time, on CPU in FLOAT. Logits, probabilities and
  * their gradients never exist for the whole minibatch: beside its inputs and outputs it holds {@code O(chunk V)}
  * numbers. Two runs on one machine give the same bits.
+ *
+ * <p>The projection is {@code Z = W^T H^T} in place of {@code H W}, so that a token's logits lie side by side. The
+ * vocabulary is cut into parts, each with its own memory, whose products run at the same time. Without weights the
+ * input is the logits.
  */
 public final class FusedLoss implements LossPath {
 
@@ -27,10 +31,16 @@ public final class FusedLoss implements LossPath {
     /** Fewer tokens make matrix products slow. */
     private static final int SHORTEST_CHUNK = 64;
 
-    private final Map<String, INDArray> parameters;
+    private final INDArray weights;
+    private final INDArray bias;
     private final int vocabulary;
     private final int chunk;
-    private final FusedProjection projection;
+    private final int parts;
+
+    /** Of a chunk, and then their gradients, for each part of the vocabulary {@code [part's classes, tokens]}. */
+    private final INDArray[] logits;
+
+    private final INDArray[] inputGradients;
     private final FusedToken[] workers;
 
     /**
@@ -44,14 +54,27 @@ public final class FusedLoss implements LossPath {
 
     private FusedLoss(
             RetentionConfiguration configuration, Map<String, INDArray> parameters, int vocabulary, Workers threads) {
-        this(configuration, parameters, vocabulary, chunk(parameters, vocabulary, threads), threads);
+        this(
+                configuration,
+                parameters,
+                vocabulary,
+                Math.max(
+                        SHORTEST_CHUNK,
+                        tokens(
+                                parameters.get(DefaultParamInitializer.WEIGHT_KEY),
+                                vocabulary,
+                                threads.products(),
+                                CHUNK_ELEMENTS)),
+                threads);
     }
 
-    /** Tokens at once. */
-    static int chunk(Map<String, INDArray> parameters, int vocabulary, Workers threads) {
-        INDArray weights = parameters.get(DefaultParamInitializer.WEIGHT_KEY);
-        return Math.max(
-                SHORTEST_CHUNK, FusedProjection.tokens(weights, vocabulary, threads.products(), CHUNK_ELEMENTS));
+    /**
+     * As many tokens as the elements allow, for logits and, four times as large at most, for the gradients with respect
+     * to the input, one for each part but the first.
+     */
+    static int tokens(INDArray weights, int vocabulary, int parts, int elements) {
+        long gradients = weights == null ? 0 : weights.size(0) * (Math.min(parts, vocabulary) - 1L) / 4;
+        return (int) (elements / Math.max(vocabulary, gradients));
     }
 
     FusedLoss(
@@ -60,12 +83,17 @@ public final class FusedLoss implements LossPath {
             int vocabulary,
             int chunk,
             Workers threads) {
-        this.parameters = parameters;
+        this.weights = parameters.get(DefaultParamInitializer.WEIGHT_KEY);
+        this.bias = parameters.get(DefaultParamInitializer.BIAS_KEY);
         this.vocabulary = vocabulary;
         this.chunk = chunk;
+        parts = weights == null ? 1 : Math.min(threads.products(), vocabulary);
+        logits = new INDArray[parts];
+        inputGradients = new INDArray[parts];
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
-            projection = new FusedProjection(
-                    parameters.get(DefaultParamInitializer.WEIGHT_KEY), vocabulary, chunk, threads.products());
+            for (int part = 0; part < parts; part++) {
+                logits[part] = matrix(width(part), chunk);
+            }
         }
         workers = new FusedToken[threads.rows()];
         for (int i = 0; i < workers.length; i++) {
@@ -104,18 +132,17 @@ public final class FusedLoss implements LossPath {
     @Override
     public void activate(INDArray input, boolean logarithm, INDArray output) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
-            float[] bias = bias();
-            FloatMemory rows = new FloatMemory(output);
+            float[] biases = biases();
             INDArray columns = columns(input);
             int tokens = (int) input.size(0);
             for (int start = 0; start < tokens; start += chunk) {
                 int first = start;
                 int end = Math.min(start + chunk, tokens);
-                projection.forward(columns.get(NDArrayIndex.all(), NDArrayIndex.interval(start, end)));
-                ofWorkers(
-                        start,
-                        end,
-                        (worker, from, to) -> worker.activations(rows, logarithm, projection, bias, first, from, to));
+                project(columns.get(NDArrayIndex.all(), NDArrayIndex.interval(start, end)));
+                ofWorkers(start, end, (worker, token) -> {
+                    readLogits(token - first, worker.logits());
+                    FusedLoops.putToken(output, token, worker.activations(biases, logarithm));
+                });
             }
         }
     }
@@ -123,7 +150,7 @@ public final class FusedLoss implements LossPath {
     /** @param back gradient of the input, to be set; null to compute losses only */
     private void run(TokenBatch batch, INDArray input, INDArray weightGradients, INDArray back) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
-            float[] bias = bias();
+            float[] biases = biases();
             for (FusedToken worker : workers) {
                 worker.start();
             }
@@ -131,40 +158,44 @@ public final class FusedLoss implements LossPath {
             for (int start = 0; start < batch.size(); ) {
                 int first = start;
                 int end = batch.chunkEnd(start, chunk);
-                INDArray part = columns.get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
-                projection.forward(part);
+                INDArray chunkInput = columns.get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
+                project(chunkInput);
                 batch.prepare(start, end);
-                ofWorkers(
-                        start,
-                        end,
-                        (worker, from, to) -> worker.losses(batch, projection, bias, back != null, first, from, to));
+                ofWorkers(start, end, (worker, token) -> {
+                    if (batch.counts(token)) {
+                        readLogits(token - first, worker.logits());
+                    }
+                    float[] gradient = worker.losses(batch, token, biases, back != null);
+                    if (back != null) {
+                        writeGradients(token - first, gradient);
+                    }
+                });
                 if (back != null) {
-                    INDArray partBack = columns(back).get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
-                    projection.backward(part, weightGradients, start > 0, partBack);
+                    INDArray chunkBack = columns(back).get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
+                    projectBack(chunkInput, weightGradients, start > 0, chunkBack);
                 }
                 start = end;
             }
         }
     }
 
-    private float[] bias() {
-        INDArray bias = parameters.get(DefaultParamInitializer.BIAS_KEY);
+    private float[] biases() {
         return bias == null ? null : bias.toFloatVector();
     }
 
-    /** What a worker does with the tokens from one to another. */
+    /** What a worker does with a token. */
     private interface Work {
-        void accept(FusedToken worker, int from, int to);
+        void accept(FusedToken worker, int token);
     }
 
     private void ofWorkers(int start, int end, Work work) {
-        int parts = Math.min(workers.length, end - start);
-        Workers.run(
-                parts,
-                part -> work.accept(
-                        workers[part],
-                        start + Workers.start(end - start, parts, part),
-                        start + Workers.start(end - start, parts, part + 1)));
+        int shares = Math.min(workers.length, end - start);
+        Workers.run(shares, share -> {
+            int to = start + Workers.start(end - start, shares, share + 1);
+            for (int token = start + Workers.start(end - start, shares, share); token < to; token++) {
+                work.accept(workers[share], token);
+            }
+        });
     }
 
     /** Rows {@code [tokens, nIn]} in 'c' order as columns {@code [nIn, tokens]} in 'f' order. */
@@ -178,5 +209,85 @@ public final class FusedLoss implements LossPath {
             FusedLoops.add(1, worker.biasGradient(), sum, vocabulary);
         }
         return Nd4j.createFromArray(sum).reshape(1, vocabulary);
+    }
+
+    /**
+     * Computes the logits of a chunk.
+     *
+     * @param input {@code [nIn, tokens]}, 'f' order
+     */
+    private void project(INDArray input) {
+        if (weights == null) {
+            first(logits[0], input.size(1)).assign(input);
+            return;
+        }
+        Workers.run(parts, part -> {
+            INDArray result = first(logits[part], input.size(1));
+            Nd4j.gemm(ofPart(weights, part), input, result, true, false, 1, 0);
+        });
+    }
+
+    /**
+     * From the gradients of a chunk's logits computes those of the weights and of the input.
+     *
+     * @param input           {@code [nIn, tokens]}, 'f' order
+     * @param weightGradients {@code [nIn, V]}, 'f' order; null for none
+     * @param add             whether to add to them, or to set them
+     * @param inputGradient   {@code [nIn, tokens]}, 'f' order, to be set
+     */
+    private void projectBack(INDArray input, INDArray weightGradients, boolean add, INDArray inputGradient) {
+        long tokens = input.size(1);
+        if (weights == null) {
+            inputGradient.assign(first(logits[0], tokens));
+            return;
+        }
+        // Not before they are needed: a teacher never goes backward.
+        for (int part = 1; part < parts && inputGradients[part] == null; part++) {
+            inputGradients[part] = matrix(weights.size(0), chunk);
+        }
+        Workers.run(parts, part -> {
+            INDArray delta = first(logits[part], tokens);
+            if (weightGradients != null) {
+                Nd4j.gemm(input, delta, ofPart(weightGradients, part), false, true, 1, add ? 1 : 0);
+            }
+            INDArray result = part == 0 ? inputGradient : first(inputGradients[part], tokens);
+            Nd4j.gemm(ofPart(weights, part), delta, result, false, false, 1, 0);
+        });
+        for (int part = 1; part < parts; part++) {
+            inputGradient.addi(first(inputGradients[part], tokens));
+        }
+    }
+
+    private void readLogits(int token, float[] row) {
+        for (int part = 0; part < parts; part++) {
+            FusedLoops.get(logits[part], (long) token * width(part), row, from(part), width(part));
+        }
+    }
+
+    /** In the place of the token's logits. */
+    private void writeGradients(int token, float[] row) {
+        for (int part = 0; part < parts; part++) {
+            FusedLoops.put(logits[part], (long) token * width(part), row, from(part), width(part));
+        }
+    }
+
+    private int from(int part) {
+        return Workers.start(vocabulary, parts, part);
+    }
+
+    private int width(int part) {
+        return from(part + 1) - from(part);
+    }
+
+    private INDArray ofPart(INDArray array, int part) {
+        return array.get(NDArrayIndex.all(), NDArrayIndex.interval(from(part), from(part + 1)));
+    }
+
+    private static INDArray matrix(long rows, long columns) {
+        return Nd4j.createUninitialized(DataType.FLOAT, new long[] {rows, columns}, 'f');
+    }
+
+    private static INDArray first(INDArray array, long tokens) {
+        return array.size(1) == tokens ? array : array.get(NDArrayIndex.all(), NDArrayIndex.interval(0, tokens));
     }
 }

@@ -85,69 +85,60 @@ final class FusedToken {
         return biasGradient;
     }
 
+    /** Where the token's logits go, without the bias, before each of the others is called. */
+    float[] logits() {
+        return student.logits;
+    }
+
     /**
-     * Computes the losses of tokens of a chunk and, if asked for, puts their gradients in the place of their logits.
+     * Computes the losses of a token; of one that doesn't count nothing is read.
      *
-     * @param bias  null for none
-     * @param start of the chunk
+     * @param bias     null for none
+     * @param backward whether the gradient is asked for
+     * @return the gradient with respect to the logits, until the next token
      * @throws IllegalArgumentException if a label or teacher that counts is none
      */
-    void losses(
-            TokenBatch batch, FusedProjection projection, float[] bias, boolean backward, int start, int from, int to) {
+    float[] losses(TokenBatch batch, int token, float[] bias, boolean backward) {
         if (read.length < batch.layout().teacherSize()) {
             read = new float[batch.layout().teacherSize()];
         }
-        for (int token = from; token < to; token++) {
-            Arrays.fill(gradient, 0);
-            if (batch.counts(token)) {
-                softmax(projection, bias, token - start);
-                if (batch.weight(token) > 0) {
-                    crossEntropy(batch, token, backward);
-                }
-                if (batch.divergenceWeight(token) > 0) {
-                    divergence(batch, token, backward);
-                }
-                clearBounded();
+        Arrays.fill(gradient, 0);
+        if (batch.counts(token)) {
+            softmax(bias);
+            if (batch.weight(token) > 0) {
+                crossEntropy(batch, token, backward);
             }
-            if (backward) {
-                projection.put(token - start, gradient);
-                if (bias != null) {
-                    FusedLoops.add(1, gradient, biasGradient, vocabulary);
-                }
+            if (batch.divergenceWeight(token) > 0) {
+                divergence(batch, token, backward);
             }
+            clearBounded();
         }
+        if (backward && bias != null) {
+            FusedLoops.add(1, gradient, biasGradient, vocabulary);
+        }
+        return gradient;
     }
 
     /**
-     * Writes the softmax of tokens of a chunk, or its logarithm. A bound must not make a distribution that there is not:
-     * NaN where the largest logit is infinite.
+     * {@return the softmax of a token, or its logarithm, until the next} A bound must not make a distribution that there
+     * is not: NaN where the largest logit is infinite.
      *
-     * @param output {@code [time, batch, V]}
+     * @param bias null for none
      */
-    void activations(
-            FloatMemory output,
-            boolean logarithm,
-            FusedProjection projection,
-            float[] bias,
-            int start,
-            int from,
-            int to) {
-        for (int token = from; token < to; token++) {
-            softmax(projection, bias, token - start);
-            if (infinite) {
-                Arrays.fill(gradient, Float.NaN);
-            } else if (logarithm) {
-                FusedLoops.subtract(student.logits, student.max, (float) Math.log(student.sum), gradient, vocabulary);
-            } else {
-                FusedLoops.scale((float) (1 / student.sum), student.exponentials, gradient, vocabulary);
-            }
-            output.putToken(token, gradient);
+    float[] activations(float[] bias, boolean logarithm) {
+        softmax(bias);
+        if (infinite) {
+            Arrays.fill(gradient, Float.NaN);
+        } else if (logarithm) {
+            FusedLoops.subtract(student.logits, student.max, (float) Math.log(student.sum), gradient, vocabulary);
+        } else {
+            FusedLoops.scale((float) (1 / student.sum), student.exponentials, gradient, vocabulary);
         }
+        return gradient;
     }
 
-    private void softmax(FusedProjection projection, float[] bias, int token) {
+    private void softmax(float[] bias) {
         float[] logits = student.logits;
-        projection.get(token, logits);
         if (bias != null) {
             FusedLoops.add(1, bias, logits, vocabulary);
         }

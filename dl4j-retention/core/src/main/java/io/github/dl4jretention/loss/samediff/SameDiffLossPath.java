@@ -66,15 +66,6 @@ public final class SameDiffLossPath implements LossPath {
     }
 
     /**
-     * {@return the type that a loss is computed in: FLOAT for HALF, which has too few bits for a sum over a vocabulary}
-     *
-     * @param dataType of the network
-     */
-    public static DataType lossType(DataType dataType) {
-        return dataType == DataType.FLOAT16 ? DataType.FLOAT : dataType;
-    }
-
-    /**
      * Defines projection and loss, and where student and teacher hold the same class most probable, which is computed
      * only on request. Adds the placeholders "weights" and "divergenceWeights" {@code [tokens, 1]} and
      * "factor", the scalar {@code lambda T^2}.
@@ -185,7 +176,7 @@ public final class SameDiffLossPath implements LossPath {
     }
 
     private Map<String, INDArray> placeholders(INDArray input, TokenBatch batch) {
-        DataType type = lossType(dataType);
+        DataType type = LossPath.lossType(dataType);
         Map<String, INDArray> values = new HashMap<>();
         values.put(INPUT, input);
         values.put(TARGET, batch.target(type));
@@ -217,7 +208,7 @@ public final class SameDiffLossPath implements LossPath {
             SameDiff sd = SameDiff.create();
             sd.setArrayHolders(new SingleThreadArrayHolder(), new SingleThreadArrayHolder(), false);
             INDArray weights = parameters.get(DefaultParamInitializer.WEIGHT_KEY);
-            DataType type = lossType(dataType);
+            DataType type = LossPath.lossType(dataType);
             SDVariable input = sd.placeHolder(INPUT, dataType, -1, weights == null ? vocabulary : weights.size(0));
             SDVariable target = sd.placeHolder(TARGET, type, -1, classIds ? 1 : vocabulary);
             SDVariable teacher = taught ? sd.placeHolder(TEACHER, type, -1, vocabulary) : null;

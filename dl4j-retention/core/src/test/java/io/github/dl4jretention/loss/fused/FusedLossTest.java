@@ -235,11 +235,11 @@ class FusedLossTest {
     void chunks_are_bounded_by_logits_and_by_gradients_of_the_input() {
         INDArray narrow = Nd4j.create(DataType.FLOAT, 100, 1000);
         INDArray wide = Nd4j.create(DataType.FLOAT, 1000, 100);
-        assertEquals(1000, FusedProjection.tokens(null, 1000, 1, 1_000_000));
-        assertEquals(1000, FusedProjection.tokens(narrow, 1000, 1, 1_000_000));
+        assertEquals(1000, FusedLoss.tokens(null, 1000, 1, 1_000_000));
+        assertEquals(1000, FusedLoss.tokens(narrow, 1000, 1, 1_000_000));
         // Three more parts of 1000 values a token, a quarter of them.
-        assertEquals(1333, FusedProjection.tokens(wide, 100, 4, 1_000_000));
-        assertEquals(10_000, FusedProjection.tokens(wide, 100, 1, 1_000_000));
+        assertEquals(1333, FusedLoss.tokens(wide, 100, 4, 1_000_000));
+        assertEquals(10_000, FusedLoss.tokens(wide, 100, 1, 1_000_000));
     }
 
     @Test
