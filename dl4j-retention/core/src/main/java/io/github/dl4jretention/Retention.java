@@ -209,11 +209,12 @@ public final class Retention {
      * {@link io.github.dl4jretention.loss.RetentionLoss} in place of the losses it was pretrained with; losses of
      * parameters alone, such as penalties, stay} The student trains near {@code Teacher.of(pretrained, logits, features)}
      * and refuses any other teacher. It has a {@link io.github.dl4jretention.loss.RetentionListener}, which isn't saved;
-     * {@link #finetune(SameDiff, Teacher, MultiDataSetIterator, int) finetune} adds it again after loading. Its updater is
-     * the pretrained model's, Adam with a learning rate of 1e-4 if there's none, and starts afresh: without state, at
-     * iteration 0. Labels go into the placeholder that the model was trained with, else into {@code "labels"}, which is
-     * made if it's missing: class ids {@code [batch, time]} or {@code [batch, time, 1]}, one-hot labels or distributions
-     * {@code [batch, time, V]}.
+     * {@link #finetune(SameDiff, Teacher, MultiDataSetIterator, int) finetune} adds it again after loading. It keeps the
+     * pretrained model's training configuration, with its counts, its updater and the updater's state; a model without one
+     * gets Adam with a learning rate of 1e-4. {@link #withUpdater(SameDiff, IUpdater)} starts afresh. Labels go into the
+     * placeholder that the model was trained with, else into {@code "labels"}, which is made if it's missing: class ids
+     * {@code [batch, time]} or {@code [batch, time, 1]}, one-hot labels or distributions {@code [batch, time, V]}. A mask of
+     * the labels goes into the placeholder that the model's training configuration has for it, and weights the tokens.
      *
      * @param pretrained    isn't changed
      * @param configuration divergence, coefficient and temperature of the loss
@@ -250,11 +251,13 @@ public final class Retention {
 
     /**
      * {@return an ordinary SameDiff model: a copy of the student without the loss, with the student's variables and the
-     * losses it was pretrained with} Its training configuration is the student's, with plain labels.
+     * losses it was pretrained with} It has the student's training configuration and updater state, with the placeholders
+     * of the pretrained model's; none if that had none. A student that was made by {@code RetentionLoss.add} keeps all its
+     * placeholders but the teacher's, and where an older version added the loss, losses of batches aren't known any more:
+     * set them by {@code setLossVariables}.
      *
      * @param student isn't changed
      * @throws IllegalStateException if it has no retention loss
-     * @throws IllegalArgumentException if an older version added the loss
      */
     public static SameDiff detach(SameDiff student) {
         return SameDiffRetention.detach(student);
@@ -273,6 +276,18 @@ public final class Retention {
      */
     public static void finetune(SameDiff student, Teacher teacher, MultiDataSetIterator iterator, int epochs) {
         SameDiffRetention.finetune(student, teacher, iterator, epochs);
+    }
+
+    /**
+     * {@return what {@link #withUpdater(MultiLayerNetwork, IUpdater)} returns, for a SameDiff model} A student gets a new
+     * RetentionListener; other listeners aren't copied.
+     *
+     * @param sd      a model with a training configuration
+     * @param updater for all variables
+     * @throws IllegalArgumentException if it has no training configuration
+     */
+    public static SameDiff withUpdater(SameDiff sd, IUpdater updater) {
+        return SameDiffRetention.withUpdater(sd, Objects.requireNonNull(updater, "updater"));
     }
 
     private static void withListener(Teacher teacher, Model student, Collection<TrainingListener> present) {

@@ -9,7 +9,10 @@ import io.github.dl4jretention.loss.samediff.LossDescription;
 import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
@@ -23,6 +26,7 @@ import org.nd4j.autodiff.samediff.internal.Variable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.linalg.learning.config.IUpdater;
 
 /** {@link Retention} of SameDiff models. */
 final class SameDiffRetention {
@@ -51,30 +55,43 @@ final class SameDiffRetention {
         }
         String identity =
                 teacher == null ? Teacher.of(pretrained, logits, features).sha256() : teacher;
-        SameDiff student = SameDiffCopy.of(pretrained);
-        TrainingConfig given = pretrained.getTrainingConfig();
-        String labels = labels(student, given, logits);
-        RetentionLoss.add(student, logits, labels, configuration);
+        SameDiff student = SameDiffCopy.withTraining(pretrained);
+        TrainingConfig training = student.getTrainingConfig();
+        student.setTrainingConfig(null);
+        LossDescription.Mapping before = training == null ? null : LossDescription.Mapping.of(training);
+        Set<String> own = Set.copyOf(student.variableMap().keySet());
+        String labels = labels(student, before, logits);
+        String weights = weights(student, before);
+        RetentionLoss.add(student, logits, labels, weights, null, configuration);
         RetentionLoss.bind(student, identity);
-        TrainingConfig.Builder training = TrainingConfig.builder()
-                .updater(
-                        given == null
-                                ? new Adam(LEARNING_RATE)
-                                : given.getUpdater().clone())
-                .dataSetFeatureMapping(features)
-                .dataSetLabelMapping(labels, RetentionLoss.TEACHER_LOGITS);
-        TrainingConfig config = training.build();
-        if (given != null) {
-            config.setRegularization(SameDiffCopy.copy(given).getRegularization());
+        if (training == null) {
+            training = TrainingConfig.builder()
+                    .updater(new Adam(LEARNING_RATE))
+                    .dataSetFeatureMapping(features)
+                    .dataSetLabelMapping(labels)
+                    .build();
         }
-        student.setTrainingConfig(config);
+        LossDescription.of(student)
+                .startingAt(new LossDescription.Start(
+                        training.getIterationCount(), training.getEpochCount(), own.contains(labels), before))
+                .writeTo(student);
+        training.setDataSetFeatureMapping(new ArrayList<>(List.of(features)));
+        training.setDataSetLabelMapping(new ArrayList<>(List.of(labels, RetentionLoss.TEACHER_LOGITS)));
+        student.setTrainingConfig(training);
         student.setListeners(new RetentionListener());
         return student;
     }
 
+    /** The placeholder that masks of the labels were given to. */
+    private static String weights(SameDiff student, LossDescription.Mapping before) {
+        List<String> masks = before == null ? null : before.labelsMasks();
+        String mask = masks == null || masks.size() != 1 ? null : masks.get(0);
+        return mask != null && student.getVariable(mask).getVariableType() == VariableType.PLACEHOLDER ? mask : null;
+    }
+
     /** The labels' placeholder: the one that the model was trained with, one of that name, or a new one. */
-    private static String labels(SameDiff student, TrainingConfig given, String logits) {
-        List<String> mapped = given == null ? null : given.getDataSetLabelMapping();
+    private static String labels(SameDiff student, LossDescription.Mapping before, String logits) {
+        List<String> mapped = before == null ? null : before.labels();
         String name = mapped != null && mapped.size() == 1 ? mapped.get(0) : LABELS;
         if (!student.hasVariable(name)) {
             if (!student.hasVariable(logits)) {
@@ -92,24 +109,84 @@ final class SameDiffRetention {
 
     static SameDiff detach(SameDiff student) {
         LossDescription description = LossDescription.of(student);
-        if (description.added() == null) {
-            throw new IllegalArgumentException("student: expected one made by this version, got an older one, which "
-                    + "doesn't know what came with its loss; load the pretrained model and copy the student's variables "
-                    + "into it");
+        LossDescription.Start start = description.start();
+        boolean configured = start == null || start.mapping() != null;
+        SameDiff plain = configured ? SameDiffCopy.withTraining(student) : SameDiffCopy.of(student);
+        Set<String> gone = added(student, description);
+        if (start != null && !start.ownLabels()) {
+            gone.add(description.labels());
         }
-        SameDiff plain = SameDiffCopy.of(student);
-        Set<String> gone = new HashSet<>(description.added());
-        gone.add(LossDescription.DESCRIPTION);
-        gone.add(RetentionLoss.TEACHER_SHA256);
-        plain.setLossVariables(description.losses().toArray(String[]::new));
+        List<String> losses =
+                new ArrayList<>(description.losses() == null ? student.getLossVariables() : description.losses());
+        losses.removeAll(gone);
+        plain.setLossVariables(losses.toArray(String[]::new));
         remove(plain, gone);
-        TrainingConfig given = student.getTrainingConfig();
-        if (given != null) {
-            TrainingConfig config = SameDiffCopy.copy(given);
-            config.setDataSetLabelMapping(new ArrayList<>(List.of(description.labels())));
-            plain.setTrainingConfig(config);
+        TrainingConfig training = plain.getTrainingConfig();
+        if (start != null && training != null) {
+            start.mapping().applyTo(training);
+        } else if (training != null) {
+            withoutTeacher(training);
         }
         return plain;
+    }
+
+    /** What {@link RetentionLoss#add} brought: all that the loss follows from, up to what was there before. */
+    private static Set<String> added(SameDiff student, LossDescription description) {
+        Set<String> before = new HashSet<>(Arrays.asList(
+                description.logits(), description.labels(), description.weights(), description.divergenceWeights()));
+        Deque<String> open = new ArrayDeque<>(LossDescription.RESULTS);
+        Set<String> added = new HashSet<>(open);
+        while (!open.isEmpty()) {
+            String operation = student.getVariables().get(open.remove()).getOutputOfOp();
+            if (operation != null) {
+                student.getOps().get(operation).getInputsToOp().stream()
+                        .filter(input -> !before.contains(input) && added.add(input))
+                        .forEach(open::add);
+            }
+        }
+        added.addAll(List.of(LossDescription.DESCRIPTION, RetentionLoss.TEACHER_SHA256, SameDiffText.PROVENANCE));
+        return added;
+    }
+
+    /** Of a student that was made by hand: the teacher's values are the only labels that the loss brought. */
+    private static void withoutTeacher(TrainingConfig training) {
+        List<String> labels = new ArrayList<>(training.getDataSetLabelMapping());
+        int teacher = labels.indexOf(RetentionLoss.TEACHER_LOGITS);
+        if (teacher >= 0) {
+            labels.remove(teacher);
+            training.setDataSetLabelMapping(labels);
+            List<String> masks = training.getDataSetLabelMaskMapping();
+            if (masks != null && masks.size() > teacher) {
+                List<String> left = new ArrayList<>(masks);
+                left.remove(teacher);
+                training.setDataSetLabelMaskMapping(left);
+            }
+        }
+    }
+
+    static SameDiff withUpdater(SameDiff sd, IUpdater updater) {
+        TrainingConfig given = sd.getTrainingConfig();
+        if (given == null) {
+            throw new IllegalArgumentException(
+                    "sd: expected a model with a training configuration, it has none; " + "call setTrainingConfig");
+        }
+        SameDiff copy = SameDiffCopy.of(sd);
+        TrainingConfig training = SameDiffCopy.copy(given);
+        training.setUpdater(updater.clone());
+        training.setIterationCount(0);
+        training.setEpochCount(0);
+        copy.setTrainingConfig(training);
+        if (SameDiffText.read(copy, LossDescription.DESCRIPTION).isPresent()) {
+            LossDescription description = LossDescription.of(copy);
+            LossDescription.Start start = description.start();
+            if (start != null) {
+                description
+                        .startingAt(new LossDescription.Start(0, 0, start.ownLabels(), start.mapping()))
+                        .writeTo(copy);
+            }
+            copy.setListeners(new RetentionListener());
+        }
+        return copy;
     }
 
     /** DL4J M2.1 has no call that takes an operation out again; what's left must not name those that are gone. */
@@ -144,7 +221,7 @@ final class SameDiffRetention {
         for (MovingAverageTeacher average : teacher.movingAverages()) {
             require(student, present.contains(average.sameDiffListener()), average::sameDiffListener);
         }
-        student.fit(new TeacherMultiDataSetIterator(iterator, teacher).setReleaseLabels(true), epochs);
+        student.fit(new TeacherMultiDataSetIterator(iterator, teacher), epochs);
     }
 
     private static void require(SameDiff student, boolean present, Supplier<Listener> listener) {

@@ -3,15 +3,20 @@ package io.github.dl4jretention;
 import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionListener;
+import io.github.dl4jretention.loss.RetentionLoss;
+import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -27,7 +32,14 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.dataset.adapter.SingletonMultiDataSetIterator;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.GradientUpdater;
+import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.schedule.FixedSchedule;
+import org.nd4j.linalg.schedule.MapSchedule;
+import org.nd4j.linalg.schedule.RampSchedule;
+import org.nd4j.linalg.schedule.ScheduleType;
 
 /** SameDiff models have the same verbs as networks. */
 class SameDiffRetentionTest {
@@ -77,13 +89,16 @@ class SameDiffRetentionTest {
     }
 
     private static double divergence(SameDiff student) {
+        return loss(student).divergence();
+    }
+
+    private static TokenLoss loss(SameDiff student) {
         return student.getListeners().stream()
                 .filter(RetentionListener.class::isInstance)
                 .map(RetentionListener.class::cast)
                 .findFirst()
                 .orElseThrow()
-                .lastTokenLoss()
-                .divergence();
+                .lastTokenLoss();
     }
 
     @ParameterizedTest
@@ -102,20 +117,14 @@ class SameDiffRetentionTest {
         Retention.finetune(student, teacher, new SingletonMultiDataSetIterator(batch), 3);
         assertTrue(divergence(student) > 0);
         SameDiff plain = Retention.detach(student);
-        assertEquals(variables, Set.copyOf(withoutPlaceholder(plain)));
+        assertEquals(variables, plain.variableMap().keySet());
+        assertNull(plain.getTrainingConfig());
         assertEquals(List.of("penalty"), plain.getLossVariables());
         assertClose(before, pretrained.getVariable("w").getArr(), 0);
         assertEquals(variables, pretrained.variableMap().keySet());
         assertClose(student.getVariable("w").getArr(), plain.getVariable("w").getArr(), 0);
         assertFalse(before.equals(plain.getVariable("w").getArr()));
         assertClose(probabilities(student, batch.getFeatures(0)), probabilities(plain, batch.getFeatures(0)), 0);
-    }
-
-    /** The labels' placeholder that attach made stays: the plain model's training configuration names it. */
-    private static Set<String> withoutPlaceholder(SameDiff plain) {
-        Set<String> names = new java.util.HashSet<>(plain.variableMap().keySet());
-        names.remove("labels");
-        return names;
     }
 
     @Test
@@ -142,6 +151,123 @@ class SameDiffRetentionTest {
             model.fit(new SingletonMultiDataSetIterator(batch(DataType.DOUBLE, 6)), 3);
         }
         assertClose(expected.getVariable("w").getArr(), again.getVariable("w").getArr(), 1e-12);
+    }
+
+    /** Adam has a state, and a RampSchedule can't be read back from JSON. */
+    private static SameDiff trained(DataType type) {
+        SameDiff sd = pretrained(type, true);
+        TrainingConfig config = TrainingConfig.builder()
+                .updater(new Adam(new RampSchedule(new FixedSchedule(0.02), 8)))
+                .l2(1e-3)
+                .dataSetFeatureMapping("features")
+                .dataSetLabelMapping("wanted")
+                .build();
+        sd.setTrainingConfig(config);
+        sd.fit(new SingletonMultiDataSetIterator(batch(type, 7)), 3);
+        return sd;
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = DataType.class,
+            names = {"FLOAT", "DOUBLE"})
+    void a_model_that_was_attached_and_detached_trains_on_as_if_it_had_not_been(DataType type) {
+        SameDiff pretrained = trained(type);
+        SameDiff student = Retention.attach(pretrained, CONF, "logits", "features");
+        assertEquals(3, student.getTrainingConfig().getIterationCount());
+        assertEquals(
+                pretrained.getTrainingConfig().getRegularization(),
+                student.getTrainingConfig().getRegularization());
+        assertState(pretrained, student);
+        SameDiff plain = Retention.detach(student);
+        assertEquals(pretrained.variableMap().keySet(), plain.variableMap().keySet());
+        assertEquals(pretrained.getLossVariables(), plain.getLossVariables());
+        assertEquals(
+                pretrained.getTrainingConfig().toJson(),
+                plain.getTrainingConfig().toJson());
+        assertState(pretrained, plain);
+        for (SameDiff model : List.of(pretrained, plain)) {
+            model.fit(new SingletonMultiDataSetIterator(batch(type, 8)), 3);
+        }
+        assertClose(pretrained.getVariable("w").getArr(), plain.getVariable("w").getArr(), 0);
+    }
+
+    private static void assertState(SameDiff expected, SameDiff found) {
+        GradientUpdater<?> before = expected.getUpdaterMap().get("w");
+        GradientUpdater<?> after = found.getUpdaterMap().get("w");
+        assertEquals(2, before.getState().size());
+        before.getState()
+                .forEach((name, array) -> assertClose(array, after.getState().get(name), 0));
+    }
+
+    @Test
+    void the_updater_goes_on_in_the_student_and_its_schedule_begins_anew() {
+        SameDiff pretrained = trained(DataType.DOUBLE);
+        RetentionConfiguration conf = RetentionConfiguration.builder()
+                .coefficient(new MapSchedule(ScheduleType.ITERATION, Map.of(0, 5.0, 2, 7.0)))
+                .build();
+        Teacher teacher = Teacher.of(pretrained, "logits", "features");
+        SameDiff student = Retention.attach(pretrained, conf, "logits", "features");
+        List<Double> coefficients = new ArrayList<>();
+        for (int i = 0; i < 3; i++) {
+            Retention.finetune(student, teacher, new SingletonMultiDataSetIterator(batch(DataType.DOUBLE, 9)), 1);
+            coefficients.add(loss(student).factor());
+        }
+        assertEquals(List.of(5.0, 5.0, 7.0), coefficients);
+        assertEquals(6, student.getTrainingConfig().getIterationCount());
+        assertEquals(6, Retention.detach(student).getTrainingConfig().getIterationCount());
+
+        SameDiff afresh = Retention.withUpdater(student, new Sgd(0.1));
+        assertEquals(0, afresh.getTrainingConfig().getIterationCount());
+        INDArray before = afresh.getVariable("w").getArr().dup();
+        assertClose(student.getVariable("w").getArr(), before, 0);
+        Retention.finetune(afresh, teacher, new SingletonMultiDataSetIterator(batch(DataType.DOUBLE, 9)), 1);
+        assertEquals(5.0, loss(afresh).factor());
+        assertEquals(6, student.getTrainingConfig().getIterationCount());
+        assertClose(before, student.getVariable("w").getArr(), 0);
+        assertEquals(
+                List.of("wanted"), Retention.detach(afresh).getTrainingConfig().getDataSetLabelMapping());
+    }
+
+    @Test
+    void a_student_made_by_hand_is_detached() {
+        SameDiff pretrained = pretrained(DataType.DOUBLE, true);
+        Set<String> variables = Set.copyOf(pretrained.variableMap().keySet());
+        SameDiff student = pretrained(DataType.DOUBLE, true);
+        RetentionLoss.add(student, "logits", "wanted", CONF);
+        student.setTrainingConfig(TrainingConfig.builder()
+                .updater(new Sgd(0.02))
+                .dataSetFeatureMapping("features")
+                .dataSetLabelMapping("wanted", RetentionLoss.TEACHER_LOGITS)
+                .build());
+        student.setListeners(new RetentionListener());
+        Teacher teacher = Teacher.of(pretrained, "logits", "features");
+        student.fit(
+                new TeacherMultiDataSetIterator(new SingletonMultiDataSetIterator(batch(DataType.DOUBLE, 10)), teacher),
+                2);
+        SameDiff plain = Retention.detach(student);
+        assertEquals(variables, plain.variableMap().keySet());
+        assertEquals(List.of("distance", "penalty"), plain.getLossVariables());
+        assertEquals(List.of("wanted"), plain.getTrainingConfig().getDataSetLabelMapping());
+        assertEquals(2, plain.getTrainingConfig().getIterationCount());
+        plain.fit(new SingletonMultiDataSetIterator(batch(DataType.DOUBLE, 11)), 1);
+    }
+
+    @Test
+    void a_mask_goes_where_the_model_was_given_it() {
+        SameDiff pretrained = pretrained(DataType.DOUBLE, true);
+        pretrained.placeHolder("mask", DataType.DOUBLE, -1, Networks.TIME);
+        pretrained.getTrainingConfig().setDataSetLabelMaskMapping(List.of("mask"));
+        SameDiff student = Retention.attach(pretrained, CONF, "logits", "features");
+        Teacher teacher = Teacher.of(pretrained, "logits", "features");
+        MultiDataSet plain = batch(DataType.DOUBLE, 12);
+        INDArray mask = Nd4j.ones(DataType.DOUBLE, 3, Networks.TIME);
+        mask.putScalar(0, 1, 0);
+        MultiDataSet masked = new MultiDataSet(plain.getFeatures(), plain.getLabels(), null, new INDArray[] {mask});
+        Retention.finetune(student, teacher, new SingletonMultiDataSetIterator(masked), 1);
+        assertEquals(3 * Networks.TIME - 1, loss(student).tokens());
+        assertEquals(
+                List.of("mask"), Retention.detach(student).getTrainingConfig().getDataSetLabelMaskMapping());
     }
 
     @Test

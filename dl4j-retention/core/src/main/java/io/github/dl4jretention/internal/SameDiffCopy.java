@@ -6,6 +6,8 @@ import java.util.ArrayList;
 import java.util.List;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
+import org.nd4j.linalg.learning.GradientUpdater;
+import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.regularization.Regularization;
 
 /** Copies of a SameDiff that share nothing with it. */
@@ -32,17 +34,23 @@ public final class SameDiffCopy {
         return copy(sd, true);
     }
 
-    /** The configuration stays in memory: DL4J M2.1 can't read every updater back from JSON, a RampSchedule say. */
+    /**
+     * The configuration stays in memory: DL4J M2.1 can't read every updater back from JSON, a RampSchedule say. The state
+     * goes with the updater without its schedule, and the copy's updater gets it.
+     */
     private static SameDiff copy(SameDiff sd, boolean training) {
         synchronized (sd) {
             TrainingConfig configuration = sd.getTrainingConfig();
+            boolean state = training && configuration != null && sd.isInitializedTraining();
             try {
-                if (!training || !sd.isInitializedTraining()) {
-                    sd.setTrainingConfig(null);
-                }
-                ByteBuffer bytes = sd.asFlatBuffers(training);
-                SameDiff copy = SameDiff.fromFlatBuffers(bytes, training);
+                sd.setTrainingConfig(state ? withoutSchedule(configuration) : null);
+                ByteBuffer bytes = sd.asFlatBuffers(state);
+                SameDiff copy = SameDiff.fromFlatBuffers(bytes, state);
                 copy.setTrainingConfig(training && configuration != null ? copy(configuration) : null);
+                if (state && copy.getUpdaterMap() != null) {
+                    IUpdater updater = copy.getTrainingConfig().getUpdater();
+                    copy.getUpdaterMap().replaceAll((name, old) -> withState(updater, old));
+                }
                 return copy;
             } catch (IOException e) {
                 throw new IllegalStateException("the SameDiff can't be copied", e);
@@ -50,6 +58,18 @@ public final class SameDiffCopy {
                 sd.setTrainingConfig(configuration);
             }
         }
+    }
+
+    private static GradientUpdater<?> withState(IUpdater updater, GradientUpdater<?> old) {
+        return updater.instantiate(old.getState(), false);
+    }
+
+    private static TrainingConfig withoutSchedule(TrainingConfig configuration) {
+        TrainingConfig copy = copy(configuration);
+        if (copy.getUpdater().hasLearningRate()) {
+            copy.getUpdater().setLrAndSchedule(1, null);
+        }
+        return copy;
     }
 
     /**

@@ -25,12 +25,7 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
  */
 public final class RetentionListener extends BaseListener {
 
-    private static final List<String> WATCHED = List.of(
-            RetentionLoss.LOSS,
-            RetentionLoss.CROSS_ENTROPY_SUM,
-            RetentionLoss.DIVERGENCE_SUM,
-            RetentionLoss.TOKENS,
-            RetentionLoss.DIVERGENCE_TOKENS);
+    private static final List<String> WATCHED = LossDescription.RESULTS;
 
     private final Map<String, Double> values = new HashMap<>();
     private LossDescription description;
@@ -125,7 +120,8 @@ public final class RetentionListener extends BaseListener {
             throw e;
         }
         if (configuration().getAdaptive() == null) {
-            factor().assign(RetentionLoss.factor(configuration(), at.iteration(), at.epoch(), null));
+            double temperature = configuration().getTemperature();
+            factor().assign(description.coefficientAt(at.iteration(), at.epoch(), null) * temperature * temperature);
         }
         updated = false;
         values.clear();
@@ -204,11 +200,11 @@ public final class RetentionListener extends BaseListener {
         INDArray factor = factor();
         factorBefore = factor.getDouble(0);
         last = new TokenLoss(
-                values.get(RetentionLoss.CROSS_ENTROPY_SUM),
-                values.get(RetentionLoss.DIVERGENCE_SUM),
+                values.get(LossDescription.CROSS_ENTROPY_SUM),
+                values.get(LossDescription.DIVERGENCE_SUM),
                 factorBefore,
-                values.get(RetentionLoss.TOKENS),
-                values.get(RetentionLoss.DIVERGENCE_TOKENS),
+                values.get(LossDescription.TOKENS),
+                values.get(LossDescription.DIVERGENCE_TOKENS),
                 agreements);
         forgetBatch();
         for (INDArray labels : dataSet.getLabels()) {

@@ -6,7 +6,6 @@ import io.github.dl4jretention.loss.samediff.ParameterLosses;
 import io.github.dl4jretention.loss.samediff.SameDiffTokenLoss;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Set;
 import java.util.stream.Stream;
 import org.nd4j.autodiff.samediff.SDIndex;
 import org.nd4j.autodiff.samediff.SDVariable;
@@ -54,11 +53,6 @@ public final class RetentionLoss {
 
     /** Name of the constant that the divergence is multiplied by, {@code lambda T^2}. */
     public static final String FACTOR = "retentionFactor";
-
-    static final String CROSS_ENTROPY_SUM = "retentionCrossEntropySum";
-    static final String DIVERGENCE_SUM = "retentionDivergenceSum";
-    static final String TOKENS = "retentionTokens";
-    static final String DIVERGENCE_TOKENS = "retentionDivergenceTokens";
 
     /** Name of the constant that holds the SHA-256 of the model's teacher. */
     public static final String TEACHER_SHA256 = "retentionTeacherSha256";
@@ -118,12 +112,12 @@ public final class RetentionLoss {
                 throw new IllegalArgumentException("sd: expected a graph without \"" + name + "\", it has one already");
             }
         }
-        if (sd.isInitializedTraining()) {
+        // Retention.attach sets the configuration aside, for it keeps the updater.
+        if (sd.isInitializedTraining() && sd.getTrainingConfig() != null) {
             LOG.warn(
                     "The graph has been trained, or was loaded with its updater's state: M2.1 keeps that updater and passes over "
                             + "the one of a new TrainingConfig. Load the graph by SameDiff.load(file, false) to start afresh.");
         }
-        Set<String> before = Set.copyOf(sd.variableMap().keySet());
         List<String> losses = List.copyOf(sd.getLossVariables());
         DataType type = given.dataType() == DataType.FLOAT16 ? DataType.FLOAT : given.dataType();
         SDVariable vocabulary = sd.sizeAt(given, -1);
@@ -137,21 +131,19 @@ public final class RetentionLoss {
 
         SDVariable crossEntropyWeights = weighing == null ? sd.onesLike(crossEntropy) : column(weighing, type);
         SDVariable otherWeights = otherWeighing == null ? crossEntropyWeights : column(otherWeighing, type);
-        SDVariable factor = sd.constant(FACTOR, Nd4j.scalar(type, factor(configuration, 0, 0, null)));
-        SDVariable crossEntropySum = crossEntropy.mul(crossEntropyWeights).sum().rename(CROSS_ENTROPY_SUM);
-        SDVariable divergenceSum = divergence.mul(otherWeights).sum().rename(DIVERGENCE_SUM);
-        crossEntropyWeights.add(0).sum().rename(TOKENS);
-        otherWeights.add(0).sum().rename(DIVERGENCE_TOKENS);
+        SDVariable factor = sd.constant(FACTOR, Nd4j.scalar(type, factor(configuration)));
+        SDVariable crossEntropySum =
+                crossEntropy.mul(crossEntropyWeights).sum().rename(LossDescription.CROSS_ENTROPY_SUM);
+        SDVariable divergenceSum = divergence.mul(otherWeights).sum().rename(LossDescription.DIVERGENCE_SUM);
+        crossEntropyWeights.add(0).sum().rename(LossDescription.TOKENS);
+        otherWeights.add(0).sum().rename(LossDescription.DIVERGENCE_TOKENS);
         SDVariable examples = sd.sizeAt(given, 0).castTo(type);
         SDVariable loss =
                 crossEntropySum.add(divergenceSum.mul(factor)).div(examples).rename(LOSS);
         // Not addLossVariable: M2.1 would go on with the gradient that it has of the losses before.
         sd.setLossVariables(
                 Stream.concat(Stream.of(LOSS), ParameterLosses.of(sd).stream()).toArray(String[]::new));
-        List<String> added = sd.variableMap().keySet().stream()
-                .filter(name -> !before.contains(name))
-                .toList();
-        new LossDescription(configuration, logits, labels, weights, divergenceWeights, added, losses).writeTo(sd);
+        new LossDescription(configuration, logits, labels, weights, divergenceWeights, losses, null).writeTo(sd);
         return loss;
     }
 
@@ -166,9 +158,9 @@ public final class RetentionLoss {
         SameDiffText.write(sd, TEACHER_SHA256, teacherSha256);
     }
 
-    static double factor(RetentionConfiguration configuration, int iteration, int epoch, Double adapted) {
+    private static double factor(RetentionConfiguration configuration) {
         double temperature = configuration.getTemperature();
-        return configuration.coefficientAt(iteration, epoch, adapted) * temperature * temperature;
+        return configuration.coefficientAt(0, 0, null) * temperature * temperature;
     }
 
     private static SDVariable require(SameDiff sd, String name, String argument) {

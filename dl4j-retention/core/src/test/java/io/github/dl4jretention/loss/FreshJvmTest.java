@@ -89,6 +89,31 @@ public class FreshJvmTest {
         assertEquals(lossOf(student, data), scoreInFreshJvm("SameDiff"), 1e-6);
     }
 
+    @Test
+    void an_attached_and_a_detached_SameDiff() throws Exception {
+        SameDiff pretrained = RetentionLossTest.model(16);
+        Teacher teacher = Teacher.of(pretrained, "logits", "features");
+        SameDiff student = Retention.attach(pretrained, CONF, "logits", "features");
+        Retention.finetune(student, teacher, new SingletonMultiDataSetIterator(RetentionLossTest.batch(17)), 3);
+        MultiDataSet data = taught(RetentionLossTest.batch(18), teacher);
+        data.save(batch);
+        student.save(model, true);
+        assertEquals(lossOf(student, data), scoreInFreshJvm("SameDiff"), 1e-6);
+        SameDiff plain = Retention.detach(student);
+        plain.save(model, true);
+        double expected = logitsOf(plain, data);
+        assertEquals(logitsOf(student, data), expected, 0);
+        assertEquals(expected, scoreInFreshJvm("detached SameDiff"), 1e-4 * Math.abs(expected));
+    }
+
+    /** A number that all logits have a part in. */
+    private static double logitsOf(SameDiff sd, MultiDataSet data) {
+        return sd.output(Map.of("features", data.getFeatures(0)), "logits")
+                .get("logits")
+                .norm2Number()
+                .doubleValue();
+    }
+
     private static MultiDataSet taught(MultiDataSet plain, Teacher teacher) {
         return (MultiDataSet) new TeacherMultiDataSetIterator(new SingletonMultiDataSetIterator(plain), teacher).next();
     }
@@ -143,9 +168,11 @@ public class FreshJvmTest {
             } else {
                 MultiDataSet data = new MultiDataSet();
                 data.load(new File(args[2]));
-                score = args[0].equals("SameDiff")
-                        ? lossOf(SameDiff.load(model, true), data)
-                        : ComputationGraph.load(model, true).score(data, false);
+                score = switch (args[0]) {
+                    case "SameDiff" -> lossOf(SameDiff.load(model, true), data);
+                    case "detached SameDiff" -> logitsOf(SameDiff.load(model, true), data);
+                    default -> ComputationGraph.load(model, true).score(data, false);
+                };
             }
             System.out.println("score " + score);
         }

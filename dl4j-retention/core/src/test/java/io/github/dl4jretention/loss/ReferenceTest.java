@@ -3,6 +3,7 @@ package io.github.dl4jretention.loss;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.loss.samediff.LossDescription;
 import io.github.dl4jretention.loss.samediff.SameDiffMessages;
 import java.io.IOException;
 import java.io.InputStream;
@@ -139,7 +140,7 @@ class ReferenceTest {
         SameDiffMessages.createGradFunctionQuietly(sd);
         OutAndGrad result = sd.calculateGradientsAndOutputs(
                 Map.of("labels", labels, "weights", mask, RetentionLoss.TEACHER_LOGITS, teacher),
-                List.of(RetentionLoss.LOSS, RetentionLoss.CROSS_ENTROPY_SUM, RetentionLoss.DIVERGENCE_SUM),
+                List.of(RetentionLoss.LOSS, LossDescription.CROSS_ENTROPY_SUM, LossDescription.DIVERGENCE_SUM),
                 List.of("logits"));
 
         double tokens = mask.sumNumber().doubleValue();
@@ -147,11 +148,11 @@ class ReferenceTest {
         Map<String, INDArray> values = result.getOutputs();
         assertRelative(
                 c.values.get("ce").asDouble(),
-                values.get(RetentionLoss.CROSS_ENTROPY_SUM).getDouble(0) / tokens,
+                values.get(LossDescription.CROSS_ENTROPY_SUM).getDouble(0) / tokens,
                 c.tolerance());
         assertRelative(
                 c.values.get("d").asDouble(),
-                values.get(RetentionLoss.DIVERGENCE_SUM).getDouble(0) / tokens,
+                values.get(LossDescription.DIVERGENCE_SUM).getDouble(0) / tokens,
                 c.tolerance());
         assertRelative(
                 c.values.get("loss").asDouble(),

@@ -6,6 +6,7 @@ import io.github.dl4jretention.loss.RetentionLoss;
 import java.util.List;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
@@ -19,8 +20,8 @@ import org.nd4j.shade.jackson.core.JsonProcessingException;
  * @param labels            name of the labels
  * @param weights           name of the cross-entropy's weights; null for none
  * @param divergenceWeights name of the divergence's weights; null for none
- * @param added             names of the variables that came with the loss; null in a SameDiff of an older version
  * @param losses            names of the loss variables before; null in a SameDiff of an older version
+ * @param start             what {@code Retention.attach} found; null if the loss was added by {@link RetentionLoss#add}
  */
 @JsonAutoDetect(
         fieldVisibility = JsonAutoDetect.Visibility.ANY,
@@ -32,13 +33,102 @@ public record LossDescription(
         @JsonProperty("labels") String labels,
         @JsonProperty("weights") String weights,
         @JsonProperty("divergenceWeights") String divergenceWeights,
-        @JsonProperty("added") List<String> added,
-        @JsonProperty("losses") List<String> losses) {
+        @JsonProperty("losses") List<String> losses,
+        @JsonProperty("start") Start start) {
 
     public static final String DESCRIPTION = "retentionDescription";
 
+    public static final String CROSS_ENTROPY_SUM = "retentionCrossEntropySum";
+    public static final String DIVERGENCE_SUM = "retentionDivergenceSum";
+    public static final String TOKENS = "retentionTokens";
+    public static final String DIVERGENCE_TOKENS = "retentionDivergenceTokens";
+
+    /** Names of what the loss computes. */
+    public static final List<String> RESULTS =
+            List.of(RetentionLoss.LOSS, CROSS_ENTROPY_SUM, DIVERGENCE_SUM, TOKENS, DIVERGENCE_TOKENS);
+
     @JsonCreator
     public LossDescription {}
+
+    /**
+     * What a model was like when it became a student.
+     *
+     * @param iteration  its count of iterations, at which the coefficient's schedule is asked for its iteration 0
+     * @param epoch      its count of epochs, likewise
+     * @param ownLabels  whether it had the placeholder of the labels
+     * @param mapping    of its training configuration; null if it had no training configuration
+     */
+    @JsonAutoDetect(
+            fieldVisibility = JsonAutoDetect.Visibility.ANY,
+            getterVisibility = JsonAutoDetect.Visibility.NONE,
+            isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+    public record Start(
+            @JsonProperty("iteration") int iteration,
+            @JsonProperty("epoch") int epoch,
+            @JsonProperty("ownLabels") boolean ownLabels,
+            @JsonProperty("mapping") Mapping mapping) {
+
+        @JsonCreator
+        public Start {}
+    }
+
+    /**
+     * What a training configuration gives to which placeholders.
+     *
+     * @param features      names for the features
+     * @param labels        names for the labels
+     * @param featuresMasks names for the masks of features
+     * @param labelsMasks   names for the masks of labels
+     */
+    @JsonAutoDetect(
+            fieldVisibility = JsonAutoDetect.Visibility.ANY,
+            getterVisibility = JsonAutoDetect.Visibility.NONE,
+            isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+    public record Mapping(
+            @JsonProperty("features") List<String> features,
+            @JsonProperty("labels") List<String> labels,
+            @JsonProperty("featuresMasks") List<String> featuresMasks,
+            @JsonProperty("labelsMasks") List<String> labelsMasks) {
+
+        @JsonCreator
+        public Mapping {}
+
+        /** {@return what a configuration has} */
+        public static Mapping of(TrainingConfig training) {
+            return new Mapping(
+                    training.getDataSetFeatureMapping(),
+                    training.getDataSetLabelMapping(),
+                    training.getDataSetFeatureMaskMapping(),
+                    training.getDataSetLabelMaskMapping());
+        }
+
+        /** Makes a configuration's mapping this one. */
+        public void applyTo(TrainingConfig training) {
+            training.setDataSetFeatureMapping(features);
+            training.setDataSetLabelMapping(labels);
+            training.setDataSetFeatureMaskMapping(featuresMasks);
+            training.setDataSetLabelMaskMapping(labelsMasks);
+        }
+    }
+
+    /** {@return the same with another start} */
+    public LossDescription startingAt(Start other) {
+        return new LossDescription(configuration, logits, labels, weights, divergenceWeights, losses, other);
+    }
+
+    /**
+     * {@return lambda at a count of iterations and epochs: a schedule begins at the student's first step}
+     *
+     * @param iteration the model's count
+     * @param epoch     the model's count
+     * @param adapted   present value of an adaptive coefficient; null for none
+     */
+    public double coefficientAt(int iteration, int epoch, Double adapted) {
+        return configuration.coefficientAt(
+                Math.max(0, iteration - (start == null ? 0 : start.iteration())),
+                Math.max(0, epoch - (start == null ? 0 : start.epoch())),
+                adapted);
+    }
 
     public void writeTo(SameDiff sd) {
         try {

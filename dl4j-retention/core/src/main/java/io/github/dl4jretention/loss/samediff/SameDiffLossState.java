@@ -36,7 +36,7 @@ public record SameDiffLossState(
                 description.logits(),
                 training == null
                         ? saved
-                        : configuration.coefficientAt(training.getIterationCount(), training.getEpochCount(), saved));
+                        : description.coefficientAt(training.getIterationCount(), training.getEpochCount(), saved));
     }
 
     /**
