@@ -54,6 +54,12 @@ final class StockLayers {
             stock.setNIn(layer.getNIn());
             return stock;
         }
+        if (layer.getDataFormat() == RNNFormat.NCW && !layer.hasBias()) {
+            UnbiasedOutputLayer stock = new UnbiasedOutputLayer(Math.toIntExact(layer.getNOut()));
+            stock.setNIn(layer.getNIn());
+            stock.setWeightInitFn(layer.weightInit());
+            return stock;
+        }
         BaseOutputLayer stock = layer.getDataFormat() == null
                 ? new OutputLayer.Builder(LossFunction.MCXENT)
                         .activation(Activation.SOFTMAX)

@@ -2,6 +2,7 @@ package io.github.dl4jretention.teacher;
 
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.loss.TiedOutputLayer;
+import io.github.dl4jretention.loss.UnbiasedOutputLayer;
 import java.util.Arrays;
 import java.util.List;
 import org.deeplearning4j.nn.api.Model;
@@ -30,7 +31,12 @@ import org.nd4j.linalg.lossfunctions.impl.LossMCXENT;
 public final class SoftmaxOutput {
 
     private static final List<Class<?>> LAYERS = List.of(
-            OutputLayer.class, RnnOutputLayer.class, LossLayer.class, RnnLossLayer.class, TiedOutputLayer.class);
+            OutputLayer.class,
+            RnnOutputLayer.class,
+            LossLayer.class,
+            RnnLossLayer.class,
+            TiedOutputLayer.class,
+            UnbiasedOutputLayer.class);
 
     private SoftmaxOutput() {}
 
@@ -135,7 +141,7 @@ public final class SoftmaxOutput {
             throw refused(what, found, " with class weights");
         }
         if (output.getClass() == RnnOutputLayer.class && !((RnnOutputLayer) output).hasBias()) {
-            throw refused(what, found, " without a bias, whose output M2.1 cannot compute");
+            throw refused(what, found, " without a bias, whose output M2.1 cannot compute; use UnbiasedOutputLayer");
         }
         if (output.getWeightNoise() != null) {
             throw refused(what, found, " with weight noise");

@@ -1,0 +1,243 @@
+package io.github.dl4jretention.lm;
+
+import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.checkpoint.Provenance;
+import io.github.dl4jretention.lm.huggingface.FolderWriter;
+import io.github.dl4jretention.lm.huggingface.ModelFolder;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionOutputLayer;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Objects;
+import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.shade.jackson.core.JsonProcessingException;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
+
+/**
+ * A decoder language model in a folder as the Python world knows it: config.json, model.safetensors or its shards, and
+ * the tokenizer's files. In comes an ordinary DL4J network, on which everything in this library works; out goes the same
+ * kind of folder.
+ *
+ * <pre>{@code
+ * LanguageModel model = LanguageModel.load(Path.of("SmolLM2-135M"));
+ * MultiLayerNetwork student = Retention.attach(model.network(), conf);
+ * student.fit(new TeacherIterator(train, Teacher.of(model.network())), 1);
+ * model.withNetwork(student).save(Path.of("tuned"));
+ * }</pre>
+ *
+ * <p><b>Architectures</b>, by model_type: llama (Llama 2, 3, 3.2, SmolLM2, TinyLlama), mistral, qwen2, qwen3, gpt2,
+ * gpt_neox (Pythia). Weights may be F32, F16 or BF16; the network computes in FLOAT or DOUBLE. A key of config.json that
+ * this library doesn't know to be harmless is refused by its name.
+ *
+ * <p><b>The network.</b> Input are token ids {@code [batch, time]} or {@code [batch, 1, time]}, output probabilities
+ * {@code [batch, V, time]}. Its layers are a {@link io.github.dl4jretention.lm.layers.TokenEmbedding}, {@link
+ * io.github.dl4jretention.lm.layers.DecoderBlock}s, a {@link io.github.dl4jretention.lm.layers.NormLayer} and an
+ * {@link io.github.dl4jretention.loss.UnbiasedOutputLayer}, or a {@link io.github.dl4jretention.loss.TiedOutputLayer} if config.json ties the
+ * embeddings. Its updater is Adam with a rate of 1e-5; {@link Retention#withUpdater} sets another. Dropout rates of
+ * config.json are for pretraining, and aren't taken over: the network has no dropout.
+ *
+ * <p>Objects never change. The network belongs to the model and can be trained; {@link #save} writes its weights as they
+ * are then.
+ */
+public final class LanguageModel {
+
+    private static final ObjectMapper MAPPER = new ObjectMapper();
+
+    private final ModelFolder folder;
+    private final MultiLayerNetwork network;
+    private final Training training;
+    private final ModelCard card;
+
+    /**
+     * What is known about the training.
+     *
+     * @param provenance JSON; null for none
+     */
+    private record Training(String loss, double coefficient, String provenance) {
+
+        static final Training UNKNOWN = new Training("not recorded", Double.NaN, null);
+    }
+
+    private LanguageModel(ModelFolder folder, MultiLayerNetwork network, Training training, ModelCard card) {
+        this.folder = folder;
+        this.network = network;
+        this.training = training;
+        this.card = card;
+    }
+
+    /**
+     * {@return the model of a folder, with a FLOAT network} Weights are read from mapped memory, once.
+     *
+     * @param folder with config.json, and model.safetensors or its shards
+     * @throws IOException if a file is missing, damaged or doesn't fit the others, if a weight is NaN or infinite, or if
+     *     config.json asks for what this library doesn't compute. The message is one line that names the file, and the
+     *     tensor or key; nothing is kept of what was loaded
+     */
+    public static LanguageModel load(Path folder) throws IOException {
+        return load(folder, DataType.FLOAT);
+    }
+
+    /**
+     * {@return the same as {@link #load(Path)}, with numbers of another type}
+     *
+     * @param folder   with config.json, and model.safetensors or its shards
+     * @param dataType FLOAT or DOUBLE
+     * @throws IOException as {@link #load(Path)} does
+     */
+    public static LanguageModel load(Path folder, DataType dataType) throws IOException {
+        Objects.requireNonNull(folder, "folder");
+        if (dataType != DataType.FLOAT && dataType != DataType.DOUBLE) {
+            throw new IllegalArgumentException("dataType: expected FLOAT or DOUBLE, got " + dataType);
+        }
+        ModelFolder.Loaded loaded = ModelFolder.load(folder, dataType);
+        return new LanguageModel(loaded.folder(), loaded.network(), Training.UNKNOWN, ModelCard.UNKNOWN);
+    }
+
+    /** {@return the model's network, always the same one} */
+    public MultiLayerNetwork network() {
+        return network;
+    }
+
+    /** {@return the longest sequence that the model was made for, in tokens} */
+    public int contextLength() {
+        return folder.contextLength();
+    }
+
+    /** {@return number of token ids} */
+    public int vocabulary() {
+        return folder.vocabulary();
+    }
+
+    /**
+     * {@return this model with the weights of another network of the same layers, such as a tuned one}
+     *
+     * @param tuned a student, which is detached, or a network without retention; its weights are those at the time of
+     *     saving
+     * @throws IllegalArgumentException if its parameters aren't those of this model
+     */
+    public LanguageModel withNetwork(MultiLayerNetwork tuned) {
+        Objects.requireNonNull(tuned, "tuned");
+        requireLayers(tuned);
+        boolean student = lastLayer(tuned) instanceof RetentionOutputLayer;
+        return new LanguageModel(
+                folder, student ? Retention.detach(tuned) : tuned, student ? training(tuned) : Training.UNKNOWN, card);
+    }
+
+    /**
+     * {@return this model with what its README.md will say about data and results}
+     *
+     * @param card data, gain and forgetting
+     */
+    public LanguageModel withCard(ModelCard card) {
+        return new LanguageModel(folder, network, training, Objects.requireNonNull(card, "card"));
+    }
+
+    private void requireLayers(MultiLayerNetwork tuned) {
+        Layer[] expected = network.getLayers();
+        Layer[] got = tuned.getLayers();
+        boolean fits = got != null && expected.length == got.length;
+        for (int i = 0; fits && i < expected.length; i++) {
+            Map<String, ?> mine = expected[i].paramTable();
+            fits = mine.keySet().equals(got[i].paramTable().keySet()) && expected[i].numParams() == got[i].numParams();
+        }
+        if (!fits) {
+            throw new IllegalArgumentException("tuned: expected the layers and parameters of the loaded model ("
+                    + network.getnLayers() + " layers, " + network.numParams() + " parameters), got others ("
+                    + (got == null ? "not initialised" : got.length + " layers, " + tuned.numParams() + " parameters")
+                    + ")");
+        }
+    }
+
+    private static org.deeplearning4j.nn.conf.layers.Layer lastLayer(MultiLayerNetwork network) {
+        return network.getLayerWiseConfigurations()
+                .getConf(network.getnLayers() - 1)
+                .getLayer();
+    }
+
+    private static Training training(MultiLayerNetwork student) {
+        RetentionOutputLayer head = (RetentionOutputLayer) lastLayer(student);
+        RetentionConfiguration conf = head.getRetention();
+        double coefficient = head.coefficientAt(student.getIterationCount(), student.getEpochCount());
+        return new Training(conf.toString(), coefficient, provenance(student, head));
+    }
+
+    /** What a run noted, unless the student was trained on since. */
+    private static String provenance(MultiLayerNetwork student, RetentionOutputLayer head) {
+        try {
+            if (head.getProvenance() != null) {
+                JsonNode noted = MAPPER.readTree(head.getProvenance());
+                if (noted.path("iteration").asInt(-1) == student.getIterationCount()) {
+                    return head.getProvenance();
+                }
+            }
+        } catch (JsonProcessingException e) {
+            throw new IllegalArgumentException(
+                    "tuned: expected a provenance as JSON, got " + e.getOriginalMessage(), e);
+        }
+        return Provenance.of(
+                        student,
+                        "",
+                        student.getLayerWiseConfigurations().getConf(0).getSeed())
+                .toJson();
+    }
+
+    /**
+     * Writes the model as a folder of the same files: the same tensor names, shapes, types and shards, with the network's
+     * weights as they are now. If they are those that were loaded, every file is the same to the byte. If not, the
+     * headers of the safetensors files say what made them, under the key {@value FolderWriter#PROVENANCE}, and README.md
+     * is a model card. The folder appears at once and complete, or not at all.
+     *
+     * @param folder not there yet, or empty
+     * @throws IOException if it has files or can't be written, or if a weight isn't finite
+     */
+    public void save(Path folder) throws IOException {
+        write(folder, null);
+    }
+
+    /**
+     * The same as {@link #save(Path)} with another type of numbers.
+     *
+     * @param folder   not there yet, or empty
+     * @param dataType of all weights in the files: FLOAT, HALF or BFLOAT16, to which they are rounded, ties to even
+     * @throws IOException as {@link #save(Path)} does, or if a weight is too large for the type
+     */
+    public void save(Path folder, DataType dataType) throws IOException {
+        String type =
+                switch (dataType) {
+                    case FLOAT -> "F32";
+                    case HALF -> "F16";
+                    case BFLOAT16 -> "BF16";
+                    default -> throw new IllegalArgumentException(
+                            "dataType: expected FLOAT, HALF or BFLOAT16, got " + dataType);
+                };
+        write(folder, type);
+    }
+
+    private void write(Path target, String type) throws IOException {
+        String base = folder.name();
+        ObjectNode provenance = MAPPER.createObjectNode();
+        provenance.put("base", base);
+        provenance.put("data", card.data());
+        if (!Double.isNaN(card.gain())) {
+            provenance.put("gain", card.gain());
+        }
+        if (!Double.isNaN(card.forgetting())) {
+            provenance.put("forgetting", card.forgetting());
+        }
+        if (training.provenance() != null) {
+            provenance.set("provenance", MAPPER.readTree(training.provenance()));
+        }
+        new FolderWriter(
+                        folder,
+                        network,
+                        type,
+                        MAPPER.writeValueAsString(provenance),
+                        card.markdown(base, training.loss(), training.coefficient()))
+                .write(target);
+    }
+}

@@ -1,0 +1,207 @@
+package io.github.dl4jretention.lm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.lm.huggingface.ReferenceModels;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherIterator;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.learning.config.Adam;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+
+class LanguageModelTest {
+
+    private static final ObjectMapper MAPPER = new ObjectMapper();
+
+    @TempDir
+    Path temporary;
+
+    static Stream<String> models() {
+        return ReferenceModels.names().stream();
+    }
+
+    static DataSet batch(int vocabulary, long seed) {
+        Random random = new Random(seed);
+        INDArray ids = Nd4j.create(DataType.FLOAT, 2, 1, 6);
+        INDArray labels = Nd4j.create(DataType.FLOAT, 2, 1, 6);
+        for (int i = 0; i < ids.length(); i++) {
+            ids.putScalar(i, random.nextInt(vocabulary));
+            labels.putScalar(i, random.nextInt(vocabulary));
+        }
+        return new DataSet(ids, labels);
+    }
+
+    /** A student after two steps, and its teacher's network. */
+    static MultiLayerNetwork student(LanguageModel model) {
+        MultiLayerNetwork pretrained = Retention.withUpdater(model.network(), new Adam(1e-2));
+        MultiLayerNetwork student = Retention.attach(
+                pretrained, RetentionConfiguration.builder().coefficient(0.5).build());
+        DataSet batch = batch(model.vocabulary(), 3);
+        student.fit(new TeacherIterator(new ExistingDataSetIterator(List.of(batch)), Teacher.of(pretrained)), 2);
+        return student;
+    }
+
+    @ParameterizedTest
+    @MethodSource("models")
+    void a_student_is_saved_as_a_folder_that_loads_with_its_weights(String name) throws IOException {
+        LanguageModel model = LanguageModel.load(ReferenceModels.folder(name));
+        MultiLayerNetwork student = student(model);
+        Path out = temporary.resolve("tuned");
+        model.withNetwork(student)
+                .withCard(new ModelCard("my | data", 0.5, 0.125))
+                .save(out, DataType.FLOAT);
+        LanguageModel again = LanguageModel.load(out);
+        assertEquals(student.params(), again.network().params());
+        assertNotEquals(model.network().params(), again.network().params());
+        INDArray ids = batch(model.vocabulary(), 4).getFeatures();
+        assertEquals(Retention.detach(student).output(ids), again.network().output(ids));
+        String card = Files.readString(out.resolve("README.md"));
+        assertTrue(card.contains("base_model: \"" + name + "\""), card);
+        assertTrue(card.contains("| data | my \\| data |"), card);
+        assertTrue(card.contains("| coefficient | 0.5 |"), card);
+        assertTrue(card.contains("| gain | 0.5 nats per token |\n| forgetting | 0.125 nats per token |"), card);
+        JsonNode provenance = provenance(out);
+        assertEquals(name, provenance.path("base").asText());
+        assertEquals(2, provenance.path("provenance").path("iteration").asInt());
+        assertEquals(
+                0.5,
+                provenance
+                        .path("provenance")
+                        .path("losses")
+                        .path("output")
+                        .path("coefficient")
+                        .asDouble());
+    }
+
+    private static JsonNode provenance(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            Path file = files.filter(path -> path.toString().endsWith(".safetensors"))
+                    .findFirst()
+                    .orElseThrow();
+            byte[] bytes = Files.readAllBytes(file);
+            int length = (bytes[0] & 0xFF) | (bytes[1] & 0xFF) << 8 | (bytes[2] & 0xFF) << 16;
+            JsonNode header = MAPPER.readTree(new String(bytes, 8, length, StandardCharsets.UTF_8));
+            return MAPPER.readTree(
+                    header.path("__metadata__").path("dl4j-retention").asText());
+        }
+    }
+
+    @Test
+    void an_untrained_network_is_saved_without_a_card() throws IOException {
+        LanguageModel model = LanguageModel.load(ReferenceModels.folder("gpt2"));
+        MultiLayerNetwork untrained = Retention.detach(Retention.attach(
+                model.network(), RetentionConfiguration.builder().build()));
+        model.withNetwork(untrained).save(temporary.resolve("same"));
+        assertEquals(
+                -1,
+                Files.mismatch(
+                        ReferenceModels.folder("gpt2").resolve("model.safetensors"),
+                        temporary.resolve("same/model.safetensors")));
+        assertTrue(Files.notExists(temporary.resolve("same/README.md")));
+        assertSame(model.network(), model.network());
+        assertEquals(16, model.contextLength());
+    }
+
+    @Test
+    void refuses_networks_of_other_layers() throws IOException {
+        LanguageModel model = LanguageModel.load(ReferenceModels.folder("gpt2"));
+        MultiLayerNetwork other =
+                LanguageModel.load(ReferenceModels.folder("llama")).network();
+        assertThrows(IllegalArgumentException.class, () -> model.withNetwork(other));
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> LanguageModel.load(ReferenceModels.folder("gpt2"), DataType.FLOAT16));
+        assertThrows(IllegalArgumentException.class, () -> model.save(temporary.resolve("long"), DataType.INT64));
+    }
+
+    /** Runs where there is a python3 with PyTorch: its own reader gives the logits of what this library saved. */
+    @ParameterizedTest
+    @MethodSource("models")
+    void pytorch_reads_what_was_saved(String name) throws IOException, InterruptedException {
+        assumeTrue(hasPyTorch(), "python3 with torch");
+        LanguageModel model = LanguageModel.load(ReferenceModels.folder(name));
+        Path out = temporary.resolve("tuned");
+        model.withNetwork(student(model)).save(out);
+        LanguageModel again = LanguageModel.load(out);
+        INDArray ids = Nd4j.createFromArray(new double[][] {{1, 5, 3, 0, 7, 2}});
+        INDArray got = again.network().output(ids);
+        JsonNode logits = MAPPER.readTree(
+                python(ReferenceModels.folder("make_models.py").toString(), "logits", out.toString(), "1,5,3,0,7,2"));
+        for (int t = 0; t < 6; t++) {
+            double sum = 0;
+            for (JsonNode logit : logits.get(t)) {
+                sum += Math.exp(logit.asDouble());
+            }
+            for (int i = 0; i < model.vocabulary(); i++) {
+                double expected = logits.get(t).get(i).asDouble() - Math.log(sum);
+                assertEquals(expected, Math.log(got.getDouble(0, i, t)), 1e-4 * Math.max(1, Math.abs(expected)));
+            }
+        }
+    }
+
+    private static boolean hasPyTorch() throws IOException, InterruptedException {
+        try {
+            Process process = new ProcessBuilder("python3", "-c", "import torch").start();
+            return process.waitFor(60, TimeUnit.SECONDS) && process.exitValue() == 0;
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    private static String python(String... arguments) throws IOException, InterruptedException {
+        List<String> command = new java.util.ArrayList<>(List.of("python3"));
+        command.addAll(List.of(arguments));
+        Process process = new ProcessBuilder(command)
+                .redirectError(ProcessBuilder.Redirect.INHERIT)
+                .start();
+        String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(0, process.waitFor());
+        return text;
+    }
+
+    /** {@code -Dstories260k=FOLDER}: a trained model and its expected.json, which are not part of this project. */
+    @Test
+    void a_trained_model_gives_its_logits_and_its_text() throws IOException {
+        String property = System.getProperty("stories260k");
+        assumeTrue(property != null, "-Dstories260k");
+        LanguageModel model = LanguageModel.load(Path.of(property));
+        JsonNode expected = MAPPER.readTree(Path.of(property, "expected.json").toFile());
+        double[] ids = MAPPER.convertValue(expected.get("ids"), double[].class);
+        INDArray got = model.network().output(Nd4j.createFromArray(new double[][] {ids}));
+        for (int t = 0; t < ids.length; t++) {
+            double[] logits = MAPPER.convertValue(expected.get("logits").get(t), double[].class);
+            double sum = 0;
+            for (double logit : logits) {
+                sum += Math.exp(logit);
+            }
+            for (int i = 0; i < logits.length; i++) {
+                assertEquals(logits[i] - Math.log(sum), Math.log(got.getDouble(0, i, t)), 1e-3, t + " " + i);
+            }
+        }
+    }
+}
