@@ -92,6 +92,47 @@ class CoefficientTest {
         assertEquals(expected, AdaptiveCoefficient.toward(0.1).next(lambda, divergence), 1e-12);
     }
 
+    /** 36,000 steps took lambda to 1e-322 and to infinity, from which no step comes back. */
+    @ParameterizedTest
+    @CsvSource({"0.0, 1e-4, 1e2", "1e9, 1e4, 1e-2"})
+    void lambda_comes_back_from_any_number_of_steps(double divergence, double bound, double farBeyond) {
+        AdaptiveCoefficient adaptive = AdaptiveCoefficient.toward(0.1);
+        double lambda = adaptive.initial();
+        for (int step = 0; step < 36_000; step++) {
+            lambda = adaptive.next(lambda, divergence);
+        }
+        assertEquals(bound, lambda, 1e-12 * bound);
+        int steps = 0;
+        while (bound < 1 ? lambda < farBeyond : lambda > farBeyond) {
+            lambda = adaptive.next(lambda, bound < 1 ? 1e9 : 0);
+            steps++;
+        }
+        // A factor of 1e6 in steps of 2 %.
+        double expected = bound < 1 ? Math.log(1e6) / Math.log(1.02) : -Math.log(1e6) / Math.log(0.98);
+        assertEquals(Math.ceil(expected), steps, 1);
+        // What an earlier version saved.
+        assertEquals(1e-4, adaptive.next(1e-322, divergence == 0 ? 0 : 0.1));
+        assertEquals(1e4, adaptive.next(Double.POSITIVE_INFINITY, 0.1));
+    }
+
+    @Test
+    void a_network_keeps_to_the_bounds_and_saves_them() throws Exception {
+        MultiLayerNetwork pretrained = Networks.lstm(DataType.FLOAT, 4);
+        Teacher teacher = Teacher.of(pretrained);
+        MultiLayerNetwork student = Retention.attach(
+                pretrained,
+                RetentionConfiguration.builder()
+                        .coefficient(new AdaptiveCoefficient(1, 1e6, 1, 0.9, 0.5, 2))
+                        .build());
+        for (int i = 0; i < 3; i++) {
+            student.fit(taught(teacher, i));
+        }
+        assertEquals(0.5, head(student).coefficientAt(0, 0));
+        MultiLayerConfiguration read = MultiLayerConfiguration.fromJson(
+                student.getLayerWiseConfigurations().toJson());
+        assertEquals(student.getLayerWiseConfigurations(), read);
+    }
+
     @Test
     void lambda_is_steered_to_the_target() {
         MultiLayerNetwork pretrained = Networks.lstm(DataType.DOUBLE, 2);
@@ -148,7 +189,7 @@ class CoefficientTest {
         for (RetentionConfiguration conf : List.of(
                 RetentionConfiguration.builder().coefficient(STEPS).build(),
                 RetentionConfiguration.builder()
-                        .coefficient(new AdaptiveCoefficient(2, 0.1, 5, 0.3))
+                        .coefficient(new AdaptiveCoefficient(2, 0.1, 5, 0.3, 0.01, 3))
                         .divergence(Divergence.JENSEN_SHANNON)
                         .beta(0.3)
                         .labelSmoothing(0.1)
@@ -161,6 +202,14 @@ class CoefficientTest {
             assertEquals(network, MultiLayerConfiguration.fromJson(network.toJson()));
             assertEquals(network, MultiLayerConfiguration.fromYaml(network.toYaml()));
         }
+    }
+
+    @Test
+    void JSON_of_an_adaptive_coefficient_without_bounds_has_their_defaults() throws Exception {
+        String json = "{\"initial\":2.0,\"target\":0.1,\"horizon\":5.0,\"clip\":0.3}";
+        AdaptiveCoefficient read = NeuralNetConfiguration.mapper().readValue(json, AdaptiveCoefficient.class);
+        assertEquals(new AdaptiveCoefficient(2, 0.1, 5, 0.3, 2e-4, 2e4), read);
+        assertEquals(new AdaptiveCoefficient(2, 0.1, 5, 0.3), read);
     }
 
     @Test
@@ -195,5 +244,14 @@ class CoefficientTest {
     @CsvSource({"0,1,1,0.2", "1,0,1,0.2", "1,NaN,1,0.2", "1,1,0.5,0.2", "1,1,1,0", "1,1,1,1.5", "1,1,1,1"})
     void controller_settings_outside_of_their_ranges(double initial, double target, double horizon, double clip) {
         assertThrows(IllegalArgumentException.class, () -> new AdaptiveCoefficient(initial, target, horizon, clip));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"0,2", "-1,2", "1.5,2", "NaN,2", "0.5,0.9", "0.5,Infinity", "0.5,NaN"})
+    void bounds_outside_of_their_ranges(double lower, double upper) {
+        String message = assertThrows(
+                        IllegalArgumentException.class, () -> new AdaptiveCoefficient(1, 0.1, 10, 0.2, lower, upper))
+                .getMessage();
+        assertTrue(message.startsWith(lower == 0.5 ? "upper: expected" : "lower: expected"), message);
     }
 }

@@ -114,7 +114,7 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
                     : weight;
             if (weight > 0 || divergenceWeight > 0) {
                 double[] values = distribution(probabilities.of(token), weights[token], coarse, axis);
-                part.token(label, logarithms(values), weight, divergenceWeight, layout);
+                part.token(label, labels.dataType(), logarithms(values), weight, divergenceWeight, layout);
             }
         }
         merge(part);
@@ -122,9 +122,14 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
     }
 
     private void token(
-            double[] label, double[] logProbabilities, double weight, double divergenceWeight, LabelLayout layout) {
+            double[] label,
+            DataType type,
+            double[] logProbabilities,
+            double weight,
+            double divergenceWeight,
+            LabelLayout layout) {
         if (weight > 0) {
-            crossEntropySum += weight * crossEntropy(label, logProbabilities, layout);
+            crossEntropySum += weight * crossEntropy(label, type, logProbabilities, layout);
             tokens += weight;
         }
         if (layout.hasTeacher() && divergenceWeight > 0) {
@@ -207,9 +212,9 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         }
     }
 
-    private static double crossEntropy(double[] label, double[] logProbabilities, LabelLayout layout) {
+    private static double crossEntropy(double[] label, DataType type, double[] logProbabilities, LabelLayout layout) {
         return layout.isClassId()
-                ? -logProbabilities[Tokens.classId(label[0], logProbabilities.length)]
+                ? -logProbabilities[Tokens.classId(label[0], type, logProbabilities.length)]
                 : Tokens.crossEntropy(label, logProbabilities);
     }
 

@@ -224,7 +224,7 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
                 double[] logP = student.of(token);
                 double loss = distributions
                         ? Tokens.crossEntropy(label, logP)
-                        : -logP[Tokens.classId(ids[token], logP.length)];
+                        : -logP[Tokens.classId(ids[token], labels.dataType(), logP.length)];
                 crossEntropy += weights[token] * loss;
                 tokens += weights[token];
                 if (p0 != p) {

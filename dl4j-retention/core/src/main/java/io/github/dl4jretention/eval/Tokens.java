@@ -1,6 +1,8 @@
 package io.github.dl4jretention.eval;
 
+import io.github.dl4jretention.internal.WholeNumbers;
 import java.util.Arrays;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
@@ -108,11 +110,12 @@ final class Tokens {
         return weight;
     }
 
-    static int classId(double label, long classes) {
+    static int classId(double label, DataType type, long classes) {
         if (!(label >= 0 && label < classes && label == Math.rint(label))) {
             throw new IllegalArgumentException(
                     "labels: expected class ids from 0 to " + (classes - 1) + ", got " + label);
         }
+        WholeNumbers.requireExact(label, type, classes, "labels", "labels of " + type);
         return (int) label;
     }
 

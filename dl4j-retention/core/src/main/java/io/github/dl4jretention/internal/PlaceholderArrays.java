@@ -36,6 +36,9 @@ public final class PlaceholderArrays implements AutoCloseable {
         DataType type = sd.getVariable(name).dataType();
         INDArray fitting = array;
         if (array.dataType() != type) {
+            if (type.isIntType() && array.dataType().isFPType()) {
+                requireExact(name, array, type);
+            }
             fitting = array.castTo(type);
             casts.add(fitting);
             if (type.isIntType() || array.dataType().isIntType()) {
@@ -44,6 +47,17 @@ public final class PlaceholderArrays implements AutoCloseable {
         }
         arrays.put(name, fitting);
         return fitting;
+    }
+
+    /** Such numbers come back as they are, but may have been others before they were put into the array. */
+    private static void requireExact(String name, INDArray array, DataType type) {
+        double largest = array.amaxNumber().doubleValue();
+        long first = WholeNumbers.firstInexact(array.dataType());
+        if (largest >= first) {
+            throw new IllegalArgumentException(name + ": expected whole numbers below " + first + ", which "
+                    + array.dataType() + " holds exactly, got " + (long) largest + " for a placeholder of " + type
+                    + "; give them as INT32");
+        }
     }
 
     private static void requireSame(String name, INDArray array, INDArray cast) {

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.internal.WholeNumbers;
 import java.math.BigInteger;
 import java.util.Arrays;
 import java.util.Optional;
@@ -295,23 +296,8 @@ public record LabelLayout(
             throw new IllegalArgumentException("labels: expected whole class ids from 0 to " + (vocabulary - 1)
                     + ", got " + id + " in " + found + "; padding has a 0 in the label mask");
         }
-        double exact = exactIds(type);
-        if (id > exact) {
-            throw new IllegalArgumentException("labels: expected class ids of at most " + (long) exact
-                    + ", which " + type + " holds exactly, got " + (long) id + " in " + found
-                    + "; give them as INT32 or DOUBLE");
-        }
+        WholeNumbers.requireExact(id, type, vocabulary, "labels", found);
         return (int) id;
-    }
-
-    /** The largest number up to which a type holds every whole number. */
-    private static double exactIds(DataType type) {
-        return switch (type) {
-            case FLOAT -> 1 << 24;
-            case HALF -> 1 << 11;
-            case BFLOAT16 -> 1 << 8;
-            default -> Integer.MAX_VALUE;
-        };
     }
 
     /** The array as {@code [time, batch, classes]}, a view; time is 1 where there is none. */

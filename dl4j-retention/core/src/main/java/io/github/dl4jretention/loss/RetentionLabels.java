@@ -1,5 +1,6 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.internal.WholeNumbers;
 import io.github.dl4jretention.loss.fused.FusedLoops;
 import java.util.Arrays;
 import java.util.Map;
@@ -94,7 +95,7 @@ public final class RetentionLabels {
      *     mask weighs it
      * @param classAxis 1, or 2 for {@code [batch, time, classes]}
      * @param identity  the teacher's SHA-256
-     * @return a new array of the teacher's data type, FLOAT for HALF, which holds no class id above 2048 exactly
+     * @return a new array of the teacher's data type, FLOAT for HALF, which rounds class ids above 2048
      * @throws IllegalArgumentException if the shapes don't fit; the message gives both
      */
     public static INDArray pack(
@@ -228,13 +229,14 @@ public final class RetentionLabels {
             INDArray ids = plain.size(2) == vocabulary ? ids(plain, mask) : null;
             boolean classId = plain.size(2) == 1 || ids != null;
             layout = new LabelLayout(Math.toIntExact(vocabulary), classId, own != null, entries, sampledAt, teacher);
-            // HALF holds no class id above 2048 exactly.
+            // HALF rounds class ids above 2048.
             DataType type = teacherType == DataType.FLOAT16 ? DataType.FLOAT : teacherType;
             ordered = Nd4j.createUninitialized(type, time, batch, layout.size());
             accessible = FusedLoops.isAccessible(ordered);
             packed = LabelLayout.fromTimeFirst(ordered, shape.length, classAxis);
             part(0, layout.targetSize()).assign(ids == null ? plain : ids);
             counted = counted(mask, own, (int) (batch * time));
+            requireExactIds(plain, mask);
             if (own != null) {
                 part(layout.weightAt(), 1)
                         .assign(own.reshape('c', batch, time, 1).permute(1, 0, 2));
@@ -242,6 +244,23 @@ public final class RetentionLabels {
             double[] header = layout.header();
             for (int i = 0; i < header.length; i++) {
                 part(layout.size() - header.length + i, 1).assign(header[i]);
+            }
+        }
+    }
+
+    /** Before the ids get the teacher's type, in which they look exact. */
+    private void requireExactIds(INDArray plain, double[] mask) {
+        if (plain.size(2) == 1 && layout.vocabulary() > WholeNumbers.firstInexact(plain.dataType())) {
+            double[] ids = LabelLayout.flat(plain);
+            for (int token = 0; token < ids.length; token++) {
+                if (mask == null || mask[token] > 0) {
+                    WholeNumbers.requireExact(
+                            ids[token],
+                            plain.dataType(),
+                            layout.vocabulary(),
+                            "labels",
+                            "labels of shape " + Arrays.toString(labels.shape()));
+                }
             }
         }
     }

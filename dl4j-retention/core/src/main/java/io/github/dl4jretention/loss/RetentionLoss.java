@@ -1,13 +1,14 @@
 package io.github.dl4jretention.loss;
 
 import io.github.dl4jretention.internal.SameDiffText;
+import io.github.dl4jretention.loss.samediff.FiniteRows;
+import io.github.dl4jretention.loss.samediff.LabelRows;
 import io.github.dl4jretention.loss.samediff.LossDescription;
 import io.github.dl4jretention.loss.samediff.ParameterLosses;
 import io.github.dl4jretention.loss.samediff.SameDiffTokenLoss;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
-import org.nd4j.autodiff.samediff.SDIndex;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -122,19 +123,25 @@ public final class RetentionLoss {
         DataType type = given.dataType() == DataType.FLOAT16 ? DataType.FLOAT : given.dataType();
         SDVariable vocabulary = sd.sizeAt(given, -1);
         SDVariable rowShape = sd.stack(0, sd.constant(Nd4j.scalar(DataType.INT64, -1)), vocabulary);
-        SDVariable student = sd.reshape(cast(given, type), rowShape);
-        SDVariable target = target(sd, labelled, student, vocabulary, type);
-        SDVariable teacher = sd.placeHolder(TEACHER_LOGITS, type);
-        SameDiffTokenLoss graph = new SameDiffTokenLoss(sd, configuration, student);
-        SDVariable crossEntropy = graph.crossEntropy(target);
-        SDVariable divergence = graph.divergence(sd.reshape(teacher, rowShape));
+        FiniteRows student = FiniteRows.of(sd, sd.reshape(cast(given, type), rowShape));
+        FiniteRows teacher = FiniteRows.of(sd, sd.reshape(sd.placeHolder(TEACHER_LOGITS, type), rowShape));
+        LabelRows label = LabelRows.of(sd, cast(labelled, type), student.values());
+        SameDiffTokenLoss graph = new SameDiffTokenLoss(sd, configuration, student.values());
+        SDVariable crossEntropy = graph.crossEntropy(label.distributions());
+        SDVariable divergence = graph.divergence(teacher.values());
 
-        SDVariable crossEntropyWeights = weighing == null ? sd.onesLike(crossEntropy) : column(weighing, type);
+        SDVariable tokenWeights = weighing == null ? sd.onesLike(crossEntropy) : column(weighing, type);
+        SDVariable crossEntropyWeights = tokenWeights.mul(label.counts());
         SDVariable otherWeights = otherWeighing == null ? crossEntropyWeights : column(otherWeighing, type);
         SDVariable factor = sd.constant(FACTOR, Nd4j.scalar(type, factor(configuration)));
-        SDVariable crossEntropySum =
-                crossEntropy.mul(crossEntropyWeights).sum().rename(LossDescription.CROSS_ENTROPY_SUM);
-        SDVariable divergenceSum = divergence.mul(otherWeights).sum().rename(LossDescription.DIVERGENCE_SUM);
+        SDVariable crossEntropySum = crossEntropy
+                .mul(FiniteRows.weights(sd, crossEntropyWeights, student.wrong(), label.wrong()))
+                .sum()
+                .rename(LossDescription.CROSS_ENTROPY_SUM);
+        SDVariable divergenceSum = divergence
+                .mul(FiniteRows.weights(sd, otherWeights, student.wrong(), teacher.wrong()))
+                .sum()
+                .rename(LossDescription.DIVERGENCE_SUM);
         crossEntropyWeights.add(0).sum().rename(LossDescription.TOKENS);
         otherWeights.add(0).sum().rename(LossDescription.DIVERGENCE_TOKENS);
         SDVariable examples = sd.sizeAt(given, 0).castTo(type);
@@ -169,27 +176,6 @@ public final class RetentionLoss {
                     + "\"; it has " + sd.variableMap().keySet());
         }
         return sd.getVariable(name);
-    }
-
-    /**
-     * Class ids or distributions: how many values a token's label has is known only when the graph runs, as the
-     * vocabulary's size is. Of the two forms the one that it is not is multiplied by 0.
-     */
-    private static SDVariable target(
-            SameDiff sd, SDVariable labels, SDVariable logits, SDVariable vocabulary, DataType type) {
-        SDVariable rows = sd.reshape(
-                cast(labels, type), sd.stack(0, sd.sizeAt(logits, 0), sd.constant(Nd4j.scalar(DataType.INT64, -1))));
-        SDVariable classes = sd.range(
-                        sd.constant(Nd4j.scalar(DataType.INT64, 0)),
-                        vocabulary,
-                        sd.constant(Nd4j.scalar(DataType.INT64, 1)),
-                        DataType.INT64)
-                .reshape(1, -1);
-        SDVariable firstColumn = rows.get(SDIndex.all(), SDIndex.interval(0, 1));
-        SDVariable oneHot = sd.eq(firstColumn.castTo(DataType.INT64), classes).castTo(type);
-        SDVariable areIds = sd.eq(sd.sizeAt(rows, 1), sd.constant(Nd4j.scalar(DataType.INT64, 1)))
-                .castTo(type);
-        return oneHot.mul(areIds).add(rows.mul(areIds.rsub(1)));
     }
 
     private static SDVariable column(SDVariable weights, DataType type) {

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.internal.WholeNumbers;
 import io.github.dl4jretention.loss.fused.FusedLoops;
 import java.util.Arrays;
 import java.util.stream.DoubleStream;
@@ -37,6 +38,9 @@ public final class TokenBatch {
     private final int examples;
     private final double[] weights;
     private final double[] divergenceWeights;
+    /** Of class ids, which FLOAT rounds from 2^24; null for distributions. */
+    private final double[] ids;
+
     private final String shapes;
     private final boolean inPlace;
     private INDArray prepared;
@@ -80,6 +84,7 @@ public final class TokenBatch {
         layout = LabelLayout.of(labels, weights, Math.toIntExact(vocabulary), shapes);
         divergenceWeights = layout.hasWeight() ? LabelLayout.flat(part(layout.weightAt(), 1)) : weights;
         LabelLayout.requireWeights(divergenceWeights, "divergence weights", shapes);
+        ids = layout.isClassId() ? LabelLayout.flat(part(0, 1)) : null;
         takePaddingOut();
         inPlace = labels.dataType() == DataType.FLOAT && (labels.stride(2) == 1 || labels.size(2) == 1);
         crossEntropy = new double[size()];
@@ -113,7 +118,7 @@ public final class TokenBatch {
         }
         INDArray target = part(0, layout.targetSize());
         double[] signs = layout.isClassId()
-                ? LabelLayout.flat(target)
+                ? ids
                 : LabelLayout.flat((target.dataType().isFPType() ? target : target.castTo(DataType.FLOAT)).norm1(2));
         double padding = layout.isClassId() ? LabelLayout.PADDING : 0;
         for (int token = 0; token < weights.length; token++) {
@@ -252,15 +257,13 @@ public final class TokenBatch {
     }
 
     /**
-     * {@return the class id of a prepared token that counts}
+     * {@return the class id of a token that counts}
      *
-     * @param token   its place, time first
-     * @param scratch of length 1 at least
+     * @param token its place, time first
      * @throws IllegalArgumentException if it's no class id
      */
-    public int classId(int token, float[] scratch) {
-        read(token, 0, scratch, 1);
-        return layout.requireId(scratch[0], labels.dataType(), shapes);
+    public int classId(int token) {
+        return layout.requireId(ids[token], labels.dataType(), shapes);
     }
 
     /**
@@ -302,8 +305,10 @@ public final class TokenBatch {
         INDArray rows = rows(type, 0, layout.targetSize());
         clear(rows, weights);
         if (layout.isClassId()) {
-            for (double id : LabelLayout.flat(rows)) {
-                layout.requireId(id, labels.dataType(), shapes);
+            for (int token = 0; token < size(); token++) {
+                if (weights[token] > 0) {
+                    WholeNumbers.requireExact(classId(token), type, layout.vocabulary(), "labels", shapes);
+                }
             }
         } else {
             requireDistribution(rows.minNumber().doubleValue(), rows.sumNumber().doubleValue());

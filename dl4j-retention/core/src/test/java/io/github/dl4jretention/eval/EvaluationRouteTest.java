@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
@@ -186,6 +188,43 @@ class EvaluationRouteTest {
             assertSame(evaluation, probabilities, tolerance);
             assertEquals(Math.exp(sum / 4), probabilities.perplexity(), 10 * tolerance);
         }
+    }
+
+    /**
+     * Each token costs 1.808 nats, and four of eight are padding: over all eight the mean would be half of it, 0.904, and
+     * the perplexity 2.47 instead of 6.10.
+     */
+    @ParameterizedTest
+    @EnumSource(names = {"FLOAT", "DOUBLE"})
+    void padding_does_not_halve_the_mean(DataType type) {
+        double nats = 1.808;
+        MultiLayerNetwork network = network(type, RNNFormat.NCW, 3);
+        network.getLayer(network.getnLayers() - 1).getParam("W").assign(0);
+        INDArray bias = network.getLayer(network.getnLayers() - 1).getParam("b");
+        bias.assign(0);
+        // softmax = 1 / (1 + 5 exp(-b)) for class 0
+        bias.putScalar(0, -Math.log(Math.expm1(nats) / (Networks.VOCABULARY - 1)));
+        INDArray labels = Nd4j.zeros(type, 2, Networks.VOCABULARY, 4);
+        for (int t = 0; t < 2; t++) {
+            labels.putScalar(0, 0, t, 1);
+            labels.putScalar(1, 0, t + 2, 1);
+        }
+        DataSet text = new DataSet(Networks.normal(type, new Random(1), 2, Networks.INPUTS, 4), labels);
+        Teacher teacher = Teacher.of(network(type, RNNFormat.NCW, 4));
+        TokenEvaluation evaluation = TokenEvaluation.of(network, teacher, plain(text));
+        assertEquals(nats, evaluation.crossEntropy(), 1e-6);
+        assertEquals(6.10, evaluation.perplexity(), 0.005);
+        assertEquals(4, evaluation.tokens());
+        RetentionEvaluation probabilities = new RetentionEvaluation();
+        network.doEvaluation(new TeacherIterator(plain(text), teacher), probabilities);
+        assertEquals(nats, probabilities.crossEntropy(), 1e-6);
+        assertEquals(6.10, probabilities.perplexity(), 0.005);
+        assertEquals(4, probabilities.tokens());
+        MultiLayerNetwork student =
+                Retention.attach(network, RetentionConfiguration.builder().build());
+        student.fit(new TeacherIterator(plain(text), Teacher.of(network)));
+        assertEquals(nats, Networks.lastLoss(student).crossEntropy(), 1e-6);
+        assertEquals(4, Networks.lastLoss(student).tokens());
     }
 
     /** A teacher that remembers what it gave. */

@@ -157,7 +157,7 @@ final class FusedToken {
         double logSum = student.logSum();
         double label;
         if (batch.layout().isClassId()) {
-            int id = batch.classId(token, read);
+            int id = batch.classId(token);
             label = logSum - student.logits[id];
             if (backward) {
                 FusedLoops.scale((float) (weight / student.sum), student.exponentials, gradient, vocabulary);

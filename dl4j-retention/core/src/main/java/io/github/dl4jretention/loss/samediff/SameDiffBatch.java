@@ -1,6 +1,7 @@
 package io.github.dl4jretention.loss.samediff;
 
 import io.github.dl4jretention.internal.PlaceholderArrays;
+import io.github.dl4jretention.internal.WholeNumbers;
 import io.github.dl4jretention.loss.RetentionLoss;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -10,6 +11,7 @@ import java.util.Map;
 import java.util.Set;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.shape.Shape;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
@@ -23,6 +25,8 @@ public final class SameDiffBatch {
     private final Map<String, INDArray> arrays = new HashMap<>();
     private final INDArray teacher;
     private final long[] tokens;
+    private double[] weights;
+    private double[] divergenceWeights;
     private INDArray[][] given;
     private PlaceholderArrays fitting;
 
@@ -130,80 +134,115 @@ public final class SameDiffBatch {
             throw new IllegalArgumentException("teacher: expected values of the shape of the logits \"" + loss.logits()
                     + "\" " + Arrays.toString(logits) + ", got " + Arrays.toString(teacher.shape()));
         }
-        double sum = teacher.sumNumber().doubleValue();
-        double smallestBest = teacher.max(teacher.rank() - 1).minNumber().doubleValue();
-        if (Double.isNaN(sum) || sum == Double.POSITIVE_INFINITY || smallestBest == Double.NEGATIVE_INFINITY) {
-            throw new IllegalArgumentException(
-                    "teacher: expected log-probabilities or logits, got NaN, infinity or a token without a possible class in shape "
-                            + Arrays.toString(teacher.shape()));
-        }
-        double[] weights = weights(loss.weights());
-        weights(loss.divergenceWeights());
+        weights = weights(loss.weights());
+        double[] own = loss.divergenceWeights() == null ? null : weights(loss.divergenceWeights());
         INDArray labels = arrays.get(loss.labels());
-        if (labels != null && labels.length() == teacher.length() / teacher.size(-1)) {
-            requireIds(labels, weights);
+        if (labels != null && labels.length() == weights.length) {
+            requireIds(labels);
         } else if (labels != null) {
             requireDistributions(labels);
         }
+        divergenceWeights = own == null ? weights : own;
+        requireTeacher();
+    }
+
+    /** Looks at single tokens only where one of them is wrong, perhaps one that counts nowhere. */
+    private void requireTeacher() {
+        INDArray rows = rows(teacher);
+        double sum = rows.sumNumber().doubleValue();
+        double smallestBest = rows.max(1).minNumber().doubleValue();
+        if (isDistribution(sum, smallestBest)) {
+            return;
+        }
+        double[] sums = flat(rows.sum(1));
+        double[] best = flat(rows.max(1));
+        for (int token = 0; token < sums.length; token++) {
+            if (divergenceWeights[token] > 0 && !isDistribution(sums[token], best[token])) {
+                throw new IllegalArgumentException(
+                        "teacher: expected log-probabilities or logits, got NaN, infinity or a token without a possible class in shape "
+                                + Arrays.toString(teacher.shape()));
+            }
+        }
+    }
+
+    private static boolean isDistribution(double sum, double best) {
+        return !Double.isNaN(sum) && sum != Double.POSITIVE_INFINITY && best != Double.NEGATIVE_INFINITY;
     }
 
     /** Sum of the divergence's weights of the tokens on which student and teacher hold the same class most probable. */
     public double agreements(INDArray logits) {
-        String name = loss.divergenceWeights() == null ? loss.weights() : loss.divergenceWeights();
-        INDArray given = name == null ? null : arrays.get(name);
-        double[] student = flat(Nd4j.argMax(logits, logits.rank() - 1));
-        double[] best = flat(Nd4j.argMax(teacher, teacher.rank() - 1));
-        double[] weights = given == null ? null : flat(given);
+        double[] student = flat(Nd4j.argMax(rows(logits), 1));
+        double[] best = flat(Nd4j.argMax(rows(teacher), 1));
         double sum = 0;
         for (int i = 0; i < student.length; i++) {
             if (student[i] == best[i]) {
-                sum += weights == null ? 1 : weights[i];
+                sum += divergenceWeights[i];
             }
         }
         return sum;
     }
 
+    /** 1 for every token where there is no array of that name. */
     private double[] weights(String name) {
-        INDArray weights = name == null ? null : arrays.get(name);
-        if (weights == null) {
-            return null;
+        INDArray array = name == null ? null : arrays.get(name);
+        if (array == null) {
+            double[] ones = new double[Math.toIntExact(teacher.length() / teacher.size(-1))];
+            Arrays.fill(ones, 1);
+            return ones;
         }
-        requireTokens(weights, name);
-        double[] values = flat(weights);
+        requireTokens(array, name);
+        double[] values = flat(array);
         for (double weight : values) {
             if (!(weight >= 0) || Double.isInfinite(weight)) {
                 throw new IllegalArgumentException(
-                        name + ": expected finite weights of at least 0, got " + weight + " in " + shape(weights));
+                        name + ": expected finite weights of at least 0, got " + weight + " in " + shape(array));
             }
         }
         return values;
     }
 
+    /** A token whose distribution is all zero is padding and gets the weight 0. */
     private void requireDistributions(INDArray labels) {
         if (!Arrays.equals(labels.shape(), teacher.shape())) {
             throw new IllegalArgumentException(
                     loss.labels() + ": expected distributions of the shape of the teacher's values "
                             + Arrays.toString(teacher.shape()) + ", got " + shape(labels));
         }
-        double smallest = labels.minNumber().doubleValue();
-        double sum = labels.sumNumber().doubleValue();
-        if (!(smallest >= 0) || !Double.isFinite(sum)) {
-            throw new IllegalArgumentException(loss.labels() + ": expected finite probabilities of at least 0, got "
-                    + (smallest < 0 ? smallest : sum) + " in " + shape(labels));
+        INDArray rows = rows(labels.dataType().isFPType() ? labels : labels.castTo(DataType.FLOAT));
+        double[] sums = flat(rows.norm1(1));
+        boolean mayBeNegative = !(rows.minNumber().doubleValue() >= 0);
+        for (int token = 0; token < sums.length; token++) {
+            if (sums[token] == 0) {
+                weights[token] = 0;
+            }
+            if (weights[token] > 0) {
+                double least = mayBeNegative ? rows.getRow(token).minNumber().doubleValue() : 0;
+                if (!(least >= 0) || !Double.isFinite(sums[token])) {
+                    throw new IllegalArgumentException(
+                            loss.labels() + ": expected finite probabilities of at least 0, got "
+                                    + (least < 0 ? least : sums[token]) + " in " + shape(labels));
+                }
+            }
         }
     }
 
-    private void requireIds(INDArray labels, double[] weights) {
+    private void requireIds(INDArray labels) {
         requireTokens(labels, loss.labels());
         long vocabulary = teacher.size(-1);
         double[] ids = flat(labels);
         for (int i = 0; i < ids.length; i++) {
-            boolean masked = weights != null && weights[i] == 0;
-            if (!masked && (!(ids[i] >= 0 && ids[i] < vocabulary) || ids[i] != Math.rint(ids[i]))) {
-                throw new IllegalArgumentException(loss.labels() + ": expected whole class ids from 0 to "
-                        + (vocabulary - 1) + ", got " + ids[i] + " in " + shape(labels));
+            if (weights[i] > 0) {
+                if (!(ids[i] >= 0 && ids[i] < vocabulary) || ids[i] != Math.rint(ids[i])) {
+                    throw new IllegalArgumentException(loss.labels() + ": expected whole class ids from 0 to "
+                            + (vocabulary - 1) + ", got " + ids[i] + " in " + shape(labels));
+                }
+                WholeNumbers.requireExact(ids[i], labels.dataType(), vocabulary, loss.labels(), shape(labels));
             }
         }
+    }
+
+    private static INDArray rows(INDArray array) {
+        return array.reshape('c', array.length() / array.size(-1), array.size(-1));
     }
 
     private void requireTokens(INDArray array, String name) {

@@ -3,6 +3,7 @@ package io.github.dl4jretention.loss.samediff;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.linalg.factory.Nd4j;
 
 /**
  * The loss of every token as a SameDiff graph over rows {@code [tokens, vocabulary]}, in log space throughout.
@@ -13,7 +14,7 @@ import org.nd4j.autodiff.samediff.SameDiff;
  */
 public final class SameDiffTokenLoss {
 
-    private static final double BOUND = 1e9;
+    static final double BOUND = 1e9;
 
     private final SameDiff sd;
     private final RetentionConfiguration configuration;
@@ -22,12 +23,12 @@ public final class SameDiffTokenLoss {
     public SameDiffTokenLoss(SameDiff sd, RetentionConfiguration configuration, SDVariable logits) {
         this.sd = sd;
         this.configuration = configuration;
-        this.logits = logits;
+        this.logits = bounded(sd, logits);
     }
 
     /** {@code -sum_v y'(v) log p(v)}, {@code [tokens, 1]}; y' is the target with the configured label smoothing. */
     public SDVariable crossEntropy(SDVariable target) {
-        SDVariable logProbabilities = logSoftmax(bounded(logits));
+        SDVariable logProbabilities = logSoftmax(logits);
         SDVariable crossEntropy = target.mul(logProbabilities).sum(true, 1).neg();
         double smoothing = configuration.getLabelSmoothing();
         if (smoothing == 0) {
@@ -43,8 +44,8 @@ public final class SameDiffTokenLoss {
      * @param teacher the teacher's logits or log-probabilities: a constant added to a token's changes nothing
      */
     public SDVariable divergence(SDVariable teacher) {
-        SDVariable student = logSoftmax(atTemperature(bounded(logits)));
-        SDVariable anchor = logSoftmax(atTemperature(bounded(teacher)));
+        SDVariable student = logSoftmax(atTemperature(logits));
+        SDVariable anchor = logSoftmax(atTemperature(bounded(sd, teacher)));
         return switch (configuration.getDivergence()) {
             case FORWARD_KL -> kullbackLeibler(anchor, student);
             case REVERSE_KL -> kullbackLeibler(student, anchor);
@@ -74,7 +75,15 @@ public final class SameDiffTokenLoss {
         return larger.add(sd.math.log(sd.math.exp(a.sub(larger)).add(sd.math.exp(b.sub(larger)))));
     }
 
-    private SDVariable bounded(SDVariable values) {
+    /**
+     * The values with the lower bound in place of NaN, which gets no gradient. (M2.1's replaceWhere has none in a SameDiff
+     * that was loaded.)
+     */
+    static SDVariable numbers(SameDiff sd, SDVariable values) {
+        return sd.math.max(values, sd.constant(Nd4j.scalar(values.dataType(), -BOUND)));
+    }
+
+    static SDVariable bounded(SameDiff sd, SDVariable values) {
         return sd.math.clipByValue(values, -BOUND, BOUND);
     }
 
