@@ -1,5 +1,6 @@
 package io.github.dl4jretention.baseline;
 
+import io.github.dl4jretention.internal.ArrayStream;
 import io.github.dl4jretention.internal.ChecksummedFile;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -7,7 +8,6 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.LongStream;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 
 /**
  * How much each parameter of a model matters to what it has learned, at least 0; estimated by an
@@ -90,7 +90,7 @@ public final class Importance {
             out.writeInt(arrays.size());
             for (Map.Entry<String, INDArray> entry : new TreeMap<>(arrays).entrySet()) {
                 out.writeUTF(entry.getKey());
-                Nd4j.write(entry.getValue(), out);
+                ArrayStream.write(entry.getValue(), out);
             }
         });
     }
@@ -112,7 +112,7 @@ public final class Importance {
             }
             Map<String, INDArray> arrays = new TreeMap<>();
             for (int left = in.readInt(); left > 0; left--) {
-                arrays.put(in.readUTF(), Nd4j.read(in));
+                arrays.put(in.readUTF(), ArrayStream.read(in));
             }
             return new Importance(arrays);
         });

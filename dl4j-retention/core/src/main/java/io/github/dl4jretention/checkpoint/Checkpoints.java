@@ -1,6 +1,8 @@
 package io.github.dl4jretention.checkpoint;
 
+import io.github.dl4jretention.internal.ArrayStream;
 import io.github.dl4jretention.internal.AtomicFile;
+import io.github.dl4jretention.internal.CheckedZip;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
@@ -9,7 +11,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -17,6 +18,7 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.stream.Stream;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -35,7 +37,7 @@ final class Checkpoints {
     private final int keep;
 
     /** A checkpoint that was read, its entries verified. */
-    record Saved<M>(Student<M> student, RunState state, Map<String, byte[]> entries, Path file) {
+    record Saved<M>(Student<M> student, RunState state, Provenance provenance, String settings, Path file) {
 
         /**
          * @throws IllegalStateException if another seed, description of the data, loss, mask, student or number of
@@ -43,11 +45,9 @@ final class Checkpoints {
          */
         void requireGoesOn(Student<M> start, long seed, String data, String mask, int epochs) throws IOException {
             require("seed", state.seed(), seed);
-            Provenance provenance = Json.read(entries.get(Provenance.ENTRY), Provenance.class, file);
             require("data", provenance.data(), data);
             require("configuration", configurations(student), configurations(start));
             require("divergenceMask", state.mask(), mask);
-            String settings = new String(entries.get(StudentSettings.ENTRY), StandardCharsets.UTF_8);
             StudentSettings.difference(settings, start.settings()).ifPresent(difference -> {
                 throw new IllegalStateException("student: expected one trained as the first of " + file + ": "
                         + difference + "; give the same student to go on, or name a new folder to begin anew");
@@ -73,8 +73,15 @@ final class Checkpoints {
         /** Brings the teacher's moving averages to where they were. */
         void restoreAverages(Teacher teacher) throws IOException {
             List<MovingAverageTeacher> averages = teacher.movingAverages();
-            for (int i = 0; i < averages.size(); i++) {
-                averages.get(i).restore(NetworkEntries.array(NetworkEntries.require(entries, average(i))));
+            if (averages.isEmpty()) {
+                return;
+            }
+            try (CheckedZip zip = new CheckedZip(file)) {
+                for (int i = 0; i < averages.size(); i++) {
+                    try (INDArray average = zip.read(average(i), ArrayStream::read)) {
+                        averages.get(i).restore(average);
+                    }
+                }
             }
         }
     }
@@ -112,7 +119,7 @@ final class Checkpoints {
         student.note(provenance);
         Path file = folder.resolve(String.format(Locale.ROOT, "%s%09d%s", PREFIX, iteration, SUFFIX));
         AtomicFile.write(file, out -> {
-            ZipEntries.Writer zip = new ZipEntries.Writer(out);
+            CheckedZip.Writer zip = new CheckedZip.Writer(out);
             for (Map.Entry<String, AtomicFile.Content> entry : student.entries().entrySet()) {
                 zip.add(entry.getKey(), entry.getValue());
             }
@@ -161,27 +168,31 @@ final class Checkpoints {
 
     /** @throws IOException if it cannot be read; the message names it */
     static <M> Saved<M> read(Path file, Student<M> start) throws IOException {
-        RunState state = Json.read(ZipEntries.read(file, RunState.ENTRY), RunState.class, file);
-        Map<String, byte[]> entries = new LinkedHashMap<>();
-        for (Map.Entry<String, Long> entry : state.entries().entrySet()) {
-            byte[] bytes = ZipEntries.read(file, entry.getKey());
-            if (ZipEntries.checksum(bytes) != entry.getValue()) {
-                throw new IOException(
-                        "file " + file + ": damaged: entry " + entry.getKey() + ": expected its checksum, got another");
+        try (CheckedZip zip = new CheckedZip(file)) {
+            RunState state = Json.read(zip.bytes(RunState.ENTRY), RunState.class, file);
+            for (Map.Entry<String, Long> entry : state.entries().entrySet()) {
+                if (zip.checksum(entry.getKey()) != entry.getValue()) {
+                    throw new IOException("file " + file + ": damaged: entry " + entry.getKey()
+                            + ": expected its checksum, got another");
+                }
             }
-            entries.put(entry.getKey(), bytes);
+            String settings = new String(zip.bytes(StudentSettings.ENTRY), StandardCharsets.UTF_8);
+            if (!state.kind().equals(kind(start))) {
+                throw new IllegalStateException("student: expected a " + state.kind() + ", of which " + file
+                        + " is a checkpoint, got a " + kind(start));
+            }
+            Provenance provenance = Json.read(zip.bytes(Provenance.ENTRY), Provenance.class, file);
+            return new Saved<>(restore(start, zip, file), state, provenance, settings, file);
         }
-        if (!entries.containsKey(StudentSettings.ENTRY)) {
-            throw new IOException("file " + file + ": expected an entry " + StudentSettings.ENTRY + ", it has none");
-        }
-        if (!state.kind().equals(kind(start))) {
-            throw new IllegalStateException("student: expected a " + state.kind() + ", of which " + file
-                    + " is a checkpoint, got a " + kind(start));
-        }
+    }
+
+    private static <M> Student<M> restore(Student<M> start, CheckedZip zip, Path file) throws IOException {
         try {
-            return new Saved<>(start.restore(entries), state, entries, file);
+            return start.restore(zip);
         } catch (RuntimeException e) {
             throw new IOException("file " + file + ": expected a student, got: " + e, e);
+        } catch (OutOfMemoryError e) {
+            throw new IOException("file " + file + ": not enough memory for the student: " + e.getMessage(), e);
         }
     }
 

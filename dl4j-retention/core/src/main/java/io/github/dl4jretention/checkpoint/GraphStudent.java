@@ -1,6 +1,7 @@
 package io.github.dl4jretention.checkpoint;
 
 import io.github.dl4jretention.internal.AtomicFile;
+import io.github.dl4jretention.internal.CheckedZip;
 import io.github.dl4jretention.internal.RetentionLayers;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.teacher.Teacher;
@@ -38,11 +39,8 @@ record GraphStudent(ComputationGraph model, Map<String, RetentionOutputLayer> he
     }
 
     @Override
-    public GraphStudent restore(Map<String, byte[]> entries) throws IOException {
-        return of(
-                NetworkEntries.configuration(entries),
-                NetworkEntries.params(entries),
-                NetworkEntries.updaterState(entries));
+    public GraphStudent restore(CheckedZip zip) throws IOException {
+        return of(NetworkEntries.configuration(zip), NetworkEntries.params(zip), NetworkEntries.updaterState(zip));
     }
 
     @Override

@@ -1,9 +1,8 @@
 package io.github.dl4jretention.checkpoint;
 
+import io.github.dl4jretention.internal.ArrayStream;
 import io.github.dl4jretention.internal.AtomicFile;
-import java.io.BufferedInputStream;
-import java.io.ByteArrayInputStream;
-import java.io.DataInputStream;
+import io.github.dl4jretention.internal.CheckedZip;
 import java.io.DataOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -11,7 +10,6 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import org.deeplearning4j.util.ModelSerializer;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 
 /** The entries of DL4J's model files, which its ModelSerializer reads. */
 final class NetworkEntries {
@@ -33,7 +31,7 @@ final class NetworkEntries {
     static AtomicFile.Content array(INDArray array) {
         return out -> {
             DataOutputStream data = new DataOutputStream(out);
-            Nd4j.write(array, data);
+            ArrayStream.write(array, data);
             data.flush();
         };
     }
@@ -43,29 +41,16 @@ final class NetworkEntries {
         return updaterState == null || updaterState.length() == 0 ? null : updaterState.dup();
     }
 
-    static String configuration(Map<String, byte[]> entries) throws IOException {
-        return new String(require(entries, ModelSerializer.CONFIGURATION_JSON), StandardCharsets.UTF_8);
+    static String configuration(CheckedZip zip) throws IOException {
+        return new String(zip.bytes(ModelSerializer.CONFIGURATION_JSON), StandardCharsets.UTF_8);
     }
 
-    static INDArray params(Map<String, byte[]> entries) throws IOException {
-        return array(require(entries, ModelSerializer.COEFFICIENTS_BIN));
+    static INDArray params(CheckedZip zip) throws IOException {
+        return zip.read(ModelSerializer.COEFFICIENTS_BIN, ArrayStream::read);
     }
 
     /** Null if there is none. */
-    static INDArray updaterState(Map<String, byte[]> entries) throws IOException {
-        byte[] state = entries.get(ModelSerializer.UPDATER_BIN);
-        return state == null ? null : array(state);
-    }
-
-    static byte[] require(Map<String, byte[]> entries, String name) throws IOException {
-        byte[] entry = entries.get(name);
-        if (entry == null) {
-            throw new IOException("expected an entry " + name + ", got " + entries.keySet());
-        }
-        return entry;
-    }
-
-    static INDArray array(byte[] bytes) throws IOException {
-        return Nd4j.read(new DataInputStream(new BufferedInputStream(new ByteArrayInputStream(bytes))));
+    static INDArray updaterState(CheckedZip zip) throws IOException {
+        return zip.has(ModelSerializer.UPDATER_BIN) ? zip.read(ModelSerializer.UPDATER_BIN, ArrayStream::read) : null;
     }
 }

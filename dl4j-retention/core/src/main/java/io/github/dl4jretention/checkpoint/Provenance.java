@@ -1,6 +1,7 @@
 package io.github.dl4jretention.checkpoint;
 
 import io.github.dl4jretention.internal.AtomicFile;
+import io.github.dl4jretention.internal.CheckedZip;
 import io.github.dl4jretention.internal.SameDiffText;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.samediff.SameDiffLossState;
@@ -205,7 +206,7 @@ public record Provenance(
 
     private void write(Map<String, AtomicFile.Content> entries, String sha256, Path file) throws IOException {
         AtomicFile.write(file, out -> {
-            ZipEntries.Writer zip = new ZipEntries.Writer(out);
+            CheckedZip.Writer zip = new CheckedZip.Writer(out);
             for (Map.Entry<String, AtomicFile.Content> entry : entries.entrySet()) {
                 zip.add(entry.getKey(), entry.getValue());
             }

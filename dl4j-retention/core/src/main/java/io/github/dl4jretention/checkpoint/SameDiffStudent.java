@@ -1,6 +1,8 @@
 package io.github.dl4jretention.checkpoint;
 
 import io.github.dl4jretention.internal.AtomicFile;
+import io.github.dl4jretention.internal.CheckedZip;
+import io.github.dl4jretention.internal.SameDiffCopy;
 import io.github.dl4jretention.internal.SameDiffText;
 import io.github.dl4jretention.loss.samediff.SameDiffLossState;
 import io.github.dl4jretention.teacher.Teacher;
@@ -37,6 +39,7 @@ record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
 
     static AtomicFile.Content content(SameDiff model) {
         return out -> {
+            SameDiffCopy.requireFits(model, true);
             ByteBuffer bytes = model.asFlatBuffers(true);
             WritableByteChannel channel = Channels.newChannel(out);
             while (bytes.hasRemaining()) {
@@ -46,9 +49,13 @@ record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
     }
 
     @Override
-    public SameDiffStudent restore(Map<String, byte[]> entries) throws IOException {
-        return new SameDiffStudent(
-                SameDiff.fromFlatBuffers(ByteBuffer.wrap(NetworkEntries.require(entries, GRAPH)), true));
+    public SameDiffStudent restore(CheckedZip zip) throws IOException {
+        return new SameDiffStudent(SameDiff.fromFlatBuffers(ByteBuffer.wrap(zip.bytes(GRAPH)), true));
+    }
+
+    @Override
+    public SameDiffStudent copy() {
+        return new SameDiffStudent(SameDiffCopy.withTraining(model));
     }
 
     @Override

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.checkpoint;
 
+import io.github.dl4jretention.internal.CheckedZip;
 import io.github.dl4jretention.internal.RetentionLayers;
 import io.github.dl4jretention.internal.SameDiffText;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
@@ -7,6 +8,7 @@ import io.github.dl4jretention.loss.samediff.SameDiffLossState;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -47,11 +49,13 @@ final class SavedProvenance {
     }
 
     private static Provenance ofNetwork(Path file) throws IOException {
-        Optional<byte[]> own = ZipEntries.find(file, Provenance.ENTRY);
-        if (own.isPresent()) {
-            return Json.read(own.get(), Provenance.class, file);
+        JsonNode network;
+        try (CheckedZip zip = new CheckedZip(file)) {
+            if (zip.has(Provenance.ENTRY)) {
+                return Json.read(zip.bytes(Provenance.ENTRY), Provenance.class, file);
+            }
+            network = new ObjectMapper().readTree(zip.bytes(ModelSerializer.CONFIGURATION_JSON));
         }
-        JsonNode network = new ObjectMapper().readTree(ZipEntries.read(file, ModelSerializer.CONFIGURATION_JSON));
         Map<String, RetentionOutputLayer> heads = heads(network);
         if (heads.isEmpty()) {
             throw new IOException(
@@ -99,8 +103,18 @@ final class SavedProvenance {
         return heads;
     }
 
+    private static ByteBuffer content(Path file) throws IOException {
+        try (FileChannel channel = FileChannel.open(file)) {
+            if (channel.size() > Integer.MAX_VALUE) {
+                throw new IOException("file " + file + ": expected a student of DL4J or SameDiff, got " + channel.size()
+                        + " bytes that are no zip; SameDiff's own files have at most 2 GB");
+            }
+            return channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size());
+        }
+    }
+
     private static Provenance ofGraph(Path file) throws IOException {
-        FlatGraph graph = FlatGraph.getRootAsFlatGraph(ByteBuffer.wrap(Files.readAllBytes(file)));
+        FlatGraph graph = FlatGraph.getRootAsFlatGraph(content(file));
         String saved = Objects.requireNonNullElse(graph.trainingConfig(), "{}");
         JsonNode training = Json.read(saved.getBytes(StandardCharsets.UTF_8), JsonNode.class, file);
         int iteration = training.path("iterationCount").asInt();

@@ -1,13 +1,12 @@
 package io.github.dl4jretention.checkpoint;
 
 import io.github.dl4jretention.internal.AtomicFile;
+import io.github.dl4jretention.internal.CheckedZip;
 import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.util.Collection;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -26,7 +25,7 @@ sealed interface Student<M> permits MultiLayerStudent, GraphStudent, SameDiffStu
     Map<String, AtomicFile.Content> entries();
 
     /** Another student of what {@link #entries()} wrote. */
-    Student<M> restore(Map<String, byte[]> entries) throws IOException;
+    Student<M> restore(CheckedZip zip) throws IOException;
 
     /** The teacher's SHA-256; null if it has met none. */
     String teacher();
@@ -65,15 +64,7 @@ sealed interface Student<M> permits MultiLayerStudent, GraphStudent, SameDiffStu
     void epochEnds(int epochs);
 
     /** A copy that shares nothing with it: what a checkpoint of it would give. */
-    default Student<M> copy() throws IOException {
-        Map<String, byte[]> copies = new LinkedHashMap<>();
-        for (Map.Entry<String, AtomicFile.Content> entry : entries().entrySet()) {
-            ByteArrayOutputStream out = new ByteArrayOutputStream();
-            entry.getValue().writeTo(out);
-            copies.put(entry.getKey(), out.toByteArray());
-        }
-        return restore(copies);
-    }
+    Student<M> copy();
 
     /** @throws IllegalArgumentException if the teacher does not teach exactly the retention outputs */
     default void requireTaughtBy(Teacher teacher) {

@@ -69,7 +69,9 @@ final class StudentSettings {
     }
 
     private static Optional<String> difference(String path, JsonNode expected, JsonNode found) {
-        if (expected.equals(found)) {
+        if (expected.equals(found)
+                || expected.isMissingNode() && isUnset(found)
+                || found.isMissingNode() && isUnset(expected)) {
             return Optional.empty();
         }
         if (expected.isObject() && found.isObject()) {
@@ -82,6 +84,7 @@ final class StudentSettings {
                     return part;
                 }
             }
+            return Optional.empty();
         }
         if (expected.isArray() && found.isArray() && expected.size() == found.size()) {
             for (int i = 0; i < expected.size(); i++) {
@@ -90,8 +93,14 @@ final class StudentSettings {
                     return part;
                 }
             }
+            return Optional.empty();
         }
         return Optional.of(path + " " + shown(expected) + ", got " + shown(found));
+    }
+
+    /** A setting that another version has and this one hasn't, or the other way round, is as it was before there was one. */
+    private static boolean isUnset(JsonNode node) {
+        return node.isNull() || node.isBoolean() && !node.booleanValue() || node.isNumber() && node.doubleValue() == 0;
     }
 
     private static String shown(JsonNode node) {

@@ -4,8 +4,13 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
+import java.util.stream.Stream;
+import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
+import org.nd4j.autodiff.samediff.VariableType;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.GradientUpdater;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.regularization.Regularization;
@@ -42,6 +47,7 @@ public final class SameDiffCopy {
         synchronized (sd) {
             TrainingConfig configuration = sd.getTrainingConfig();
             boolean state = training && configuration != null && sd.isInitializedTraining();
+            requireFits(sd, state);
             try {
                 sd.setTrainingConfig(state ? withoutSchedule(configuration) : null);
                 ByteBuffer bytes = sd.asFlatBuffers(state);
@@ -62,6 +68,39 @@ public final class SameDiffCopy {
 
     private static GradientUpdater<?> withState(IUpdater updater, GradientUpdater<?> old) {
         return updater.instantiate(old.getState(), false);
+    }
+
+    /**
+     * Checks a model before SameDiff's own format fails on it.
+     *
+     * @param sd    isn't changed
+     * @param state whether its updater's state is to be kept
+     * @throws IllegalArgumentException if there's more than the format holds
+     */
+    public static void requireFits(SameDiff sd, boolean state) {
+        requireFits(sd, state, Integer.MAX_VALUE);
+    }
+
+    static void requireFits(SameDiff sd, boolean state, long most) {
+        Stream<INDArray> arrays = sd.variables().stream()
+                .filter(variable -> variable.getVariableType() == VariableType.VARIABLE
+                        || variable.getVariableType() == VariableType.CONSTANT)
+                .map(SDVariable::getArr);
+        if (state && sd.getUpdaterMap() != null) {
+            arrays = Stream.concat(arrays, sd.getUpdaterMap().values().stream().flatMap(SameDiffCopy::state));
+        }
+        long bytes = arrays.filter(Objects::nonNull)
+                .mapToLong(array -> array.length() * array.dataType().width())
+                .sum();
+        if (bytes > most) {
+            throw new IllegalArgumentException("sd: expected variables, constants and updater state of at most " + most
+                    + " bytes, which is all that SameDiff's format holds, got " + bytes
+                    + "; train with Sgd, which has no state, in half precision, or a MultiLayerNetwork");
+        }
+    }
+
+    private static Stream<INDArray> state(GradientUpdater<?> updater) {
+        return updater.getState().values().stream();
     }
 
     private static TrainingConfig withoutSchedule(TrainingConfig configuration) {

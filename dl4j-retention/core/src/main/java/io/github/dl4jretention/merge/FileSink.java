@@ -1,5 +1,6 @@
 package io.github.dl4jretention.merge;
 
+import io.github.dl4jretention.internal.ArrayStream;
 import io.github.dl4jretention.internal.AtomicFile;
 import java.io.BufferedOutputStream;
 import java.io.DataOutputStream;
@@ -20,7 +21,7 @@ final class FileSink implements ParameterSink<Path> {
     private static final LocalDateTime TIME = LocalDateTime.of(2000, 1, 1, 0, 0);
 
     private final Path out;
-    private final CoefficientsStream coefficients;
+    private final ArrayStream coefficients;
     private final AtomicFile file;
     private final OutputStream stream;
     private final ZipOutputStream zip;
@@ -31,7 +32,7 @@ final class FileSink implements ParameterSink<Path> {
     }
 
     /** Writes up to the first parameter. */
-    FileSink(Path out, String configuration, CoefficientsStream coefficients) throws IOException {
+    FileSink(Path out, String configuration, ArrayStream coefficients) throws IOException {
         this.out = out;
         this.coefficients = coefficients;
         file = new AtomicFile(out);

@@ -1,10 +1,11 @@
 package io.github.dl4jretention.merge;
 
+import io.github.dl4jretention.internal.ArrayStream;
+import io.github.dl4jretention.internal.CheckedZip;
+import java.io.DataInputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.zip.ZipFile;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.util.ModelSerializer;
@@ -15,27 +16,23 @@ import org.nd4j.shade.jackson.databind.ObjectMapper;
 final class FileSource implements ParameterSource {
 
     private final Path model;
-    private final ZipFile zip;
+    private final CheckedZip zip;
     private final String configuration;
     private final Architecture architecture;
-    private final CheckedEntry entry;
-    private final CoefficientsStream coefficients;
+    private final DataInputStream in;
+    private final ArrayStream coefficients;
     private int parameter;
 
     /** Reads up to the first parameter. */
     FileSource(Path model) throws IOException {
         this.model = model;
-        if (!Files.isReadable(model)) {
-            throw new IOException("model: expected a readable file, got " + model);
-        }
-        ZipFile opened = null;
+        CheckedZip opened = null;
         try {
-            opened = new ZipFile(model.toFile());
-            byte[] json = new CheckedEntry(opened, ModelSerializer.CONFIGURATION_JSON).read();
-            configuration = new String(json, StandardCharsets.UTF_8);
+            opened = new CheckedZip(model);
+            configuration = new String(opened.bytes(ModelSerializer.CONFIGURATION_JSON), StandardCharsets.UTF_8);
             architecture = architecture(configuration);
-            entry = new CheckedEntry(opened, ModelSerializer.COEFFICIENTS_BIN);
-            coefficients = CoefficientsStream.readHead(entry.in());
+            in = opened.open(ModelSerializer.COEFFICIENTS_BIN);
+            coefficients = ArrayStream.readHead(in);
             if (coefficients.length() != architecture.length() || coefficients.type() != architecture.dataType()) {
                 throw new IOException("expected " + architecture.length() + " parameters of type "
                         + architecture.dataType() + " by its configuration, got " + coefficients.length() + " of type "
@@ -58,6 +55,10 @@ final class FileSource implements ParameterSource {
     }
 
     private IOException named(Exception cause) {
+        if (cause instanceof IOException named
+                && String.valueOf(cause.getMessage()).contains(model.toString())) {
+            return named;
+        }
         return new IOException(
                 "model " + model + ": " + (cause.getMessage() == null ? cause : cause.getMessage()), cause);
     }
@@ -67,7 +68,7 @@ final class FileSource implements ParameterSource {
         return configuration;
     }
 
-    CoefficientsStream coefficients() {
+    ArrayStream coefficients() {
         return coefficients;
     }
 
@@ -80,13 +81,15 @@ final class FileSource implements ParameterSource {
     public double[] next() throws IOException {
         try {
             int length = architecture.parameters().get(parameter++).length();
-            double[] values = coefficients.read(entry.in(), length);
-            if (parameter == architecture.parameters().size()) {
-                entry.requireEnd();
+            double[] values = coefficients.read(in, length);
+            if (parameter == architecture.parameters().size() && in.read() >= 0) {
+                throw new IOException("expected the end after the last parameter, got more");
             }
             return values;
         } catch (IOException e) {
             throw named(e);
+        } catch (OutOfMemoryError e) {
+            throw zip.outOfMemory(ModelSerializer.COEFFICIENTS_BIN, e);
         }
     }
 

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.internal.ArrayStream;
 import io.github.dl4jretention.internal.ChecksummedFile;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -155,7 +156,7 @@ public final class MovingAverageTeacher extends NetworkTeacher {
         INDArray params = params();
         ChecksummedFile.write(file, out -> {
             out.writeUTF(sha256);
-            Nd4j.write(params, out);
+            ArrayStream.write(params, out);
         });
     }
 
@@ -172,7 +173,7 @@ public final class MovingAverageTeacher extends NetworkTeacher {
             if (!of.equals(sha256)) {
                 throw new IllegalArgumentException("expected one of the teacher " + sha256 + ", got one of " + of);
             }
-            return Nd4j.read(in);
+            return ArrayStream.read(in);
         });
         restore(saved);
     }

@@ -99,9 +99,8 @@ final class SharedParameters implements LayerParameters {
 
     private static long requireSame(String layer, INDArray expected, INDArray given) {
         if (given != null && given.length() == expected.length() && given.dataType() == expected.dataType()) {
-            long checksum = checksum(given);
-            if (checksum(expected) == checksum && given.equalsWithEps(expected, 0)) {
-                return checksum;
+            if (isSame(expected, given)) {
+                return checksum(given);
             }
         }
         throw new IllegalArgumentException("student: expected the pretrained network's parameters in frozen layer \""
@@ -118,16 +117,37 @@ final class SharedParameters implements LayerParameters {
         }
     }
 
+    /** Bit for bit. */
+    private static boolean isSame(INDArray expected, INDArray given) {
+        boolean[] same = {true};
+        chunks(
+                expected,
+                (from, chunk) -> chunks(given, (other, candidate) -> {
+                    if (from == other) {
+                        same[0] &= chunk.equals(candidate);
+                    }
+                }));
+        return same[0];
+    }
+
     private static long checksum(INDArray view) {
-        Nd4j.getAffinityManager().ensureLocation(view, Location.HOST);
         CRC32C checksum = new CRC32C();
-        long bytes = view.length() * view.dataType().width();
-        BytePointer pointer = new BytePointer(view.data().addressPointer());
-        for (long from = 0; from < bytes; from += CHUNK) {
-            pointer.position(from).limit(Math.min(bytes, from + CHUNK));
-            ByteBuffer chunk = pointer.asByteBuffer();
-            checksum.update(chunk);
-        }
+        chunks(view, (from, chunk) -> checksum.update(chunk));
         return checksum.getValue();
+    }
+
+    private interface Chunk {
+        void at(long from, ByteBuffer bytes);
+    }
+
+    private static void chunks(INDArray view, Chunk action) {
+        Nd4j.getAffinityManager().ensureLocation(view, Location.HOST);
+        long bytes = view.length() * view.dataType().width();
+        try (BytePointer pointer = new BytePointer(view.data().addressPointer())) {
+            for (long from = 0; from < bytes; from += CHUNK) {
+                pointer.position(from).limit(Math.min(bytes, from + CHUNK));
+                action.at(from, pointer.asByteBuffer());
+            }
+        }
     }
 }

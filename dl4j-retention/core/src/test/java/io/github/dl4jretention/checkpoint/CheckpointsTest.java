@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.internal.AtomicFile;
+import io.github.dl4jretention.internal.CheckedZip;
 import io.github.dl4jretention.internal.FolderLock;
 import io.github.dl4jretention.listener.ReportSink;
 import java.io.IOException;
@@ -66,7 +67,7 @@ class CheckpointsTest {
                     case COMPUTATION_GRAPH -> ComputationGraph.load(
                             newest(folder).toFile(), true);
                     case SAME_DIFF -> SameDiff.fromFlatBuffers(
-                            ByteBuffer.wrap(ZipEntries.read(newest(folder), "graph.fb")), true);
+                            ByteBuffer.wrap(Kind.entry(newest(folder), "graph.fb")), true);
                 };
         assertClose(Kind.everything(student), Kind.everything(loaded), 0);
     }
@@ -246,10 +247,10 @@ class CheckpointsTest {
     void an_entry_without_a_checksum_is_damage() throws IOException {
         Kind.MULTI_LAYER_NETWORK.builder(folder).build().run();
         Path file = newest(folder);
-        String state = new String(ZipEntries.read(file, RunState.ENTRY), StandardCharsets.UTF_8);
+        String state = new String(Kind.entry(file, RunState.ENTRY), StandardCharsets.UTF_8);
         Path changed = folder.resolve("changed.zip");
         AtomicFile.write(changed, out -> {
-            ZipEntries.Writer zip = new ZipEntries.Writer(out);
+            CheckedZip.Writer zip = new CheckedZip.Writer(out);
             String without = state.replaceFirst("(\"student.json\" : )\\d+", "$1null");
             zip.add(RunState.ENTRY, entry -> entry.write(without.getBytes(StandardCharsets.UTF_8)));
             zip.finish();

@@ -100,7 +100,7 @@ class FinetuningRunTest {
         Path part = folder.resolve("part");
         for (int at : new int[] {1, 4, 7, 13, 26}) {
             runUntil(kind.builder(part).epochs(EPOCHS), at);
-            RunState state = Json.read(ZipEntries.read(newest(part), RunState.ENTRY), RunState.class, newest(part));
+            RunState state = Json.read(Kind.entry(newest(part), RunState.ENTRY), RunState.class, newest(part));
             assertEquals(at, state.iteration());
             assertEquals(at, state.epoch() * Kind.BATCHES + state.position());
         }
@@ -134,7 +134,7 @@ class FinetuningRunTest {
         assertEquals(2, checkpoints(folder).size());
         assertEquals(
                 2,
-                Json.read(ZipEntries.read(newest(folder), RunState.ENTRY), RunState.class, newest(folder))
+                Json.read(Kind.entry(newest(folder), RunState.ENTRY), RunState.class, newest(folder))
                         .epoch());
     }
 

@@ -2,12 +2,14 @@ package io.github.dl4jretention.checkpoint;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.internal.CheckedZip;
 import io.github.dl4jretention.internal.RetentionLayers;
 import io.github.dl4jretention.loss.AdaptiveCoefficient;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionLoss;
 import io.github.dl4jretention.loss.samediff.SameDiffLossState;
 import io.github.dl4jretention.teacher.Teacher;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -224,5 +226,12 @@ enum Kind {
 
     private static INDArray scalar(double value) {
         return Nd4j.createFromArray(value);
+    }
+
+    /** The bytes of a checkpoint's entry. */
+    static byte[] entry(Path file, String name) throws IOException {
+        try (CheckedZip zip = new CheckedZip(file)) {
+            return zip.bytes(name);
+        }
     }
 }

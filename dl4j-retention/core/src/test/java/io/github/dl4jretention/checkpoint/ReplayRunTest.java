@@ -55,7 +55,7 @@ class ReplayRunTest {
                 Kind.everything(builder("whole", replay(unit)).build().run());
         FinetuningRunTest.runUntil(builder("part", replay(unit)), STOP);
         Path checkpoint = FinetuningRunTest.newest(folder.resolve("part"));
-        RunState state = Json.read(ZipEntries.read(checkpoint, RunState.ENTRY), RunState.class, checkpoint);
+        RunState state = Json.read(Kind.entry(checkpoint, RunState.ENTRY), RunState.class, checkpoint);
         assertEquals(1, state.epoch());
         assertTrue(state.position() > 0, "in the middle of an epoch");
         INDArray inAnother =

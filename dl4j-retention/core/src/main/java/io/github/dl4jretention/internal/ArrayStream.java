@@ -1,0 +1,236 @@
+package io.github.dl4jretention.internal;
+
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import java.util.stream.LongStream;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.indexer.Bfloat16Indexer;
+import org.bytedeco.javacpp.indexer.HalfIndexer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.concurrency.AffinityManager.Location;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+/**
+ * The form in which {@code Nd4j.write} puts an array into a stream: a buffer of its shape, then one of its values, each
+ * as the name of an allocation mode, a length (64 bits), the name of a data type, and values in big-endian order. DL4J
+ * writes and reads its values one by one; this does so by the chunk, of any length.
+ *
+ * @param shape  the shape buffer's values
+ * @param type   of the values
+ * @param length number of values
+ */
+public record ArrayStream(long[] shape, DataType type, long length) {
+
+    private static final String MODE = "MIXED_DATA_TYPES";
+    private static final String OTHER_SHAPE_MODE = "LONG_SHAPE";
+
+    /** Rank, sizes, strides, extras, element-wise stride and order of an array of ND4J's largest rank, 32. */
+    private static final int MOST_SHAPE_NUMBERS = 2 * 32 + 4;
+
+    /** Bytes that are copied at once. */
+    private static final int CHUNK = 1 << 16;
+
+    /**
+     * {@return what stands before the first value, which is read next}
+     *
+     * @param in a stream that {@code Nd4j.write} or {@link #write(INDArray, DataOutputStream)} wrote
+     * @throws IOException if it isn't one
+     */
+    public static ArrayStream readHead(DataInputStream in) throws IOException {
+        String mode = in.readUTF();
+        if (!mode.equals(MODE) && !mode.equals(OTHER_SHAPE_MODE)) {
+            throw new IOException("expected parameters as DL4J writes them since 1.0.0-beta4, got mode " + mode
+                    + "; load and save the model to convert it");
+        }
+        long numbers = in.readLong();
+        if (numbers < 0 || numbers > MOST_SHAPE_NUMBERS) {
+            throw new IOException("expected a shape of at most " + MOST_SHAPE_NUMBERS + " numbers, got " + numbers);
+        }
+        long[] shape = new long[(int) numbers];
+        String shapeType = in.readUTF();
+        if (!shapeType.equals("LONG") && !shapeType.equals("INT64")) {
+            throw new IOException("expected a shape of type LONG, got " + shapeType);
+        }
+        for (int i = 0; i < shape.length; i++) {
+            shape[i] = in.readLong();
+        }
+        mode = in.readUTF();
+        if (!mode.equals(MODE)) {
+            throw new IOException("expected parameters in mode " + MODE + ", got " + mode);
+        }
+        long length = in.readLong();
+        return new ArrayStream(shape, DataType.valueOf(in.readUTF()), length);
+    }
+
+    /**
+     * Writes what stands before the first value.
+     *
+     * @param out not closed
+     * @throws IOException if it can't be written
+     */
+    public void writeHead(DataOutputStream out) throws IOException {
+        out.writeUTF(MODE);
+        out.writeLong(shape.length);
+        out.writeUTF("LONG");
+        for (long value : shape) {
+            out.writeLong(value);
+        }
+        out.writeUTF(MODE);
+        out.writeLong(length);
+        out.writeUTF(type.name());
+    }
+
+    /**
+     * {@return the next values}
+     *
+     * @param in    after the head
+     * @param count how many
+     * @throws IOException if there are fewer
+     */
+    public double[] read(DataInputStream in, int count) throws IOException {
+        double[] values = new double[count];
+        for (int i = 0; i < count; i++) {
+            values[i] = switch (type) {
+                case DOUBLE -> in.readDouble();
+                case FLOAT -> in.readFloat();
+                case HALF -> HalfIndexer.toFloat(in.readUnsignedShort());
+                case BFLOAT16 -> Bfloat16Indexer.toFloat(in.readUnsignedShort());
+                default -> throw new IOException("expected floating-point parameters, got " + type);
+            };
+        }
+        return values;
+    }
+
+    /**
+     * Writes values, rounded as ND4J does, to the nearest and of two equally near to the even one.
+     *
+     * @param out    after the head
+     * @param values the next ones
+     * @throws IOException if they can't be written
+     */
+    public void write(DataOutputStream out, double[] values) throws IOException {
+        for (double value : rounded(values)) {
+            switch (type) {
+                case DOUBLE -> out.writeDouble(value);
+                case FLOAT -> out.writeFloat((float) value);
+                case HALF -> out.writeShort(HalfIndexer.fromFloat((float) value));
+                case BFLOAT16 -> out.writeShort(Bfloat16Indexer.fromFloat((float) value));
+                default -> throw new IOException("expected floating-point parameters, got " + type);
+            }
+        }
+    }
+
+    /** Java's cast rounds doubles to floats in the same way. */
+    private double[] rounded(double[] values) {
+        return values.length == 0 || type == DataType.DOUBLE || type == DataType.FLOAT
+                ? values
+                : Nd4j.createFromArray(values)
+                        .castTo(type)
+                        .castTo(DataType.DOUBLE)
+                        .toDoubleVector();
+    }
+
+    /**
+     * Writes an array.
+     *
+     * @param array isn't changed
+     * @param out   not closed
+     * @throws IOException if it can't be written
+     */
+    public static void write(INDArray array, DataOutputStream out) throws IOException {
+        INDArray dense = array.isView() ? array.dup() : array;
+        try {
+            dense.shapeInfoDataBuffer().write(out);
+            out.writeUTF(MODE);
+            out.writeLong(dense.length());
+            out.writeUTF(dense.dataType().name());
+            Nd4j.getAffinityManager().ensureLocation(dense, Location.HOST);
+            byte[] bytes = new byte[CHUNK];
+            copy(dense, CHUNK, (values, count) -> {
+                move(values, ByteBuffer.wrap(bytes, 0, count), dense.dataType());
+                out.write(bytes, 0, count);
+            });
+        } finally {
+            if (dense != array) {
+                dense.close();
+            }
+        }
+    }
+
+    /**
+     * {@return an array outside of workspaces}
+     *
+     * @param in a stream that {@code Nd4j.write} or {@link #write(INDArray, DataOutputStream)} wrote; not closed
+     * @throws IOException      if it isn't one
+     * @throws OutOfMemoryError if there's no memory for the array
+     */
+    public static INDArray read(DataInputStream in) throws IOException {
+        ArrayStream head = readHead(in);
+        int rank = head.shape.length == 0 ? -1 : (int) head.shape[0];
+        if (rank < 0 || head.shape.length != 2 * rank + 4) {
+            throw new IOException("expected an array's shape, got " + Arrays.toString(head.shape));
+        }
+        long[] shape = Arrays.copyOfRange(head.shape, 1, 1 + rank);
+        if (LongStream.of(shape).reduce(1, Math::multiplyExact) != head.length) {
+            throw new IOException(
+                    "expected as many values as the shape " + Arrays.toString(shape) + " has, got " + head.length);
+        }
+        INDArray array = allocate(head, shape);
+        boolean read = false;
+        try {
+            byte[] bytes = new byte[CHUNK];
+            copy(array, CHUNK, (values, count) -> {
+                in.readFully(bytes, 0, count);
+                move(ByteBuffer.wrap(bytes, 0, count), values, head.type);
+            });
+            Nd4j.getAffinityManager().tagLocation(array, Location.HOST);
+            read = true;
+            return array;
+        } finally {
+            if (!read) {
+                array.close();
+            }
+        }
+    }
+
+    /** ND4J's native part says in several ways that there's no memory. */
+    private static INDArray allocate(ArrayStream head, long[] shape) {
+        try {
+            return Nd4j.createUninitializedDetached(head.type, (char) head.shape[head.shape.length - 1], shape);
+        } catch (RuntimeException e) {
+            OutOfMemoryError error =
+                    new OutOfMemoryError("ND4J can't hold " + head.length + " numbers of type " + head.type + ": " + e);
+            error.initCause(e);
+            throw error;
+        }
+    }
+
+    private interface Step {
+        void copy(ByteBuffer values, int count) throws IOException;
+    }
+
+    private static void copy(INDArray array, int chunk, Step step) throws IOException {
+        long bytes = array.length() * array.dataType().width();
+        try (BytePointer pointer = new BytePointer(array.data().addressPointer())) {
+            for (long from = 0; from < bytes; from += chunk) {
+                int count = (int) Math.min(chunk, bytes - from);
+                pointer.position(from).limit(from + count);
+                step.copy(pointer.asByteBuffer(), count);
+            }
+        }
+    }
+
+    /** Bits stay as they are, those of NaN too. */
+    private static void move(ByteBuffer from, ByteBuffer to, DataType type) {
+        switch (type.width()) {
+            case Long.BYTES -> to.asLongBuffer().put(from.asLongBuffer());
+            case Integer.BYTES -> to.asIntBuffer().put(from.asIntBuffer());
+            case Short.BYTES -> to.asShortBuffer().put(from.asShortBuffer());
+            default -> to.put(from);
+        }
+    }
+}

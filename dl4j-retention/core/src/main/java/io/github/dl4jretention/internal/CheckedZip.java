@@ -1,0 +1,225 @@
+package io.github.dl4jretention.internal;
+
+import java.io.BufferedInputStream;
+import java.io.BufferedOutputStream;
+import java.io.Closeable;
+import java.io.DataInputStream;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.zip.CRC32;
+import java.util.zip.Deflater;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipException;
+import java.util.zip.ZipFile;
+import java.util.zip.ZipOutputStream;
+
+/**
+ * A zip of a model, whose entries are read as streams of any length, each only after its checksum was compared, which
+ * {@link ZipFile} doesn't do. Every error is an IOException that names the file.
+ */
+public final class CheckedZip implements Closeable {
+
+    private static final int CHUNK = 1 << 16;
+
+    private final Path file;
+    private final ZipFile zip;
+    private final Set<String> verified = new HashSet<>();
+
+    /**
+     * Reads what an entry holds.
+     *
+     * @param <T> what it is
+     */
+    @FunctionalInterface
+    public interface Reader<T> {
+
+        /**
+         * {@return what was written}
+         *
+         * @param in buffered, and closed by the caller
+         * @throws IOException if it's something else
+         */
+        T read(DataInputStream in) throws IOException;
+    }
+
+    /**
+     * Opens a file.
+     *
+     * @param file of entries
+     * @throws IOException if it's missing or no zip
+     */
+    public CheckedZip(Path file) throws IOException {
+        this.file = file;
+        if (!Files.isReadable(file)) {
+            throw new IOException("file: expected a readable file, got " + file);
+        }
+        try {
+            zip = new ZipFile(file.toFile());
+        } catch (ZipException | EOFException | IllegalArgumentException e) {
+            throw damaged(e);
+        }
+    }
+
+    private IOException damaged(Exception e) {
+        return new IOException("file " + file + ": expected a model file, it is damaged: " + e, e);
+    }
+
+    /**
+     * {@return whether there's such an entry}
+     *
+     * @param name of the entry
+     */
+    public boolean has(String name) {
+        return zip.getEntry(name) != null;
+    }
+
+    /**
+     * {@return the CRC-32 of an entry, which its bytes have}
+     *
+     * @param name of the entry
+     * @throws IOException if there's none, or it's damaged
+     */
+    public long checksum(String name) throws IOException {
+        ZipEntry entry = zip.getEntry(name);
+        if (entry == null) {
+            throw new IOException("file " + file + ": expected an entry " + name + ", it has none");
+        }
+        if (verified.contains(name)) {
+            return entry.getCrc();
+        }
+        CRC32 checksum = new CRC32();
+        byte[] bytes = new byte[CHUNK];
+        try (InputStream in = zip.getInputStream(entry)) {
+            for (int read = in.read(bytes); read >= 0; read = in.read(bytes)) {
+                checksum.update(bytes, 0, read);
+            }
+        } catch (ZipException | EOFException | IllegalArgumentException e) {
+            throw damaged(e);
+        }
+        if (checksum.getValue() != entry.getCrc()) {
+            throw new IOException("file " + file + ": damaged: entry " + name + ": expected its checksum, got another");
+        }
+        verified.add(name);
+        return entry.getCrc();
+    }
+
+    /**
+     * {@return an entry's bytes, buffered; closed with the zip}
+     *
+     * @param name of the entry
+     * @throws IOException if there's none, or it's damaged
+     */
+    public DataInputStream open(String name) throws IOException {
+        checksum(name);
+        return new DataInputStream(new BufferedInputStream(zip.getInputStream(zip.getEntry(name)), CHUNK));
+    }
+
+    /**
+     * {@return what an entry holds}
+     *
+     * @param name   of the entry
+     * @param reader of all of it
+     * @param <T>    what it is
+     * @throws IOException if there's none, it's damaged, the reader fails or leaves something, or memory doesn't suffice
+     */
+    public <T> T read(String name, Reader<T> reader) throws IOException {
+        try (DataInputStream in = open(name)) {
+            T value = reader.read(in);
+            if (in.read() >= 0) {
+                throw new IOException("file " + file + ": entry " + name + ": expected its end, it holds more");
+            }
+            return value;
+        } catch (EOFException e) {
+            throw new IOException("file " + file + ": entry " + name + ": expected more, it ends early", e);
+        } catch (OutOfMemoryError e) {
+            throw outOfMemory(name, e);
+        }
+    }
+
+    /**
+     * {@return an error that says how much memory an entry needs}
+     *
+     * @param name  of the entry
+     * @param cause what ND4J or Java said
+     */
+    public IOException outOfMemory(String name, OutOfMemoryError cause) {
+        return new IOException(
+                "file " + file + ": not enough memory for the "
+                        + zip.getEntry(name).getSize() + " bytes of entry "
+                        + name + " (" + cause.getMessage() + "); give Java more: -Xmx for its heap, "
+                        + "-Dorg.bytedeco.javacpp.maxphysicalbytes for all memory",
+                cause);
+    }
+
+    /**
+     * {@return the bytes of an entry that an array can hold, a text say}
+     *
+     * @param name of the entry
+     * @throws IOException if there's none, it's damaged, or it's larger than 2 GB
+     */
+    public byte[] bytes(String name) throws IOException {
+        return read(name, InputStream::readAllBytes);
+    }
+
+    @Override
+    public void close() throws IOException {
+        zip.close();
+    }
+
+    /** A file of entries that is being written; uncompressed, for weights don't shrink. */
+    public static final class Writer {
+
+        private final ZipOutputStream zip;
+        private final Map<String, Long> checksums = new TreeMap<>();
+
+        /** @param out buffered; stays open */
+        public Writer(OutputStream out) {
+            zip = new ZipOutputStream(out) {
+                {
+                    // Java's own has 512 bytes.
+                    buf = new byte[CHUNK];
+                }
+            };
+            zip.setLevel(Deflater.NO_COMPRESSION);
+        }
+
+        /**
+         * Adds an entry.
+         *
+         * @param name    of the entry
+         * @param content of any length
+         * @throws IOException if it can't be written
+         */
+        public void add(String name, AtomicFile.Content content) throws IOException {
+            ZipEntry entry = new ZipEntry(name);
+            zip.putNextEntry(entry);
+            OutputStream out = new BufferedOutputStream(zip, CHUNK);
+            content.writeTo(out);
+            out.flush();
+            zip.closeEntry();
+            checksums.put(name, entry.getCrc());
+        }
+
+        /** {@return CRC-32 of the entries so far, by their names} */
+        public Map<String, Long> checksums() {
+            return Map.copyOf(checksums);
+        }
+
+        /**
+         * Writes the list of entries.
+         *
+         * @throws IOException if it can't be written
+         */
+        public void finish() throws IOException {
+            zip.finish();
+        }
+    }
+}
