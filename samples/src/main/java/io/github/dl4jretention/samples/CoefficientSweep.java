@@ -58,10 +58,10 @@ public final class CoefficientSweep implements Callable<Integer> {
     @Option(names = "--candidates", description = "Coefficients, at least 2, evenly spaced in their logarithm.")
     private int candidates = 12;
 
-    @Option(names = "--lowest", description = "Least coefficient.")
+    @Option(names = "--lowest", converter = Errors.AboveZero.class, description = "Least coefficient.")
     private double lowest = 0.03;
 
-    @Option(names = "--highest", description = "Largest coefficient.")
+    @Option(names = "--highest", converter = Errors.AboveZero.class, description = "Largest coefficient.")
     private double highest = 30;
 
     @Option(
@@ -69,19 +69,22 @@ public final class CoefficientSweep implements Callable<Integer> {
             description = "Largest rise of the source loss, in nats per token, which is a byte here.")
     private double forgetting = 0.02;
 
-    @Option(names = "--steps", description = "Minibatches of each finetuning.")
+    @Option(names = "--steps", converter = Errors.Count.class, description = "Minibatches of each finetuning.")
     private int steps = 100;
 
-    @Option(names = "--batch", description = "Sequences of 64 bytes in a minibatch.")
+    @Option(names = "--batch", converter = Errors.Count.class, description = "Sequences of 64 bytes in a minibatch.")
     private int batch = 16;
 
-    @Option(names = "--learning-rate", description = "Adam's learning rate.")
+    @Option(names = "--learning-rate", converter = Errors.AboveZero.class, description = "Adam's learning rate.")
     private double learningRate = 1e-3;
 
-    @Option(names = "--held-out", description = "Minibatches of each held-out text.")
+    @Option(names = "--held-out", converter = Errors.Count.class, description = "Minibatches of each held-out text.")
     private int heldOut = 8;
 
-    @Option(names = "--parallelism", description = "Candidates at once, each on one thread.")
+    @Option(
+            names = "--parallelism",
+            converter = Errors.Count.class,
+            description = "Candidates at once, each on one thread.")
     private int parallelism = 1;
 
     @Option(names = "--prune", description = "End hopeless candidates after a quarter or a half of the steps.")
@@ -137,18 +140,12 @@ public final class CoefficientSweep implements Callable<Integer> {
     }
 
     private void validate() {
-        require(candidates >= 2, "--candidates: expected at least 2, got " + candidates);
-        require(
-                lowest > 0 && highest > lowest && Double.isFinite(highest),
-                "--lowest and --highest: expected 0 < lowest < highest, got " + lowest + " and " + highest);
-        require(Double.isFinite(forgetting), "--forgetting: expected a finite number, got " + forgetting);
-        require(steps > 0, "--steps: expected at least 1, got " + steps);
-        require(batch > 0, "--batch: expected at least 1, got " + batch);
-        require(
-                learningRate > 0 && Double.isFinite(learningRate),
-                "--learning-rate: expected a finite number above 0, got " + learningRate);
-        require(heldOut > 0, "--held-out: expected at least 1, got " + heldOut);
-        require(parallelism > 0, "--parallelism: expected at least 1, got " + parallelism);
+        Errors.require(spec, candidates >= 2, "--candidates: expected at least 2, got " + candidates);
+        Errors.require(
+                spec,
+                highest > lowest,
+                "--lowest and --highest: expected lowest < highest, got " + lowest + " and " + highest);
+        Errors.require(spec, Double.isFinite(forgetting), "--forgetting: expected a finite number, got " + forgetting);
         given.validate();
     }
 
@@ -159,13 +156,7 @@ public final class CoefficientSweep implements Callable<Integer> {
         } catch (IOException e) {
             made = false;
         }
-        require(made, "--out: expected a folder that can be written to, got " + out);
-    }
-
-    private void require(boolean condition, String message) {
-        if (!condition) {
-            throw new ParameterException(spec.commandLine(), message);
-        }
+        Errors.require(spec, made, "--out: expected a folder that can be written to, got " + out);
     }
 
     /** Errors of the folder name the option. */

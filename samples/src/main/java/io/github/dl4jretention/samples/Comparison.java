@@ -6,6 +6,7 @@ import io.github.dl4jretention.samples.comparison.Summary;
 import io.github.dl4jretention.samples.console.Console;
 import io.github.dl4jretention.samples.text.Corpus;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
@@ -14,10 +15,12 @@ import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
-/** Compares finetuning methods by a plan, and sums up what came out. Killed, it goes on where it was. */
+/**
+ * Compares finetuning methods by a plan, and sums up what came out. If it's killed, run it again: it picks up at the first
+ * trial that's missing.
+ */
 @Command(
         name = "comparison",
         mixinStandardHelpOptions = true,
@@ -33,19 +36,28 @@ public final class Comparison implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Option(names = "--plan", paramLabel = "FILE", description = "What is compared, JSON.")
+    @Option(names = "--plan", paramLabel = "FILE", description = "What to compare, as JSON.")
     private Path plan = Path.of("samples", "comparisons", "reduced.json");
 
-    @Option(names = "--out", paramLabel = "FOLDER", description = "Where the results are, and go on.")
+    @Option(
+            names = "--out",
+            paramLabel = "FOLDER",
+            description = "Where the results go. If there are some, the trials that are missing are run.")
     private Path out = Path.of("out", "comparison");
 
     @Option(
             names = "--part",
             paramLabel = "I/N",
             description =
-                    "One of several parts, for processes side by side with one folder; run the last again when all"
-                            + " are done for a summary of all.")
+                    "Which part of the plan this process runs, for several processes with one folder. When all are"
+                            + " done, run one of them again to sum up all parts.")
     private String part = "1/1";
+
+    @Option(
+            names = "--redraw",
+            paramLabel = "FILE",
+            description = "Trains nothing, and draws the pictures of this comparison.csv into the folder.")
+    private Path redraw;
 
     @Option(names = "--corpus", hidden = true)
     private Path corpus = Path.of("samples", "target", "corpus");
@@ -65,10 +77,19 @@ public final class Comparison implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        Matcher matcher = PART.matcher(part);
-        if (!matcher.matches() || Integer.parseInt(matcher.group(1)) > Integer.parseInt(matcher.group(2))) {
-            throw new ParameterException(spec.commandLine(), "--part: expected I/N with I from 1 to N, got " + part);
+        if (redraw != null) {
+            Errors.require(spec, Files.isReadable(redraw), "--redraw: expected a readable file, got " + redraw);
+            Files.createDirectories(out);
+            Summary.ofFile(redraw).draw(out);
+            System.out.println("wrote pictures to " + out.toAbsolutePath());
+            return CommandLine.ExitCode.OK;
         }
+        Matcher matcher = PART.matcher(part);
+        Errors.require(
+                spec,
+                matcher.matches() && Integer.parseInt(matcher.group(1)) <= Integer.parseInt(matcher.group(2)),
+                "--part: expected I/N with I from 1 to N, got " + part);
+        Errors.require(spec, Files.isReadable(plan), "--plan: expected a readable file, got " + plan);
         new ComparisonRun(
                         Plan.read(plan),
                         Corpus.read(corpus),

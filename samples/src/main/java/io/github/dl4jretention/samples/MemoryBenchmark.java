@@ -55,10 +55,13 @@ public final class MemoryBenchmark implements Callable<Integer> {
     private static final int LENGTH = 16;
     private static final double MEGABYTE = 1 << 20;
 
-    @Option(names = "--steps", description = "Training steps.")
+    @Option(names = "--steps", converter = Errors.Count.class, description = "Training steps.")
     private int steps = 10_000;
 
-    @Option(names = "--every", description = "Steps from one measurement to the next; the first two are warm-up.")
+    @Option(
+            names = "--every",
+            converter = Errors.Count.class,
+            description = "Steps from one measurement to the next; the first two are warm-up.")
     private int every = 500;
 
     @Option(names = "--how", description = "What trains: ${COMPLETION-CANDIDATES}.")
@@ -81,7 +84,11 @@ public final class MemoryBenchmark implements Callable<Integer> {
     /** @param args see {@code --help} */
     public static void main(String[] args) {
         Console.prepare(1);
-        System.exit(Errors.asLines(new CommandLine(new MemoryBenchmark())).execute(args));
+        System.exit(commandLine().execute(args));
+    }
+
+    static CommandLine commandLine() {
+        return Errors.asLines(new CommandLine(new MemoryBenchmark()));
     }
 
     @Override

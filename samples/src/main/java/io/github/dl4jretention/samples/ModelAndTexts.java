@@ -59,11 +59,13 @@ final class ModelAndTexts {
     private Path checkpoint = Path.of("samples", "checkpoints", "transformer.zip");
 
     void validate() {
-        require(
+        Errors.require(
+                spec,
                 (target == null) == sources.isEmpty(),
                 "--target and --source: expected both or none of them, " + (target == null ? "--target" : "--source")
                         + " is missing");
-        require(
+        Errors.require(
+                spec,
                 model == null || Files.isReadable(model) && !Files.isDirectory(model),
                 "--model: expected a readable file, got " + model);
         sources.forEach(this::requireOther);
@@ -94,7 +96,7 @@ final class ModelAndTexts {
 
     private void requireOther(Path source) {
         boolean same = Arrays.equals(bytes("--target", target), bytes("--source", source));
-        require(!same, "--source: expected another text than --target, got the same in " + source);
+        Errors.require(spec, !same, "--source: expected another text than --target, got the same in " + source);
     }
 
     /** The model, which is byte-level. */
@@ -125,7 +127,8 @@ final class ModelAndTexts {
         } catch (DL4JException | IllegalStateException e) {
             found = e.getMessage().lines().findFirst().orElse("");
         }
-        require(
+        Errors.require(
+                spec,
                 found == null,
                 "--model: expected a model that gives " + Arrays.toString(expected) + " for byte values of shape "
                         + Arrays.toString(bytes.shape()) + ", got " + found);
@@ -134,7 +137,8 @@ final class ModelAndTexts {
     private byte[] read(String option, Path file, int parts) {
         byte[] text = bytes(option, file);
         int shortest = parts * (ModelKind.CONTEXT + 1);
-        require(
+        Errors.require(
+                spec,
                 text.length >= shortest,
                 option + ": expected at least " + shortest + " bytes of text, got " + text.length + " in " + file);
         if (text.length < SHORT) {
@@ -149,12 +153,6 @@ final class ModelAndTexts {
             return Files.readAllBytes(file);
         } catch (IOException e) {
             throw new ParameterException(spec.commandLine(), option + ": expected a readable file, got " + file, e);
-        }
-    }
-
-    private void require(boolean condition, String message) {
-        if (!condition) {
-            throw new ParameterException(spec.commandLine(), message);
         }
     }
 }

@@ -35,25 +35,35 @@ public final class PeakMemoryBenchmark implements Callable<Integer> {
             description = "Any of ${COMPLETION-CANDIDATES}; the ratios are to the first.")
     private List<TrainingSide> sides = List.of(TrainingSide.PLAIN, TrainingSide.ONLINE, TrainingSide.CACHED);
 
-    @Option(names = "--vocabulary", description = "Classes of a token in training.")
+    @Option(names = "--vocabulary", converter = Errors.Count.class, description = "Classes of a token in training.")
     private int vocabulary = 2000;
 
-    @Option(names = "--time", description = "Tokens of a sequence.")
+    @Option(names = "--time", converter = Errors.Count.class, description = "Tokens of a sequence.")
     private int time = 64;
 
-    @Option(names = "--batch", description = "Sequences of a minibatch.")
+    @Option(names = "--batch", converter = Errors.Count.class, description = "Sequences of a minibatch.")
     private int batch = 16;
 
-    @Option(names = "--steps", description = "Training steps.")
+    @Option(names = "--steps", converter = Errors.Count.class, description = "Training steps.")
     private int steps = 60;
 
-    @Option(names = "--head-vocabularies", split = ",", description = "Classes of a token of the output layer alone.")
+    @Option(
+            names = "--head-vocabularies",
+            converter = Errors.Count.class,
+            split = ",",
+            description = "Classes of a token of the output layer alone.")
     private List<Integer> headVocabularies = List.of(8000, 32_000);
 
-    @Option(names = "--head-tokens", description = "Tokens of the output layer alone, a multiple of 64.")
+    @Option(
+            names = "--head-tokens",
+            converter = Errors.Count.class,
+            description = "Tokens of the output layer alone, a multiple of 64.")
     private int headTokens = 1024;
 
-    @Option(names = "--runs", description = "Processes of each side; the table has their median.")
+    @Option(
+            names = "--runs",
+            converter = Errors.Count.class,
+            description = "Processes of each side; the table has their median.")
     private int runs = 3;
 
     // In a larger heap the peak is that of garbage which Java saw no need to collect.

@@ -30,13 +30,19 @@ public final class Pretrain implements Callable<Integer> {
     @Option(names = "--kind", description = "One of: ${COMPLETION-CANDIDATES}.")
     private ModelKind kind = ModelKind.TRANSFORMER;
 
-    @Option(names = "--steps", description = "Minibatches.")
+    @Option(names = "--steps", converter = Errors.Count.class, description = "Minibatches.")
     private int steps = 3600;
 
-    @Option(names = "--batch", description = "Sequences of a minibatch, shared by the three domains.")
+    @Option(
+            names = "--batch",
+            converter = Errors.Count.class,
+            description = "Sequences of a minibatch, shared by the three domains.")
     private int batch = 33;
 
-    @Option(names = "--learning-rate", description = "Adam's first learning rate; it falls linearly to zero.")
+    @Option(
+            names = "--learning-rate",
+            converter = Errors.AboveZero.class,
+            description = "Adam's first learning rate; it falls linearly to zero.")
     private double learningRate = 2e-3;
 
     @Option(names = "--seed", description = "Seed of the weights and of the batches.")
@@ -51,7 +57,11 @@ public final class Pretrain implements Callable<Integer> {
     /** @param args see {@code --help} */
     public static void main(String[] args) {
         Console.prepare(1);
-        System.exit(Errors.asLines(new CommandLine(new Pretrain())).execute(args));
+        System.exit(commandLine().execute(args));
+    }
+
+    static CommandLine commandLine() {
+        return Errors.asLines(new CommandLine(new Pretrain()));
     }
 
     @Override

@@ -21,7 +21,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** Finetunes a language model plainly and with retention, and shows what each learned and forgot. */
@@ -41,16 +40,20 @@ public final class Quickstart implements Callable<Integer> {
     @Mixin
     private ModelAndTexts given = new ModelAndTexts();
 
-    @Option(names = "--coefficients", split = ",", description = "Coefficients of the KL term.")
+    @Option(
+            names = "--coefficients",
+            converter = Errors.AtLeastZero.class,
+            split = ",",
+            description = "Coefficients of the KL term.")
     private List<Double> coefficients = List.of(0.3, 1.0, 3.0);
 
-    @Option(names = "--steps", description = "Minibatches of each finetuning.")
+    @Option(names = "--steps", converter = Errors.Count.class, description = "Minibatches of each finetuning.")
     private int steps = 100;
 
-    @Option(names = "--batch", description = "Sequences of 64 bytes in a minibatch.")
+    @Option(names = "--batch", converter = Errors.Count.class, description = "Sequences of 64 bytes in a minibatch.")
     private int batch = 16;
 
-    @Option(names = "--learning-rate", description = "Adam's learning rate.")
+    @Option(names = "--learning-rate", converter = Errors.AboveZero.class, description = "Adam's learning rate.")
     private double learningRate = 1e-3;
 
     @Option(names = "--seed", description = "Seed of the batches and of the text samples.")
@@ -133,22 +136,13 @@ public final class Quickstart implements Callable<Integer> {
     }
 
     private void validate() {
-        require(steps > 0, "--steps: expected at least 1, got " + steps);
-        require(batch > 0, "--batch: expected at least 1, got " + batch);
-        require(
-                learningRate > 0 && Double.isFinite(learningRate),
-                "--learning-rate: expected a number above 0, got " + learningRate);
-        require(!coefficients.isEmpty(), "--coefficients: expected at least one");
-        for (double coefficient : coefficients) {
-            require(
-                    coefficient >= 0 && Double.isFinite(coefficient),
-                    "--coefficients: expected finite numbers of at least 0, got " + coefficient);
-        }
         given.validate();
-        require(
+        Errors.require(
+                spec,
                 force || !Files.exists(out.resolve(Report.RESULTS)),
                 "--out: " + out + " already holds results; --force replaces them");
-        require(
+        Errors.require(
+                spec,
                 !Files.exists(out) || Files.isDirectory(out) && Files.isWritable(out),
                 "--out: expected a folder that can be written to, got " + out);
     }
@@ -164,11 +158,5 @@ public final class Quickstart implements Callable<Integer> {
         byte[] text = given.target(2);
         int split = Math.min((int) (text.length * TRAINING_SHARE), text.length - ModelKind.CONTEXT - 1);
         return new Task(Arrays.copyOf(text, split), Arrays.copyOfRange(text, split, text.length), given.sources(1));
-    }
-
-    private void require(boolean condition, String message) {
-        if (!condition) {
-            throw new ParameterException(spec.commandLine(), message);
-        }
     }
 }

@@ -17,9 +17,6 @@ import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
-import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
-import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
 import picocli.CommandLine;
@@ -45,16 +42,25 @@ public final class SameDiffModel implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Option(names = "--pretraining-steps", description = "Minibatches of Java code to pretrain on.")
+    @Option(
+            names = "--pretraining-steps",
+            converter = Errors.Count.class,
+            description = "Minibatches of Java code to pretrain on.")
     private int pretrainingSteps = 400;
 
-    @Option(names = "--steps", description = "Minibatches of Scala code in each finetuning.")
+    @Option(
+            names = "--steps",
+            converter = Errors.Count.class,
+            description = "Minibatches of Scala code in each finetuning.")
     private int steps = 100;
 
-    @Option(names = "--coefficient", description = "Coefficient of the KL term.")
+    @Option(names = "--coefficient", converter = Errors.AtLeastZero.class, description = "Coefficient of the KL term.")
     private double coefficient = 1;
 
-    @Option(names = "--learning-rate", description = "Adam's learning rate in finetuning.")
+    @Option(
+            names = "--learning-rate",
+            converter = Errors.AboveZero.class,
+            description = "Adam's learning rate in finetuning.")
     private double learningRate = 1e-3;
 
     @Option(names = "--seed", description = "Seed of the weights and of the batches; not 0.")
@@ -78,7 +84,7 @@ public final class SameDiffModel implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        validate();
+        Errors.require(spec, seed != 0, "--seed: expected a number other than 0, which ND4J takes for any, got 0");
         Corpus texts = Corpus.read(corpus);
         SameDiff base = SameDiffLanguageModel.create(DataType.FLOAT, SIZE, HEADS, seed);
         base.setTrainingConfig(SameDiffLanguageModel.training(new Adam(3e-3)));
@@ -125,37 +131,14 @@ public final class SameDiffModel implements Callable<Integer> {
     }
 
     private MultiDataSetIterator training(int batches, byte[] text) {
-        return ids(ByteWindowIterator.training(16, SIZE.context(), batches, seed, text));
+        return SameDiffLanguageModel.batches(ByteWindowIterator.training(16, SIZE.context(), batches, seed, text));
     }
 
     private static TokenEvaluation measure(Teacher model, Teacher teacher, Corpus texts, Domain domain) {
         byte[] text = texts.text(domain, Corpus.Part.TEST);
         return TokenEvaluation.of(
-                model, teacher, ids(ByteWindowIterator.evaluation(16, SIZE.context(), EVALUATED, text)));
-    }
-
-    /** The samples' batches as the model takes them: ids {@code [batch, time]}, of type INT64. */
-    static MultiDataSetIterator ids(DataSetIterator batches) {
-        MultiDataSetIterator ids = new MultiDataSetIteratorAdapter(batches);
-        ids.setPreProcessor(batch -> {
-            INDArray bytes = batch.getFeatures(0);
-            batch.setFeatures(0, bytes.reshape(bytes.size(0), bytes.size(2)).castTo(DataType.INT64));
-            batch.setLabels(0, batch.getLabels(0).argMax(1));
-        });
-        return ids;
-    }
-
-    private void validate() {
-        Errors.require(spec, pretrainingSteps > 0, "--pretraining-steps: expected at least 1, got " + pretrainingSteps);
-        Errors.require(spec, steps > 0, "--steps: expected at least 1, got " + steps);
-        Errors.require(
-                spec,
-                coefficient >= 0 && Double.isFinite(coefficient),
-                "--coefficient: expected a finite number of at least 0, got " + coefficient);
-        Errors.require(
-                spec,
-                learningRate > 0 && Double.isFinite(learningRate),
-                "--learning-rate: expected a number above 0, got " + learningRate);
-        Errors.require(spec, seed != 0, "--seed: expected a number other than 0, which ND4J takes for any, got 0");
+                model,
+                teacher,
+                SameDiffLanguageModel.batches(ByteWindowIterator.evaluation(16, SIZE.context(), EVALUATED, text)));
     }
 }

@@ -38,19 +38,19 @@ public final class StepProfile implements Callable<Integer> {
     @Option(names = "--models", split = ",", description = "Any of ${COMPLETION-CANDIDATES}.")
     private List<ModelKind> models = List.of(ModelKind.values());
 
-    @Option(names = "--vocabulary", description = "Classes of a token.")
+    @Option(names = "--vocabulary", converter = Errors.Count.class, description = "Classes of a token.")
     private int vocabulary = 2000;
 
-    @Option(names = "--time", description = "Tokens of a sequence.")
+    @Option(names = "--time", converter = Errors.Count.class, description = "Tokens of a sequence.")
     private int time = 64;
 
-    @Option(names = "--batch", description = "Sequences of a minibatch.")
+    @Option(names = "--batch", converter = Errors.Count.class, description = "Sequences of a minibatch.")
     private int batch = 16;
 
-    @Option(names = "--warm-up", description = "Steps before those that are sampled.")
+    @Option(names = "--warm-up", converter = Errors.Count.class, description = "Steps before those that are sampled.")
     private int warmUp = 15;
 
-    @Option(names = "--steps", description = "Sampled steps.")
+    @Option(names = "--steps", converter = Errors.Count.class, description = "Sampled steps.")
     private int steps = 60;
 
     /** A part of a step: the first, in this order, all of whose frames are on the stack. */

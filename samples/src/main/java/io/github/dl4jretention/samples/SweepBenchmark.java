@@ -88,7 +88,7 @@ public final class SweepBenchmark implements Callable<Integer> {
     private static byte[] heldOut;
     private static int steps;
 
-    @Option(names = "--steps", description = "Training steps of a candidate.")
+    @Option(names = "--steps", converter = Errors.Count.class, description = "Training steps of a candidate.")
     private int candidateSteps = 100;
 
     @Option(names = "--sides", split = ",", description = "Of ${COMPLETION-CANDIDATES}, beside the loop.")
@@ -103,8 +103,11 @@ public final class SweepBenchmark implements Callable<Integer> {
     /** @param args see {@code --help} */
     public static void main(String[] args) {
         Console.prepare(1);
-        System.exit(Errors.asLines(new CommandLine(new SweepBenchmark()).setCaseInsensitiveEnumValuesAllowed(true))
-                .execute(args));
+        System.exit(commandLine().execute(args));
+    }
+
+    static CommandLine commandLine() {
+        return Errors.asLines(new CommandLine(new SweepBenchmark()).setCaseInsensitiveEnumValuesAllowed(true));
     }
 
     @Override

@@ -115,15 +115,15 @@ class CoefficientSweepTest {
     void errors_are_one_line() throws IOException {
         Path file = Files.writeString(folder.resolve("file"), "");
         for (String[] bad : new String[][] {
-            {"--lowest=-1", "--lowest and --highest: expected 0 < lowest < highest, got -1.0 and 3.0"},
-            {"--highest=0.01", "--lowest and --highest: expected 0 < lowest < highest, got 0.03 and 0.01"},
+            {"--lowest=-1", "--lowest: expected a finite number above 0, got -1"},
+            {"--highest=0.01", "--lowest and --highest: expected lowest < highest, got 0.03 and 0.01"},
             {"--candidates=1", "--candidates: expected at least 2, got 1"},
             {"--forgetting=NaN", "--forgetting: expected a finite number, got NaN"},
-            {"--steps=0", "--steps: expected at least 1, got 0"},
-            {"--batch=0", "--batch: expected at least 1, got 0"},
-            {"--learning-rate=0", "--learning-rate: expected a finite number above 0, got 0.0"},
-            {"--held-out=0", "--held-out: expected at least 1, got 0"},
-            {"--parallelism=0", "--parallelism: expected at least 1, got 0"},
+            {"--steps=0", "--steps: expected a whole number of at least 1, got 0"},
+            {"--batch=0", "--batch: expected a whole number of at least 1, got 0"},
+            {"--learning-rate=0", "--learning-rate: expected a finite number above 0, got 0"},
+            {"--held-out=0", "--held-out: expected a whole number of at least 1, got 0"},
+            {"--parallelism=0", "--parallelism: expected a whole number of at least 1, got 0"},
             {"--model=missing.zip", "--model: expected a readable file, got missing.zip"},
             {"--model=" + file, "--model: expected a MultiLayerNetwork saved by DL4J's ModelSerializer, got " + file},
             {"--source=missing.txt", "--source: expected a readable file, got missing.txt"},

@@ -107,7 +107,7 @@ class SameDiffModelTest {
     void batches_hold_ids_of_bytes_and_of_the_bytes_after_them() {
         byte[] text = new byte[200];
         new Random(1).nextBytes(text);
-        MultiDataSetIterator ids = SameDiffModel.ids(ByteWindowIterator.evaluation(1, 64, 1, text));
+        MultiDataSetIterator ids = SameDiffLanguageModel.batches(ByteWindowIterator.evaluation(1, 64, 1, text));
         org.nd4j.linalg.dataset.api.MultiDataSet batch = ids.next();
         for (int time = 0; time < 64; time++) {
             assertEquals(Byte.toUnsignedInt(text[time]), batch.getFeatures(0).getLong(0, time));

@@ -157,7 +157,7 @@ class SearchSnippetsTest {
         DataSetIterator source = sourceIterator;
         // snippet
         Importance fisher = ImportanceEstimator.of(pretrained).examples(256).fisher(sourceIterator, 1);
-        fisher.save(folder.resolve("fisher.bin")); // the source text is not needed again
+        fisher.save(folder.resolve("fisher.bin")); // you won't need the source text again
         QuadraticPenalty penalty = QuadraticPenalty.weighted(pretrained, fisher, 10.0);
         student.addListeners(penalty.listener()); // plain network, or student with retention
         // end
@@ -166,7 +166,7 @@ class SearchSnippetsTest {
                 .student(student)
                 .teacher(teacher)
                 .iterator(target)
-                .listener(penalty.listener()) // one on the student is not called
+                .listener(penalty.listener()) // a listener on the student isn't called
                 .folder(folder.resolve("run"))
                 .build()
                 .run();

@@ -112,11 +112,6 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
         return kind.name() + (rate.equals(EVERY_RATE) ? ", every rate" : "");
     }
 
-    /** For pictures. */
-    String nameWithRate() {
-        return rate.equals(EVERY_RATE) ? name() : name() + ", " + rate;
-    }
-
     private static String rate(double rate, TreeMap<Double, ?> tried) {
         String edge = rate == tried.firstKey() ? ", lowest" : rate == tried.lastKey() ? ", highest" : "";
         return rate + (tried.size() == 1 ? "" : edge);

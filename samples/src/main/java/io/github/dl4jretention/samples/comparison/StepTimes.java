@@ -15,6 +15,7 @@ import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVParser;
 import org.apache.commons.csv.CSVPrinter;
 import org.apache.commons.csv.CSVRecord;
+import org.apache.commons.math3.stat.StatUtils;
 import org.deeplearning4j.datasets.iterator.EarlyTerminationDataSetIterator;
 
 /**
@@ -90,7 +91,11 @@ final class StepTimes {
             for (Map.Entry<String, double[]> method : millis.entrySet()) {
                 double[] ratios = new double[ROUNDS];
                 Arrays.setAll(ratios, round -> method.getValue()[round] / plain[round]);
-                csv.printRecord(model, method.getKey(), median(method.getValue()), median(ratios));
+                csv.printRecord(
+                        model,
+                        method.getKey(),
+                        StatUtils.percentile(method.getValue(), 50),
+                        StatUtils.percentile(ratios, 50));
             }
         }
     }
@@ -126,12 +131,5 @@ final class StepTimes {
             }
             return parser.getRecords();
         }
-    }
-
-    /** The mean of the two in the middle where there is an even number. */
-    static double median(double[] values) {
-        double[] sorted = values.clone();
-        Arrays.sort(sorted);
-        return sorted.length == 0 ? Double.NaN : (sorted[(sorted.length - 1) / 2] + sorted[sorted.length / 2]) / 2;
     }
 }

@@ -12,6 +12,9 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.Collectors;
+import org.apache.commons.math3.stat.StatUtils;
+import org.apache.commons.math3.stat.correlation.PearsonsCorrelation;
+import org.apache.commons.math3.stat.correlation.SpearmansCorrelation;
 
 /**
  * What results come to: chosen on validation text, reported on test text, means with the least and the most over seeds.
@@ -50,29 +53,52 @@ public final class Summary {
         return new Summary(results);
     }
 
+    /**
+     * Of one file, as {@link #write} writes it.
+     *
+     * @throws IOException if it can't be read, or holds something else
+     */
+    public static Summary ofFile(Path file) throws IOException {
+        return new Summary(ResultsFile.read(file));
+    }
+
     /** Writes all files, each at once. */
     public void write(Path folder) throws IOException {
         StringBuilder text = new StringBuilder();
         for (Map.Entry<String, List<Result>> group : groups().entrySet()) {
-            Result base =
-                    group.getValue().stream().filter(Result::isBase).findFirst().orElseThrow();
-            List<Result> members =
-                    group.getValue().stream().filter(result -> !result.isBase()).toList();
+            Result base = base(group.getValue());
+            List<Result> members = trained(group.getValue());
             List<Family> families = Family.of(base, members);
             text.append("## ").append(group.getKey()).append("\n\n");
             text.append(tradeOffs(base, families, members, StepTimes.read(folder, base.model())));
             text.append(domains(base, families));
             text.append(divergence(base, members));
-            String name = group.getKey().replace(' ', '-');
-            replace(folder, name + ".png", Curves.atBestRates(group.getKey(), base, families));
-            replace(folder, name + "-rates.png", Curves.atEveryRate(base, Family.atEveryRate(base, members)));
-            replace(
-                    folder,
-                    name + "-divergence.png",
-                    Curves.divergences(group.getKey(), base, finite(members), Summary::seesSource));
         }
+        draw(folder);
         replace(folder, FILE, text.toString().getBytes(StandardCharsets.UTF_8));
         ResultsFile.write(folder.resolve(ALL), results.stream().sorted(ORDER).toList());
+    }
+
+    /** Writes the pictures alone, three for every model and pair. */
+    public void draw(Path folder) throws IOException {
+        for (Map.Entry<String, List<Result>> group : groups().entrySet()) {
+            Result base = base(group.getValue());
+            List<Result> members = trained(group.getValue());
+            List<Family> families = Family.of(base, members);
+            Curves curves = new Curves(base);
+            String name = group.getKey().replace(' ', '-');
+            replace(folder, name + ".png", curves.atBestRates(families));
+            replace(folder, name + "-rates.png", curves.atEveryRate(Family.atEveryRate(base, members), families));
+            replace(folder, name + "-divergence.png", curves.divergences(finite(members), Summary::seesSource));
+        }
+    }
+
+    private static Result base(List<Result> group) {
+        return group.stream().filter(Result::isBase).findFirst().orElseThrow();
+    }
+
+    private static List<Result> trained(List<Result> group) {
+        return group.stream().filter(result -> !result.isBase()).toList();
     }
 
     private static List<Result> finite(List<Result> results) {
@@ -153,12 +179,14 @@ public final class Summary {
     }
 
     private static double heldMegabytes(List<Result> members, String method) {
-        return StepTimes.median(members.stream()
-                .filter(result ->
-                        result.method().equals(method) && result.merge().isEmpty())
-                .mapToDouble(Result::heldMegabytes)
-                .filter(Double::isFinite)
-                .toArray());
+        return StatUtils.percentile(
+                members.stream()
+                        .filter(result ->
+                                result.method().equals(method) && result.merge().isEmpty())
+                        .mapToDouble(Result::heldMegabytes)
+                        .filter(Double::isFinite)
+                        .toArray(),
+                50);
     }
 
     /** A row a method, a column a domain, with what each differs from the base by. */
@@ -216,10 +244,19 @@ public final class Summary {
                 .formatted(
                         name,
                         models.size(),
-                        Correlation.pearson(divergence, forgetting),
-                        Correlation.spearman(divergence, forgetting),
-                        Correlation.pearson(gain, forgetting),
-                        Correlation.spearman(gain, forgetting)));
+                        pearson(divergence, forgetting),
+                        spearman(divergence, forgetting),
+                        pearson(gain, forgetting),
+                        spearman(gain, forgetting)));
+    }
+
+    /** NaN for less than two models. */
+    private static double pearson(double[] x, double[] y) {
+        return x.length < 2 ? Double.NaN : new PearsonsCorrelation().correlation(x, y);
+    }
+
+    private static double spearman(double[] x, double[] y) {
+        return x.length < 2 ? Double.NaN : new SpearmansCorrelation().correlation(x, y);
     }
 
     private static double[] values(List<Result> models, ToDoubleFunction<Result> value) {

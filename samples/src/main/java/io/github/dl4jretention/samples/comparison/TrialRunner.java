@@ -11,6 +11,7 @@ import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.apache.commons.math3.stat.StatUtils;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 
@@ -69,7 +70,7 @@ final class TrialRunner {
             }
         }
         double held = training.bytes() / MEGABYTE;
-        double median = StepTimes.median(millis);
+        double median = StatUtils.percentile(millis, 50);
         MultiLayerNetwork tuned = training.finish().apply(network);
         Result last = result(trial, tuned, "", Double.NaN, median, held);
         results.add(last);

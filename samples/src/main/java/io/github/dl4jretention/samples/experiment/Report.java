@@ -2,26 +2,20 @@ package io.github.dl4jretention.samples.experiment;
 
 import io.github.dl4jretention.samples.console.Progress;
 import io.github.dl4jretention.samples.model.ModelKind;
+import io.github.dl4jretention.sweep.plot.Plot;
 import java.io.IOException;
 import java.io.Writer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVPrinter;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.knowm.xchart.AnnotationText;
-import org.knowm.xchart.BitmapEncoder;
-import org.knowm.xchart.BitmapEncoder.BitmapFormat;
-import org.knowm.xchart.XYChart;
-import org.knowm.xchart.XYChartBuilder;
-import org.knowm.xchart.XYSeries;
-import org.knowm.xchart.style.Styler;
-import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /**
  * An experiment's outcome as a table, a CSV file, a picture and text samples. {@code results.csv} is written last and
@@ -74,7 +68,7 @@ public final class Report {
     public void write(Path folder) throws IOException {
         Files.createDirectories(folder);
         Path part = folder.resolve(PICTURE + ".part");
-        Files.write(part, BitmapEncoder.getBitmapBytes(chart(), BitmapFormat.PNG));
+        Files.write(part, plot().png());
         move(part, folder.resolve(PICTURE));
         part = folder.resolve(SAMPLES + ".part");
         Files.writeString(part, samples());
@@ -142,45 +136,30 @@ public final class Report {
         }
     }
 
-    private XYChart chart() {
-        XYChart chart = new XYChartBuilder()
-                .width(900)
-                .height(600)
-                .title("What was learned and what was forgotten")
-                .xAxisTitle("gain on target text, nats per byte (more is better)")
-                .yAxisTitle("forgetting on source text, nats per byte (less is better)")
-                .theme(Styler.ChartTheme.Matlab)
-                .build();
-        chart.getStyler().setDecimalPattern("0.00");
-        chart.getStyler().setLegendPosition(Styler.LegendPosition.InsideNW);
+    private Plot plot() {
         List<Run> retained = outcome.runs().stream()
                 .filter(run -> !Double.isNaN(run.coefficient()))
-                .sorted((a, b) -> Double.compare(a.coefficient(), b.coefficient()))
+                .sorted(Comparator.comparingDouble(Run::coefficient))
                 .toList();
-        // Room for the annotation of the point that is farthest to the right.
+        Plot.Builder plot = Plot.builder("What was learned and what was forgotten")
+                .axes(
+                        "gain on target text, nats per byte (more is better)",
+                        "forgetting on source text, nats per byte (less is better)")
+                .point("base", 0, 0)
+                .curve("plain finetuning", gains(List.of(plain())), forgettings(List.of(plain())))
+                .curve("retention", gains(retained), forgettings(retained));
+        // Room for the label of the point that is farthest to the right.
         double widest = outcome.runs().stream()
                 .mapToDouble(run -> run.gain(outcome.base()))
                 .max()
                 .orElse(0);
         if (widest > 0) {
-            chart.getStyler().setXAxisMax(1.15 * widest);
+            plot.xRange(-0.1 * widest, 1.25 * widest);
         }
-        addSeries(chart, "base", new double[] {0}, new double[] {0});
-        addSeries(chart, "plain finetuning", gains(List.of(plain())), forgettings(List.of(plain())));
-        addSeries(chart, "retention", gains(retained), forgettings(retained));
         for (Run run : retained) {
-            chart.addAnnotation(new AnnotationText(
-                    "coefficient " + run.coefficient(),
-                    run.gain(outcome.base()),
-                    run.forgetting(outcome.base()) + 0.03 * plain().forgetting(outcome.base()),
-                    false));
+            plot.label("coefficient " + run.coefficient(), run.gain(outcome.base()), run.forgetting(outcome.base()));
         }
-        return chart;
-    }
-
-    private static void addSeries(XYChart chart, String name, double[] x, double[] y) {
-        XYSeries series = chart.addSeries(name, x, y);
-        series.setMarker(SeriesMarkers.CIRCLE);
+        return plot.build();
     }
 
     private double[] gains(List<Run> runs) {

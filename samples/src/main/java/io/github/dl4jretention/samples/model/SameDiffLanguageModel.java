@@ -1,5 +1,6 @@
 package io.github.dl4jretention.samples.model;
 
+import io.github.dl4jretention.samples.text.ByteWindowIterator;
 import org.nd4j.autodiff.loss.LossReduce;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
@@ -7,6 +8,9 @@ import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.rng.Random;
+import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
+import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.IUpdater;
 
@@ -64,6 +68,22 @@ public final class SameDiffLanguageModel {
                 .dataSetFeatureMapping("tokens")
                 .dataSetLabelMapping("labels")
                 .build();
+    }
+
+    /**
+     * {@return the samples' batches as the model takes them: ids {@code [batch, time]} of type INT64}
+     *
+     * @param bytes features {@code [batch, 1, time]} and one-hot labels, as {@link ByteWindowIterator} gives them
+     */
+    public static MultiDataSetIterator batches(DataSetIterator bytes) {
+        MultiDataSetIterator ids = new MultiDataSetIteratorAdapter(bytes);
+        ids.setPreProcessor(batch -> {
+            INDArray features = batch.getFeatures(0);
+            batch.setFeatures(
+                    0, features.reshape(features.size(0), features.size(2)).castTo(DataType.INT64));
+            batch.setLabels(0, batch.getLabels(0).argMax(1));
+        });
+        return ids;
     }
 
     // snippet

@@ -258,13 +258,4 @@ class ComparisonTest {
         assertTrue(message.contains("1.5"), message);
         assertFalse(Files.exists(folder.resolve("results-2-of-2.csv")));
     }
-
-    @Test
-    void correlations_are_those_worked_by_hand() {
-        double[] x = {1, 2, 3, 4};
-        assertEquals(1, Correlation.pearson(x, new double[] {3, 5, 7, 9}), 1e-15);
-        assertEquals(1, Correlation.spearman(x, new double[] {1, 10, 100, 1000}), 1e-15);
-        // Ranks 1, 2.5, 2.5, 4: covariance 4.5, variances 5 and 4.5.
-        assertEquals(4.5 / Math.sqrt(22.5), Correlation.spearman(x, new double[] {0, 1, 1, 2}), 1e-15);
-    }
 }
