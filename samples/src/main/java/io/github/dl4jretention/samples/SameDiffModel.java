@@ -96,11 +96,11 @@ public final class SameDiffModel implements Callable<Integer> {
         System.out.printf(
                 "base: Scala %.4f, Java %.4f nats per byte%n",
                 targetBefore.crossEntropy(), sourceBefore.crossEntropy());
-        base.setTrainingConfig(SameDiffLanguageModel.training(new Adam(learningRate)));
-        SameDiff tuned = base;
+        SameDiff start = Retention.withUpdater(base, new Adam(learningRate));
+        SameDiff tuned = start;
         for (double lambda : new double[] {0, coefficient}) {
             SameDiff student = Retention.attach(
-                    base, RetentionConfiguration.builder().coefficient(lambda).build(), "logits", "tokens");
+                    start, RetentionConfiguration.builder().coefficient(lambda).build(), "logits", "tokens");
             Retention.finetune(student, teacher, training(steps, texts.text(Domain.SCALA, Corpus.Part.FINETUNE)), 1);
             tuned = Retention.detach(student);
             Teacher result = Teacher.of(tuned, "logits", "tokens");

@@ -45,8 +45,8 @@ class SameDiffSnippetsTest {
         // snippet
         SameDiff pretrained = SameDiff.load(file, false); // false: DL4J otherwise keeps the old updater
         Teacher teacher = Teacher.of(pretrained, "logits", "features"); // the variable, the placeholders in order
-        SameDiff student = Retention.attach(pretrained, conf, "logits", "features");
-        student.getTrainingConfig().setUpdater(new Adam(3e-4));
+        SameDiff student =
+                Retention.withUpdater(Retention.attach(pretrained, conf, "logits", "features"), new Adam(3e-4));
         Retention.finetune(student, teacher, iterator, epochs);
         SameDiff plain = Retention.detach(student);
         // end
@@ -78,8 +78,8 @@ class SameDiffSnippetsTest {
         TokenEvaluation targetBefore = TokenEvaluation.of(teacher, teacher, testIterator);
         TokenEvaluation sourceBefore = TokenEvaluation.of(teacher, teacher, sourceIterator);
 
-        SameDiff student = Retention.attach(pretrained, conf, "logits", "features");
-        student.getTrainingConfig().setUpdater(new Adam(3e-4));
+        SameDiff student =
+                Retention.withUpdater(Retention.attach(pretrained, conf, "logits", "features"), new Adam(3e-4));
         Retention.finetune(student, teacher, trainIterator, epochs);
 
         SameDiff plain = Retention.detach(student);
