@@ -4,7 +4,7 @@ import io.github.dl4jretention.samples.console.Console;
 import io.github.dl4jretention.samples.console.Progress;
 import io.github.dl4jretention.samples.model.Checkpoint;
 import io.github.dl4jretention.samples.model.ModelKind;
-import io.github.dl4jretention.samples.model.Provenance;
+import io.github.dl4jretention.samples.model.PretrainingRecord;
 import io.github.dl4jretention.samples.text.ByteWindowIterator;
 import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.samples.text.Domain;
@@ -87,7 +87,8 @@ public final class Pretrain implements Callable<Integer> {
         Path file = out.resolve(kind.label() + ".zip");
         Checkpoint.save(
                 network,
-                Provenance.ofPretraining(kind, command, seed, steps, batch, learningRate, jars, corpus.sha256Hex()),
+                PretrainingRecord.ofPretraining(
+                        kind, command, seed, steps, batch, learningRate, jars, corpus.sha256Hex()),
                 file);
         System.out.println("wrote " + file);
         return CommandLine.ExitCode.OK;

@@ -37,21 +37,21 @@ final class Architectures {
             BatchNormalizationParamInitializer.GLOBAL_LOG_STD);
 
     private final List<LayerDescription> layers = new ArrayList<>();
-    private final List<Architecture.Parameter> parameters = new ArrayList<>();
+    private final List<ModelArchitecture.Parameter> parameters = new ArrayList<>();
 
     private Architectures() {}
 
-    static Architecture of(MultiLayerConfiguration conf) {
+    static ModelArchitecture of(MultiLayerConfiguration conf) {
         Architectures found = new Architectures();
         for (int i = 0; i < conf.getConfs().size(); i++) {
             String name = String.valueOf(i);
             found.layers.add(LayerDescription.of(name, conf.getConf(i).getLayer(), conf.getInputPreProcess(i)));
             found.add(name, conf.getConf(i), conf.getDataType());
         }
-        return new Architecture(found.layers, found.parameters, conf.getDataType());
+        return new ModelArchitecture(found.layers, found.parameters, conf.getDataType());
     }
 
-    static Architecture of(ComputationGraphConfiguration conf) {
+    static ModelArchitecture of(ComputationGraphConfiguration conf) {
         Architectures found = new Architectures();
         GraphIndices indices = new ComputationGraph(conf).calculateIndices();
         for (int index : indices.getTopologicalSortOrder()) {
@@ -61,20 +61,20 @@ final class Architectures {
                 found.add(name, vertex, conf.getVertexInputs().get(name), conf.getDataType());
             }
         }
-        return new Architecture(found.layers, found.parameters, conf.getDataType());
+        return new ModelArchitecture(found.layers, found.parameters, conf.getDataType());
     }
 
-    static Architecture of(SameDiff graph) {
+    static ModelArchitecture of(SameDiff graph) {
         List<SDVariable> variables = variables(graph);
         if (variables.isEmpty()) {
             throw new IllegalArgumentException(
                     "model: expected a graph with variables, got one with none; imported weights are constants until "
                             + "they are made variables");
         }
-        return new Architecture(
+        return new ModelArchitecture(
                 List.of(),
                 variables.stream()
-                        .map(variable -> new Architecture.Parameter(
+                        .map(variable -> new ModelArchitecture.Parameter(
                                 variable.name() + " " + variable.dataType(),
                                 variable.getArr().shape()))
                         .toList(),
@@ -102,10 +102,10 @@ final class Architectures {
             if (vertex instanceof SameDiffVertex sameDiff) {
                 SDVertexParams params = sameDiff.getVertexParams();
                 params.getParameterKeys()
-                        .forEach(key -> parameters.add(new Architecture.Parameter(
+                        .forEach(key -> parameters.add(new ModelArchitecture.Parameter(
                                 name + "_" + key, params.getParamShapes().get(key))));
             } else if (vertex.numParams(false) > 0) {
-                parameters.add(new Architecture.Parameter(name, vertex.numParams(false)));
+                parameters.add(new ModelArchitecture.Parameter(name, vertex.numParams(false)));
             }
         }
     }
@@ -129,12 +129,12 @@ final class Architectures {
         }
         if (oneAfterAnother && next == length) {
             boolean normalisation = innermost(conf.getLayer()) instanceof BatchNormalization;
-            views.forEach(view -> parameters.add(new Architecture.Parameter(
+            views.forEach(view -> parameters.add(new ModelArchitecture.Parameter(
                     name + "_" + view.getKey(),
                     Arrays.stream(view.getValue().shape()).boxed().toList(),
                     normalisation && STATISTICS.contains(view.getKey()))));
         } else {
-            parameters.add(new Architecture.Parameter(name, length));
+            parameters.add(new ModelArchitecture.Parameter(name, length));
         }
     }
 

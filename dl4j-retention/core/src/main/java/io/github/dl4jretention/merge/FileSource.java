@@ -18,7 +18,7 @@ final class FileSource implements ParameterSource {
     private final Path model;
     private final CheckedZip zip;
     private final String configuration;
-    private final Architecture architecture;
+    private final ModelArchitecture architecture;
     private final DataInputStream in;
     private final ArrayStream coefficients;
     private int parameter;
@@ -47,7 +47,7 @@ final class FileSource implements ParameterSource {
         zip = opened;
     }
 
-    private static Architecture architecture(String json) throws IOException {
+    private static ModelArchitecture architecture(String json) throws IOException {
         JsonNode tree = new ObjectMapper().readTree(json);
         return tree.has("confs")
                 ? Architectures.of(MultiLayerConfiguration.fromJson(json))
@@ -73,7 +73,7 @@ final class FileSource implements ParameterSource {
     }
 
     @Override
-    public Architecture architecture() {
+    public ModelArchitecture architecture() {
         return architecture;
     }
 

@@ -190,7 +190,8 @@ public final class Merge<N> {
     }
 
     private double[] merge(OpenSources sources, int index) throws IOException {
-        Architecture.Parameter parameter = sources.architecture().parameters().get(index);
+        ModelArchitecture.Parameter parameter =
+                sources.architecture().parameters().get(index);
         double[] baseValues = base == null ? null : sources.next(0, parameter);
         List<MergeMethod.Weighted> weighted = new ArrayList<>();
         for (Ingredient<N> model : models) {

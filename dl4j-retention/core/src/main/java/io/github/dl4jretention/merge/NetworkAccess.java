@@ -17,7 +17,7 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
  * @param architecture of a network
  * @param copy         a network like the given one with the given parameters, without updater
  */
-record NetworkAccess<N extends Model>(Function<N, Architecture> architecture, BiFunction<N, INDArray, N> copy)
+record NetworkAccess<N extends Model>(Function<N, ModelArchitecture> architecture, BiFunction<N, INDArray, N> copy)
         implements ModelAccess<N> {
 
     static final NetworkAccess<MultiLayerNetwork> NETWORKS = new NetworkAccess<>(
@@ -38,7 +38,7 @@ record NetworkAccess<N extends Model>(Function<N, Architecture> architecture, Bi
 
     @Override
     public ParameterSource open(N network) {
-        Architecture found = architecture.apply(network);
+        ModelArchitecture found = architecture.apply(network);
         INDArray params = network.params();
         if (params == null || params.length() != found.length()) {
             throw new IllegalArgumentException("model: expected an initialised network of " + found.length()
@@ -50,7 +50,7 @@ record NetworkAccess<N extends Model>(Function<N, Architecture> architecture, Bi
             private long offset;
 
             @Override
-            public Architecture architecture() {
+            public ModelArchitecture architecture() {
                 return found;
             }
 

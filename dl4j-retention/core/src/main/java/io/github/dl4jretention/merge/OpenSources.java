@@ -23,12 +23,12 @@ final class OpenSources implements AutoCloseable {
         architecture().requireSame(source.architecture(), descriptions.get(0), description);
     }
 
-    Architecture architecture() {
+    ModelArchitecture architecture() {
         return open.get(0).architecture();
     }
 
     /** The values of one source's next parameter. */
-    double[] next(int source, Architecture.Parameter parameter) throws IOException {
+    double[] next(int source, ModelArchitecture.Parameter parameter) throws IOException {
         double[] values = open.get(source).next();
         for (double value : values) {
             if (!Double.isFinite(value) && notFinite == null) {

@@ -5,9 +5,9 @@ import java.io.IOException;
 /** A model whose parameters are read one after another. */
 interface ParameterSource extends AutoCloseable {
 
-    Architecture architecture();
+    ModelArchitecture architecture();
 
-    /** The next parameter's values, in the order of {@link Architecture#parameters}. */
+    /** The next parameter's values, in the order of {@link ModelArchitecture#parameters}. */
     double[] next() throws IOException;
 
     @Override

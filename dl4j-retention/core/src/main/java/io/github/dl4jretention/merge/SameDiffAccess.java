@@ -13,11 +13,11 @@ final class SameDiffAccess implements ModelAccess<SameDiff> {
 
     @Override
     public ParameterSource open(SameDiff graph) {
-        Architecture found = Architectures.of(graph);
+        ModelArchitecture found = Architectures.of(graph);
         Iterator<SDVariable> variables = Architectures.variables(graph).iterator();
         return new ParameterSource() {
             @Override
-            public Architecture architecture() {
+            public ModelArchitecture architecture() {
                 return found;
             }
 

@@ -131,9 +131,9 @@ class MergeFilesTest {
     @Test
     void in_memory_is_one_parameter_of_each_model() {
         List<String> events = new ArrayList<>();
-        Architecture architecture = new Architecture(
+        ModelArchitecture architecture = new ModelArchitecture(
                 List.of(),
-                List.of(new Architecture.Parameter("W", 2), new Architecture.Parameter("b", 1)),
+                List.of(new ModelArchitecture.Parameter("W", 2), new ModelArchitecture.Parameter("b", 1)),
                 DataType.DOUBLE);
         ModelAccess<String> noted = new ModelAccess<>() {
             @Override
@@ -142,7 +142,7 @@ class MergeFilesTest {
                     private int next;
 
                     @Override
-                    public Architecture architecture() {
+                    public ModelArchitecture architecture() {
                         return architecture;
                     }
 
@@ -186,9 +186,9 @@ class MergeFilesTest {
             public ParameterSource open(String model) {
                 return new ParameterSource() {
                     @Override
-                    public Architecture architecture() {
-                        return new Architecture(
-                                List.of(), List.of(new Architecture.Parameter("W", 1)), DataType.DOUBLE);
+                    public ModelArchitecture architecture() {
+                        return new ModelArchitecture(
+                                List.of(), List.of(new ModelArchitecture.Parameter("W", 1)), DataType.DOUBLE);
                     }
 
                     @Override

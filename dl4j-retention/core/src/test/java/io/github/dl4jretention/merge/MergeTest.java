@@ -245,15 +245,15 @@ class MergeTest {
                         .nOut(5)
                         .activation(Activation.SOFTMAX)
                         .build());
-        Architecture architecture = Architectures.of(network.getLayerWiseConfigurations());
+        ModelArchitecture architecture = Architectures.of(network.getLayerWiseConfigurations());
         assertEquals(
                 List.of("0_fW", "0_fRW", "0_fb", "0_bW", "0_bRW", "0_bb", "1_W", "1_b"),
                 architecture.parameters().stream()
-                        .map(Architecture.Parameter::name)
+                        .map(ModelArchitecture.Parameter::name)
                         .toList());
         long offset = 0;
         ParameterSource source = NetworkAccess.NETWORKS.open(network);
-        for (Architecture.Parameter parameter : architecture.parameters()) {
+        for (ModelArchitecture.Parameter parameter : architecture.parameters()) {
             INDArray table = network.getParam(parameter.name());
             double[] expected = network.params()
                     .reshape(network.numParams())

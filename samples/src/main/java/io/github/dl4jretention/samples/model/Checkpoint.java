@@ -18,7 +18,7 @@ import org.nd4j.shade.jackson.databind.SerializationFeature;
  * @param network    the model, without updater state
  * @param provenance what made it
  */
-public record Checkpoint(MultiLayerNetwork network, Provenance provenance) {
+public record Checkpoint(MultiLayerNetwork network, PretrainingRecord provenance) {
 
     private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
 
@@ -27,12 +27,12 @@ public record Checkpoint(MultiLayerNetwork network, Provenance provenance) {
      *
      * @param model the {@code .zip} to write; the provenance goes beside it
      */
-    public static void save(MultiLayerNetwork network, Provenance made, Path model) throws IOException {
+    public static void save(MultiLayerNetwork network, PretrainingRecord made, Path model) throws IOException {
         Files.createDirectories(model.toAbsolutePath().getParent());
         Path part = Path.of(model + ".part");
         ModelSerializer.writeModel(network, part.toFile(), false);
         Files.move(part, model, StandardCopyOption.REPLACE_EXISTING);
-        Provenance complete = made.withNetworkSha256(NetworkIdentity.sha256(network));
+        PretrainingRecord complete = made.withNetworkSha256(NetworkIdentity.sha256(network));
         Files.writeString(part, JSON.writeValueAsString(complete) + "\n");
         Files.move(part, provenanceFile(model), StandardCopyOption.REPLACE_EXISTING);
     }
@@ -44,7 +44,7 @@ public record Checkpoint(MultiLayerNetwork network, Provenance provenance) {
      *     names the file and, for a mismatch, both hashes
      */
     public static Checkpoint load(Path model) throws IOException {
-        Provenance provenance = readProvenance(provenanceFile(model));
+        PretrainingRecord provenance = readProvenance(provenanceFile(model));
         MultiLayerNetwork network = loadNetwork(model);
         String found = NetworkIdentity.sha256(network);
         if (!found.equals(provenance.networkSha256())) {
@@ -72,12 +72,12 @@ public record Checkpoint(MultiLayerNetwork network, Provenance provenance) {
         }
     }
 
-    private static Provenance readProvenance(Path file) throws IOException {
+    private static PretrainingRecord readProvenance(Path file) throws IOException {
         if (!Files.isReadable(file)) {
             throw new IOException("provenance: no readable file " + file);
         }
         try {
-            return JSON.readValue(Files.readString(file), Provenance.class);
+            return JSON.readValue(Files.readString(file), PretrainingRecord.class);
         } catch (JsonProcessingException e) {
             throw new IOException("provenance " + file + ": not readable as provenance: " + e.getOriginalMessage(), e);
         }

@@ -89,7 +89,8 @@ public abstract class FinetuneModel {
      * @throws IllegalArgumentException if a variable does not exist
      */
     public static FinetuneModel of(SameDiff pretrained, String logits, String labels, String... features) {
-        return new SameDiffModel(Objects.requireNonNull(pretrained, "pretrained"), logits, labels, List.of(features));
+        return new SameDiffFinetuneModel(
+                Objects.requireNonNull(pretrained, "pretrained"), logits, labels, List.of(features));
     }
 
     /** {@return the frozen copy of the model, one for all candidates} */

@@ -30,7 +30,7 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 
-class SweepTest {
+class ExampleSweepTest {
 
     @Test
     void the_published_jar_sweeps(@TempDir Path folder) throws IOException {

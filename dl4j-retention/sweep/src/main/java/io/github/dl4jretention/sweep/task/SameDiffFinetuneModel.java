@@ -21,14 +21,14 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.learning.config.IUpdater;
 
 /** A {@link FinetuneModel} of a SameDiff, kept as the bytes of its file. */
-final class SameDiffModel extends FinetuneModel {
+final class SameDiffFinetuneModel extends FinetuneModel {
 
     private final byte[] bytes;
     private final String logits;
     private final String labels;
     private final List<String> features;
 
-    SameDiffModel(SameDiff pretrained, String logits, String labels, List<String> features) {
+    SameDiffFinetuneModel(SameDiff pretrained, String logits, String labels, List<String> features) {
         super(Teacher.of(pretrained, logits, features.toArray(String[]::new)));
         if (!pretrained.hasVariable(labels)) {
             throw new IllegalArgumentException("labels: expected a variable of the model, got \"" + labels
@@ -100,7 +100,7 @@ final class SameDiffModel extends FinetuneModel {
         return ImportanceEstimator.of(copy(), logits, features.toArray(String[]::new));
     }
 
-    private record SameDiffStudent(SameDiffModel model, SameDiff network, RetentionListener listener)
+    private record SameDiffStudent(SameDiffFinetuneModel model, SameDiff network, RetentionListener listener)
             implements CandidateTraining {
 
         @Override

@@ -11,7 +11,7 @@ import org.nd4j.linalg.api.buffer.DataType;
  * @param parameters in the order in which they lie in the model
  * @param dataType   of the parameters; of a SameDiff graph that of the first
  */
-record Architecture(List<LayerDescription> layers, List<Parameter> parameters, DataType dataType) {
+record ModelArchitecture(List<LayerDescription> layers, List<Parameter> parameters, DataType dataType) {
 
     /**
      * @param name             unique in the model
@@ -42,7 +42,7 @@ record Architecture(List<LayerDescription> layers, List<Parameter> parameters, D
      * @param first what the other is called in the message, as is {@code second}
      * @throws IllegalArgumentException if the other model is of another architecture; the message says where
      */
-    void requireSame(Architecture other, String first, String second) {
+    void requireSame(ModelArchitecture other, String first, String second) {
         requireSame("data type", List.of(dataType), List.of(other.dataType), first, second);
         requireSame("parameter", parameters, other.parameters, first, second);
         for (int i = 0; i < Math.max(layers.size(), other.layers.size()); i++) {

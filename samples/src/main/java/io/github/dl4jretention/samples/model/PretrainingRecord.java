@@ -10,7 +10,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
         fieldVisibility = JsonAutoDetect.Visibility.ANY,
         getterVisibility = JsonAutoDetect.Visibility.NONE,
         isGetterVisibility = JsonAutoDetect.Visibility.NONE)
-public final class Provenance {
+public final class PretrainingRecord {
 
     private final String kind;
     private final String command;
@@ -26,7 +26,7 @@ public final class Provenance {
     private final String java;
 
     @JsonCreator
-    Provenance(
+    PretrainingRecord(
             @JsonProperty(value = "kind", required = true) String kind,
             @JsonProperty("command") String command,
             @JsonProperty("seed") long seed,
@@ -54,7 +54,7 @@ public final class Provenance {
     }
 
     /** The provenance of a pretraining run, before its network's hash is known. */
-    public static Provenance ofPretraining(
+    public static PretrainingRecord ofPretraining(
             ModelKind kind,
             String command,
             long seed,
@@ -63,7 +63,7 @@ public final class Provenance {
             double learningRate,
             List<String> corpus,
             String corpusSha256) {
-        return new Provenance(
+        return new PretrainingRecord(
                 kind.name(),
                 command,
                 seed,
@@ -78,8 +78,8 @@ public final class Provenance {
                 System.getProperty("java.version"));
     }
 
-    Provenance withNetworkSha256(String sha256) {
-        return new Provenance(
+    PretrainingRecord withNetworkSha256(String sha256) {
+        return new PretrainingRecord(
                 kind,
                 command,
                 seed,
