@@ -3,6 +3,7 @@ package io.github.dl4jretention;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import io.github.dl4jretention.loss.TokenLoss;
@@ -236,5 +237,25 @@ public final class Networks {
             assertFalse(Double.isNaN(want[i]) || Double.isNaN(got[i]), element + " is NaN");
             assertEquals(want[i], got[i], tolerance, element);
         }
+    }
+
+    /** The opposite: some element is farther away than the tolerance, and none is NaN. */
+    public static void assertMoved(INDArray from, INDArray to, double tolerance) {
+        double largest = largestDifference(from, to);
+        assertTrue(largest > tolerance, "largest difference " + largest);
+    }
+
+    /** The largest difference of two elements in the same place; fails on NaN, which ND4J's maxima pass over. */
+    public static double largestDifference(INDArray one, INDArray two) {
+        assertArrayEquals(one.shape(), two.shape(), "shape");
+        double[] ones = one.dup('c').reshape(one.length()).toDoubleVector();
+        double[] twos = two.dup('c').reshape(two.length()).toDoubleVector();
+        double largest = 0;
+        for (int i = 0; i < ones.length; i++) {
+            double difference = Math.abs(ones[i] - twos[i]);
+            assertFalse(Double.isNaN(difference), "element " + i + " is NaN");
+            largest = Math.max(largest, difference);
+        }
+        return largest;
     }
 }

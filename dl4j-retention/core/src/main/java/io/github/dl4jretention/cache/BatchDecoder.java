@@ -1,11 +1,10 @@
 package io.github.dl4jretention.cache;
 
 import io.github.dl4jretention.loss.RetentionLabels;
+import io.github.dl4jretention.loss.fused.FusedLoops;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
-import org.bytedeco.javacpp.FloatPointer;
 import org.nd4j.linalg.api.buffer.DataType;
-import org.nd4j.linalg.api.concurrency.AffinityManager.Location;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -18,10 +17,17 @@ final class BatchDecoder {
 
     private final CacheCodec codec;
     private final CacheLayout layout;
+    private final boolean inMemory;
 
     BatchDecoder(CacheCodec codec, CacheLayout layout) {
+        this(codec, layout, true);
+    }
+
+    /** @param inMemory whether values are written straight into an array's memory where the backend allows it */
+    BatchDecoder(CacheCodec codec, CacheLayout layout, boolean inMemory) {
         this.codec = codec;
         this.layout = layout;
+        this.inMemory = inMemory;
     }
 
     /**
@@ -48,7 +54,8 @@ final class BatchDecoder {
         INDArray array = exampleFirst
                 ? Nd4j.createUninitialized(DataType.FLOAT, examples, longest, vocabulary)
                 : Nd4j.createUninitialized(DataType.FLOAT, longest, examples, vocabulary);
-        FloatPointer values = (FloatPointer) array.data().addressPointer();
+        boolean direct = inMemory && FusedLoops.isAccessible(array);
+        INDArray rows = array.reshape('c', (long) examples * longest, vocabulary);
         float[] token = new float[vocabulary];
         float[] padding = new float[vocabulary];
         Arrays.fill(padding, Float.NaN);
@@ -59,11 +66,14 @@ final class BatchDecoder {
                     codec.decode(entries[example], token);
                 }
                 long place = exampleFirst ? (long) example * longest + t : (long) t * examples + example;
-                values.position(place * vocabulary);
-                values.put(given ? token : padding, 0, vocabulary);
+                float[] row = given ? token : padding;
+                if (direct) {
+                    FusedLoops.put(array, place * vocabulary, row, 0, vocabulary);
+                } else {
+                    rows.putRow(place, Nd4j.createFromArray(row));
+                }
             }
         }
-        Nd4j.getAffinityManager().tagLocation(array, Location.HOST);
         INDArray typed = array.castTo(layout.type());
         if (output.rank() == 2) {
             return typed.reshape(examples, vocabulary);

@@ -6,6 +6,7 @@ import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
+import org.nd4j.linalg.api.concurrency.AffinityManager.Location;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -133,6 +134,7 @@ record BatchSequences(SequenceId[] ids, int[] lengths, int time) {
                         + examples + " and shape " + Arrays.toString(array.shape()));
             }
             INDArray copy = array.dup('c');
+            Nd4j.getAffinityManager().ensureLocation(copy, Location.HOST);
             return new Values(copy, copy.data().asNio());
         }
 

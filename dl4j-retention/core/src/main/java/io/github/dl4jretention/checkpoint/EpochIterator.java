@@ -6,10 +6,12 @@ import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Deque;
 import java.util.zip.CRC32;
+import org.nd4j.linalg.api.concurrency.AffinityManager.Location;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.MultiDataSetPreProcessor;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
+import org.nd4j.linalg.factory.Nd4j;
 
 /**
  * The minibatches of a run, counted and summed up within the epoch, so that a later run can tell whether it has the
@@ -114,6 +116,7 @@ final class EpochIterator implements MultiDataSetIterator {
             if (array != null && !array.isEmpty()) {
                 boolean asIs = array.ordering() == 'c' && !array.isView();
                 INDArray inOrder = asIs ? array : array.dup('c');
+                Nd4j.getAffinityManager().ensureLocation(inOrder, Location.HOST);
                 checksum.update(inOrder.data().asNio());
                 Reference.reachabilityFence(inOrder);
             }

@@ -2,6 +2,7 @@ package io.github.dl4jretention.eval;
 
 import io.github.dl4jretention.loss.LabelLayout;
 import io.github.dl4jretention.loss.RetentionLabels;
+import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
 import java.util.Arrays;
@@ -23,11 +24,12 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
  * nats, computed in log space,
  *
  * <pre>
- * crossEntropy = sum of w * -log p(label) / sum of w,   divergence = sum of w * KL(p0 || p) / sum of w
+ * crossEntropy = sum of w * -log p(label) / sum of w,   divergence = sum of v * KL(p0 || p) / sum of v
  * </pre>
  *
  * with the weights w of the label mask, 1 where there's none. A token whose one-hot label is all zeros is padding and
- * counts nowhere, mask or not.
+ * counts nowhere, mask or not. The weights v are the same, but where sequences have a features mask and no label mask:
+ * there the features mask weighs the divergence, as {@link DivergenceMask#LABEL_MASK} does in training.
  *
  * <p>Any iterator will do: a {@code DataSetIterator} or a {@code MultiDataSetIterator}, plain or one that a teacher's
  * iterator wraps, whose labels' teacher values are passed over. Labels have the layout of the model's output
@@ -160,6 +162,7 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
         private double crossEntropy;
         private double divergence;
         private double tokens;
+        private double divergenceTokens;
 
         /** @param teacher null for none */
         Sums(Teacher model, Teacher teacher) {
@@ -177,7 +180,7 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
                     add(iterator.next());
                 }
             }
-            double divergences = teacher == null ? Double.NaN : divergence / tokens;
+            double divergences = teacher == null ? Double.NaN : divergence / divergenceTokens;
             return new TokenEvaluation(crossEntropy / tokens, divergences, tokens);
         }
 
@@ -209,6 +212,8 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
                 mask = likeIds ? mask.reshape(Tokens.shape(p, classAxis)) : mask;
             }
             double[] weights = Tokens.weights(mask, p, classAxis);
+            INDArray own = p.rank() == 3 ? DivergenceMask.LABEL_MASK.of(batch, output, p) : null;
+            double[] divergenceWeights = own == null ? weights : Tokens.weights(own, p, classAxis);
             Tokens student = new Tokens(p, classAxis);
             Tokens anchor = new Tokens(p0, classAxis);
             Tokens targets = distributions ? new Tokens(labels, classAxis) : null;
@@ -216,21 +221,35 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
             for (int token = 0; token < weights.length; token++) {
                 // A masked label may be anything, NaN included.
                 double[] label = distributions && weights[token] > 0 ? targets.of(token) : null;
-                if (weights[token] == 0
-                        || ids != null && ids[token] == LabelLayout.PADDING
+                if (ids != null && ids[token] == LabelLayout.PADDING
                         || label != null && Tokens.isPadding(label, label.length)) {
-                    continue;
+                    weights[token] = 0;
                 }
-                double[] logP = student.of(token);
-                double loss = distributions
-                        ? Tokens.crossEntropy(label, logP)
-                        : -logP[Tokens.classId(ids[token], labels.dataType(), logP.length)];
-                crossEntropy += weights[token] * loss;
-                tokens += weights[token];
-                if (p0 != p) {
-                    divergence += weights[token] * Tokens.divergence(anchor.of(token), 0, logP);
+                double[] logP = weights[token] > 0 || divergenceWeights[token] > 0 ? student.of(token) : null;
+                if (weights[token] > 0) {
+                    double loss = distributions
+                            ? Tokens.crossEntropy(label, logP)
+                            : -logP[Tokens.classId(ids[token], labels.dataType(), logP.length)];
+                    crossEntropy += weights[token] * loss;
+                    tokens += weights[token];
+                }
+                if (divergenceWeights[token] > 0) {
+                    if (p0 != p) {
+                        divergence += divergenceWeights[token] * divergence(anchor.of(token), logP, token);
+                    }
+                    divergenceTokens += divergenceWeights[token];
                 }
             }
+        }
+
+        /** A model that has diverged is worth no number, but a teacher without numbers is no teacher. */
+        private static double divergence(double[] teacher, double[] student, int token) {
+            if (Double.isNaN(Arrays.stream(teacher).sum())) {
+                throw new IllegalArgumentException("teacher: expected log-probabilities of every token that counts, got"
+                        + " NaN for token " + token + "; a cache keeps nothing of what the features mask leaves out, so"
+                        + " give such tokens a 0 in the labels mask");
+            }
+            return Tokens.divergence(teacher, 0, student);
         }
 
         /** Labels without the teacher's values that an iterator has packed behind them. */

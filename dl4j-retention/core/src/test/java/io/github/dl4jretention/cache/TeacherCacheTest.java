@@ -251,7 +251,26 @@ class TeacherCacheTest {
         double divergence = TokenEvaluation.of(network, cache, new ExistingDataSetIterator(List.of(oneHot(padded))))
                 .divergence();
         assertEquals(0, divergence, 1e-4);
+        padded.setLabelsMaskArray(Nd4j.ones(4, Networks.TIME));
+        String message = assertThrows(
+                        IllegalArgumentException.class,
+                        () -> TokenEvaluation.of(network, cache, new ExistingDataSetIterator(List.of(oneHot(padded)))))
+                .getMessage();
+        assertTrue(message.startsWith("teacher: expected log-probabilities of every token that counts"), message);
         padded.setLabelsMaskArray(null);
+        MultiLayerNetwork moved = Networks.moved(network, 0.3, 4);
+        TokenEvaluation live = TokenEvaluation.of(moved, teacher, new ExistingDataSetIterator(List.of(oneHot(padded))));
+        TokenEvaluation cached = TokenEvaluation.of(moved, cache, new ExistingDataSetIterator(List.of(oneHot(padded))));
+        assertTrue(live.divergence() > 0.01);
+        assertEquals(live.divergence(), cached.divergence(), 0.01 * live.divergence());
+        assertEquals(live.crossEntropy(), cached.crossEntropy(), 0);
+        assertEquals(20, cached.tokens());
+        RetentionEvaluation probabilities = new RetentionEvaluation();
+        moved.doEvaluation(
+                new TeacherIterator(new ExistingDataSetIterator(List.of(oneHot(padded))), cache), probabilities);
+        // One of them normalises what the codec rounded.
+        assertEquals(probabilities.divergence(), cached.divergence(), 1e-3 * live.divergence());
+        assertEquals(probabilities.crossEntropy(), cached.crossEntropy(), 1e-5);
         for (Teacher of : List.of(cache, teacher)) {
             MultiLayerNetwork again = Retention.attach(network, CONF);
             again.fit(new TeacherIterator(new ExistingDataSetIterator(List.of(padded)), of), 1);

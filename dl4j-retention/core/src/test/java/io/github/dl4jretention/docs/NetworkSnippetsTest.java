@@ -95,7 +95,7 @@ class NetworkSnippetsTest {
         student.fit(new TeacherIterator(iterator, teacher), epochs);
         MultiLayerNetwork plain = Retention.detach(student);
         // end
-        assertFalse(plain.params().equalsWithEps(pretrained.params(), 1e-5));
+        Networks.assertMoved(pretrained.params(), plain.params(), 1e-5);
     }
 
     @Test
@@ -108,7 +108,7 @@ class NetworkSnippetsTest {
         student.fit(new TeacherMultiDataSetIterator(iterator, teacher), epochs);
         ComputationGraph plain = Retention.detach(student);
         // end
-        assertFalse(plain.params().equalsWithEps(pretrained.params(), 1e-5));
+        Networks.assertMoved(pretrained.params(), plain.params(), 1e-5);
     }
 
     @Test
@@ -123,7 +123,7 @@ class NetworkSnippetsTest {
                 .build(trainIterator); // one pass, once; later runs read it
         student.fit(new TeacherIterator(trainIterator, cache), epochs);
         // end
-        assertFalse(student.params().equalsWithEps(pretrained.params(), 1e-5));
+        Networks.assertMoved(pretrained.params(), student.params(), 1e-5);
     }
 
     @Test
@@ -258,7 +258,7 @@ class NetworkSnippetsTest {
         MultiLayerNetwork plain = before();
         MultiLayerNetwork retained = after();
         assertFalse(plain.getLayerWiseConfigurations().getConf(1).getLayer() instanceof RetentionOutputLayer);
-        assertFalse(retained.params().equalsWithEps(plain.params(), 1e-7));
+        Networks.assertMoved(plain.params(), retained.params(), 1e-7);
     }
 
     private MultiLayerNetwork before() throws IOException {
