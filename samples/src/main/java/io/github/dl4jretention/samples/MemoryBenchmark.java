@@ -3,6 +3,7 @@ package io.github.dl4jretention.samples;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.checkpoint.FinetuningRun;
+import io.github.dl4jretention.eval.TokenEvaluation;
 import io.github.dl4jretention.listener.ReportCsv;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionLoss;
@@ -15,14 +16,17 @@ import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Callable;
-import java.util.function.Function;
+import java.util.function.Consumer;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.Stream;
 import org.apache.commons.io.FileUtils;
 import org.apache.commons.math3.stat.regression.SimpleRegression;
 import org.bytedeco.javacpp.Pointer;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
@@ -34,6 +38,8 @@ import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
@@ -52,7 +58,9 @@ import picocli.CommandLine.Option;
         description = "Heap, resident memory and file descriptors over many training steps.")
 public final class MemoryBenchmark implements Callable<Integer> {
 
+    private static final int BATCH = 4;
     private static final int LENGTH = 16;
+    private static final int FEW = 8;
     private static final double MEGABYTE = 1 << 20;
 
     @Option(names = "--steps", converter = Errors.Count.class, description = "Training steps.")
@@ -64,16 +72,24 @@ public final class MemoryBenchmark implements Callable<Integer> {
             description = "Steps from one measurement to the next; the first two are warm-up.")
     private int every = 500;
 
-    @Option(names = "--how", description = "What trains: ${COMPLETION-CANDIDATES}.")
+    @Option(names = "--how", description = "What is done: ${COMPLETION-CANDIDATES}.")
     private How how = How.FIT;
+
+    @Option(names = "--vocabulary", description = "Size of the vocabulary; FinetuningRuns have 256.")
+    private int vocabulary = ByteWindowIterator.VOCABULARY;
 
     private final List<Sample> samples = new ArrayList<>();
 
-    /** By fit alone: stock DL4J, near a teacher, near a cache of it; or by a run with checkpoints and reports. */
+    /**
+     * By fit alone: stock DL4J, near a teacher, near a cache of it; a cache that is built, an evaluation; or a run with
+     * checkpoints and reports.
+     */
     private enum How {
         PLAIN_FIT,
         FIT,
         CACHED_FIT,
+        BUILD_CACHE,
+        EVALUATE,
         RUN,
         SAME_DIFF_RUN
     }
@@ -93,16 +109,15 @@ public final class MemoryBenchmark implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        byte[] text = new byte[100_000];
-        new Random(1).nextBytes(text);
-        ByteWindowIterator batches = ByteWindowIterator.training(4, LENGTH, steps, 1, text);
         System.out.printf("%8s %9s %12s %12s%n", "step", "heap MB", "resident MB", "descriptors");
         switch (how) {
-            case PLAIN_FIT -> fit(pretrained(), batches);
-            case FIT -> fit(batches, Teacher::of);
-            case CACHED_FIT -> cachedFit(batches);
-            case RUN -> run(networkRun(), new MultiDataSetIteratorAdapter(batches));
-            case SAME_DIFF_RUN -> run(sameDiffRun(), classesLast(batches));
+            case PLAIN_FIT -> fit(pretrained(), new ExistingDataSetIterator(batches(true)));
+            case FIT -> fitNear(Teacher.of(pretrained()));
+            case CACHED_FIT -> cached(this::fitNear);
+            case BUILD_CACHE -> buildCache();
+            case EVALUATE -> evaluate();
+            case RUN -> run(networkRun(), new MultiDataSetIteratorAdapter(text()));
+            case SAME_DIFF_RUN -> run(sameDiffRun(), classesLast(text()));
         }
         List<Sample> settled = samples.subList(Math.min(2, samples.size()), samples.size());
         System.out.printf(
@@ -111,11 +126,45 @@ public final class MemoryBenchmark implements Callable<Integer> {
         return CommandLine.ExitCode.OK;
     }
 
-    private void fit(ByteWindowIterator batches, Function<MultiLayerNetwork, Teacher> teacher) {
-        MultiLayerNetwork pretrained = pretrained();
+    private ByteWindowIterator text() {
+        byte[] text = new byte[100_000];
+        new Random(1).nextBytes(text);
+        return ByteWindowIterator.training(BATCH, LENGTH, steps, 1, text);
+    }
+
+    /** A few, over and over again: all that grows is then the library's or DL4J's. */
+    private Iterable<DataSet> batches(boolean oneHot) {
+        Random random = new Random(1);
+        List<DataSet> few = new ArrayList<>();
+        for (int i = 0; i < FEW; i++) {
+            few.add(new DataSet(ids(random), oneHot ? oneHot(random) : ids(random)));
+        }
+        return () ->
+                Stream.generate(() -> few).flatMap(List::stream).limit(steps).iterator();
+    }
+
+    private INDArray ids(Random random) {
+        return Nd4j.createFromArray(random.doubles(BATCH * LENGTH, 0, vocabulary)
+                        .map(Math::floor)
+                        .toArray())
+                .castTo(DataType.FLOAT)
+                .reshape(BATCH, 1, LENGTH);
+    }
+
+    private INDArray oneHot(Random random) {
+        INDArray labels = Nd4j.zeros(DataType.FLOAT, BATCH, vocabulary, LENGTH);
+        for (int example = 0; example < BATCH; example++) {
+            for (int t = 0; t < LENGTH; t++) {
+                labels.putScalar(example, random.nextInt(vocabulary), t, 1);
+            }
+        }
+        return labels;
+    }
+
+    private void fitNear(Teacher teacher) {
         MultiLayerNetwork student =
-                Retention.attach(pretrained, RetentionConfiguration.builder().build());
-        fit(student, new TeacherIterator(batches, teacher.apply(pretrained)).setReleaseLabels(true));
+                Retention.attach(pretrained(), RetentionConfiguration.builder().build());
+        fit(student, new TeacherIterator(new ExistingDataSetIterator(batches(false)), teacher));
     }
 
     private void fit(MultiLayerNetwork network, DataSetIterator batches) {
@@ -125,16 +174,68 @@ public final class MemoryBenchmark implements Callable<Integer> {
         }
     }
 
-    private void cachedFit(ByteWindowIterator batches) throws IOException {
+    private void cached(Consumer<Teacher> training) throws IOException {
         Path folder = Files.createTempDirectory("cache");
-        try {
-            TeacherCache cache = TeacherCache.builder()
-                    .pretrained(pretrained())
-                    .folder(folder)
-                    .build(batches);
-            fit(batches, pretrained -> cache);
+        try (TeacherCache cache = TeacherCache.builder()
+                .pretrained(pretrained())
+                .folder(folder)
+                .build(new ExistingDataSetIterator(batches(false)))) {
+            training.accept(cache);
         } finally {
             FileUtils.deleteDirectory(folder.toFile());
+        }
+    }
+
+    /** Of sequences that are all new. */
+    private void buildCache() throws IOException {
+        Path folder = Files.createTempDirectory("cache");
+        Random random = new Random(2);
+        Iterator<DataSet> batches = Stream.generate(() -> new DataSet(ids(random), ids(random)))
+                .limit(steps)
+                .iterator();
+        try (TeacherCache cache =
+                TeacherCache.builder().pretrained(pretrained()).folder(folder).build(new Measured(batches))) {
+            System.out.println(cache.statistics());
+        } finally {
+            FileUtils.deleteDirectory(folder.toFile());
+        }
+    }
+
+    private void evaluate() {
+        MultiLayerNetwork pretrained = pretrained();
+        MultiLayerNetwork other = pretrained();
+        other.params().muli(1.01);
+        try (Teacher teacher = Teacher.of(pretrained)) {
+            System.out.println(TokenEvaluation.of(
+                    other, teacher, new Measured(batches(false).iterator())));
+        }
+    }
+
+    /** Measures between batches. */
+    private final class Measured extends ExistingDataSetIterator {
+
+        private static final long serialVersionUID = 1L;
+
+        private int step;
+
+        Measured(Iterator<DataSet> batches) {
+            super(batches);
+        }
+
+        @Override
+        public boolean resetSupported() {
+            return true;
+        }
+
+        @Override
+        public void reset() {
+            // Each is read once.
+        }
+
+        @Override
+        public DataSet next() {
+            measure(step++);
+            return super.next();
         }
     }
 
@@ -152,7 +253,7 @@ public final class MemoryBenchmark implements Callable<Integer> {
         }
     }
 
-    private static FinetuningRun.Builder<?> networkRun() {
+    private FinetuningRun.Builder<?> networkRun() {
         MultiLayerNetwork pretrained = pretrained();
         MultiLayerNetwork student =
                 Retention.attach(pretrained, RetentionConfiguration.builder().build());
@@ -197,29 +298,29 @@ public final class MemoryBenchmark implements Callable<Integer> {
         return iterator;
     }
 
-    private static MultiLayerNetwork pretrained() {
+    private MultiLayerNetwork pretrained() {
         MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder()
                 .seed(1)
                 .updater(new Adam(1e-3))
                 .list()
                 .layer(new EmbeddingSequenceLayer.Builder()
-                        .nIn(ByteWindowIterator.VOCABULARY)
+                        .nIn(vocabulary)
                         .nOut(8)
                         .inputLength(LENGTH)
                         .build())
                 .layer(new LSTM.Builder().nOut(16).build())
                 .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT)
-                        .nOut(ByteWindowIterator.VOCABULARY)
+                        .nOut(vocabulary)
                         .activation(Activation.SOFTMAX)
                         .build())
-                .setInputType(InputType.recurrent(ByteWindowIterator.VOCABULARY))
+                .setInputType(InputType.recurrent(vocabulary))
                 .build());
         network.init();
         return network;
     }
 
     private void measure(int step) {
-        if (step % every != 0) {
+        if (step == 0 || step % every != 0) {
             return;
         }
         System.gc();

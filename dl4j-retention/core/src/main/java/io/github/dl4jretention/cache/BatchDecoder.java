@@ -75,6 +75,9 @@ final class BatchDecoder {
             }
         }
         INDArray typed = array.castTo(layout.type());
+        if (typed != array) {
+            array.close();
+        }
         if (output.rank() == 2) {
             return typed.reshape(examples, vocabulary);
         }

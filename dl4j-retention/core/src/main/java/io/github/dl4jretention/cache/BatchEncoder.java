@@ -1,5 +1,6 @@
 package io.github.dl4jretention.cache;
 
+import io.github.dl4jretention.loss.RetentionLabels;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -43,14 +44,18 @@ final class BatchEncoder {
             CacheLayout layout, INDArray[] logProbabilities, BatchSequences sequences, List<Integer> examples) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             List<Rows> outputs = new ArrayList<>();
-            for (int i = 0; i < logProbabilities.length; i++) {
-                outputs.add(rows(layout.outputs().get(i), logProbabilities[i], sequences.ids().length));
+            try {
+                for (int i = 0; i < logProbabilities.length; i++) {
+                    outputs.add(rows(layout.outputs().get(i), logProbabilities[i], sequences.ids().length));
+                }
+                List<Entry> entries = new ArrayList<>();
+                for (int example : examples) {
+                    entries.add(entry(outputs, sequences, example));
+                }
+                return entries;
+            } finally {
+                outputs.forEach(rows -> RetentionLabels.release(rows.values()));
             }
-            List<Entry> entries = new ArrayList<>();
-            for (int example : examples) {
-                entries.add(entry(outputs, sequences, example));
-            }
-            return entries;
         }
     }
 
@@ -73,11 +78,17 @@ final class BatchEncoder {
         }
         INDArray last = classAxis == array.rank() - 1 ? array : array.permute(0, 2, 1);
         int time = array.rank() == 2 ? 1 : (int) last.size(1);
-        INDArray values = last.castTo(DataType.FLOAT).dup('c').reshape((long) examples * time, layout.vocabulary());
+        INDArray typed = last.castTo(DataType.FLOAT);
+        INDArray values = typed.dup('c').reshape((long) examples * time, layout.vocabulary());
+        if (typed != last) {
+            typed.close();
+        }
         if (codec.sampledAt().isPresent()) {
             values.divi(codec.sampledAt().getAsDouble());
             // Encoders divide by the sum; the largest may be too small for an exponential at low temperatures.
-            values.subiColumnVector(values.max(1));
+            try (INDArray largest = values.max(1)) {
+                values.subiColumnVector(largest);
+            }
             values = Transforms.exp(values, false);
         }
         Nd4j.getAffinityManager().ensureLocation(values, Location.HOST);

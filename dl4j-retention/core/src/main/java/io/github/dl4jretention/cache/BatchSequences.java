@@ -1,6 +1,5 @@
 package io.github.dl4jretention.cache;
 
-import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
@@ -54,7 +53,9 @@ record BatchSequences(SequenceId[] ids, int[] lengths, int time) {
                 ByteBuffer bytes = ByteBuffer.wrap(digest.digest());
                 ids[example] = new SequenceId(bytes.getLong(), bytes.getLong());
             }
-            Reference.reachabilityFence(inputs);
+            for (Values input : inputs) {
+                input.array().close();
+            }
         }
         return new BatchSequences(ids, lengths, time);
     }

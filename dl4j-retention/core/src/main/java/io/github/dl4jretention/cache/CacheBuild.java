@@ -1,8 +1,10 @@
 package io.github.dl4jretention.cache;
 
+import io.github.dl4jretention.loss.RetentionLabels;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -85,10 +87,15 @@ final class CacheBuild {
         }
         if (!missing.isEmpty()) {
             INDArray[] values = teacher.get().logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays());
-            if (layout == null) {
-                layout = CacheLayout.of(teacher.get().outputs(), values);
+            List<BatchEncoder.Entry> entries;
+            try {
+                if (layout == null) {
+                    layout = CacheLayout.of(teacher.get().outputs(), values);
+                }
+                entries = encoder.encode(layout, values, sequences, missing);
+            } finally {
+                Arrays.stream(values).forEach(RetentionLabels::release);
             }
-            List<BatchEncoder.Entry> entries = encoder.encode(layout, values, sequences, missing);
             for (int i = 0; i < entries.size(); i++) {
                 write(sequences.ids()[missing.get(i)], entries.get(i));
             }

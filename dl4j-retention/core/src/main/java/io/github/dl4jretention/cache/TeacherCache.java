@@ -62,11 +62,12 @@ public final class TeacherCache extends Teacher {
     private final CacheLayout layout;
     private final BatchDecoder decoder;
     private final BatchEncoder encoder;
-    private final SequenceIndex index;
+    private SequenceIndex index;
     private final CacheStatistics statistics;
     private final Path folder;
     private final boolean trims;
     private final Supplier<Teacher> missing;
+    private final Runnable letGo;
 
     private TeacherCache(Builder builder, CacheFolder folder, CacheOpening.Opened opened, BatchEncoder encoder) {
         sha256 = builder.sha256;
@@ -87,6 +88,7 @@ public final class TeacherCache extends Teacher {
         this.folder = folder.path();
         trims = builder.trims;
         missing = builder.computeMissing ? builder.teacher : null;
+        letGo = builder.letGo;
     }
 
     /**
@@ -153,10 +155,15 @@ public final class TeacherCache extends Teacher {
     }
 
     private ByteBuffer[] entries(INDArray[] features, INDArray[] featuresMasks, BatchSequences sequences) {
+        SequenceIndex open = index;
+        if (open == null) {
+            throw new IllegalStateException("cache: expected one that is open, " + folder
+                    + " was closed; open it again by TeacherCache.builder()");
+        }
         ByteBuffer[] entries = new ByteBuffer[sequences.ids().length];
         List<Integer> lacking = new ArrayList<>();
         for (int example = 0; example < entries.length; example++) {
-            entries[example] = index.find(sequences.ids()[example]);
+            entries[example] = open.find(sequences.ids()[example]);
             if (entries[example] == null) {
                 lacking.add(example);
             }
@@ -182,11 +189,23 @@ public final class TeacherCache extends Teacher {
                     + ", the first is example " + lacking.get(0)
                     + "; data that has changed needs another description, data(...), or computeMissing()");
         }
-        List<BatchEncoder.Entry> computed =
-                encoder.encode(layout, missing.get().logProbabilities(features, masks), sequences, lacking);
+        INDArray[] values = missing.get().logProbabilities(features, masks);
+        List<BatchEncoder.Entry> computed;
+        try {
+            computed = encoder.encode(layout, values, sequences, lacking);
+        } finally {
+            Arrays.stream(values).forEach(RetentionLabels::release);
+        }
         for (int i = 0; i < lacking.size(); i++) {
             entries[lacking.get(i)] = computed.get(i).bytes();
         }
+    }
+
+    /** Lets go of the files, and of the teacher that the cache made of a pretrained network; one that it was given stays. */
+    @Override
+    public void close() {
+        index = null;
+        letGo.run();
     }
 
     /** Builds and opens a {@link TeacherCache}. */
@@ -198,6 +217,7 @@ public final class TeacherCache extends Teacher {
         private String sha256;
         private List<String> outputs;
         private Supplier<Teacher> teacher;
+        private Runnable letGo = () -> {};
         private boolean trims;
         private Path root;
         private CacheCodec codec = CacheCodec.standard();
@@ -222,7 +242,8 @@ public final class TeacherCache extends Teacher {
             return teacher(
                     teacher.sha256(),
                     teacher.outputs().stream().map(TeacherOutput::name).toList(),
-                    () -> teacher);
+                    () -> teacher,
+                    () -> {});
         }
 
         /**
@@ -237,7 +258,8 @@ public final class TeacherCache extends Teacher {
         public Builder pretrained(MultiLayerNetwork pretrained) {
             trims = true;
             String identity = NetworkIdentity.sha256(pretrained);
-            return teacher(identity, List.of("output"), once(identity, () -> Teacher.of(pretrained)));
+            Once once = new Once(identity, () -> Teacher.of(pretrained));
+            return teacher(identity, List.of("output"), once, once::close);
         }
 
         /**
@@ -252,24 +274,43 @@ public final class TeacherCache extends Teacher {
             List<String> names =
                     outputs.length == 0 ? pretrained.getConfiguration().getNetworkOutputs() : List.of(outputs);
             String identity = NetworkIdentity.sha256(pretrained);
-            return teacher(identity, names, once(identity, () -> Teacher.of(pretrained, outputs)));
+            Once once = new Once(identity, () -> Teacher.of(pretrained, outputs));
+            return teacher(identity, names, once, once::close);
         }
 
-        private Builder teacher(String identity, List<String> names, Supplier<Teacher> made) {
+        private Builder teacher(String identity, List<String> names, Supplier<Teacher> made, Runnable close) {
             sha256 = identity;
             outputs = List.copyOf(names);
             teacher = made;
+            letGo = close;
             return this;
         }
 
-        private static Supplier<Teacher> once(String identity, Supplier<Teacher> made) {
-            Teacher[] teacher = new Teacher[1];
-            return () -> {
-                synchronized (teacher) {
-                    teacher[0] = teacher[0] == null ? requireSame(identity, made.get()) : teacher[0];
-                    return teacher[0];
+        /** A teacher that is made when it's needed, and made again once it was closed. */
+        private static final class Once implements Supplier<Teacher>, AutoCloseable {
+
+            private final String identity;
+            private final Supplier<Teacher> maker;
+            private Teacher made;
+
+            Once(String identity, Supplier<Teacher> maker) {
+                this.identity = identity;
+                this.maker = maker;
+            }
+
+            @Override
+            public synchronized Teacher get() {
+                made = made == null ? requireSame(identity, maker.get()) : made;
+                return made;
+            }
+
+            @Override
+            public synchronized void close() {
+                if (made != null) {
+                    made.close();
+                    made = null;
                 }
-            };
+            }
         }
 
         /** The network is the user's, who may have trained it since. */
@@ -404,8 +445,14 @@ public final class TeacherCache extends Teacher {
             CacheKey key = new CacheKey(sha256, outputs, data, tokenisation, codec.description(), seed);
             CacheFolder folder = new CacheFolder(root, key);
             BatchEncoder encoder = new BatchEncoder(codec, seed);
-            CacheOpening.Opened opened =
-                    new CacheOpening(folder, teacher, encoder, trims, shardBytes, expected).open(iterator);
+            CacheOpening.Opened opened;
+            try {
+                opened = new CacheOpening(folder, teacher, encoder, trims, shardBytes, expected).open(iterator);
+            } finally {
+                if (!computeMissing) {
+                    letGo.run();
+                }
+            }
             TeacherCache cache = new TeacherCache(this, folder, opened, encoder);
             LOG.info("cache {}: {}", folder.path(), cache.statistics());
             return cache;

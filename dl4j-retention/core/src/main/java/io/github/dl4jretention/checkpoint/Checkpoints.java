@@ -48,10 +48,11 @@ final class Checkpoints {
             require("data", provenance.data(), data);
             require("configuration", configurations(student), configurations(start));
             require("divergenceMask", state.mask(), mask);
-            StudentSettings.difference(settings, start.settings()).ifPresent(difference -> {
-                throw new IllegalStateException("student: expected one trained as the first of " + file + ": "
-                        + difference + "; give the same student to go on, or name a new folder to begin anew");
-            });
+            StudentSettings.difference(settings, student.settings(), start.settings())
+                    .ifPresent(difference -> {
+                        throw new IllegalStateException("student: expected one trained as the first of " + file + ": "
+                                + difference + "; give the same student to go on, or name a new folder to begin anew");
+                    });
             if (state.epoch() > epochs) {
                 throw new IllegalStateException("epochs: expected at least the " + state.epoch() + " that " + file
                         + " has finished, got " + epochs);

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.IntStream;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.autodiff.samediff.VariableType;
@@ -63,44 +64,40 @@ final class StudentSettings {
         return node;
     }
 
-    /** The first difference of settings, as words; empty if there is none. */
-    static Optional<String> difference(String expected, String found) {
-        return difference("", read(expected), read(found));
+    /**
+     * The first difference of settings, as words; empty if there is none. An older version may have known fewer settings,
+     * or others.
+     *
+     * @param expected  as they were written
+     * @param completed the same of the student that was read, with the settings that this version has
+     * @param found     of the student that's there
+     */
+    static Optional<String> difference(String expected, String completed, String found) {
+        return difference("", read(expected), read(completed), read(found));
     }
 
-    private static Optional<String> difference(String path, JsonNode expected, JsonNode found) {
-        if (expected.equals(found)
-                || expected.isMissingNode() && isUnset(found)
-                || found.isMissingNode() && isUnset(expected)) {
+    private static Optional<String> difference(String path, JsonNode written, JsonNode completed, JsonNode found) {
+        JsonNode expected = written.isMissingNode() ? completed : written;
+        if (expected.equals(found) || completed.isMissingNode() && found.isMissingNode()) {
             return Optional.empty();
         }
         if (expected.isObject() && found.isObject()) {
             Set<String> names = new TreeSet<>();
             expected.fieldNames().forEachRemaining(names::add);
             found.fieldNames().forEachRemaining(names::add);
-            for (String name : names) {
-                Optional<String> part = difference(path + "/" + name, expected.path(name), found.path(name));
-                if (part.isPresent()) {
-                    return part;
-                }
-            }
-            return Optional.empty();
+            return names.stream()
+                    .flatMap(name ->
+                            difference(path + "/" + name, expected.path(name), completed.path(name), found.path(name))
+                                    .stream())
+                    .findFirst();
         }
         if (expected.isArray() && found.isArray() && expected.size() == found.size()) {
-            for (int i = 0; i < expected.size(); i++) {
-                Optional<String> part = difference(path + "/" + i, expected.get(i), found.get(i));
-                if (part.isPresent()) {
-                    return part;
-                }
-            }
-            return Optional.empty();
+            return IntStream.range(0, found.size())
+                    .mapToObj(i -> difference(path + "/" + i, expected.get(i), completed.path(i), found.get(i)))
+                    .flatMap(Optional::stream)
+                    .findFirst();
         }
         return Optional.of(path + " " + shown(expected) + ", got " + shown(found));
-    }
-
-    /** A setting that another version has and this one hasn't, or the other way round, is as it was before there was one. */
-    private static boolean isUnset(JsonNode node) {
-        return node.isNull() || node.isBoolean() && !node.booleanValue() || node.isNumber() && node.doubleValue() == 0;
     }
 
     private static String shown(JsonNode node) {

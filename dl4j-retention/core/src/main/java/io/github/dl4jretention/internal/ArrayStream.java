@@ -6,7 +6,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.stream.LongStream;
-import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.indexer.Bfloat16Indexer;
 import org.bytedeco.javacpp.indexer.HalfIndexer;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -148,9 +147,9 @@ public record ArrayStream(long[] shape, DataType type, long length) {
             out.writeUTF(MODE);
             out.writeLong(dense.length());
             out.writeUTF(dense.dataType().name());
-            Nd4j.getAffinityManager().ensureLocation(dense, Location.HOST);
             byte[] bytes = new byte[CHUNK];
-            copy(dense, CHUNK, (values, count) -> {
+            ArrayBytes.chunks(dense, CHUNK, values -> {
+                int count = values.remaining();
                 move(values, ByteBuffer.wrap(bytes, 0, count), dense.dataType());
                 out.write(bytes, 0, count);
             });
@@ -183,7 +182,8 @@ public record ArrayStream(long[] shape, DataType type, long length) {
         boolean read = false;
         try {
             byte[] bytes = new byte[CHUNK];
-            copy(array, CHUNK, (values, count) -> {
+            ArrayBytes.chunks(array, CHUNK, values -> {
+                int count = values.remaining();
                 in.readFully(bytes, 0, count);
                 move(ByteBuffer.wrap(bytes, 0, count), values, head.type);
             });
@@ -206,21 +206,6 @@ public record ArrayStream(long[] shape, DataType type, long length) {
                     new OutOfMemoryError("ND4J can't hold " + head.length + " numbers of type " + head.type + ": " + e);
             error.initCause(e);
             throw error;
-        }
-    }
-
-    private interface Step {
-        void copy(ByteBuffer values, int count) throws IOException;
-    }
-
-    private static void copy(INDArray array, int chunk, Step step) throws IOException {
-        long bytes = array.length() * array.dataType().width();
-        try (BytePointer pointer = new BytePointer(array.data().addressPointer())) {
-            for (long from = 0; from < bytes; from += chunk) {
-                int count = (int) Math.min(chunk, bytes - from);
-                pointer.position(from).limit(from + count);
-                step.copy(pointer.asByteBuffer(), count);
-            }
         }
     }
 

@@ -83,7 +83,8 @@ final class CorrectedTeacher extends Teacher {
         long tokens = classes.length() / vocabulary;
         double[] weights = mask == null ? null : mask.dup('c').reshape(tokens).toDoubleVector();
         int[] ids = ids(labels, classAxis, vocabulary, tokens, weights, target);
-        INDArray rows = classes.dup('c').reshape('c', tokens, vocabulary);
+        INDArray copy = classes.dup('c');
+        INDArray rows = copy.reshape('c', tokens, vocabulary);
         double[] shifts = new double[ids.length];
         double[] labelled = new double[ids.length];
         for (int row = 0; row < ids.length; row++) {
@@ -94,14 +95,17 @@ final class CorrectedTeacher extends Teacher {
                 labelled[row] = Math.log(alpha + (1 - alpha) * Math.exp(logProbabilities[ids[row]]));
             }
         }
-        rows.addiColumnVector(
-                Nd4j.createFromArray(shifts).reshape(ids.length, 1).castTo(rows.dataType()));
+        try (INDArray column = Nd4j.createFromArray(shifts);
+                INDArray typed = column.reshape(ids.length, 1).castTo(rows.dataType())) {
+            rows.addiColumnVector(typed);
+        }
         for (int row = 0; row < ids.length; row++) {
             if (ids[row] >= 0) {
                 rows.putScalar(row, ids[row], labelled[row]);
             }
         }
         classes.assign(rows.reshape('c', classes.shape()));
+        copy.close();
     }
 
     /** The label's share of one token's distribution. */
@@ -127,15 +131,15 @@ final class CorrectedTeacher extends Teacher {
                     "labels: expected class ids or one-hot labels for the teacher's output of " + "shape "
                             + Arrays.toString(target.shape()) + ", got " + Arrays.toString(labels.shape()));
         }
-        INDArray rows = (withClasses ? LogProbabilities.classesLast(labels, classAxis) : labels)
-                .dup('c')
-                .reshape('c', tokens, size);
-        int[] ids = new int[(int) tokens];
-        for (int row = 0; row < ids.length; row++) {
-            boolean masked = weights != null && weights[row] == 0;
-            ids[row] = masked ? -1 : id(rows.getRow(row).toDoubleVector(), vocabulary);
+        try (INDArray copy = (withClasses ? LogProbabilities.classesLast(labels, classAxis) : labels).dup('c')) {
+            INDArray rows = copy.reshape('c', tokens, size);
+            int[] ids = new int[(int) tokens];
+            for (int row = 0; row < ids.length; row++) {
+                boolean masked = weights != null && weights[row] == 0;
+                ids[row] = masked ? -1 : id(rows.getRow(row).toDoubleVector(), vocabulary);
+            }
+            return ids;
         }
-        return ids;
     }
 
     private static int id(double[] label, int vocabulary) {
@@ -157,5 +161,10 @@ final class CorrectedTeacher extends Teacher {
             }
         }
         return id;
+    }
+
+    @Override
+    public void close() {
+        teacher.close();
     }
 }

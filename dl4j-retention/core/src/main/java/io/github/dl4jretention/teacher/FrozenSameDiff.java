@@ -34,7 +34,17 @@ record FrozenSameDiff(SameDiff graph, TeacherOutput output, List<String> placeho
                 NetworkIdentity.sha256(frozen, logits),
                 List.of(output),
                 parameters(frozen),
-                new FrozenSameDiff(frozen, output, List.copyOf(placeholders)));
+                new FrozenSameDiff(frozen, output, List.copyOf(placeholders)),
+                () -> free(frozen));
+    }
+
+    private static void free(SameDiff frozen) {
+        for (SDVariable variable : frozen.variables()) {
+            if (variable.getVariableType() == VariableType.VARIABLE
+                    || variable.getVariableType() == VariableType.CONSTANT) {
+                RetentionLabels.release(variable.getArr());
+            }
+        }
     }
 
     private static void requireVariable(SameDiff graph, String name, String argument) {
@@ -60,10 +70,18 @@ record FrozenSameDiff(SameDiff graph, TeacherOutput output, List<String> placeho
             INDArray logits = logits(values.map(), output.name());
             // HALF has too few bits for a sum over a vocabulary.
             boolean half = logits.dataType() == DataType.FLOAT16;
-            return new INDArray[] {
-                LogProbabilities.ofLogits(
-                        half ? logits.castTo(DataType.FLOAT) : logits, output.classAxis(logits.rank()))
-            };
+            INDArray wide = half ? logits.castTo(DataType.FLOAT) : logits;
+            try {
+                return new INDArray[] {LogProbabilities.ofLogits(wide, output.classAxis(logits.rank()))};
+            } finally {
+                if (half) {
+                    wide.close();
+                }
+                // The session that computed it is gone; a variable or a placeholder would not be its own.
+                if (graph.getVariable(output.name()).getVariableType() == VariableType.ARRAY) {
+                    RetentionLabels.release(logits);
+                }
+            }
         }
     }
 

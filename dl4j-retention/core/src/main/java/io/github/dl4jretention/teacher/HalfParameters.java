@@ -51,4 +51,10 @@ final class HalfParameters implements LayerParameters {
         INDArray wide = widened.get(NDArrayIndex.interval(0, slot.length()));
         return new PlacedLayer(slot.conf().getLayer(), new PlacedLayer.Place(wide, () -> wide.assign(half)));
     }
+
+    @Override
+    public void close() {
+        halves.close();
+        widened.close();
+    }
 }

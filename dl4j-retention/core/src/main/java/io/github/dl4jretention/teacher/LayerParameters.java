@@ -44,4 +44,9 @@ interface LayerParameters {
             return copied.isEmpty() ? null : Nd4j.concat(0, copied.toArray(INDArray[]::new));
         }
     }
+
+    /** Frees what layers were placed in, as far as it's the teacher's. */
+    default void close() {
+        // Copies are the network's, and shared parameters the student's.
+    }
 }

@@ -24,13 +24,18 @@ final class LogProbabilities {
         return classesBack(last, classAxis);
     }
 
-    /** {@code log sum_i w_i exp(a_i)}, element by element; weights of 0 are left out. */
+    /** {@code log sum_i w_i exp(a_i)}, element by element, a new array; weights of 0 are left out. */
     static INDArray mixture(INDArray[] arrays, double[] weights) {
         INDArray result = null;
         for (int i = 0; i < arrays.length; i++) {
             if (weights[i] > 0) {
                 INDArray term = arrays[i].add(Math.log(weights[i]));
-                result = result == null ? term : logSumExp(result, term);
+                if (result == null) {
+                    result = term;
+                } else {
+                    logSumExp(result, term);
+                    term.close();
+                }
             }
         }
         return result;
@@ -46,11 +51,15 @@ final class LogProbabilities {
         return classesLast(array, classAxis);
     }
 
-    private static INDArray logSumExp(INDArray a, INDArray b) {
-        INDArray larger = Transforms.max(a, b, true);
-        // Where both are -inf their difference is NaN: a finite stand-in gives back -inf.
-        INDArray reference = Transforms.max(larger, -Float.MAX_VALUE, true);
-        INDArray sum = Transforms.exp(a.sub(reference), false).addi(Transforms.exp(b.sub(reference), false));
-        return Transforms.log(sum, false).addi(reference);
+    /** Into the first; the second is used up. */
+    private static void logSumExp(INDArray a, INDArray b) {
+        try (INDArray reference = Transforms.max(a, b, true)) {
+            // Where both are -inf their difference is NaN: a finite stand-in gives back -inf.
+            Transforms.max(reference, -Float.MAX_VALUE, false);
+            Transforms.exp(a.subi(reference), false);
+            Transforms.exp(b.subi(reference), false);
+            Transforms.log(a.addi(b), false);
+            a.addi(reference);
+        }
     }
 }

@@ -2,6 +2,7 @@ package io.github.dl4jretention.teacher;
 
 import io.github.dl4jretention.internal.ArrayStream;
 import io.github.dl4jretention.internal.ChecksummedFile;
+import io.github.dl4jretention.loss.RetentionLabels;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -106,11 +107,18 @@ public final class MovingAverageTeacher extends NetworkTeacher {
     /** {@return a copy of the averaged parameters as one vector, in the order of the student's} */
     public INDArray params() {
         synchronized (model()) {
-            return Nd4j.concat(
-                    0,
-                    averages.values().stream()
-                            .map(array -> array.dup('c').reshape(array.length()))
-                            .toArray(INDArray[]::new));
+            requireOpen();
+            INDArray[] copies = averages.values().stream()
+                    .map(array -> array.dup('c').reshape(array.length()))
+                    .toArray(INDArray[]::new);
+            if (copies.length == 1) {
+                return copies[0];
+            }
+            try {
+                return Nd4j.concat(0, copies);
+            } finally {
+                Arrays.stream(copies).forEach(RetentionLabels::release);
+            }
         }
     }
 
@@ -121,16 +129,20 @@ public final class MovingAverageTeacher extends NetworkTeacher {
 
     private void update(Map<String, INDArray> student) {
         synchronized (model()) {
+            requireOpen();
             averages.forEach((name, average) -> {
                 INDArray now = student.get(name);
                 if (now.length() != average.length()) {
                     throw new IllegalArgumentException("student: expected the teacher's " + average.length()
                             + " parameters \"" + name + "\", got shape " + Arrays.toString(now.shape()));
                 }
-                average.muli(decay)
-                        .addi(now.castTo(average.dataType())
-                                .reshape(average.shape())
-                                .mul(1 - decay));
+                INDArray typed = now.castTo(average.dataType());
+                try (INDArray share = typed.reshape(average.shape()).mul(1 - decay)) {
+                    average.muli(decay).addi(share);
+                }
+                if (typed != now) {
+                    typed.close();
+                }
             });
             toNetwork();
         }
@@ -153,11 +165,12 @@ public final class MovingAverageTeacher extends NetworkTeacher {
      * @throws IOException if it cannot be written; the message names the file
      */
     public void save(Path file) throws IOException {
-        INDArray params = params();
-        ChecksummedFile.write(file, out -> {
-            out.writeUTF(sha256);
-            ArrayStream.write(params, out);
-        });
+        try (INDArray params = params()) {
+            ChecksummedFile.write(file, out -> {
+                out.writeUTF(sha256);
+                ArrayStream.write(params, out);
+            });
+        }
     }
 
     /**
@@ -168,14 +181,15 @@ public final class MovingAverageTeacher extends NetworkTeacher {
      *     or another decay; the message names it
      */
     public void restore(Path file) throws IOException {
-        INDArray saved = ChecksummedFile.read(file, "a saved average", in -> {
+        try (INDArray saved = ChecksummedFile.read(file, "a saved average", in -> {
             String of = in.readUTF();
             if (!of.equals(sha256)) {
                 throw new IllegalArgumentException("expected one of the teacher " + sha256 + ", got one of " + of);
             }
             return ArrayStream.read(in);
-        });
-        restore(saved);
+        })) {
+            restore(saved);
+        }
     }
 
     /**
@@ -186,6 +200,7 @@ public final class MovingAverageTeacher extends NetworkTeacher {
      */
     public void restore(INDArray saved) {
         synchronized (model()) {
+            requireOpen();
             long length = averages.values().stream().mapToLong(INDArray::length).sum();
             if (saved.length() != length) {
                 throw new IllegalArgumentException("saved: expected the teacher's " + length + " parameters, got shape "
@@ -199,5 +214,12 @@ public final class MovingAverageTeacher extends NetworkTeacher {
             }
             toNetwork();
         }
+    }
+
+    @Override
+    public void close() {
+        super.close();
+        // Those of HALF networks are not the network's own.
+        averages.values().forEach(RetentionLabels::release);
     }
 }

@@ -43,6 +43,8 @@ class NetworkTeacher extends Teacher {
     private final List<TeacherOutput> outputs;
     private final Map<String, INDArray> parameters;
     private final Network network;
+    private final Runnable free;
+    private boolean closed;
 
     /** A copy of a network that's only ever asked for its log-probabilities, by one thread at a time. */
     interface Network {
@@ -60,23 +62,26 @@ class NetworkTeacher extends Teacher {
      * @param sha256     of the network that was copied
      * @param parameters the copy's own arrays by name, in a fixed order
      * @param network    asks the copy
+     * @param free       frees the copy
      */
     NetworkTeacher(
             Object model,
             String sha256,
             List<TeacherOutput> outputs,
             Map<String, INDArray> parameters,
-            Network network) {
+            Network network,
+            Runnable free) {
         this.model = model;
         this.sha256 = sha256;
         this.outputs = outputs;
         this.parameters = parameters;
         this.network = network;
+        this.free = free;
     }
 
     /** A teacher of the same network. */
     NetworkTeacher(NetworkTeacher other) {
-        this(other.model, other.sha256, other.outputs, other.parameters, other.network);
+        this(other.model, other.sha256, other.outputs, other.parameters, other.network, other.free);
     }
 
     /** @param parameters says where the copy's layers have theirs */
@@ -97,7 +102,8 @@ class NetworkTeacher extends Teacher {
                     write(copy.getOutputLayer(), destinations, 0);
                     INDArray mask = featuresMasks == null ? null : featuresMasks[0];
                     return new INDArray[] {copy.output(features[0], false, mask, null)};
-                });
+                },
+                () -> free(copy.params(), places));
     }
 
     /** @param parameters says where the copy's layers have theirs; vertices that are no layers have copies */
@@ -123,7 +129,15 @@ class NetworkTeacher extends Teacher {
                 outputs,
                 Map.of(PARAMS, copy.params()),
                 (features, featuresMasks, destinations) ->
-                        ofGraph(copy, outputs, features, featuresMasks, destinations));
+                        ofGraph(copy, outputs, features, featuresMasks, destinations),
+                () -> free(copy.params(), places));
+    }
+
+    private static void free(INDArray copied, LayerParameters places) {
+        if (copied != null && !copied.isEmpty()) {
+            RetentionLabels.release(copied);
+        }
+        places.close();
     }
 
     private static INDArray[] ofGraph(
@@ -221,8 +235,10 @@ class NetworkTeacher extends Teacher {
         INDArrayIndex[] first = new INDArrayIndex[logProbabilities.rank()];
         Arrays.fill(first, NDArrayIndex.all());
         first[classAxis] = NDArrayIndex.point(0);
-        if (logProbabilities.get(first).isNaN().any()) {
-            throw notFinite(features);
+        try (INDArray isNaN = logProbabilities.get(first).isNaN()) {
+            if (isNaN.any()) {
+                throw notFinite(features);
+            }
         }
     }
 
@@ -236,6 +252,7 @@ class NetworkTeacher extends Teacher {
 
     private INDArray[] ask(INDArray[] features, INDArray[] featuresMasks, RetentionLabels... destinations) {
         synchronized (model) {
+            requireOpen();
             try {
                 return network.logProbabilities(features, featuresMasks, destinations);
             } catch (IllegalArgumentException | ChangedParametersException e) {
@@ -245,6 +262,24 @@ class NetworkTeacher extends Teacher {
                         "features: expected what the teacher's network takes, got " + TaughtBatches.shapes(features)
                                 + ": " + e.getMessage(),
                         e);
+            }
+        }
+    }
+
+    /** @throws IllegalStateException if the teacher is closed */
+    void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException(
+                    "teacher: expected one that is open, it was closed; close a teacher after its last batch");
+        }
+    }
+
+    @Override
+    public void close() {
+        synchronized (model) {
+            if (!closed) {
+                closed = true;
+                free.run();
             }
         }
     }

@@ -1,19 +1,19 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.internal.ArrayBytes;
 import io.github.dl4jretention.internal.ThawedLayer;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.zip.CRC32C;
-import org.bytedeco.javacpp.BytePointer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Layer;
-import org.nd4j.linalg.api.concurrency.AffinityManager.Location;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.config.Sgd;
 
@@ -24,7 +24,7 @@ import org.nd4j.linalg.learning.config.Sgd;
  */
 final class SharedParameters implements LayerParameters {
 
-    private static final long CHUNK = 1 << 30;
+    private static final int CHUNK = 1 << 30;
 
     private final INDArray pretrained;
     private final INDArray student;
@@ -119,35 +119,17 @@ final class SharedParameters implements LayerParameters {
 
     /** Bit for bit. */
     private static boolean isSame(INDArray expected, INDArray given) {
+        List<ByteBuffer> parts = new ArrayList<>();
+        ArrayBytes.chunks(expected, CHUNK, parts::add);
+        Iterator<ByteBuffer> part = parts.iterator();
         boolean[] same = {true};
-        chunks(
-                expected,
-                (from, chunk) -> chunks(given, (other, candidate) -> {
-                    if (from == other) {
-                        same[0] &= chunk.equals(candidate);
-                    }
-                }));
+        ArrayBytes.chunks(given, CHUNK, bytes -> same[0] &= bytes.equals(part.next()));
         return same[0];
     }
 
     private static long checksum(INDArray view) {
         CRC32C checksum = new CRC32C();
-        chunks(view, (from, chunk) -> checksum.update(chunk));
+        ArrayBytes.chunks(view, CHUNK, checksum::update);
         return checksum.getValue();
-    }
-
-    private interface Chunk {
-        void at(long from, ByteBuffer bytes);
-    }
-
-    private static void chunks(INDArray view, Chunk action) {
-        Nd4j.getAffinityManager().ensureLocation(view, Location.HOST);
-        long bytes = view.length() * view.dataType().width();
-        try (BytePointer pointer = new BytePointer(view.data().addressPointer())) {
-            for (long from = 0; from < bytes; from += CHUNK) {
-                pointer.position(from).limit(Math.min(bytes, from + CHUNK));
-                action.at(from, pointer.asByteBuffer());
-            }
-        }
     }
 }

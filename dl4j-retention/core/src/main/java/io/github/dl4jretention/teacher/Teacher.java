@@ -19,8 +19,11 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
  * <p>The network inside never trains: it has no updater state and no gradients, runs in inference mode (dropout off),
  * and shares nothing with the network that it was made of, and with a student only what {@link #sharing} says. Safe for
  * use by several threads, one at a time.
+ *
+ * <p>Close a teacher that is no longer needed: its parameters lie in native memory, which Java's garbage collector knows
+ * little of. A closed teacher throws an {@link IllegalStateException} when it's asked.
  */
-public abstract class Teacher {
+public abstract class Teacher implements AutoCloseable {
 
     /** For teachers that get their values elsewhere. */
     protected Teacher() {}
@@ -298,5 +301,14 @@ public abstract class Teacher {
         for (INDArray target : targets) {
             RetentionLabels.release(target);
         }
+    }
+
+    /**
+     * Frees the native memory and the files that the teacher holds, those of the teachers that it's made of too. A student's
+     * parameters stay. A second call does nothing.
+     */
+    @Override
+    public void close() {
+        // Most that users write hold neither.
     }
 }

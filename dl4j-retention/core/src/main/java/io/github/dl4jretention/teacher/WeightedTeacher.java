@@ -1,10 +1,13 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.loss.RetentionLabels;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalDouble;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 
 /** A mixture of teachers' distributions. */
 final class WeightedTeacher extends Teacher {
@@ -87,21 +90,34 @@ final class WeightedTeacher extends Teacher {
 
     @Override
     public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
-        List<INDArray[]> all = teachers.stream()
-                .map(teacher -> teacher.logProbabilities(features, featuresMasks))
-                .toList();
-        INDArray[] result = new INDArray[outputs().size()];
-        for (int i = 0; i < result.length; i++) {
-            int output = i;
-            INDArray[] arrays = all.stream().map(arraysOf -> arraysOf[output]).toArray(INDArray[]::new);
-            for (INDArray array : arrays) {
-                if (!Arrays.equals(array.shape(), arrays[0].shape())) {
-                    throw new IllegalArgumentException("teachers: expected outputs of one shape, got "
-                            + Arrays.toString(arrays[0].shape()) + " and " + Arrays.toString(array.shape()));
-                }
+        List<INDArray[]> all = new ArrayList<>();
+        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+            for (Teacher teacher : teachers) {
+                all.add(teacher.logProbabilities(features, featuresMasks));
             }
-            result[i] = LogProbabilities.mixture(arrays, weights);
+            INDArray[] result = new INDArray[outputs().size()];
+            for (int i = 0; i < result.length; i++) {
+                result[i] = mixture(all, i);
+            }
+            return result;
+        } finally {
+            all.forEach(arrays -> Arrays.stream(arrays).forEach(RetentionLabels::release));
         }
-        return result;
+    }
+
+    private INDArray mixture(List<INDArray[]> all, int output) {
+        INDArray[] arrays = all.stream().map(arraysOf -> arraysOf[output]).toArray(INDArray[]::new);
+        for (INDArray array : arrays) {
+            if (!Arrays.equals(array.shape(), arrays[0].shape())) {
+                throw new IllegalArgumentException("teachers: expected outputs of one shape, got "
+                        + Arrays.toString(arrays[0].shape()) + " and " + Arrays.toString(array.shape()));
+            }
+        }
+        return LogProbabilities.mixture(arrays, weights);
+    }
+
+    @Override
+    public void close() {
+        teachers.forEach(Teacher::close);
     }
 }

@@ -1,0 +1,159 @@
+package io.github.dl4jretention.teacher;
+
+import static io.github.dl4jretention.Networks.assertClose;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.cache.TeacherCache;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.function.Supplier;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.transferlearning.TransferLearning;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+
+/** Closed teachers have freed what was theirs and say so; what they were made of stays. */
+class ClosedTeacherTest {
+
+    @TempDir
+    Path folder;
+
+    private static SameDiff sameDiff() {
+        SameDiff sd = SameDiff.create();
+        sd.placeHolder("features", DataType.FLOAT, -1, Networks.INPUTS)
+                .mmul(sd.var("w", Networks.normal(DataType.FLOAT, new Random(1), Networks.INPUTS, Networks.VOCABULARY)))
+                .rename("logits");
+        return sd;
+    }
+
+    @Test
+    void a_closed_teacher_says_so_and_its_network_goes_on() {
+        MultiLayerNetwork network = Networks.lstm(DataType.FLOAT, 1);
+        MultiLayerNetwork halves = Networks.lstm(DataType.FLOAT16, 1);
+        ComputationGraph graph = Networks.graph(DataType.FLOAT, 2);
+        SameDiff sd = sameDiff();
+        INDArray features = Networks.sequences(DataType.FLOAT, 2, 3).getFeatures();
+        INDArray row = Networks.normal(DataType.FLOAT, new Random(2), 2, Networks.INPUTS);
+        INDArray[] ofGraph = Networks.graphBatch(DataType.FLOAT, 2, 3).getFeatures();
+        INDArray before = network.output(features).dup();
+        Map<Supplier<Teacher>, INDArray[]> teachers = Map.of(
+                () -> Teacher.of(network), new INDArray[] {features},
+                () -> Teacher.of(graph, "text"), ofGraph,
+                () -> Teacher.of(sd, "logits", "features"), new INDArray[] {row},
+                () -> Teacher.ofHalf(network), new INDArray[] {features},
+                () -> Teacher.ofHalf(graph, "text"), ofGraph,
+                () -> Teacher.movingAverage(network, 0.9), new INDArray[] {features},
+                () -> Teacher.movingAverage(halves, 0.9), new INDArray[] {features.castTo(DataType.FLOAT16)},
+                () -> Teacher.weighted(List.of(Teacher.of(network), Teacher.ofHalf(network)), 1, 2),
+                        new INDArray[] {features},
+                () -> Teacher.of(network).corrected(0.1), new INDArray[] {features});
+        teachers.forEach((maker, inputs) -> {
+            Teacher teacher = maker.get();
+            assertFalse(teacher.logProbabilities(inputs, null)[0].wasClosed());
+            String sha256 = teacher.sha256();
+            teacher.close();
+            teacher.close();
+            assertEquals(sha256, teacher.sha256());
+            String message = assertThrows(IllegalStateException.class, () -> teacher.logProbabilities(inputs, null))
+                    .getMessage();
+            assertTrue(message.startsWith("teacher: ") && message.contains("closed"), message);
+        });
+        assertClose(before, network.output(features), 0);
+        assertFalse(sd.getVariable("w").getArr().wasClosed());
+    }
+
+    @Test
+    void what_a_teacher_holds_is_freed_and_what_a_student_shares_is_not() {
+        NetworkTeacher teacher = (NetworkTeacher) Teacher.of(Networks.lstm(DataType.FLOAT, 4));
+        INDArray params = teacher.parameters().get(NetworkTeacher.PARAMS);
+        teacher.close();
+        assertTrue(params.wasClosed());
+        MultiLayerNetwork pretrained = Networks.lstm(DataType.FLOAT, 5);
+        MultiLayerNetwork student = Retention.attach(
+                new TransferLearning.Builder(pretrained).setFeatureExtractor(0).build(),
+                RetentionConfiguration.builder().build());
+        INDArray features = Networks.sequences(DataType.FLOAT, 2, 6).getFeatures();
+        INDArray before = student.output(features).dup();
+        Teacher sharing = Teacher.sharing(pretrained, student);
+        sharing.close();
+        assertThrows(IllegalStateException.class, () -> sharing.logProbabilities(features, null));
+        assertFalse(student.params().wasClosed());
+        assertClose(before, student.output(features), 0);
+    }
+
+    @Test
+    void a_closed_moving_average_neither_moves_nor_saves() {
+        MultiLayerNetwork network = Networks.lstm(DataType.FLOAT, 7);
+        MovingAverageTeacher teacher = Teacher.movingAverage(network, 0.5);
+        teacher.close();
+        assertThrows(IllegalStateException.class, teacher::params);
+        assertThrows(IllegalStateException.class, () -> teacher.save(folder.resolve("average")));
+        assertThrows(IllegalStateException.class, () -> teacher.restore(network.params()));
+        assertThrows(IllegalStateException.class, () -> teacher.listener().iterationDone(network, 1, 0));
+    }
+
+    @Test
+    void a_mixture_frees_what_its_teachers_gave() {
+        List<INDArray> given = new ArrayList<>();
+        Teacher inner = Teacher.of(Networks.lstm(DataType.FLOAT, 8));
+        Teacher watched = new Teacher() {
+            @Override
+            public String sha256() {
+                return inner.sha256();
+            }
+
+            @Override
+            public List<TeacherOutput> outputs() {
+                return inner.outputs();
+            }
+
+            @Override
+            public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
+                INDArray[] arrays = inner.logProbabilities(features, featuresMasks);
+                given.addAll(List.of(arrays));
+                return arrays;
+            }
+        };
+        INDArray features = Networks.sequences(DataType.FLOAT, 2, 9).getFeatures();
+        INDArray mixed = Teacher.weighted(List.of(watched, watched), 1, 3).logProbabilities(features, null);
+        assertEquals(2, given.size());
+        assertTrue(given.stream().allMatch(INDArray::wasClosed));
+        assertClose(inner.logProbabilities(features, null), mixed, 1e-5);
+    }
+
+    @Test
+    void a_closed_cache_says_so_and_the_given_teacher_goes_on() throws IOException {
+        Teacher teacher = Teacher.of(Networks.lstm(DataType.FLOAT, 10));
+        List<org.nd4j.linalg.dataset.DataSet> batches = Networks.batches(DataType.FLOAT, 3, true);
+        TeacherCache cache =
+                TeacherCache.builder().teacher(teacher).folder(folder).build(new ExistingDataSetIterator(batches));
+        INDArray features = batches.get(0).getFeatures();
+        INDArray mask = batches.get(0).getFeaturesMaskArray();
+        assertFalse(cache.logProbabilities(features, mask).wasClosed());
+        cache.close();
+        cache.close();
+        String message = assertThrows(IllegalStateException.class, () -> cache.logProbabilities(features, mask))
+                .getMessage();
+        assertTrue(message.startsWith("cache: ") && message.contains("closed"), message);
+        teacher.logProbabilities(features, mask);
+        try (TeacherCache again =
+                TeacherCache.builder().teacher(teacher).folder(folder).build(new ExistingDataSetIterator(batches))) {
+            assertEquals(0, again.statistics().computed());
+        }
+    }
+}
