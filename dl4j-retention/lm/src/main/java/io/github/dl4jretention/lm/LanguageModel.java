@@ -4,6 +4,7 @@ import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.checkpoint.Provenance;
 import io.github.dl4jretention.lm.huggingface.FolderWriter;
 import io.github.dl4jretention.lm.huggingface.ModelFolder;
+import io.github.dl4jretention.lm.huggingface.TokenizerFiles;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import java.io.IOException;
@@ -63,8 +64,17 @@ public final class LanguageModel {
         static final Training UNKNOWN = new Training("not recorded", Double.NaN, null);
     }
 
-    private LanguageModel(ModelFolder folder, MultiLayerNetwork network, Training training, ModelCard card) {
+    /** Shared by all models of the folder. */
+    private final TokenizerHolder tokenizer;
+
+    private LanguageModel(
+            ModelFolder folder,
+            TokenizerHolder tokenizer,
+            MultiLayerNetwork network,
+            Training training,
+            ModelCard card) {
         this.folder = folder;
+        this.tokenizer = tokenizer;
         this.network = network;
         this.training = training;
         this.card = card;
@@ -95,12 +105,44 @@ public final class LanguageModel {
             throw new IllegalArgumentException("dataType: expected FLOAT or DOUBLE, got " + dataType);
         }
         ModelFolder.Loaded loaded = ModelFolder.load(folder, dataType);
-        return new LanguageModel(loaded.folder(), loaded.network(), Training.UNKNOWN, ModelCard.UNKNOWN);
+        return new LanguageModel(
+                loaded.folder(), new TokenizerHolder(), loaded.network(), Training.UNKNOWN, ModelCard.UNKNOWN);
     }
 
     /** {@return the model's network, always the same one} */
     public MultiLayerNetwork network() {
         return network;
+    }
+
+    /**
+     * {@return the folder's tokenizer, always the same one; for a byte-level model without tokenizer.json, the bytes of
+     * UTF-8}
+     *
+     * @throws IOException if tokenizer.json can't be read, or is missing and the vocabulary isn't 256 bytes
+     */
+    public Tokenizer tokenizer() throws IOException {
+        synchronized (tokenizer) {
+            if (tokenizer.value == null) {
+                tokenizer.value = makeTokenizer();
+            }
+            return tokenizer.value;
+        }
+    }
+
+    private Tokenizer makeTokenizer() throws IOException {
+        if (folder.tokens() != TokenizerFiles.NONE) {
+            return Tokenizer.of(folder.tokens());
+        }
+        if (folder.vocabulary() != Tokenizer.bytes().vocabulary()) {
+            throw new IOException("folder: expected tokenizer.json, or a vocabulary of 256 bytes, got none and "
+                    + folder.vocabulary() + " tokens");
+        }
+        return Tokenizer.bytes();
+    }
+
+    /** Made when it's asked for: many programs need only the network. */
+    private static final class TokenizerHolder {
+        private Tokenizer value;
     }
 
     /** {@return the longest sequence that the model was made for, in tokens} */
@@ -125,7 +167,11 @@ public final class LanguageModel {
         requireLayers(tuned);
         boolean student = lastLayer(tuned) instanceof RetentionOutputLayer;
         return new LanguageModel(
-                folder, student ? Retention.detach(tuned) : tuned, student ? training(tuned) : Training.UNKNOWN, card);
+                folder,
+                tokenizer,
+                student ? Retention.detach(tuned) : tuned,
+                student ? training(tuned) : Training.UNKNOWN,
+                card);
     }
 
     /**
@@ -134,7 +180,7 @@ public final class LanguageModel {
      * @param card data, gain and forgetting
      */
     public LanguageModel withCard(ModelCard card) {
-        return new LanguageModel(folder, network, training, Objects.requireNonNull(card, "card"));
+        return new LanguageModel(folder, tokenizer, network, training, Objects.requireNonNull(card, "card"));
     }
 
     private void requireLayers(MultiLayerNetwork tuned) {

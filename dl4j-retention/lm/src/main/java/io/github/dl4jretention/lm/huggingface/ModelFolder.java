@@ -10,7 +10,6 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -63,12 +62,15 @@ public final class ModelFolder {
     private final Path folder;
     private final Decoder decoder;
     private final Map<String, byte[]> files;
+    private final TokenizerFiles tokens;
     private final List<Shard> shards;
 
-    private ModelFolder(Path folder, Decoder decoder, Map<String, byte[]> files, List<Shard> shards) {
+    private ModelFolder(
+            Path folder, Decoder decoder, Map<String, byte[]> files, TokenizerFiles tokens, List<Shard> shards) {
         this.folder = folder;
         this.decoder = decoder;
         this.files = files;
+        this.tokens = tokens;
         this.shards = shards;
     }
 
@@ -97,12 +99,13 @@ public final class ModelFolder {
         Architecture architecture = Architecture.of(config);
         Decoder decoder = Architecture.decoder(config);
         Map<String, byte[]> files = smallFiles(folder);
+        TokenizerFiles tokens = tokens(files, folder, decoder);
         Map<String, SafetensorsFile> open = new LinkedHashMap<>();
         try {
             openShards(folder, files, open);
             Map<String, Placed> placed = place(folder, open);
             Map<String, TensorLayout> layouts = layouts(folder, architecture, decoder, placed);
-            return load(folder, type, decoder, files, open, placed, layouts, architecture);
+            return load(folder, type, decoder, files, tokens, open, placed, layouts, architecture);
         } catch (UncheckedIOException e) {
             throw e.getCause();
         } finally {
@@ -120,6 +123,19 @@ public final class ModelFolder {
             }
         }
         return files;
+    }
+
+    private static TokenizerFiles tokens(Map<String, byte[]> files, Path folder, Decoder decoder) throws IOException {
+        if (!files.containsKey("tokenizer.json")) {
+            return TokenizerFiles.NONE;
+        }
+        TokenizerFiles tokens = TokenizerFiles.of(files, folder);
+        if (tokens.vocabulary() > decoder.vocabulary()) {
+            throw new IOException(
+                    "file " + folder.resolve("tokenizer.json") + ": expected ids below the model's vocabulary of "
+                            + decoder.vocabulary() + ", got " + (tokens.vocabulary() - 1));
+        }
+        return tokens;
     }
 
     private static void openShards(Path folder, Map<String, byte[]> files, Map<String, SafetensorsFile> open)
@@ -247,6 +263,7 @@ public final class ModelFolder {
             DataType type,
             Decoder decoder,
             Map<String, byte[]> files,
+            TokenizerFiles tokens,
             Map<String, SafetensorsFile> open,
             Map<String, Placed> placed,
             Map<String, TensorLayout> layouts,
@@ -268,7 +285,7 @@ public final class ModelFolder {
                 shards.add(new Shard(
                         file.getKey(), file.getValue().header(), file.getValue().metadata(), tensors));
             }
-            return new Loaded(new ModelFolder(folder, decoder, files, shards), network);
+            return new Loaded(new ModelFolder(folder, decoder, files, tokens, shards), network);
         } catch (IOException | RuntimeException e) {
             parameters.close();
             throw e;
@@ -364,13 +381,9 @@ public final class ModelFolder {
                 : String.valueOf(folder.toAbsolutePath().normalize().getFileName());
     }
 
-    /**
-     * {@return one of the small files beside the weights}
-     *
-     * @param name as tokenizer.json
-     */
-    public Optional<byte[]> file(String name) {
-        return Optional.ofNullable(files.get(name)).map(byte[]::clone);
+    /** {@return what the folder says about tokens; {@link TokenizerFiles#NONE} if it has no tokenizer.json} */
+    public TokenizerFiles tokens() {
+        return tokens;
     }
 
     Decoder decoder() {

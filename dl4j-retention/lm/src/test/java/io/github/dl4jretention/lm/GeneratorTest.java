@@ -1,0 +1,273 @@
+package io.github.dl4jretention.lm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.github.dl4jretention.lm.generation.TokenChoice;
+import io.github.dl4jretention.lm.huggingface.ReferenceModels;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Stream;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.inputs.InputType;
+import org.deeplearning4j.nn.conf.layers.LSTM;
+import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+import org.nd4j.shade.jackson.databind.JsonNode;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+
+class GeneratorTest {
+
+    @TempDir
+    Path temporary;
+
+    private int copies;
+
+    static Stream<String> models() {
+        return ReferenceModels.names().stream();
+    }
+
+    /** Without the end of text, so that texts have the length that is asked for. */
+    private LanguageModel model(String name) throws IOException {
+        Path folder = SmallModels.folder(name, temporary.resolve("copy" + copies++));
+        Path settings = folder.resolve("tokenizer_config.json");
+        Files.writeString(settings, Files.readString(settings).replace("\"eos_token\"", "\"no_token\""));
+        return LanguageModel.load(folder);
+    }
+
+    /** The same model without a cache: the whole text again for each token. */
+    private static List<Integer> greedy(LanguageModel model, String prompt, int count) throws IOException {
+        List<Integer> ids = new ArrayList<>();
+        for (int id : model.tokenizer().encode(prompt)) {
+            ids.add(id);
+        }
+        int start = ids.size();
+        for (int i = 0; i < count; i++) {
+            INDArray input = Nd4j.createFromArray(new double[][] {
+                ids.stream().mapToDouble(Integer::doubleValue).toArray()
+            });
+            INDArray last = model.network()
+                    .output(input)
+                    .get(NDArrayIndex.point(0), NDArrayIndex.all(), NDArrayIndex.point(ids.size() - 1));
+            ids.add(last.argMax().getInt(0));
+        }
+        return ids.subList(start, ids.size());
+    }
+
+    private static List<Integer> written(Generator generator, String prompt) {
+        List<Integer> ids = new ArrayList<>();
+        StringBuilder told = new StringBuilder();
+        String text = generator
+                .onToken((number, id, piece) -> {
+                    if (id >= 0) {
+                        ids.add(id);
+                    }
+                    told.append(piece);
+                })
+                .generate(prompt);
+        assertEquals(text, told.toString());
+        return ids;
+    }
+
+    @ParameterizedTest
+    @MethodSource("models")
+    void greedy_text_is_the_likeliest_token_each_time(String name) throws IOException {
+        LanguageModel model = model(name);
+        List<Integer> expected = greedy(model, "ab ab c", 9);
+        assertEquals(expected, written(Generator.of(model).temperature(0).maxTokens(9), "ab ab c"));
+        assertEquals(expected, written(Generator.of(model).topK(1).maxTokens(9), "ab ab c"), "the same in any state");
+    }
+
+    @ParameterizedTest
+    @MethodSource("models")
+    void prompts_of_different_lengths_get_what_they_get_alone(String name) throws IOException {
+        LanguageModel model = model(name);
+        List<String> prompts = List.of("ab", "c", "ab ab d e", "");
+        Generator generator = Generator.of(model).maxTokens(6).seed(5);
+        List<String> together = generator.generate(prompts);
+        for (int i = 0; i < prompts.size(); i++) {
+            assertEquals(generator.seed(5 + i).generate(prompts.get(i)), together.get(i), prompts.get(i));
+        }
+        Set<String> texts = new TreeSet<>();
+        for (int seed = 0; seed < 10; seed++) {
+            texts.add(generator.seed(seed).generate("ab"));
+        }
+        assertTrue(texts.size() > 1, "seeds matter");
+    }
+
+    /** Longer than what is computed at once. */
+    @Test
+    void long_prompts_are_read_in_parts() throws IOException {
+        LanguageModel model = model("llama");
+        Path config = temporary.resolve("copy0/config.json");
+        Files.writeString(
+                config,
+                Files.readString(config)
+                        .replace("\"max_position_embeddings\": 32", "\"max_position_embeddings\": 320"));
+        LanguageModel wide = LanguageModel.load(temporary.resolve("copy0"));
+        String prompt = "ab cd ef".repeat(20);
+        assertEquals(
+                greedy(wide, prompt, 4),
+                written(Generator.of(wide).temperature(0).maxTokens(4), prompt));
+        String message = assertThrows(IllegalArgumentException.class, () -> Generator.of(model)
+                        .generate(prompt))
+                .getMessage();
+        assertTrue(message.contains("1 to 32 tokens"), message);
+        assertEquals(
+                32 - 2,
+                written(Generator.of(model).temperature(0).maxTokens(1000), "a").size(),
+                "ends at the context");
+    }
+
+    @Test
+    void ends_before_stop_strings_and_at_the_end_of_text() throws IOException {
+        LanguageModel model = model("llama");
+        String whole = Generator.of(model).seed(3).maxTokens(20).generate("ab");
+        assertTrue(whole.length() >= 12, whole);
+        String stop = whole.substring(6, 9);
+        StringBuilder told = new StringBuilder();
+        String text = Generator.of(model)
+                .seed(3)
+                .maxTokens(20)
+                .stop("never", stop)
+                .onToken((number, id, piece) -> told.append(piece))
+                .generate("ab");
+        assertEquals(whole.substring(0, whole.indexOf(stop)), text);
+        assertEquals(text, told.toString());
+        LanguageModel ending = LanguageModel.load(SmallModels.folder("llama", temporary.resolve("ending")));
+        Set<String> lengths = new TreeSet<>();
+        for (int seed = 0; seed < 30; seed++) {
+            String cut = Generator.of(ending).seed(seed).maxTokens(20).generate("ab");
+            String full = Generator.of(model).seed(seed).maxTokens(20).generate("ab");
+            assertTrue(full.startsWith(cut), cut + " | " + full);
+            lengths.add(String.valueOf(cut.length() < full.length()));
+        }
+        assertEquals(Set.of("false", "true"), lengths, "some end early");
+    }
+
+    @Test
+    void chooses_by_the_formulas() {
+        float[] p = {0.1f, 0.5f, 0.05f, 0.35f};
+        assertEquals(1, TokenChoice.PLAIN.temperature(0).choose(p, Set.of(), new Random(1)));
+        // log 0.5 * 2 = log 0.25: the other one is likelier.
+        assertEquals(3, TokenChoice.PLAIN.temperature(0).repetitionPenalty(2).choose(p, Set.of(1), new Random(1)));
+        assertFrequencies(TokenChoice.PLAIN, p, 0.1, 0.5, 0.05, 0.35);
+        assertFrequencies(TokenChoice.PLAIN.topK(2), p, 0, 0.5 / 0.85, 0, 0.35 / 0.85);
+        assertFrequencies(TokenChoice.PLAIN.topP(0.5), p, 0, 1, 0, 0);
+        assertFrequencies(TokenChoice.PLAIN.topP(0.86), p, 0.1 / 0.95, 0.5 / 0.95, 0, 0.35 / 0.95);
+        double sum = 0.01 + 0.25 + 0.0025 + 0.1225;
+        assertFrequencies(TokenChoice.PLAIN.temperature(0.5), p, 0.01 / sum, 0.25 / sum, 0.0025 / sum, 0.1225 / sum);
+        // The penalty applies to token 1 alone: 0.25 instead of 0.5.
+        assertFrequencies(TokenChoice.PLAIN.repetitionPenalty(2), p, 0.1 / 0.75, 0.25 / 0.75, 0.05 / 0.75, 0.35 / 0.75);
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> TokenChoice.PLAIN.choose(new float[] {Float.NaN, 1}, Set.of(), new Random(1)));
+    }
+
+    private static void assertFrequencies(TokenChoice choice, float[] p, double... expected) {
+        int draws = 100_000;
+        int[] counts = new int[p.length];
+        Random random = new Random(7);
+        for (int i = 0; i < draws; i++) {
+            counts[choice.choose(p, Set.of(1), random)]++;
+        }
+        for (int i = 0; i < p.length; i++) {
+            double deviation = Math.sqrt(expected[i] * (1 - expected[i]) / draws);
+            assertEquals(expected[i], counts[i] / (double) draws, 5 * deviation, choice + " token " + i);
+        }
+    }
+
+    @Test
+    void refuses_settings_that_make_no_sense() throws IOException {
+        Generator generator = Generator.of(model("llama"));
+        assertThrows(IllegalArgumentException.class, () -> generator.temperature(-1));
+        assertThrows(IllegalArgumentException.class, () -> generator.temperature(Double.NaN));
+        assertThrows(IllegalArgumentException.class, () -> generator.topK(0));
+        assertThrows(IllegalArgumentException.class, () -> generator.topP(0));
+        assertThrows(IllegalArgumentException.class, () -> generator.topP(1.5));
+        assertThrows(IllegalArgumentException.class, () -> generator.repetitionPenalty(0.5));
+        assertThrows(IllegalArgumentException.class, () -> generator.maxTokens(-1));
+        assertThrows(IllegalArgumentException.class, () -> generator.stop(""));
+        assertThrows(IllegalArgumentException.class, () -> generator.generate(List.of()));
+        assertEquals("", generator.maxTokens(0).generate("ab"));
+    }
+
+    @Test
+    void lstms_of_one_hot_bytes_write_too() {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder()
+                .seed(5)
+                .list()
+                .layer(new LSTM.Builder().nOut(8).build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT)
+                        .nOut(256)
+                        .activation(Activation.SOFTMAX)
+                        .build())
+                .setInputType(InputType.recurrent(256))
+                .build());
+        network.init();
+        network.params().muli(20);
+        Generator generator =
+                Generator.of(network, Tokenizer.bytes()).temperature(0).maxTokens(5);
+        List<Integer> ids = written(generator, "ab");
+        INDArray input = Nd4j.zeros(1, 256, 6);
+        int[] all = {'a', 'b', ids.get(0), ids.get(1), ids.get(2), ids.get(3)};
+        for (int t = 0; t < 6; t++) {
+            input.putScalar(new int[] {0, all[t], t}, 1);
+        }
+        INDArray output = network.output(input);
+        for (int i = 0; i < 5; i++) {
+            INDArray p = output.get(NDArrayIndex.point(0), NDArrayIndex.all(), NDArrayIndex.point(i + 1));
+            assertEquals(p.argMax().getInt(0), ids.get(i));
+        }
+        String message = assertThrows(IllegalArgumentException.class, () -> generator.generate(""))
+                .getMessage();
+        assertTrue(message.contains("got 0"), message);
+    }
+
+    @Test
+    void answers_conversations() throws IOException {
+        LanguageModel model = model("llama");
+        String prompt = model.tokenizer().chat(List.of(new ChatMessage("user", "ab")), true);
+        Generator generator = Generator.of(model).temperature(0).maxTokens(4);
+        int[] ids = model.tokenizer().encode(prompt, false);
+        assertEquals(16, ids[0]);
+        assertTrue(generator.chat(List.of(new ChatMessage("user", "ab"))).length() > 0);
+    }
+
+    /** {@code -Dstories260k=FOLDER}: see LanguageModelTest. */
+    @Test
+    void a_trained_model_tells_its_story() throws IOException {
+        String property = System.getProperty("stories260k");
+        assumeTrue(property != null, "-Dstories260k");
+        ObjectMapper mapper = new ObjectMapper();
+        JsonNode expected = mapper.readTree(Path.of(property, "expected.json").toFile());
+        int[] ids = mapper.convertValue(expected.get("greedy_from_bos"), int[].class);
+        LanguageModel model = LanguageModel.load(Path.of(property));
+        List<Integer> got = written(Generator.of(model).temperature(0).maxTokens(ids.length - 1), "");
+        for (int i = 1; i < ids.length; i++) {
+            assertEquals(ids[i], got.get(i - 1));
+        }
+        String text =
+                expected.get("greedy_text").asText().replace("<0x0A>", "\n").strip();
+        assertEquals(
+                text,
+                Generator.of(model).temperature(0).maxTokens(ids.length - 1).generate(""));
+    }
+}
