@@ -7,6 +7,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.ops.transforms.Transforms;
 
 /**
  * Which tokens are held near the teacher, where these are not the tokens that are learned: in instruction tuning, say,
@@ -27,7 +28,7 @@ public interface DivergenceMask {
             return null;
         }
         boolean ofTokens = Arrays.equals(masks[0].shape(), new long[] {batchSize, time});
-        return ofTokens && masks[0].minNumber().doubleValue() == 0 ? masks[0].castTo(DataType.FLOAT) : null;
+        return ofTokens && masks[0].minNumber().doubleValue() == 0 ? ones(masks[0]) : null;
     };
 
     /**
@@ -53,7 +54,7 @@ public interface DivergenceMask {
                                     .toList()
                             + "; write a DivergenceMask of your own");
         }
-        return mask.castTo(DataType.FLOAT);
+        return ones(mask);
     };
 
     /**
@@ -78,5 +79,10 @@ public interface DivergenceMask {
     default INDArray of(MultiDataSet batch, TeacherOutput output, INDArray target) {
         long tokens = target.length() / target.size(output.classAxis(target.rank()));
         return of(batch, output, target.size(0), tokens / target.size(0));
+    }
+
+    /** A features mask may number documents that share a sequence; each of their tokens counts once. */
+    private static INDArray ones(INDArray mask) {
+        return Transforms.min(mask.castTo(DataType.FLOAT), 1);
     }
 }

@@ -106,6 +106,11 @@ public final class Tokenizer implements AutoCloseable {
         return files.ends();
     }
 
+    /** {@return the id to end a text with in training; -1 if the model has none} */
+    public int end() {
+        return files.endId();
+    }
+
     /** {@return the id that begins a text; -1 if the model has none} */
     public int beginning() {
         return files.beginningId();

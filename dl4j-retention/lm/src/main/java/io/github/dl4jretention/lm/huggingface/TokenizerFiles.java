@@ -16,7 +16,7 @@ import org.nd4j.shade.jackson.databind.node.ObjectNode;
 public final class TokenizerFiles {
 
     /** Of byte-level models, which have none. */
-    public static final TokenizerFiles NONE = new TokenizerFiles(null, 0, null, "", "", -1, Set.of());
+    public static final TokenizerFiles NONE = new TokenizerFiles(null, 0, null, "", "", -1, -1, Set.of());
 
     private static final String TOKENIZER = "tokenizer.json";
     private static final String SETTINGS = "tokenizer_config.json";
@@ -27,6 +27,7 @@ public final class TokenizerFiles {
     private final String beginning;
     private final String end;
     private final int beginningId;
+    private final int endId;
     private final Set<Integer> ends;
 
     private TokenizerFiles(
@@ -36,6 +37,7 @@ public final class TokenizerFiles {
             String beginning,
             String end,
             int beginningId,
+            int endId,
             Set<Integer> ends) {
         this.json = json;
         this.vocabulary = vocabulary;
@@ -43,6 +45,7 @@ public final class TokenizerFiles {
         this.beginning = beginning;
         this.end = end;
         this.beginningId = beginningId;
+        this.endId = endId;
         this.ends = ends;
     }
 
@@ -108,6 +111,7 @@ public final class TokenizerFiles {
                 beginning.isEmpty() ? name(ids, beginningId) : beginning,
                 end.isEmpty() && ends.size() == 1 ? name(ids, ends.iterator().next()) : end,
                 beginningId,
+                ids.containsKey(end) ? ids.get(end) : ends.isEmpty() ? -1 : Collections.min(ends),
                 Set.copyOf(ends));
     }
 
@@ -194,6 +198,11 @@ public final class TokenizerFiles {
     /** {@return the id that begins a text; -1 for none} */
     public int beginningId() {
         return beginningId;
+    }
+
+    /** {@return the id to end a text with; -1 for none} */
+    public int endId() {
+        return endId;
     }
 
     /** {@return ids that end a text} */

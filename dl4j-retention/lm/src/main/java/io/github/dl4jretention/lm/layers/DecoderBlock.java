@@ -24,7 +24,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  *
  * where a token attends to itself and to those before. Input and output are {@code [batch, width, time]}; their memory
  * is {@code [batch, time, width]}, and an input that lies like this isn't copied. A features mask {@code [batch, time]}
- * hides tokens from the others, wherever they are; a token that sees none gets 0 from attention.
+ * hides tokens from the others, wherever they are; a token that sees none gets 0 from attention. Where several documents
+ * share a sequence, the mask holds their numbers, 1, 2 and so on: a token sees those of its own document only.
  *
  * <p><b>Parameters</b>, weights {@code [nIn, nOut]}: {@code query, key, value, projection}, {@code gate} (SwiGLU only),
  * {@code up, down}; biases of the same names with {@code Bias}; gains {@code attentionNorm, feedForwardNorm} with

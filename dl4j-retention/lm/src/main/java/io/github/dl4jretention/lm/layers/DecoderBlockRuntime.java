@@ -79,6 +79,7 @@ final class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLa
                 before.time(),
                 before.capacity(),
                 before.keepWith(keep(maskArray, batch, time), batch, time),
+                starts(maskArray, batch, time, before.time()),
                 drops ? Nd4j.getRandom().nextLong() : 0,
                 drops);
         known = before.keys() == null ? null : new INDArray[] {before.keys(), before.values()};

@@ -7,11 +7,10 @@ interface EmbeddingArithmetic {
 
     /**
      * @param ids    of the tokens; negative for masked ones
-     * @param time   tokens of a sequence
-     * @param past   position of a sequence's first token
+     * @param places position of each token
      * @param output to be set
      */
-    void forward(int[] ids, int time, int past, INDArray output);
+    void forward(int[] ids, int[] places, INDArray output);
 
     /**
      * Adds to the gradients of the parameters.
@@ -19,5 +18,5 @@ interface EmbeddingArithmetic {
      * @param gradient  of the output
      * @param gradients the layer's flat view
      */
-    void backward(int[] ids, int time, int past, INDArray gradient, INDArray gradients);
+    void backward(int[] ids, int[] places, INDArray gradient, INDArray gradients);
 }

@@ -71,15 +71,16 @@ final class FloatAttention {
         }
     }
 
-    /** The first key that a token sees; where documents share a row, this is where their borders would count too. */
-    private int firstKey(int position) {
-        return Math.max(0, position - window + 1);
+    /** The first key that a token sees: within its document, where documents share a sequence. */
+    private int firstKey(int position, Sequences.Keys seen) {
+        int first = Math.max(0, position - window + 1);
+        return seen.starts() == null ? first : Math.max(first, seen.starts()[position]);
     }
 
     /**
      * @param query  {@code [time, headSize]}
      * @param keys   {@code [past + time, headSize]}; values likewise
-     * @param keep   whether a key may be seen; null if all may
+     * @param seen   which keys may be seen
      * @param logSum {@code [1, time]}, to be set to l
      * @param mixed  {@code [time, headSize]}, to be set to o
      * @param place  of the head's first probability in the choices of dropout
@@ -89,7 +90,7 @@ final class FloatAttention {
             FloatRows query,
             FloatRows keys,
             FloatRows values,
-            boolean[] keep,
+            Sequences.Keys seen,
             FloatRows logSum,
             FloatRows mixed,
             long place) {
@@ -97,15 +98,15 @@ final class FloatAttention {
         int tile = scoreTile.rows();
         for (int from = 0; from < query.rows(); from += tile) {
             int to = Math.min(from + tile, query.rows());
-            int firstKey = firstKey(past + from);
+            int firstKey = firstKey(past + from, seen);
             int endKey = past + to;
             FloatRows scores = scoreTile.part(0, to - from, 0, endKey - firstKey);
             FloatRows.product(scale, query.rows(from, to), false, keys.rows(firstKey, endKey), true, 0, scores);
             for (int i = from; i < to; i++) {
                 scores.get(i - from, score);
-                int start = firstKey(past + i) - firstKey;
+                int start = firstKey(past + i, seen) - firstKey;
                 int end = past + i + 1 - firstKey;
-                hide(keep, firstKey, start, end);
+                hide(seen.keep(), firstKey, start, end);
                 sums[i] = softmax(start, end);
                 clearOutside(score, start, end, endKey - firstKey);
                 if (sequences.training()) {
@@ -170,7 +171,7 @@ final class FloatAttention {
             FloatRows query,
             FloatRows keys,
             FloatRows values,
-            boolean[] keep,
+            Sequences.Keys seen,
             FloatRows logSum,
             FloatRows mixedGradient,
             FloatRows queryGradient,
@@ -182,7 +183,7 @@ final class FloatAttention {
         logSum.get(0, 0, sums, 0, query.rows());
         for (int from = 0; from < query.rows(); from += tile) {
             int to = Math.min(from + tile, query.rows());
-            int firstKey = firstKey(past + from);
+            int firstKey = firstKey(past + from, seen);
             int endKey = past + to;
             FloatRows someKeys = keys.rows(firstKey, endKey);
             FloatRows someGradients = mixedGradient.rows(from, to);
@@ -192,9 +193,9 @@ final class FloatAttention {
             FloatRows.product(1, someGradients, false, values.rows(firstKey, endKey), true, 0, products);
             for (int i = from; i < to; i++) {
                 scores.get(i - from, score);
-                int start = firstKey(past + i) - firstKey;
+                int start = firstKey(past + i, seen) - firstKey;
                 int end = past + i + 1 - firstKey;
-                hide(keep, firstKey, start, end);
+                hide(seen.keep(), firstKey, start, end);
                 if (sums[i] == Float.POSITIVE_INFINITY) {
                     Arrays.fill(score, start, end, 0);
                 } else {

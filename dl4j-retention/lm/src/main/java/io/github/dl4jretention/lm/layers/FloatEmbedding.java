@@ -29,7 +29,7 @@ final class FloatEmbedding implements EmbeddingArithmetic {
     }
 
     @Override
-    public void forward(int[] ids, int time, int past, INDArray output) {
+    public void forward(int[] ids, int[] places, INDArray output) {
         FloatRows tokens = tokens(view);
         FloatRows positions = positions(view);
         FloatRows y = FloatRows.of(output, layer.getWidth());
@@ -44,7 +44,7 @@ final class FloatEmbedding implements EmbeddingArithmetic {
                 } else {
                     tokens.get(ids[r], row);
                     if (positions != null) {
-                        positions.get(past + r % time, position);
+                        positions.get(places[r], position);
                         FloatVectors.add(position, row, row.length);
                     }
                 }
@@ -54,7 +54,7 @@ final class FloatEmbedding implements EmbeddingArithmetic {
     }
 
     @Override
-    public void backward(int[] ids, int time, int past, INDArray gradient, INDArray gradients) {
+    public void backward(int[] ids, int[] places, INDArray gradient, INDArray gradients) {
         FloatRows dTokens = tokens(gradients);
         FloatRows dPositions = positions(gradients);
         FloatRows dy = FloatRows.of(gradient, layer.getWidth());
@@ -69,7 +69,7 @@ final class FloatEmbedding implements EmbeddingArithmetic {
                     dy.get(r, from, row, 0, count);
                     add(row, dTokens, ids[r], from, sum);
                     if (dPositions != null) {
-                        add(row, dPositions, past + r % time, from, sum);
+                        add(row, dPositions, places[r], from, sum);
                     }
                 }
             }

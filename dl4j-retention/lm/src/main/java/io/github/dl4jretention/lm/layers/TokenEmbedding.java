@@ -22,7 +22,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  * {@code [batch, width, time]}. A masked token becomes 0, whatever its id.
  *
  * <p>Parameters: {@code W}, {@code [vocabulary, width]}, and {@code positions}, {@code [positions, width]}. Positions
- * count from 0, and in rnnTimeStep and truncated backpropagation from where the tokens before ended. A
+ * count from 0, and in rnnTimeStep and truncated backpropagation from where the tokens before ended; where a features
+ * mask holds numbers of documents, 1, 2 and so on, from the beginning of each. A
  * {@link io.github.dl4jretention.loss.TiedOutputLayer} at the network's end shares W.
  */
 public final class TokenEmbedding extends TokenLayer {

@@ -22,7 +22,7 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
     private static final int MASKED = -1;
 
     private transient int[] ids;
-    private transient int past;
+    private transient int[] places;
     private int time;
     private int truncatedTime;
 
@@ -51,11 +51,12 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
 
     private INDArray forward(int past, LayerWorkspaceMgr workspaceMgr) {
         assertInputSet(false);
-        this.past = past;
+        int batch = Math.toIntExact(input.size(0));
         ids = ids();
+        places = places(past, starts(maskArray, batch, sequenceLength(), past));
         INDArray output = array(
                 workspaceMgr, ArrayType.ACTIVATIONS, ids.length, layerConf().getWidth());
-        arithmetic().forward(ids, sequenceLength(), past, output);
+        arithmetic().forward(ids, places, output);
         return sequences(output, input.size(0));
     }
 
@@ -69,12 +70,6 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
             throw new IllegalArgumentException("features: expected ids [batch, time] or [batch, 1, time], got "
                     + Arrays.toString(input.shape()) + " " + layerId());
         }
-        int positions = layerConf().getPositions();
-        if (positions > 0 && past + sequenceLength() > positions) {
-            throw new IllegalArgumentException("features: expected at most " + positions
-                    + " positions, as many as the embedding has, got " + past + " before and "
-                    + Arrays.toString(input.shape()) + " now " + layerId());
-        }
         int batch = Math.toIntExact(input.size(0));
         int length = sequenceLength();
         boolean[][] keep = keep(maskArray, batch, length);
@@ -87,6 +82,22 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
             whole[i] = keep != null && !keep[i / length][i % length] ? MASKED : requireId(numbers[i], i, length);
         }
         return whole;
+    }
+
+    /** Positions of the tokens; they count from the beginning of a document. */
+    private int[] places(int past, int[][] starts) {
+        int positions = layerConf().getPositions();
+        int time = sequenceLength();
+        int[] found = new int[ids.length];
+        for (int i = 0; i < found.length; i++) {
+            found[i] = past + i % time - (starts == null ? 0 : starts[i / time][i % time]);
+            if (positions > 0 && found[i] >= positions) {
+                throw new IllegalArgumentException("features: expected at most " + positions
+                        + " positions, as many as the embedding has, got " + past + " before and "
+                        + Arrays.toString(input.shape()) + " now " + layerId());
+            }
+        }
+        return found;
     }
 
     private int requireId(double number, int index, int length) {
@@ -112,7 +123,7 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
         }
         gradientSet = false;
         INDArray gradient = rows(epsilon, "epsilon", workspaceMgr, ArrayType.BP_WORKING_MEM);
-        arithmetic().backward(ids, sequenceLength(), past, gradient, gradients);
+        arithmetic().backward(ids, places, gradient, gradients);
         return new Pair<>(gradientOfViews(), null);
     }
 
@@ -193,5 +204,6 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
     public void clear() {
         super.clear();
         ids = null;
+        places = null;
     }
 }

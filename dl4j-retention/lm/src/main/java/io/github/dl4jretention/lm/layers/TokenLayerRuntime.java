@@ -99,6 +99,37 @@ abstract class TokenLayerRuntime extends SameDiffLayer {
         return keep;
     }
 
+    /**
+     * The first token of each token's document, {@code [batch][time]}; null if the mask names no documents. A document is
+     * what lies side by side with the same number; masked tokens belong to the one before.
+     *
+     * @param past tokens before these
+     */
+    int[][] starts(INDArray mask, int batch, int time, int past) {
+        if (mask == null || mask.maxNumber().doubleValue() <= 1) {
+            return null;
+        }
+        if (past > 0) {
+            throw new IllegalArgumentException("featuresMask: expected 0 and 1 after " + past
+                    + " tokens before, got numbers of documents; give sequences as a whole " + layerId());
+        }
+        double[] numbers = mask.castTo(DataType.DOUBLE)
+                .dup('c')
+                .reshape((long) batch * time)
+                .toDoubleVector();
+        int[][] starts = new int[batch][time];
+        for (int i = 0; i < batch; i++) {
+            double document = 0;
+            for (int t = 0; t < time; t++) {
+                double number = numbers[i * time + t];
+                boolean begins = number != 0 && number != document;
+                starts[i][t] = begins ? t : t == 0 ? 0 : starts[i][t - 1];
+                document = begins ? number : document;
+            }
+        }
+        return starts;
+    }
+
     /** All gradient views as the gradient of this layer. */
     Gradient gradientOfViews() {
         gradient = new DefaultGradient();
