@@ -96,7 +96,7 @@ public final class CoefficientSweep implements Callable<Integer> {
     @Option(
             names = "--out",
             paramLabel = "FOLDER",
-            description = "Where the results go; a sweep that was killed goes on there.")
+            description = "Where the results go. If a sweep was interrupted, name its folder again to finish it.")
     private Path out = Path.of("out", "sweep");
 
     /** @param args see {@code --help} */
@@ -228,7 +228,7 @@ public final class CoefficientSweep implements Callable<Integer> {
             System.out.println(line(sweep, candidate));
         }
         System.out.println(
-                "gain: fall of the target loss; forgetting: rise of the source loss, below 0 where it fell too;");
+                "gain is how far the target loss fell, forgetting how far the source loss rose (below 0 if it fell too),");
         System.out.println("in nats per token (a token is a byte here), on validation text; * on the Pareto front");
         System.out.println("rule: " + sweep.score().description());
         Optional<CandidateOutcome> recommended = sweep.recommended();
@@ -237,7 +237,7 @@ public final class CoefficientSweep implements Callable<Integer> {
                     "no candidate was trained to its end: %d of %d have failed; the reasons are above%n",
                     sweep.failed().size(), sweep.candidates().size());
         } else if (recommended.isEmpty()) {
-            System.out.println("no coefficient betters the model and keeps forgetting below " + forgetting
+            System.out.println("no coefficient makes the model better and keeps forgetting below " + forgetting
                     + ": keep the model as it is");
         } else {
             CandidateOutcome best = recommended.get();
@@ -294,7 +294,8 @@ public final class CoefficientSweep implements Callable<Integer> {
             int there = sweep.candidates().size();
             int left = candidates - there;
             if (there > 0) {
-                System.err.printf("goes on: %d of %d candidates are there already%n", there, candidates);
+                System.err.printf(
+                        "picking up where the sweep stopped: %d of %d candidates are done%n", there, candidates);
             }
             progress = new Progress("sweep", Math.max(1, (long) left * steps));
         }

@@ -41,8 +41,8 @@ final class ModelAndTexts {
             arity = "1..*",
             showDefaultValue = CommandLine.Help.Visibility.NEVER,
             description =
-                    "Texts that must not be forgotten, of what the model was pretrained on, all held out. Goes with"
-                            + " --target. Default: English prose and Java code.")
+                    "Texts like those that the model was pretrained on, which it must not forget. They are only used"
+                            + " to measure. Goes with --target. Default: English prose and Java code.")
     private List<Path> sources = List.of();
 
     @Option(
@@ -143,7 +143,7 @@ final class ModelAndTexts {
                 option + ": expected at least " + shortest + " bytes of text, got " + text.length + " in " + file);
         if (text.length < SHORT) {
             System.err.println("warning: " + option + ": " + file + " has only " + text.length
-                    + " bytes; figures on so little text mean little");
+                    + " bytes; numbers from so little text mean little");
         }
         return text;
     }

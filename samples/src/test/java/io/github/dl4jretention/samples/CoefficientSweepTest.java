@@ -90,7 +90,9 @@ class CoefficientSweepTest {
         assertTrue(Files.size(folder.resolve("out/report.html")) > 5000);
         Ended again = run();
         assertEquals(ended.lines(), again.lines());
-        assertTrue(again.error().contains("goes on: 2 of 2 candidates are there already"), again.error());
+        assertTrue(
+                again.error().contains("picking up where the sweep stopped: 2 of 2 candidates are done"),
+                again.error());
         assertFalse(again.error().contains("4 of 4"), again.error());
     }
 

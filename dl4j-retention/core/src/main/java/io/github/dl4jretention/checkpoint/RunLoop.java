@@ -121,7 +121,7 @@ final class RunLoop<M> {
         startIterations = state.startIterations();
         startEpochs = state.startEpochs();
         unsaved = false;
-        LOG.info("goes on from {}: iteration {}, epoch {}, minibatch {}", saved.file(), iteration, epoch, position);
+        LOG.info("picking up from {}: iteration {}, epoch {}, minibatch {}", saved.file(), iteration, epoch, position);
     }
 
     private void train() throws IOException {

@@ -23,8 +23,8 @@ import org.apache.commons.csv.CSVPrinter;
 import org.apache.commons.csv.CSVRecord;
 
 /**
- * Results in a CSV file that is replaced at once, complete, after every trial: a comparison that is killed goes on
- * behind the last trial that it holds.
+ * Results in a CSV file that is replaced at once, complete, after every trial: a comparison that's killed picks up
+ * after the last trial that it holds.
  */
 final class ResultsFile {
 

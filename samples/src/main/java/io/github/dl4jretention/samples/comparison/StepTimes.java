@@ -127,7 +127,7 @@ final class StepTimes {
         try (CSVParser parser = CSVParser.parse(file, StandardCharsets.UTF_8, ResultsFile.WITH_HEADER)) {
             if (!parser.getHeaderNames().equals(COLUMNS)) {
                 throw new IOException("step times: expected a file with the columns " + COLUMNS + ", got " + file
-                        + " with " + parser.getHeaderNames() + "; delete it to measure anew");
+                        + " with " + parser.getHeaderNames() + "; delete it to measure again");
             }
             return parser.getRecords();
         }

@@ -57,10 +57,12 @@ public final class Report {
                             run.stepSeconds() / plain().stepSeconds()));
         }
         return table.append(
-                        "losses and KL to the teacher (on target text) in nats per byte, held-out text; gain: base minus ")
-                .append(
-                        "run on target;\nforgetting: run minus base on source; avoided: share of plain's forgetting, over ")
-                .append("100% is better than the base;\nratio: time of a step against plain's\n")
+                        """
+                        Losses are in nats per byte on held-out text; KL is to the teacher, on target text.
+                        gain: base minus run, on target text. forgetting: run minus base, on source text.
+                        avoided: share of plain finetuning's forgetting; above 100% the run is better than the base.
+                        ratio: time of a step as a multiple of plain finetuning's.
+                        """)
                 .toString();
     }
 
