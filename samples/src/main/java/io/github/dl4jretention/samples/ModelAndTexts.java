@@ -48,8 +48,10 @@ final class ModelAndTexts {
     @Option(
             names = "--model",
             paramLabel = "FILE",
-            description = "A byte-level MultiLayerNetwork saved by DL4J: features [batch, 1, time] of byte values, 256"
-                    + " classes. Default: the sample transformer.")
+            description =
+                    "A byte-level MultiLayerNetwork saved by DL4J, or the Hugging Face folder of a byte-level model:"
+                            + " features [batch, 1, time] of byte values, 256 classes. Default: the sample transformer. Finetune"
+                            + " takes models of any tokens.")
     private Path model;
 
     @Option(names = "--corpus", hidden = true)
@@ -66,8 +68,8 @@ final class ModelAndTexts {
                         + " is missing");
         Errors.require(
                 spec,
-                model == null || Files.isReadable(model) && !Files.isDirectory(model),
-                "--model: expected a readable file, got " + model);
+                model == null || Files.isReadable(model),
+                "--model: expected a readable file or a model folder, got " + model);
         sources.forEach(this::requireOther);
     }
 
@@ -107,6 +109,9 @@ final class ModelAndTexts {
     }
 
     private MultiLayerNetwork given() {
+        if (Files.isDirectory(model)) {
+            return Finetune.load(spec, model).network();
+        }
         try {
             return Checkpoint.loadNetwork(model);
         } catch (IOException e) {

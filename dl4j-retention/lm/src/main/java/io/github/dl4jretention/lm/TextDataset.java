@@ -37,7 +37,8 @@ import java.util.Random;
  * that is longer than the room left is cut; a prompt and its answer never are.
  *
  * <p><b>Order.</b> Documents are shuffled anew in each epoch, from the seed and the epoch's number alone, so that a
- * FinetuningRun goes on exactly. Nothing changes after build().
+ * FinetuningRun goes on exactly. So packed sequences are other ones in each epoch, which a TeacherCache doesn't know: with
+ * a cache, use {@code packed(false)}, or {@code shuffled(false)}. Nothing changes after build().
  */
 public final class TextDataset {
 

@@ -1,0 +1,50 @@
+package io.github.dl4jretention.lm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+
+import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.teacher.DivergenceMask;
+import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherIterator;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.linalg.learning.config.Adam;
+
+/** What docs/language-models.md shows; the samples' DocsTest compares the two. */
+class LanguageModelSnippetsTest {
+
+    @TempDir
+    Path folder;
+
+    @Test
+    void a_folder_in_and_a_folder_out() throws IOException {
+        Path base = SmallModels.folder("llama", folder.resolve("base"));
+        Path tickets = Files.writeString(folder.resolve("tickets.jsonl"), "{\"text\":\"ab cd\"}\n".repeat(20));
+        // snippet
+        LanguageModel model = LanguageModel.load(base); // config.json, *.safetensors, tokenizer.json
+        MultiLayerNetwork pretrained = Retention.withUpdater(model.network(), new Adam(1e-4));
+        TextDataset texts = TextDataset.builder(model.tokenizer())
+                .file(tickets)
+                .sequenceLength(16)
+                .batch(4)
+                .build();
+        Teacher teacher = Teacher.of(pretrained);
+        MultiLayerNetwork student = Retention.attach(
+                pretrained, RetentionConfiguration.builder().coefficient(1.0).build());
+        student.fit(new TeacherIterator(texts.iterator(), teacher, DivergenceMask.ALL_TOKENS), 1);
+        LanguageModel tuned = model.withNetwork(student);
+        String text = Generator.of(tuned).temperature(0).maxTokens(20).generate("ab");
+        tuned.save(folder.resolve("tuned")); // the same kind of folder: other tools load it
+        // end
+        assertNotEquals(0, text.length());
+        assertEquals(
+                student.params(),
+                LanguageModel.load(folder.resolve("tuned")).network().params());
+    }
+}

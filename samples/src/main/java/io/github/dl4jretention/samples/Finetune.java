@@ -1,0 +1,349 @@
+package io.github.dl4jretention.samples;
+
+import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.eval.TokenEvaluation;
+import io.github.dl4jretention.lm.Generator;
+import io.github.dl4jretention.lm.LanguageModel;
+import io.github.dl4jretention.lm.ModelCard;
+import io.github.dl4jretention.lm.TextDataset;
+import io.github.dl4jretention.lm.Tokenizer;
+import io.github.dl4jretention.lm.text.TextIterator;
+import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.samples.console.Console;
+import io.github.dl4jretention.samples.console.Progress;
+import io.github.dl4jretention.sweep.plot.Plot;
+import io.github.dl4jretention.teacher.DivergenceMask;
+import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherIterator;
+import java.io.IOException;
+import java.io.Writer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.apache.commons.csv.CSVFormat;
+import org.apache.commons.csv.CSVPrinter;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.learning.config.Adam;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Finetunes the model of a folder with retention, and writes the tuned folder, with what it learned and forgot. */
+@Command(
+        name = "finetune",
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
+        sortOptions = false,
+        description = "Finetunes a language model in a Hugging Face folder on a target text, with retention.")
+public final class Finetune implements Callable<Integer> {
+
+    private static final String RESULTS = "results.csv";
+    private static final double HELD_OUT = 0.2;
+    private static final int PROMPT = 16;
+    private static final int CONTINUATION = 60;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Option(
+            names = "--model",
+            paramLabel = "DIR",
+            required = true,
+            description = "Folder with config.json, model.safetensors or its shards, and tokenizer.json.")
+    private Path model;
+
+    @Option(
+            names = "--target",
+            paramLabel = "FILE",
+            required = true,
+            description = "Text to learn, .txt or .jsonl; a fifth of its documents is held out.")
+    private Path target;
+
+    @Option(
+            names = "--source",
+            paramLabel = "FILE",
+            arity = "1..*",
+            required = true,
+            description = "Texts that must not be forgotten, .txt or .jsonl, all held out.")
+    private List<Path> sources = List.of();
+
+    @Option(
+            names = "--out",
+            paramLabel = "DIR",
+            required = true,
+            description = "Where results.csv, tradeoff.png, samples.txt and the folder tuned go.")
+    private Path out;
+
+    @Option(
+            names = "--coefficient",
+            converter = Errors.AtLeastZero.class,
+            description = "Coefficient of the KL term; 0 is plain finetuning.")
+    private double coefficient = 1;
+
+    @Option(names = "--steps", converter = Errors.Count.class, description = "Minibatches.")
+    private int steps = 100;
+
+    @Option(names = "--batch", converter = Errors.Count.class, description = "Sequences of a minibatch.")
+    private int batch = 4;
+
+    @Option(names = "--sequence-length", converter = Errors.Count.class, description = "Tokens of a sequence.")
+    private int sequenceLength = 128;
+
+    @Option(names = "--learning-rate", converter = Errors.AboveZero.class, description = "Adam's learning rate.")
+    private double learningRate = 1e-4;
+
+    @Option(
+            names = "--evaluate",
+            converter = Errors.Count.class,
+            description = "Minibatches of held-out text that each loss is measured on, at most.")
+    private int evaluated = 50;
+
+    @Option(names = "--seed", description = "Seed of the batches and of the text samples.")
+    private long seed = 1;
+
+    /** @param args see {@code --help} */
+    public static void main(String[] args) {
+        Console.prepare(1);
+        System.exit(commandLine().execute(args));
+    }
+
+    static CommandLine commandLine() {
+        return Errors.asLines(new CommandLine(new Finetune()));
+    }
+
+    /** The model of a folder, or an error that names the option. */
+    static LanguageModel load(CommandSpec spec, Path folder) {
+        try {
+            LanguageModel loaded = LanguageModel.load(folder);
+            loaded.tokenizer();
+            return loaded;
+        } catch (IOException e) {
+            throw new ParameterException(spec.commandLine(), "--model: " + e.getMessage(), e);
+        }
+    }
+
+    /** Losses on held-out text, nats per token. */
+    private record Measured(double target, double source, double targetDivergence, double sourceDivergence) {}
+
+    @Override
+    public Integer call() throws IOException {
+        Errors.require(spec, isFree(out), "--out: expected a new or an empty folder, got " + out);
+        LanguageModel base = load(spec, model);
+        Errors.require(
+                spec,
+                sequenceLength <= base.contextLength(),
+                "--sequence-length: expected at most the model's context of " + base.contextLength() + ", got "
+                        + sequenceLength);
+        TextDataset learned = dataset("--target", base.tokenizer(), HELD_OUT, target);
+        TextDataset kept = dataset("--source", base.tokenizer(), 0, sources.toArray(Path[]::new));
+        List<DataSet> targetTexts = some(learned.validation());
+        List<DataSet> sourceTexts = some(kept.iterator());
+        System.out.printf(
+                "%d parameters; %d documents to learn, %d held out, %d that must not be forgotten%n",
+                base.network().numParams(), learned.documents(), learned.validationDocuments(), kept.documents());
+
+        Teacher teacher = Teacher.of(base.network());
+        Measured before = measure("base", base.network(), teacher, targetTexts, sourceTexts);
+        MultiLayerNetwork student = Retention.attach(
+                Retention.withUpdater(base.network(), new Adam(learningRate)),
+                RetentionConfiguration.builder().coefficient(coefficient).build());
+        double stepSeconds = train(student, learned.iterator(), teacher);
+        MultiLayerNetwork tuned = Retention.detach(student);
+        Measured after = measure("tuned", tuned, teacher, targetTexts, sourceTexts);
+
+        double gain = before.target() - after.target();
+        double forgetting = after.source() - before.source();
+        String names =
+                Stream.of(target).map(Path::getFileName).map(Path::toString).collect(Collectors.joining(", "));
+        LanguageModel result = base.withNetwork(student).withCard(new ModelCard(names, gain, forgetting));
+        Files.createDirectories(out);
+        result.save(out.resolve("tuned"));
+        write("samples.txt", samples(base, result, targetTexts, sourceTexts).getBytes(StandardCharsets.UTF_8));
+        write("tradeoff.png", plot(gain, forgetting).png());
+        writeResults(before, after, stepSeconds);
+        System.out.printf("%-8s %10s %10s %10s %10s%n", "", "target", "source", "KL target", "KL source");
+        print("base", before);
+        print("tuned", after);
+        System.out.printf(
+                "gain %.4f, forgetting %.4f; all in nats per token of held-out text, KL to the base%n",
+                gain, forgetting);
+        System.out.println("wrote tuned, results.csv, tradeoff.png and samples.txt to " + out.toAbsolutePath());
+        return CommandLine.ExitCode.OK;
+    }
+
+    private static boolean isFree(Path folder) throws IOException {
+        if (!Files.exists(folder)) {
+            return true;
+        }
+        if (!Files.isDirectory(folder)) {
+            return false;
+        }
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.findAny().isEmpty();
+        }
+    }
+
+    private TextDataset dataset(String option, Tokenizer tokenizer, double heldOut, Path... files) {
+        try {
+            return TextDataset.builder(tokenizer)
+                    .file(files)
+                    .sequenceLength(sequenceLength)
+                    .batch(batch)
+                    .validation(heldOut)
+                    .shuffled(heldOut > 0)
+                    .seed(seed)
+                    .build();
+        } catch (IOException | IllegalArgumentException e) {
+            throw new ParameterException(spec.commandLine(), option + ": " + e.getMessage(), e);
+        }
+    }
+
+    private List<DataSet> some(TextIterator iterator) {
+        List<DataSet> some = new ArrayList<>();
+        while (iterator.hasNext() && some.size() < evaluated) {
+            some.add(iterator.next());
+        }
+        return some;
+    }
+
+    private static Measured measure(
+            String name, MultiLayerNetwork network, Teacher teacher, List<DataSet> target, List<DataSet> source) {
+        try (Progress progress = new Progress("losses of " + name, 2)) {
+            TokenEvaluation ofTarget = TokenEvaluation.of(network, teacher, new ExistingDataSetIterator(target));
+            progress.step(() -> "target %.4f".formatted(ofTarget.crossEntropy()));
+            TokenEvaluation ofSource = TokenEvaluation.of(network, teacher, new ExistingDataSetIterator(source));
+            progress.step(() -> "source %.4f".formatted(ofSource.crossEntropy()));
+            return new Measured(
+                    ofTarget.crossEntropy(), ofSource.crossEntropy(), ofTarget.divergence(), ofSource.divergence());
+        }
+    }
+
+    /** {@return the median time of a step, in seconds} */
+    private double train(MultiLayerNetwork student, TextIterator texts, Teacher teacher) {
+        TeacherIterator batches = new TeacherIterator(texts, teacher, DivergenceMask.ALL_TOKENS);
+        double[] seconds = new double[steps];
+        try (Progress progress = new Progress("finetuning", steps)) {
+            for (int step = 0; step < steps; step++) {
+                if (!batches.hasNext()) {
+                    batches.reset();
+                }
+                long started = System.nanoTime();
+                DataSet data = batches.next();
+                double tokens = data.getLabelsMaskArray().sumNumber().doubleValue() / data.numExamples();
+                student.fit(data);
+                seconds[step] = (System.nanoTime() - started) / 1e9;
+                if (!Double.isFinite(student.score())) {
+                    throw new ArithmeticException("loss at step " + (step + 1) + ": expected a finite number, got "
+                            + student.score() + "; a lower --learning-rate may help");
+                }
+                progress.step(() -> "loss %.3f nats per token".formatted(student.score() / tokens));
+            }
+        }
+        Arrays.sort(seconds);
+        return seconds[steps / 2];
+    }
+
+    /** What both models write after the same prompts, one of held-out target and one of source. */
+    private String samples(LanguageModel base, LanguageModel tuned, List<DataSet> target, List<DataSet> source)
+            throws IOException {
+        StringBuilder text = new StringBuilder();
+        for (DataSet data : List.of(target.get(0), source.get(0))) {
+            INDArray ids = data.getFeatures();
+            int[] first = new int[(int) Math.min(PROMPT, ids.size(2))];
+            for (int i = 0; i < first.length; i++) {
+                first[i] = ids.getInt(0, 0, i);
+            }
+            String prompt = base.tokenizer().decode(first);
+            text.append("=== prompt: ").append(prompt).append("\n\n");
+            text.append("--- base\n").append(sample(base, prompt)).append("\n\n");
+            text.append("--- tuned\n").append(sample(tuned, prompt)).append("\n\n");
+        }
+        return text.toString();
+    }
+
+    private String sample(LanguageModel writer, String prompt) throws IOException {
+        return Generator.of(writer)
+                .temperature(0.8)
+                .maxTokens(CONTINUATION)
+                .seed(seed)
+                .generate(prompt);
+    }
+
+    private Plot plot(double gain, double forgetting) {
+        return Plot.builder("What was learned and what was forgotten")
+                .axes(
+                        "gain on target text, nats per token (more is better)",
+                        "forgetting on source text, nats per token (less is better)")
+                .point("base", 0, 0)
+                .curve("tuned, coefficient " + coefficient, new double[] {gain}, new double[] {forgetting})
+                .build();
+    }
+
+    private void write(String name, byte[] bytes) throws IOException {
+        Path part = out.resolve(name + ".part");
+        Files.write(part, bytes);
+        Files.move(part, out.resolve(name), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    }
+
+    /** Last, and at once: where it is, everything is. */
+    private void writeResults(Measured before, Measured after, double stepSeconds) throws IOException {
+        Path part = out.resolve(RESULTS + ".part");
+        CSVFormat format = CSVFormat.RFC4180
+                .builder()
+                .setHeader(
+                        "run",
+                        "coefficient",
+                        "learning_rate",
+                        "steps",
+                        "batch",
+                        "sequence_length",
+                        "seed",
+                        "target",
+                        "source",
+                        "gain",
+                        "forgetting",
+                        "kl_target",
+                        "kl_source",
+                        "step_ms")
+                .build();
+        try (Writer writer = Files.newBufferedWriter(part, StandardCharsets.UTF_8);
+                CSVPrinter csv = new CSVPrinter(writer, format)) {
+            csv.printRecord("base", "", "", "", "", "", "", before.target(), before.source(), 0, 0, 0, 0, "");
+            csv.printRecord(
+                    "tuned",
+                    coefficient,
+                    learningRate,
+                    steps,
+                    batch,
+                    sequenceLength,
+                    seed,
+                    after.target(),
+                    after.source(),
+                    before.target() - after.target(),
+                    after.source() - before.source(),
+                    after.targetDivergence(),
+                    after.sourceDivergence(),
+                    1000 * stepSeconds);
+        }
+        Files.move(part, out.resolve(RESULTS), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    }
+
+    private static void print(String name, Measured measured) {
+        System.out.printf(
+                "%-8s %10.4f %10.4f %10.4f %10.4f%n",
+                name, measured.target(), measured.source(), measured.targetDivergence(), measured.sourceDivergence());
+    }
+}
