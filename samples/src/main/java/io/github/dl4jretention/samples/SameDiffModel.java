@@ -90,34 +90,46 @@ public final class SameDiffModel implements Callable<Integer> {
         base.setTrainingConfig(SameDiffLanguageModel.training(new Adam(3e-3)));
         train(base, texts);
 
-        Teacher teacher = Teacher.of(base, "logits", "tokens");
-        TokenEvaluation targetBefore = measure(teacher, teacher, texts, Domain.SCALA);
-        TokenEvaluation sourceBefore = measure(teacher, teacher, texts, Domain.JAVA);
-        System.out.printf(
-                "base: Scala %.4f, Java %.4f nats per byte%n",
-                targetBefore.crossEntropy(), sourceBefore.crossEntropy());
-        SameDiff start = Retention.withUpdater(base, new Adam(learningRate));
-        SameDiff tuned = start;
-        for (double lambda : new double[] {0, coefficient}) {
-            SameDiff student = Retention.attach(
-                    start, RetentionConfiguration.builder().coefficient(lambda).build(), "logits", "tokens");
-            Retention.finetune(student, teacher, training(steps, texts.text(Domain.SCALA, Corpus.Part.FINETUNE)), 1);
-            tuned = Retention.detach(student);
-            Teacher result = Teacher.of(tuned, "logits", "tokens");
-            TokenEvaluation target = measure(result, teacher, texts, Domain.SCALA);
-            TokenEvaluation source = measure(result, teacher, texts, Domain.JAVA);
-            System.out.printf(
-                    "coefficient %s: gain on Scala %.4f, forgetting of Java %.4f, KL on Scala %.4f%n",
-                    lambda,
-                    targetBefore.crossEntropy() - target.crossEntropy(),
-                    source.crossEntropy() - sourceBefore.crossEntropy(),
-                    target.divergence());
-        }
+        SameDiff tuned = finetune(base, texts);
         Files.createDirectories(out);
         Path file = out.resolve("tuned.fb");
         tuned.save(file.toFile(), false);
         System.out.println("wrote the last model to " + file.toAbsolutePath());
         return CommandLine.ExitCode.OK;
+    }
+
+    /** Plainly, then with retention; the model that retention gave. */
+    private SameDiff finetune(SameDiff base, Corpus texts) {
+        SameDiff start = Retention.withUpdater(base, new Adam(learningRate));
+        SameDiff tuned = start;
+        try (Teacher teacher = Teacher.of(base, "logits", "tokens")) {
+            TokenEvaluation targetBefore = measure(teacher, teacher, texts, Domain.SCALA);
+            TokenEvaluation sourceBefore = measure(teacher, teacher, texts, Domain.JAVA);
+            System.out.printf(
+                    "base: Scala %.4f, Java %.4f nats per byte%n",
+                    targetBefore.crossEntropy(), sourceBefore.crossEntropy());
+            for (double lambda : new double[] {0, coefficient}) {
+                SameDiff student = Retention.attach(
+                        start,
+                        RetentionConfiguration.builder().coefficient(lambda).build(),
+                        "logits",
+                        "tokens");
+                Retention.finetune(
+                        student, teacher, training(steps, texts.text(Domain.SCALA, Corpus.Part.FINETUNE)), 1);
+                tuned = Retention.detach(student);
+                try (Teacher result = Teacher.of(tuned, "logits", "tokens")) {
+                    TokenEvaluation target = measure(result, teacher, texts, Domain.SCALA);
+                    TokenEvaluation source = measure(result, teacher, texts, Domain.JAVA);
+                    System.out.printf(
+                            "coefficient %s: gain on Scala %.4f, forgetting of Java %.4f, KL on Scala %.4f%n",
+                            lambda,
+                            targetBefore.crossEntropy() - target.crossEntropy(),
+                            source.crossEntropy() - sourceBefore.crossEntropy(),
+                            target.divergence());
+                }
+            }
+        }
+        return tuned;
     }
 
     private void train(SameDiff base, Corpus texts) {
