@@ -2,15 +2,23 @@ package io.github.dl4jretention;
 
 import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.dl4jretention.checkpoint.FinetuningRun;
 import io.github.dl4jretention.internal.RetentionLayers;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionLoss;
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
+import io.github.dl4jretention.merge.Merge;
+import io.github.dl4jretention.merge.MergeMethod;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.api.Model;
@@ -19,9 +27,13 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.schedule.FixedSchedule;
@@ -90,6 +102,58 @@ class SchedulesTest {
         ComputationGraph graph = Retention.withUpdater(Networks.graph(DataType.FLOAT, 1), new Sgd(ramp));
         Teacher.of(graph, "text");
         Retention.detach(Retention.attach(graph, WARM_UP, "text"));
+    }
+
+    /** Its checkpoints couldn't be read. */
+    @Test
+    void a_run_refuses_a_RampSchedule_before_it_trains() throws IOException {
+        Sgd ramp = new Sgd(new RampSchedule(new FixedSchedule(0.1), 4));
+        RetentionConfiguration conf = RetentionConfiguration.builder().build();
+        MultiLayerNetwork network = Retention.withUpdater(Networks.lstm(DataType.FLOAT, 1), ramp);
+        ComputationGraph graph = Retention.withUpdater(Networks.graph(DataType.FLOAT, 1), ramp);
+        SameDiff sd = SameDiff.create();
+        sd.placeHolder("features", DataType.FLOAT, -1, 3)
+                .mmul(sd.var("w", Nd4j.ones(DataType.FLOAT, 3, 2)))
+                .rename("logits");
+        sd.placeHolder("labels", DataType.FLOAT, -1, 1);
+        SameDiff withLoss = SameDiff.fromFlatBuffers(sd.asFlatBuffers(false));
+        RetentionLoss.add(withLoss, "logits", "labels", conf);
+        withLoss.setTrainingConfig(TrainingConfig.builder()
+                .updater(ramp)
+                .dataSetFeatureMapping("features")
+                .dataSetLabelMapping("labels", RetentionLoss.TEACHER_LOGITS)
+                .build());
+        for (Executable call : List.<Executable>of(
+                () -> FinetuningRun.builder().student(Retention.attach(network, conf)),
+                () -> FinetuningRun.builder().student(Retention.attach(graph, conf, "text")),
+                () -> FinetuningRun.builder().student(withLoss))) {
+            String message = assertThrows(IllegalArgumentException.class, call).getMessage();
+            assertTrue(message.startsWith("student: expected a configuration that DL4J can read back"), message);
+            assertTrue(message.contains("org.nd4j.linalg.schedule.RampSchedule"), message);
+            assertTrue(message.contains("MapSchedule"), message);
+            assertEquals(1, message.lines().count(), message);
+        }
+        // SameDiff keeps the loss's configuration as JSON.
+        Set<String> before = Set.copyOf(sd.variableMap().keySet());
+        String message = assertThrows(
+                        IllegalArgumentException.class, () -> RetentionLoss.add(sd, "logits", "labels", RAMP))
+                .getMessage();
+        assertTrue(message.contains("RampSchedule") && message.contains("MapSchedule"), message);
+        assertEquals(before, sd.variableMap().keySet());
+    }
+
+    @Test
+    void networks_with_a_RampSchedule_merge_in_memory() {
+        Sgd ramp = new Sgd(new RampSchedule(new FixedSchedule(0.1), 4));
+        MultiLayerNetwork base = Retention.withUpdater(Networks.lstm(DataType.DOUBLE, 1), ramp);
+        MultiLayerNetwork model = Networks.moved(base, 0.1, 2);
+        MultiLayerNetwork merged =
+                Merge.networks(MergeMethod.expo(1)).base(base).model(model).merge();
+        assertClose(model.params().mul(2).sub(base.params()), merged.params(), 1e-12);
+        ComputationGraph graph = Retention.withUpdater(Networks.graph(DataType.DOUBLE, 1), ramp);
+        ComputationGraph graphs =
+                Merge.graphs(MergeMethod.expo(1)).base(graph).model(graph).merge();
+        assertClose(graph.params(), graphs.params(), 1e-12);
     }
 
     private static final RetentionConfiguration RAMP = RetentionConfiguration.builder()

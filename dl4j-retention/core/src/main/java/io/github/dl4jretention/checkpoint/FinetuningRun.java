@@ -133,7 +133,8 @@ public final class FinetuningRun<M> {
          * @param student to start with, left as it is; a checkpoint in the folder stands in its place, if its run began
          *     with one of the same configuration. The run does not call the student's own listeners
          * @return this builder
-         * @throws IllegalArgumentException if it has no retention layer
+         * @throws IllegalArgumentException if it has no retention layer, or a configuration that DL4J can't read back from
+         *     JSON: with a RampSchedule, say
          */
         public Builder<MultiLayerNetwork> student(MultiLayerNetwork student) {
             return with(new MultiLayerStudent(Objects.requireNonNull(student, "student")));
@@ -161,6 +162,8 @@ public final class FinetuningRun<M> {
         }
 
         private <N> Builder<N> with(Student<N> student) {
+            // Before anything is trained that no checkpoint could bring back.
+            student.settings();
             Builder<N> builder = (Builder<N>) this;
             builder.student = student;
             return builder;

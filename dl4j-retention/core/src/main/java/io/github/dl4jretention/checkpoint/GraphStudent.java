@@ -94,8 +94,8 @@ record GraphStudent(ComputationGraph model, Map<String, RetentionOutputLayer> he
     @Override
     public String settings() {
         String json = model.getConfiguration().toJson();
-        return StudentSettings.ofNetwork(
-                ComputationGraphConfiguration.fromJson(json).toJson());
+        return StudentSettings.ofNetwork(StudentSettings.readBack(
+                () -> ComputationGraphConfiguration.fromJson(json).toJson()));
     }
 
     @Override

@@ -87,7 +87,8 @@ record MultiLayerStudent(MultiLayerNetwork model, RetentionOutputLayer head) imp
     @Override
     public String settings() {
         String json = model.getLayerWiseConfigurations().toJson();
-        return StudentSettings.ofNetwork(MultiLayerConfiguration.fromJson(json).toJson());
+        return StudentSettings.ofNetwork(StudentSettings.readBack(
+                () -> MultiLayerConfiguration.fromJson(json).toJson()));
     }
 
     @Override

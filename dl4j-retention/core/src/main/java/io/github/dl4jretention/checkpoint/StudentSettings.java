@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
@@ -41,8 +42,8 @@ final class StudentSettings {
     /** The training configuration, and which variables are trained. */
     static String ofGraph(SameDiff graph) {
         ObjectNode settings = MAPPER.createObjectNode();
-        String training =
-                TrainingConfig.fromJson(graph.getTrainingConfig().toJson()).toJson();
+        String json = graph.getTrainingConfig().toJson();
+        String training = readBack(() -> TrainingConfig.fromJson(json).toJson());
         settings.set("training", without(read(training)));
         ObjectNode variables = settings.putObject("variables");
         graph.variables().stream()
@@ -51,6 +52,29 @@ final class StudentSettings {
                         variable.name(),
                         variable.dataType() + Arrays.toString(variable.getArr().shape())));
         return settings.toString();
+    }
+
+    /**
+     * {@return what a reader gives of a configuration's JSON}
+     *
+     * @throws IllegalArgumentException if DL4J can't read what it wrote; a checkpoint would be lost
+     */
+    static String readBack(Supplier<String> reader) {
+        try {
+            return reader.get();
+        } catch (RuntimeException e) {
+            Throwable cause = e;
+            while (cause.getCause() != null) {
+                cause = cause.getCause();
+            }
+            String message =
+                    cause instanceof JsonProcessingException json ? json.getOriginalMessage() : cause.toString();
+            throw new IllegalArgumentException(
+                    "student: expected a configuration that DL4J can read back from JSON, as checkpoints need it, got: "
+                            + message + "; give the values of a RampSchedule as a MapSchedule, or train without a "
+                            + "FinetuningRun",
+                    e);
+        }
     }
 
     private static JsonNode without(JsonNode node) {

@@ -2,6 +2,7 @@ package io.github.dl4jretention.loss;
 
 import io.github.dl4jretention.internal.SameDiffText;
 import io.github.dl4jretention.loss.samediff.FiniteRows;
+import io.github.dl4jretention.loss.samediff.GatheredTables;
 import io.github.dl4jretention.loss.samediff.LabelRows;
 import io.github.dl4jretention.loss.samediff.LossDescription;
 import io.github.dl4jretention.loss.samediff.ParameterLosses;
@@ -64,7 +65,8 @@ public final class RetentionLoss {
 
     /**
      * Adds the loss and marks it as the graph's loss, in place of those that it has of its batches. Loss variables that
-     * follow from parameters alone, such as penalties, stay beside it.
+     * follow from parameters alone, such as penalties, stay beside it. Warns where the logits gather from a trainable
+     * variable, whose gradient is wrong in M2.1.
      *
      * @param sd            changed: the loss becomes part of it
      * @param logits        name of the variable of the student's logits {@code [..., V]}, floating point
@@ -112,6 +114,15 @@ public final class RetentionLoss {
             if (sd.hasVariable(name)) {
                 throw new IllegalArgumentException("sd: expected a graph without \"" + name + "\", it has one already");
             }
+        }
+        // Refused before anything is added.
+        new LossDescription(configuration, logits, labels, weights, divergenceWeights, List.of(), null).toJson();
+        for (String table : GatheredTables.of(sd, logits)) {
+            LOG.warn(
+                    "The logits \"{}\" gather rows of the trainable variable \"{}\": M2.1's gradient of gather is wrong where an id "
+                            + "occurs more than once, and nothing says so. Use oneHot and mmul instead, or a constant.",
+                    logits,
+                    table);
         }
         // Retention.attach sets the configuration aside, for it keeps the updater.
         if (sd.isInitializedTraining() && sd.getTrainingConfig() != null) {

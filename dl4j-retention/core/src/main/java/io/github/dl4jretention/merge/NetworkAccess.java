@@ -1,10 +1,14 @@
 package io.github.dl4jretention.merge;
 
+import io.github.dl4jretention.internal.Configurations;
+import io.github.dl4jretention.loss.RetentionOutputLayer;
 import java.util.function.BiFunction;
 import java.util.function.Function;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -22,19 +26,32 @@ record NetworkAccess<N extends Model>(Function<N, ModelArchitecture> architectur
 
     static final NetworkAccess<MultiLayerNetwork> NETWORKS = new NetworkAccess<>(
             network -> Architectures.of(network.getLayerWiseConfigurations()), (network, params) -> {
-                MultiLayerNetwork copy = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(ProvenanceRemoval.from(
-                        network.getLayerWiseConfigurations().toJson())));
+                MultiLayerConfiguration configuration = Configurations.copy(network.getLayerWiseConfigurations());
+                configuration.getConfs().forEach(NetworkAccess::removeProvenance);
+                MultiLayerNetwork copy = new MultiLayerNetwork(configuration);
                 copy.init(params, false);
                 return copy;
             });
 
     static final NetworkAccess<ComputationGraph> GRAPHS =
             new NetworkAccess<>(graph -> Architectures.of(graph.getConfiguration()), (graph, params) -> {
-                ComputationGraph copy = new ComputationGraph(ComputationGraphConfiguration.fromJson(
-                        ProvenanceRemoval.from(graph.getConfiguration().toJson())));
+                ComputationGraphConfiguration configuration = Configurations.copy(graph.getConfiguration());
+                configuration.getVertices().values().forEach(vertex -> {
+                    if (vertex instanceof LayerVertex layer) {
+                        removeProvenance(layer.getLayerConf());
+                    }
+                });
+                ComputationGraph copy = new ComputationGraph(configuration);
                 copy.init(params, false);
                 return copy;
             });
+
+    /** A run made the model, but not what it is merged to. */
+    private static void removeProvenance(NeuralNetConfiguration configuration) {
+        if (configuration.getLayer() instanceof RetentionOutputLayer head) {
+            head.setProvenance(null);
+        }
+    }
 
     @Override
     public ParameterSource open(N network) {

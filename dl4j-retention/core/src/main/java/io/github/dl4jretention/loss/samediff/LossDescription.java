@@ -130,12 +130,27 @@ public record LossDescription(
                 adapted);
     }
 
-    public void writeTo(SameDiff sd) {
+    /**
+     * {@return these as JSON}
+     *
+     * @throws IllegalArgumentException if they can't be written, or read back
+     */
+    public String toJson() {
         try {
-            SameDiffText.write(sd, DESCRIPTION, NeuralNetConfiguration.mapper().writeValueAsString(this));
+            String json = NeuralNetConfiguration.mapper().writeValueAsString(this);
+            NeuralNetConfiguration.mapper().readValue(json, LossDescription.class);
+            return json;
         } catch (JsonProcessingException e) {
-            throw new IllegalArgumentException("configuration: cannot be written as JSON: " + configuration, e);
+            throw new IllegalArgumentException(
+                    "configuration: expected one that can be written as JSON and read back, as a SameDiff keeps it, got "
+                            + configuration + ": " + e.getOriginalMessage()
+                            + "; give the values of a RampSchedule as a MapSchedule",
+                    e);
         }
+    }
+
+    public void writeTo(SameDiff sd) {
+        SameDiffText.write(sd, DESCRIPTION, toJson());
     }
 
     /** @throws IllegalStateException if the graph has no retention loss */
