@@ -5,6 +5,7 @@ import java.util.function.DoublePredicate;
 import java.util.regex.Pattern;
 import picocli.CommandLine;
 import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.MissingParameterException;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.ParameterException;
@@ -42,7 +43,7 @@ final class Errors {
     }
 
     private static String message(ParameterException e) {
-        if (e instanceof UnmatchedArgumentException) {
+        if (e instanceof UnmatchedArgumentException || e instanceof MissingParameterException) {
             return firstLine(e) + "; --help lists the options";
         }
         if (e.getArgSpec() instanceof OptionSpec option && firstLine(e).startsWith("Invalid value")) {

@@ -14,6 +14,7 @@ import java.lang.reflect.Method;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -111,9 +112,18 @@ class CommandLinesTest {
                         ended.error());
             }
         }
-        Ended unknown = run(line, "--nothing");
+        List<String> args = new ArrayList<>(List.of("--nothing"));
+        line.getCommandSpec().options().stream()
+                .filter(OptionSpec::required)
+                .forEach(option -> args.addAll(List.of(option.longestName(), "x")));
+        Ended unknown = run(line, args.toArray(String[]::new));
         assertEquals(2, unknown.code());
         assertTrue(unknown.error().matches("error: Unknown option: '--nothing'; --help lists .*\\R"), unknown.error());
+        if (args.size() > 1) {
+            Ended missing = run(line);
+            assertTrue(
+                    missing.error().matches("error: Missing required option.*; --help lists .*\\R"), missing.error());
+        }
     }
 
     @ParameterizedTest
