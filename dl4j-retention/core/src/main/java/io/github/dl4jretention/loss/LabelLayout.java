@@ -212,10 +212,13 @@ public record LabelLayout(
             return new double[0][];
         }
         INDArray last = labels.get(NDArrayIndex.all(), NDArrayIndex.all(), NDArrayIndex.interval(size - HEADER, size));
-        return last.castTo(DataType.DOUBLE)
-                .dup('c')
-                .reshape(last.length() / HEADER, HEADER)
-                .toDoubleMatrix();
+        double[] numbers =
+                last.castTo(DataType.DOUBLE).dup('c').reshape(last.length()).toDoubleVector();
+        double[][] headers = new double[numbers.length / HEADER][];
+        for (int token = 0; token < headers.length; token++) {
+            headers[token] = Arrays.copyOfRange(numbers, token * HEADER, (token + 1) * HEADER);
+        }
+        return headers;
     }
 
     private static LabelLayout read(double[] header) {

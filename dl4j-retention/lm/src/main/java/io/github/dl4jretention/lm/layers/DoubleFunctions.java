@@ -19,10 +19,21 @@ final class DoubleFunctions {
         }
     }
 
-    static void normal(double[] x, double[] distribution, double[] density, double[][] scratch, int count) {
+    static void tanh(double[] x, double[] y, int from, int to) {
+        for (int i = from; i < to; i++) {
+            y[i] = Math.tanh(x[i]);
+        }
+    }
+
+    static void normalDistribution(double[] x, double[] y, int count) {
         for (int i = 0; i < count; i++) {
-            distribution[i] = 0.5 * erfc(-x[i] / Math.sqrt(2));
-            density[i] = Math.exp(-0.5 * x[i] * x[i]) / Math.sqrt(2 * Math.PI);
+            y[i] = 0.5 * erfc(-x[i] / Math.sqrt(2));
+        }
+    }
+
+    static void normalDensity(double[] x, double[] scratch, double[] y, int count) {
+        for (int i = 0; i < count; i++) {
+            y[i] = Math.exp(-0.5 * x[i] * x[i]) / Math.sqrt(2 * Math.PI);
         }
     }
 

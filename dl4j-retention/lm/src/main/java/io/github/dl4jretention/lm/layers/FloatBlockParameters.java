@@ -25,11 +25,11 @@ final class FloatBlockParameters {
     final FloatRows feedForwardNormBias;
 
     private final DecoderBlock block;
-    private final INDArray view;
+    private final FloatRows all;
 
     FloatBlockParameters(DecoderBlock block, INDArray view) {
         this.block = block;
-        this.view = view;
+        all = FloatRows.all(view);
         int width = block.getWidth();
         boolean gated = block.getFeedForward().isGated();
         queryKeyValue = rows(DecoderBlock.QUERY, block.queryKeyValueWidth(), width);
@@ -50,6 +50,6 @@ final class FloatBlockParameters {
 
     private FloatRows rows(String first, int rows, int columns) {
         long offset = TokenLayer.offset(block, first);
-        return offset < 0 ? null : FloatRows.of(view, offset, rows, columns);
+        return offset < 0 ? null : all.reshape(offset, rows, columns);
     }
 }

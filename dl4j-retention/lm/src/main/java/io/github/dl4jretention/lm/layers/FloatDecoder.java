@@ -13,14 +13,16 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 final class FloatDecoder implements BlockArithmetic {
 
     private final DecoderBlock block;
-    private final INDArray view;
+    private final FloatBlockParameters weights;
     private final FloatRotary rotary;
     private final FloatBlockWorker[] workers;
+    private FloatBlockParameters gradients;
+    private INDArray gradientView;
 
     /** @param view the layer's parameters */
     FloatDecoder(DecoderBlock block, INDArray view) {
         this.block = block;
-        this.view = view;
+        weights = new FloatBlockParameters(block, view);
         rotary = block.getRotary() == null ? null : new FloatRotary(block.getRotary(), block.getHeadSize());
         workers = new FloatBlockWorker[Workers.ofMachine().products()];
         for (int i = 0; i < workers.length; i++) {
@@ -85,7 +87,7 @@ final class FloatDecoder implements BlockArithmetic {
             Sequences sequences, INDArray input, INDArray output, INDArray kept, INDArray memory, INDArray[] known) {
         int width = block.getWidth();
         int tokens = sequences.tokens();
-        FloatBlockParameters weights = start(sequences);
+        start(sequences);
         FloatRows x = FloatRows.of(input, width);
         FloatRows y = FloatRows.of(output, width);
         Kept k = new Kept(sequences, kept);
@@ -134,10 +136,10 @@ final class FloatDecoder implements BlockArithmetic {
             INDArray[] known,
             INDArray gradient,
             INDArray inputGradient,
-            INDArray gradients) {
+            INDArray view) {
         int width = block.getWidth();
         int tokens = sequences.tokens();
-        FloatBlockParameters weights = start(sequences);
+        start(sequences);
         FloatRows x = FloatRows.of(input, width);
         FloatRows dy = FloatRows.of(gradient, width);
         FloatRows dx = FloatRows.of(inputGradient, width);
@@ -197,7 +199,7 @@ final class FloatDecoder implements BlockArithmetic {
             productBack(dQueryKeyValue, weights.queryKeyValue, dNormal, from, to);
             worker.attentionNormBackward(x, dNormal, dMiddle, dx, normalOfAttention, from, to);
         });
-        FloatBlockParameters d = new FloatBlockParameters(block, gradients);
+        FloatBlockParameters d = gradients(view);
         Workers.run(workers.length, part -> {
             weightGradient(dFeedForward, hidden, d.down, part);
             weightGradient(dWide, normalOfFeedForward, d.up, part);
@@ -207,15 +209,22 @@ final class FloatDecoder implements BlockArithmetic {
         FloatBlockWorker.sumGradients(workers, d);
     }
 
-    private FloatBlockParameters start(Sequences sequences) {
-        FloatBlockParameters parameters = new FloatBlockParameters(block, view);
+    private void start(Sequences sequences) {
         if (rotary != null) {
             rotary.prepare(sequences.total());
         }
         for (FloatBlockWorker worker : workers) {
-            worker.start(parameters);
+            worker.start(weights);
         }
-        return parameters;
+    }
+
+    /** DL4J sets the view of the gradients once, before the first backward pass. */
+    private FloatBlockParameters gradients(INDArray view) {
+        if (gradients == null || gradientView != view) {
+            gradients = new FloatBlockParameters(block, view);
+            gradientView = view;
+        }
+        return gradients;
     }
 
     private void startAttention(Sequences sequences, FloatArena arena, boolean backward) {

@@ -10,8 +10,8 @@ final class FloatFeedForward {
     private final int count;
     private final float[] value;
     private final float[] slope;
-    private final float[] exponential;
-    private final float[][] scratch;
+    private final float[] half;
+    private final float[] scratch;
 
     /** @param count numbers of a row */
     FloatFeedForward(FeedForward kind, int count) {
@@ -19,8 +19,8 @@ final class FloatFeedForward {
         this.count = count;
         value = new float[count];
         slope = new float[count];
-        exponential = new float[count];
-        scratch = new float[3][count];
+        half = new float[count];
+        scratch = new float[count];
     }
 
     /**
@@ -51,6 +51,7 @@ final class FloatFeedForward {
      */
     void backward(float[] x, float[] up, float[] gradient, float[] hidden) {
         forward(x, up, hidden);
+        slopes(x);
         if (kind.isGated()) {
             for (int i = 0; i < count; i++) {
                 float g = gradient[i];
@@ -64,56 +65,69 @@ final class FloatFeedForward {
         }
     }
 
-    /** Values and slopes of the activation. */
+    /** Values of the activation, and what slopes are computed from: x times {@code half}, but for ReLU. */
     private void activate(float[] x) {
         switch (kind) {
-            case GELU -> gelu(x);
-            case GELU_TANH -> geluTanh(x);
-            case RELU -> relu(x);
-            case SWIGLU -> silu(x);
+            case GELU -> FloatFunctions.normalDistribution(x, half, count);
+            case GELU_TANH -> {
+                for (int i = 0; i < count; i++) {
+                    half[i] = (float) TANH_SCALE * (x[i] + (float) TANH_CUBE * x[i] * x[i] * x[i]);
+                }
+                halfOfTanh();
+            }
+            case SWIGLU -> {
+                for (int i = 0; i < count; i++) {
+                    half[i] = 0.5f * x[i];
+                }
+                halfOfTanh();
+            }
+            case RELU -> {
+                for (int i = 0; i < count; i++) {
+                    value[i] = Math.max(x[i], 0);
+                }
+                return;
+            }
+        }
+        for (int i = 0; i < count; i++) {
+            value[i] = x[i] * half[i];
         }
     }
 
-    private void gelu(float[] x) {
-        FloatFunctions.normal(x, value, slope, scratch, count);
+    /** {@code (1 + tanh(half)) / 2}, the sigmoid of twice as much. */
+    private void halfOfTanh() {
+        FloatFunctions.tanh(half, half, 0, count);
         for (int i = 0; i < count; i++) {
-            float distribution = value[i];
-            value[i] = x[i] * distribution;
-            slope[i] = distribution + x[i] * slope[i];
+            half[i] = 0.5f + 0.5f * half[i];
         }
     }
 
-    private void geluTanh(float[] x) {
-        float scale = (float) TANH_SCALE;
-        float cube = (float) TANH_CUBE;
-        for (int i = 0; i < count; i++) {
-            slope[i] = 2 * scale * (x[i] + cube * x[i] * x[i] * x[i]);
-        }
-        FloatFunctions.exp(slope, 0, scratch[0], exponential, 0, count);
-        for (int i = 0; i < count; i++) {
-            float half = 1 / (1 + exponential[i]);
-            float tanh = 1 - 2 * half;
-            value[i] = x[i] * (1 - half);
-            slope[i] = (1 - half) + x[i] / 2 * (1 - tanh * tanh) * scale * (1 + 3 * cube * x[i] * x[i]);
-        }
-    }
-
-    private void relu(float[] x) {
-        for (int i = 0; i < count; i++) {
-            value[i] = Math.max(x[i], 0);
-            slope[i] = x[i] > 0 ? 1 : 0;
-        }
-    }
-
-    private void silu(float[] x) {
-        for (int i = 0; i < count; i++) {
-            slope[i] = -x[i];
-        }
-        FloatFunctions.exp(slope, 0, scratch[0], exponential, 0, count);
-        for (int i = 0; i < count; i++) {
-            float sigmoid = 1 / (1 + exponential[i]);
-            value[i] = x[i] * sigmoid;
-            slope[i] = sigmoid * (1 + x[i] * (1 - sigmoid));
+    /** Slopes of the activation, after its values. */
+    private void slopes(float[] x) {
+        switch (kind) {
+            case GELU -> {
+                FloatFunctions.normalDensity(x, scratch, slope, count);
+                for (int i = 0; i < count; i++) {
+                    slope[i] = half[i] + x[i] * slope[i];
+                }
+            }
+            case GELU_TANH -> {
+                float scale = (float) TANH_SCALE;
+                float cube = (float) TANH_CUBE;
+                for (int i = 0; i < count; i++) {
+                    float h = half[i];
+                    slope[i] = h + 2 * x[i] * h * (1 - h) * scale * (1 + 3 * cube * x[i] * x[i]);
+                }
+            }
+            case SWIGLU -> {
+                for (int i = 0; i < count; i++) {
+                    slope[i] = half[i] * (1 + x[i] * (1 - half[i]));
+                }
+            }
+            case RELU -> {
+                for (int i = 0; i < count; i++) {
+                    slope[i] = x[i] > 0 ? 1 : 0;
+                }
+            }
         }
     }
 }

@@ -11,7 +11,6 @@ final class FloatLstmWorker {
     private final float[] bias;
     private final float[] biasGradient;
     private final float[] gates;
-    private final float[] scratch;
     private final float[] row;
     private final float[] tanh;
     private final float[] past;
@@ -28,7 +27,6 @@ final class FloatLstmWorker {
         bias = new float[width];
         biasGradient = new float[width];
         gates = new float[width];
-        scratch = new float[width];
         row = new float[units];
         tanh = new float[units];
         past = new float[units];
@@ -113,14 +111,14 @@ final class FloatLstmWorker {
         }
     }
 
-    /** Candidates by tanh, gates by sigmoid: {@code tanh(z) = 2 sigmoid(2 z) - 1}. */
+    /** Candidates by tanh, gates by sigmoid: {@code sigmoid(z) = (1 + tanh(z / 2)) / 2}, to about 2e-7 in FLOAT. */
     private void activate() {
-        for (int j = 0; j < units; j++) {
-            gates[j] *= 2;
+        for (int j = units; j < gates.length; j++) {
+            gates[j] *= 0.5f;
         }
-        sigmoid(gates, scratch, gates.length);
-        for (int j = 0; j < units; j++) {
-            gates[j] = 2 * gates[j] - 1;
+        FloatFunctions.tanh(gates, gates, 0, gates.length);
+        for (int j = units; j < gates.length; j++) {
+            gates[j] = 0.5f + 0.5f * gates[j];
         }
     }
 
@@ -129,30 +127,9 @@ final class FloatLstmWorker {
         for (int j = 0; j < units; j++) {
             c[j] = gates[units + j] * c[j] + gates[3 * units + j] * gates[j];
         }
-        tanhOf(c);
+        FloatFunctions.tanh(c, tanh, 0, units);
         for (int j = 0; j < units; j++) {
             row[j] = gates[2 * units + j] * tanh[j];
-        }
-    }
-
-    private void tanhOf(float[] c) {
-        for (int j = 0; j < units; j++) {
-            tanh[j] = 2 * c[j];
-        }
-        sigmoid(tanh, scratch, units);
-        for (int j = 0; j < units; j++) {
-            tanh[j] = 2 * tanh[j] - 1;
-        }
-    }
-
-    /** In place; to about 3e-7 in FLOAT. */
-    private static void sigmoid(float[] x, float[] scratch, int count) {
-        for (int j = 0; j < count; j++) {
-            x[j] = -x[j];
-        }
-        FloatFunctions.exp(x, 0, scratch, x, 0, count);
-        for (int j = 0; j < count; j++) {
-            x[j] = 1 / (1 + x[j]);
         }
     }
 
@@ -194,7 +171,7 @@ final class FloatLstmWorker {
                 }
                 gateRows.get(token, gates);
                 cells.get(token, past);
-                tanhOf(past);
+                FloatFunctions.tanh(past, tanh, 0, units);
                 pastCell(t, token, cells, firstCell);
                 stepBackward(cell[k]);
                 FloatVectors.add(gates, biasGradient, gates.length);

@@ -3,7 +3,6 @@ package io.github.dl4jretention.lm.layers;
 import java.lang.ref.Reference;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
-import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.openblas.global.openblas_nolapack;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -20,18 +19,53 @@ final class FloatRows {
 
     private static final int ROW_MAJOR = openblas_nolapack.CblasRowMajor;
 
-    /** Keeps the memory alive. */
-    private final INDArray owner;
-
-    private final FloatPointer first;
+    private final Memory memory;
+    private final long offset;
     private final int rows;
     private final int columns;
     private final int stride;
-    private volatile FloatBuffer buffer;
 
-    private FloatRows(INDArray owner, FloatPointer first, int rows, int columns, int stride) {
-        this.owner = owner;
-        this.first = first;
+    /** Numbers side by side, of which there may be many views. */
+    private static final class Memory {
+
+        /** Keeps it alive. */
+        private final INDArray owner;
+
+        private final long address;
+        private final long length;
+        private volatile FloatBuffer buffer;
+
+        Memory(INDArray owner, long address, long length) {
+            this.owner = owner;
+            this.address = address;
+            this.length = length;
+        }
+
+        /** A buffer of Java's holds 2 GB at most. */
+        boolean isLarge() {
+            return length > Integer.MAX_VALUE / Float.BYTES;
+        }
+
+        FloatBuffer part(long index, int count) {
+            return FloatAddress.ofProduct()[0]
+                    .at(address + index * Float.BYTES)
+                    .capacity(count)
+                    .asBuffer();
+        }
+
+        FloatBuffer buffer() {
+            FloatBuffer made = buffer;
+            if (made == null) {
+                made = part(0, (int) length);
+                buffer = made;
+            }
+            return made;
+        }
+    }
+
+    private FloatRows(Memory memory, long offset, int rows, int columns, int stride) {
+        this.memory = memory;
+        this.offset = offset;
         this.rows = rows;
         this.columns = columns;
         this.stride = stride;
@@ -46,22 +80,22 @@ final class FloatRows {
      * @param columns of the matrix
      */
     static FloatRows of(INDArray array, long from, int rows, int columns) {
-        if (array.dataType() != DataType.FLOAT || from + (long) rows * columns > array.length()) {
-            throw new IllegalArgumentException("array: expected FLOAT with " + rows + " x " + columns
-                    + " elements from " + from + ", got " + array.dataType() + " " + Arrays.toString(array.shape()));
+        return all(array).reshape(from, rows, columns);
+    }
+
+    /** {@return an array's memory, to be given shape by {@link #reshape}} */
+    static FloatRows all(INDArray array) {
+        if (array.dataType() != DataType.FLOAT) {
+            throw new IllegalArgumentException(
+                    "array: expected FLOAT, got " + array.dataType() + " " + Arrays.toString(array.shape()));
         }
-        FloatPointer memory = new FloatPointer(array.data().addressPointer());
-        return new FloatRows(array, at(memory, from), rows, columns, columns);
+        long address = array.data().addressPointer().address();
+        return new FloatRows(new Memory(array, address, array.length()), 0, 0, 0, 0);
     }
 
     /** {@return a view of a whole array, which has as many columns as its last axis is long} */
     static FloatRows of(INDArray array, int columns) {
         return of(array, 0, (int) (array.length() / columns), columns);
-    }
-
-    private static FloatPointer at(FloatPointer pointer, long index) {
-        FloatPointer moved = new FloatPointer(pointer);
-        return moved.position(pointer.position() + index);
     }
 
     int rows() {
@@ -83,8 +117,17 @@ final class FloatRows {
             throw new IndexOutOfBoundsException("rows " + fromRow + " to " + toRow + ", columns " + fromColumn + " to "
                     + toColumn + " of " + rows + " x " + columns);
         }
-        return new FloatRows(
-                owner, at(first, (long) fromRow * stride + fromColumn), toRow - fromRow, toColumn - fromColumn, stride);
+        long start = offset + (long) fromRow * stride + fromColumn;
+        return new FloatRows(memory, start, toRow - fromRow, toColumn - fromColumn, stride);
+    }
+
+    /** {@return as many numbers of this memory as another matrix, from a number on} */
+    FloatRows reshape(long from, int rows, int columns) {
+        if (from < 0 || from + (long) rows * columns > memory.length - offset) {
+            throw new IllegalArgumentException("array: expected " + rows + " x " + columns + " elements from " + from
+                    + ", got " + Arrays.toString(memory.owner.shape()));
+        }
+        return new FloatRows(memory, offset + from, rows, columns, columns);
     }
 
     /** Copies a row to the heap. */
@@ -93,13 +136,14 @@ final class FloatRows {
     }
 
     /** Copies a part of a row to the heap. */
-    void get(int row, int column, float[] to, int offset, int count) {
-        if (isLarge()) {
-            rows(row, row + 1).get(0, column, to, offset, count);
-            return;
+    void get(int row, int column, float[] to, int at, int count) {
+        long index = offset + (long) row * stride + column;
+        if (memory.isLarge()) {
+            memory.part(index, count).get(0, to, at, count);
+        } else {
+            memory.buffer().get((int) index, to, at, count);
         }
-        memory().get(row * stride + column, to, offset, count);
-        Reference.reachabilityFence(owner);
+        Reference.reachabilityFence(memory.owner);
     }
 
     /** Copies a row from the heap. */
@@ -108,13 +152,14 @@ final class FloatRows {
     }
 
     /** Copies a part of a row from the heap. */
-    void put(int row, int column, float[] from, int offset, int count) {
-        if (isLarge()) {
-            rows(row, row + 1).put(0, column, from, offset, count);
-            return;
+    void put(int row, int column, float[] from, int at, int count) {
+        long index = offset + (long) row * stride + column;
+        if (memory.isLarge()) {
+            memory.part(index, count).put(0, from, at, count);
+        } else {
+            memory.buffer().put((int) index, from, at, count);
         }
-        memory().put(row * stride + column, from, offset, count);
-        Reference.reachabilityFence(owner);
+        Reference.reachabilityFence(memory.owner);
     }
 
     /** Sets every element to 0. */
@@ -125,23 +170,8 @@ final class FloatRows {
         }
     }
 
-    private long length() {
-        return rows == 0 ? 0 : (long) (rows - 1) * stride + columns;
-    }
-
-    /** A buffer of Java's holds 2 GB at most. */
-    private boolean isLarge() {
-        return rows > 1 && length() > Integer.MAX_VALUE / Float.BYTES;
-    }
-
-    private FloatBuffer memory() {
-        FloatBuffer memory = buffer;
-        if (memory == null) {
-            FloatPointer whole = at(first, 0);
-            memory = whole.limit(whole.position() + length()).asBuffer();
-            buffer = memory;
-        }
-        return memory;
+    private long address() {
+        return memory.address + offset * Float.BYTES;
     }
 
     /**
@@ -161,6 +191,7 @@ final class FloatRows {
         if (c.rows == 0 || c.columns == 0) {
             return;
         }
+        FloatAddress[] addresses = FloatAddress.ofProduct();
         openblas_nolapack.cblas_sgemm(
                 ROW_MAJOR,
                 transpose(transposeA),
@@ -169,16 +200,16 @@ final class FloatRows {
                 c.columns,
                 inner,
                 (float) alpha,
-                a.first,
+                addresses[0].at(a.address()),
                 a.stride,
-                b.first,
+                addresses[1].at(b.address()),
                 b.stride,
                 (float) beta,
-                c.first,
+                addresses[2].at(c.address()),
                 c.stride);
-        Reference.reachabilityFence(a.owner);
-        Reference.reachabilityFence(b.owner);
-        Reference.reachabilityFence(c.owner);
+        Reference.reachabilityFence(a.memory.owner);
+        Reference.reachabilityFence(b.memory.owner);
+        Reference.reachabilityFence(c.memory.owner);
     }
 
     private static int transpose(boolean transposed) {

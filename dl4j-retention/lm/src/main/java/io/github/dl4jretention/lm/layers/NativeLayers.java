@@ -12,6 +12,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.updater.graph.ComputationGraphUpdater;
 import org.nd4j.linalg.activations.impl.ActivationSigmoid;
 import org.nd4j.linalg.activations.impl.ActivationTanH;
+import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
@@ -20,7 +21,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Copies of networks whose LSTMs run at native speed.
+ * Copies of networks whose LSTMs, and whose updater {@link Adam}, run at native speed.
  *
  * <pre>{@code
  * MultiLayerNetwork faster = NativeLayers.of(network);   // same parameters, same results
@@ -30,7 +31,7 @@ import org.slf4j.LoggerFactory;
  * <p>Every {@link LSTM} with tanh activations and sigmoid gates is replaced, alone or inside Bidirectional, LastTimeStep,
  * MaskZeroLayer and frozen layers. What else the layer is set to (dropout, weight noise, regularisation, updaters, data
  * format, truncated backpropagation) stays as it is. Recurrent layers that don't fit stay DL4J's; one log line names
- * them. Parameters keep their names and order, so {@code params()}, updater state and files from ModelSerializer fit
+ * them. {@link NativeAdam} takes Adam's place. Parameters keep their names and order, so {@code params()}, updater state and files from ModelSerializer fit
  * either kind; a saved copy loads wherever this jar is on the class path.
  *
  * <p>Layers run at native speed in FLOAT and, for checks, DOUBLE, on nd4j-native; elsewhere they run DL4J's code. Set
@@ -123,7 +124,7 @@ public final class NativeLayers {
         }
         JsonNode tree = read(configuration);
         layers(tree).stream().filter(NativeLayers::fits).forEach(layer -> layer.put(CLASS, NativeLSTM.class.getName()));
-        return tree.toString();
+        return tree.toString().replace(quoted(Adam.class), quoted(NativeAdam.class));
     }
 
     private static boolean fits(ObjectNode layer) {
@@ -160,7 +161,13 @@ public final class NativeLayers {
     }
 
     private static String toStock(String configuration) {
-        return configuration.replace("\"" + NativeLSTM.class.getName() + "\"", "\"" + LSTM.class.getName() + "\"");
+        return configuration
+                .replace(quoted(NativeLSTM.class), quoted(LSTM.class))
+                .replace(quoted(NativeAdam.class), quoted(Adam.class));
+    }
+
+    private static String quoted(Class<?> type) {
+        return "\"" + type.getName() + "\"";
     }
 
     private static JsonNode read(String configuration) {
