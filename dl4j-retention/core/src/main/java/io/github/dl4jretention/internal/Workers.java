@@ -1,11 +1,10 @@
 package io.github.dl4jretention.internal;
 
 import java.util.function.IntConsumer;
-import java.util.stream.IntStream;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * Runs the parts of one piece of work on the common pool and the caller's thread.
+ * Runs the parts of one piece of work on the caller's thread and on helpers, one for each processor but the caller's.
  *
  * @param rows     parts for what is computed in Java
  * @param products parts for matrix products: 1 if the native library brings threads of its own, because both together
@@ -17,14 +16,33 @@ public record Workers(int rows, int products) {
 
     /** {@return as many as there are processors, at most 16} */
     public static Workers ofMachine() {
-        int processors = Math.min(Runtime.getRuntime().availableProcessors(), MOST);
         int nativeThreads = Math.max(
                 Nd4j.getEnvironment().maxThreads(), Nd4j.factory().blas().getMaxThreads());
-        return new Workers(processors, nativeThreads == 1 ? processors : 1);
+        return new Workers(processors(), nativeThreads == 1 ? processors() : 1);
+    }
+
+    private static int processors() {
+        return Math.min(Runtime.getRuntime().availableProcessors(), MOST);
+    }
+
+    /** Threads that wait for work; made when the first work comes. */
+    private static final class Helpers {
+
+        private static final Helper[] ALL = new Helper[processors() - 1];
+
+        static {
+            for (int i = 0; i < ALL.length; i++) {
+                ALL[i] = new Helper(i);
+                ALL[i].start();
+            }
+        }
+
+        private Helpers() {}
     }
 
     /**
-     * Calls the work for every part, each once, and returns when all have ended.
+     * Calls the work for every part, each once, and returns when all have ended. Parts for which no helper is free run
+     * on the caller's thread, so that work may be run from several threads and from within a part.
      *
      * @param parts how many there are
      * @param work  is given the number of its part, from 0
@@ -36,15 +54,16 @@ public record Workers(int rows, int products) {
             work.accept(0);
             return;
         }
-        Throwable[] failures = new Throwable[parts];
-        IntStream.range(0, parts).parallel().forEach(part -> {
-            try {
-                work.accept(part);
-            } catch (RuntimeException | Error e) {
-                failures[part] = e;
+        SharedWork shared = new SharedWork(parts, work);
+        int wanted = parts - 1;
+        for (int i = 0; i < Helpers.ALL.length && wanted > 0; i++) {
+            if (Helpers.ALL[i].take(shared)) {
+                wanted--;
             }
-        });
-        for (Throwable failure : failures) {
+        }
+        shared.help();
+        shared.await();
+        for (Throwable failure : shared.failures()) {
             if (failure instanceof Error error) {
                 throw error;
             }

@@ -3,8 +3,12 @@ package io.github.dl4jretention.internal;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicIntegerArray;
+import java.util.concurrent.locks.LockSupport;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 class WorkersTest {
@@ -29,6 +33,35 @@ class WorkersTest {
             assertSame(failure, thrown);
             assertEquals(PARTS - 2, ended.get());
         }
+    }
+
+    /** From several threads at once, and from within parts, where no helper may be free. */
+    @Test
+    void every_part_runs_once_whoever_asks() {
+        AtomicIntegerArray calls = new AtomicIntegerArray(PARTS);
+        Workers.run(
+                10,
+                outer -> Workers.run(
+                        10,
+                        middle -> Workers.run(10, inner -> {
+                            calls.incrementAndGet(100 * outer + 10 * middle + inner);
+                        })));
+        IntStream.range(0, PARTS).parallel().forEach(i -> Workers.run(3, part -> calls.incrementAndGet(i)));
+        for (int i = 0; i < PARTS; i++) {
+            assertEquals(4, calls.get(i), "part " + i);
+        }
+    }
+
+    @Test
+    void an_interrupt_stays_pending() {
+        Thread.currentThread().interrupt();
+        AtomicInteger ended = new AtomicInteger();
+        Workers.run(2, part -> {
+            LockSupport.parkNanos(2_000_000);
+            ended.incrementAndGet();
+        });
+        assertTrue(Thread.interrupted());
+        assertEquals(2, ended.get());
     }
 
     private static void throwUnchecked(Throwable failure) {
