@@ -10,6 +10,7 @@ import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.samples.benchmark.BenchmarkShape;
 import io.github.dl4jretention.samples.benchmark.OutputHead;
+import io.github.dl4jretention.samples.benchmark.PeerShape;
 import io.github.dl4jretention.samples.benchmark.ProcessMemory;
 import io.github.dl4jretention.samples.benchmark.TrainingSide;
 import io.github.dl4jretention.samples.model.ModelKind;
@@ -59,16 +60,21 @@ class BenchmarksTest {
     private static final String[] SMALL_OPTIONS = {"--models=lstm", "--vocabulary=20", "--time=8", "--batch=2"};
 
     private static List<String> run(CommandLine program, int code, String... args) {
+        return printed(
+                program,
+                code,
+                Stream.concat(Arrays.stream(SMALL_OPTIONS), Arrays.stream(args)).toArray(String[]::new));
+    }
+
+    private static List<String> printed(CommandLine program, int code, String... args) {
         ByteArrayOutputStream printed = new ByteArrayOutputStream();
         PrintStream[] screens = {System.out, System.err};
         System.setOut(new PrintStream(printed, true, StandardCharsets.UTF_8));
         System.setErr(System.out);
         try {
-            String[] all = Stream.concat(Arrays.stream(SMALL_OPTIONS), Arrays.stream(args))
-                    .toArray(String[]::new);
             assertEquals(
                     code,
-                    program.setOverwrittenOptionsAllowed(true).execute(all),
+                    program.setOverwrittenOptionsAllowed(true).execute(args),
                     () -> printed.toString(StandardCharsets.UTF_8));
         } finally {
             System.setOut(screens[0]);
@@ -119,6 +125,69 @@ class BenchmarksTest {
                 lstm             20     8     2 plain         30.0      15.0      45.0   1.50
                 """,
                 program.rows(ModelKind.LSTM, SMALL, milliseconds));
+    }
+
+    @Test
+    void the_peer_benchmark_runs_each_side_of_this_project_and_passes_over_those_that_are_not_installed() {
+        for (String shape : List.of("lstm", "transformer")) {
+            List<String> printed = printed(
+                    PeerBenchmark.commandLine(),
+                    0,
+                    "--shapes=" + shape,
+                    "--sides=stock,plain,cached,online,djl",
+                    "--batch=2",
+                    "--time=8",
+                    "--rounds=1",
+                    "--warm-up=0",
+                    "--seconds=0");
+            List<String> rows =
+                    printed.stream().filter(line -> line.startsWith(shape)).toList();
+            assertEquals(4, rows.size(), String.join("\n", printed));
+            String[] sides = {"stock", "plain", "cached", "online"};
+            for (int i = 0; i < sides.length; i++) {
+                assertTrue(
+                        rows.get(i).matches(shape + " +2 +8 " + sides[i] + "( +\\d+\\.\\d){3} +\\d+\\.\\d\\d +\\d+"),
+                        rows.get(i));
+            }
+        }
+    }
+
+    @Test
+    void the_layer_profile_has_every_kind_of_layer_and_the_work_of_a_step() {
+        List<String> printed = printed(
+                LayerProfile.commandLine(),
+                0,
+                "--shapes=transformer",
+                "--batch=2",
+                "--time=8",
+                "--warm-up=0",
+                "--steps=2");
+        for (String part : List.of(
+                "TokenEmbedding forward",
+                "DecoderBlock forward",
+                "DecoderBlock backward",
+                "RetentionOutputLayer, loss and gradients",
+                "updater, the next minibatch")) {
+            assertTrue(printed.stream().anyMatch(line -> line.startsWith(part)), String.join("\n", printed));
+        }
+        // 16 tokens meet 3 x (4 blocks of 12 x 128 x 128 weights and 128 x 2000 of the head) and half of 8 tokens.
+        double expected = 6e-9 * 16 * (4 * (12 * 128 * 128 + 8 * 128) + 128 * 2000);
+        String whole = printed.get(printed.size() - 1);
+        assertEquals("%.2f".formatted(expected), whole.split(" +")[3], whole);
+    }
+
+    @Test
+    void every_peer_network_trains_on_its_tokens() {
+        for (PeerShape shape : List.of(PeerShape.LSTM, PeerShape.TRANSFORMER)) {
+            MultiLayerNetwork network = Retention.attach(
+                    shape.network(false, 2, 8), RetentionConfiguration.builder().build());
+            DataSet batch = shape.tokens(1, 2, 8).get(0);
+            double before = network.score(batch);
+            for (int step = 0; step < 50; step++) {
+                network.fit(batch);
+            }
+            assertTrue(network.score(batch) < before, shape + ": " + network.score(batch) + " after " + before);
+        }
     }
 
     @Test
