@@ -53,8 +53,7 @@ final class SameDiffRetention {
             throw new IllegalArgumentException(
                     "features: expected the names of the placeholders that take a batch's features, in order, got none");
         }
-        String identity =
-                teacher == null ? Teacher.of(pretrained, logits, features).sha256() : teacher;
+        String identity = teacher == null ? identity(pretrained, logits, features) : teacher;
         SameDiff student = SameDiffCopy.withTraining(pretrained);
         TrainingConfig training = student.getTrainingConfig();
         student.setTrainingConfig(null);
@@ -80,6 +79,12 @@ final class SameDiffRetention {
         student.setTrainingConfig(training);
         student.setListeners(new RetentionListener());
         return student;
+    }
+
+    private static String identity(SameDiff pretrained, String logits, String... features) {
+        try (Teacher teacher = Teacher.of(pretrained, logits, features)) {
+            return teacher.sha256();
+        }
     }
 
     /** The placeholder that masks of the labels were given to. */

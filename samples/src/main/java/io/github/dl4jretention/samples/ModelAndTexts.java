@@ -126,8 +126,8 @@ final class ModelAndTexts {
         INDArray bytes = Nd4j.zeros(1, 1, ModelKind.CONTEXT);
         long[] expected = {1, ByteWindowIterator.VOCABULARY, ModelKind.CONTEXT};
         String found;
-        try {
-            long[] shape = Teacher.of(base).logProbabilities(bytes, null).shape();
+        try (Teacher teacher = Teacher.of(base)) {
+            long[] shape = teacher.logProbabilities(bytes, null).shape();
             found = Arrays.equals(shape, expected) ? null : "output of shape " + Arrays.toString(shape);
         } catch (DL4JException | IllegalStateException e) {
             found = e.getMessage().lines().findFirst().orElse("");

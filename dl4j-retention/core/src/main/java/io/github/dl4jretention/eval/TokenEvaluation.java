@@ -65,7 +65,9 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
      * @param iterator the text
      */
     public static TokenEvaluation of(MultiLayerNetwork network, Teacher teacher, MultiDataSetIterator iterator) {
-        return of(Teacher.of(network), teacher, iterator);
+        try (Teacher model = Teacher.of(network)) {
+            return of(model, teacher, iterator);
+        }
     }
 
     /**
@@ -92,7 +94,9 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
      */
     public static TokenEvaluation of(ComputationGraph graph, Teacher teacher, MultiDataSetIterator iterator) {
         String[] names = teacher.outputs().stream().map(TeacherOutput::name).toArray(String[]::new);
-        return of(Teacher.of(graph, names), teacher, iterator);
+        try (Teacher model = Teacher.of(graph, names)) {
+            return of(model, teacher, iterator);
+        }
     }
 
     /**

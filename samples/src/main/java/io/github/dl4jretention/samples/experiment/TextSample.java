@@ -24,7 +24,12 @@ final class TextSample {
      * @return one continuation for each text
      */
     static List<String> after(List<byte[]> texts, MultiLayerNetwork network, long seed) {
-        Teacher model = Teacher.of(network);
+        try (Teacher model = Teacher.of(network)) {
+            return after(texts, model, seed);
+        }
+    }
+
+    private static List<String> after(List<byte[]> texts, Teacher model, long seed) {
         Random random = new Random(seed);
         int context = ModelKind.CONTEXT;
         byte[][] written = new byte[texts.size()][context + LENGTH];

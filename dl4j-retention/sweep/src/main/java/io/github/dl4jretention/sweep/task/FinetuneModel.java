@@ -135,7 +135,9 @@ public abstract class FinetuneModel {
      * @param source what must not be forgotten
      */
     public final Losses losses(Object plain, Batches target, Batches source) {
-        return lossesOf(predictor(plain), target, source);
+        try (Teacher predictor = predictor(plain)) {
+            return lossesOf(predictor, target, source);
+        }
     }
 
     /** The mean cross-entropy of this model as it is on a text, in nats per token. */
