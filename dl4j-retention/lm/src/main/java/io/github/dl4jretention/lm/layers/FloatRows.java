@@ -192,6 +192,26 @@ final class FloatRows {
             return;
         }
         FloatAddress[] addresses = FloatAddress.ofProduct();
+        if (c.rows == 1 && !transposeA) {
+            // A token at a time, as in generation: gemm would copy all of B into its own layout first.
+            openblas_nolapack.cblas_sgemv(
+                    ROW_MAJOR,
+                    transpose(!transposeB),
+                    b.rows,
+                    b.columns,
+                    (float) alpha,
+                    addresses[0].at(b.address()),
+                    b.stride,
+                    addresses[1].at(a.address()),
+                    1,
+                    (float) beta,
+                    addresses[2].at(c.address()),
+                    1);
+            Reference.reachabilityFence(a.memory.owner);
+            Reference.reachabilityFence(b.memory.owner);
+            Reference.reachabilityFence(c.memory.owner);
+            return;
+        }
         openblas_nolapack.cblas_sgemm(
                 ROW_MAJOR,
                 transpose(transposeA),
