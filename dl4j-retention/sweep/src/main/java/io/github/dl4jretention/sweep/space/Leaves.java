@@ -8,6 +8,7 @@ import java.util.DoubleSummaryStatistics;
 import java.util.List;
 import java.util.function.DoublePredicate;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
@@ -238,6 +239,34 @@ public final class Leaves {
                         .mapToDouble(i -> (i + 0.5) / discrete.numValues())
                         .toArray()
                 : new double[] {0, 1};
+    }
+
+    /**
+     * {@return a space of some numbers}
+     *
+     * @param values one or more
+     */
+    public static ParameterSpace<Double> discrete(double... values) {
+        return new DiscreteParameterSpace<>(Arrays.stream(values).boxed().collect(Collectors.toList()));
+    }
+
+    /**
+     * {@return a space of some numbers}
+     *
+     * @param values one or more
+     */
+    public static ParameterSpace<Integer> discrete(int... values) {
+        return new DiscreteParameterSpace<>(Arrays.stream(values).boxed().collect(Collectors.toList()));
+    }
+
+    /**
+     * {@return a space of the names of some constants}
+     *
+     * @param values one or more
+     */
+    public static ParameterSpace<String> discrete(Enum<?>... values) {
+        return new DiscreteParameterSpace<>(
+                Arrays.stream(values).map(Enum::name).collect(Collectors.toList()));
     }
 
     /**

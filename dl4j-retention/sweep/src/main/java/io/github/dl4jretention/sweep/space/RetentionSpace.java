@@ -2,14 +2,10 @@ package io.github.dl4jretention.sweep.space;
 
 import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.loss.RetentionConfiguration;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
-import java.util.stream.Collectors;
-import org.deeplearning4j.arbiter.optimize.api.AbstractParameterSpace;
 import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
 import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
-import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterSpace;
 
 /**
  * A space of {@link RetentionConfiguration}s for Arbiter's generators: coefficient, temperature, divergence, beta and
@@ -26,8 +22,7 @@ import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterS
  *         .build();
  * }</pre>
  */
-@SuppressWarnings("rawtypes")
-public final class RetentionSpace extends AbstractParameterSpace<RetentionConfiguration> {
+public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> {
 
     private static final double LOWEST = 0.03;
     private static final double HIGHEST = 30;
@@ -112,41 +107,6 @@ public final class RetentionSpace extends AbstractParameterSpace<RetentionConfig
         return Leaves.values(divergence).stream().map(Divergence::valueOf).toList();
     }
 
-    @Override
-    public int numParameters() {
-        return Leaves.count(getNestedSpaces().values());
-    }
-
-    @Override
-    public List<ParameterSpace> collectLeaves() {
-        return Leaves.of(getNestedSpaces().values());
-    }
-
-    @Override
-    public boolean isLeaf() {
-        return false;
-    }
-
-    @Override
-    public void setIndices(int... indices) {
-        throw new UnsupportedOperationException("indices: expected those of the leaves, this space is none");
-    }
-
-    @Override
-    public boolean equals(Object other) {
-        return other instanceof RetentionSpace that && getNestedSpaces().equals(that.getNestedSpaces());
-    }
-
-    @Override
-    public int hashCode() {
-        return getNestedSpaces().hashCode();
-    }
-
-    @Override
-    public String toString() {
-        return "RetentionSpace" + getNestedSpaces();
-    }
-
     /** Builds a {@link RetentionSpace}. */
     public static final class Builder {
 
@@ -175,7 +135,7 @@ public final class RetentionSpace extends AbstractParameterSpace<RetentionConfig
          * @return this builder
          */
         public Builder coefficients(double... values) {
-            return coefficient(discrete(values));
+            return coefficient(Leaves.discrete(values));
         }
 
         /**
@@ -192,7 +152,7 @@ public final class RetentionSpace extends AbstractParameterSpace<RetentionConfig
          * @return this builder
          */
         public Builder temperatures(double... values) {
-            return temperature(discrete(values));
+            return temperature(Leaves.discrete(values));
         }
 
         /**
@@ -209,8 +169,7 @@ public final class RetentionSpace extends AbstractParameterSpace<RetentionConfig
          * @return this builder
          */
         public Builder divergences(Divergence... values) {
-            this.divergence = new DiscreteParameterSpace<>(
-                    Arrays.stream(values).map(Divergence::name).collect(Collectors.toList()));
+            this.divergence = Leaves.discrete(values);
             return this;
         }
 
@@ -219,7 +178,7 @@ public final class RetentionSpace extends AbstractParameterSpace<RetentionConfig
          * @return this builder
          */
         public Builder betas(double... values) {
-            return beta(discrete(values));
+            return beta(Leaves.discrete(values));
         }
 
         /**
@@ -236,7 +195,7 @@ public final class RetentionSpace extends AbstractParameterSpace<RetentionConfig
          * @return this builder
          */
         public Builder labelSmoothings(double... values) {
-            return labelSmoothing(discrete(values));
+            return labelSmoothing(Leaves.discrete(values));
         }
 
         /**
@@ -262,10 +221,6 @@ public final class RetentionSpace extends AbstractParameterSpace<RetentionConfig
             RetentionSpace space = new RetentionSpace(this);
             space.requireValid();
             return space;
-        }
-
-        private static ParameterSpace<Double> discrete(double... values) {
-            return new DiscreteParameterSpace<>(Arrays.stream(values).boxed().collect(Collectors.toList()));
         }
     }
 }

@@ -4,6 +4,7 @@ import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.sweep.space.FinetuneMethod;
 import io.github.dl4jretention.sweep.space.Leaves;
 import io.github.dl4jretention.sweep.space.RetentionSpace;
+import io.github.dl4jretention.sweep.space.SettingsSpace;
 import io.github.dl4jretention.teacher.Teacher;
 import java.util.Arrays;
 import java.util.DoubleSummaryStatistics;
@@ -12,12 +13,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
-import java.util.stream.Collectors;
-import org.deeplearning4j.arbiter.optimize.api.AbstractParameterSpace;
 import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
 import org.deeplearning4j.arbiter.optimize.api.TaskCreatorProvider;
 import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
-import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterSpace;
 
 /**
  * What a sweep can vary: the method, its loss or strength, the learning rate, the length of training and the number of
@@ -28,8 +26,7 @@ import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterS
  * those that {@link RetentionSpace} names. Generators then repeat candidates, and a
  * {@link io.github.dl4jretention.sweep.Sweep} runs each once.
  */
-@SuppressWarnings("rawtypes")
-public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfiguration> {
+public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
 
     private static final double LEARNING_RATE = 3e-4;
 
@@ -166,41 +163,6 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
                 "indices of at most " + (model.freezable() - 1) + ", the last layer of this model that can be frozen");
     }
 
-    @Override
-    public int numParameters() {
-        return Leaves.count(getNestedSpaces().values());
-    }
-
-    @Override
-    public List<ParameterSpace> collectLeaves() {
-        return Leaves.of(getNestedSpaces().values());
-    }
-
-    @Override
-    public boolean isLeaf() {
-        return false;
-    }
-
-    @Override
-    public void setIndices(int... indices) {
-        throw new UnsupportedOperationException("indices: expected those of the leaves, this space is none");
-    }
-
-    @Override
-    public boolean equals(Object other) {
-        return other instanceof FinetuneSpace that && getNestedSpaces().equals(that.getNestedSpaces());
-    }
-
-    @Override
-    public int hashCode() {
-        return getNestedSpaces().hashCode();
-    }
-
-    @Override
-    public String toString() {
-        return "FinetuneSpace" + getNestedSpaces();
-    }
-
     /** Builds a {@link FinetuneSpace}. */
     public static final class Builder {
 
@@ -221,8 +183,7 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
          */
         public Builder methods(FinetuneMethod... values) {
             this.chosen = Set.copyOf(Arrays.asList(values));
-            this.method = new DiscreteParameterSpace<>(
-                    Arrays.stream(values).map(FinetuneMethod::name).collect(Collectors.toList()));
+            this.method = Leaves.discrete(values);
             return this;
         }
 
@@ -252,8 +213,7 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
          * @return this builder
          */
         public Builder learningRates(double... values) {
-            return learningRate(
-                    new DiscreteParameterSpace<>(Arrays.stream(values).boxed().collect(Collectors.toList())));
+            return learningRate(Leaves.discrete(values));
         }
 
         /**
@@ -270,7 +230,7 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
          * @return this builder
          */
         public Builder epochs(int... values) {
-            return epochs(discrete(values));
+            return epochs(Leaves.discrete(values));
         }
 
         /**
@@ -287,7 +247,7 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
          * @return this builder
          */
         public Builder steps(int... values) {
-            return steps(discrete(values));
+            return steps(Leaves.discrete(values));
         }
 
         /**
@@ -305,7 +265,7 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
          * @return this builder
          */
         public Builder frozenUpTo(int... values) {
-            return frozenUpTo(discrete(values));
+            return frozenUpTo(Leaves.discrete(values));
         }
 
         /**
@@ -324,9 +284,7 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
          * @throws IllegalArgumentException if the method has no strength, or a value is outside of its range
          */
         public Builder strengths(FinetuneMethod baseline, double... values) {
-            return strength(
-                    baseline,
-                    new DiscreteParameterSpace<>(Arrays.stream(values).boxed().collect(Collectors.toList())));
+            return strength(baseline, Leaves.discrete(values));
         }
 
         /**
@@ -384,10 +342,6 @@ public final class FinetuneSpace extends AbstractParameterSpace<FinetuneConfigur
             FinetuneSpace space = new FinetuneSpace(this);
             space.requireValid();
             return space;
-        }
-
-        private static ParameterSpace<Integer> discrete(int... values) {
-            return new DiscreteParameterSpace<>(Arrays.stream(values).boxed().collect(Collectors.toList()));
         }
     }
 }
