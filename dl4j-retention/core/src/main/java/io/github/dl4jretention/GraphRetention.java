@@ -16,6 +16,7 @@ import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.updater.graph.ComputationGraphUpdater;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.learning.config.IUpdater;
 
 /** {@link Retention} of ComputationGraphs. */
@@ -25,7 +26,10 @@ final class GraphRetention {
 
     /** @param teacher SHA-256; null for the pretrained graph's own */
     static ComputationGraph attach(
-            ComputationGraph pretrained, RetentionConfiguration configuration, String teacher, String... outputs) {
+            ComputationGraph pretrained,
+            RetentionConfiguration configuration,
+            @Nullable String teacher,
+            String... outputs) {
         Objects.requireNonNull(configuration, "configuration");
         List<String> names = SoftmaxOutput.require(pretrained, outputs);
         LayerUpdaters.warnWithoutState(pretrained.getUpdater(false), pretrained.getIterationCount());
@@ -69,7 +73,9 @@ final class GraphRetention {
     }
 
     private static NeuralNetConfiguration layerConf(ComputationGraphConfiguration conf, String output) {
-        return ((LayerVertex) conf.getVertices().get(output)).getLayerConf();
+        LayerVertex vertex =
+                (LayerVertex) Objects.requireNonNull(conf.getVertices().get(output), output);
+        return vertex.getLayerConf();
     }
 
     private static ComputationGraph copyOf(

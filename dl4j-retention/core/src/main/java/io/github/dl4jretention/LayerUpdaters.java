@@ -8,6 +8,7 @@ import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.conf.layers.recurrent.Bidirectional;
 import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -44,7 +45,7 @@ final class LayerUpdaters {
     }
 
     /** An updater without state at a high iteration count, as after loading without it, makes first steps too long. */
-    static void warnWithoutState(Updater updater, int iterationCount) {
+    static void warnWithoutState(@Nullable Updater updater, int iterationCount) {
         if (iterationCount > 0 && updater == null) {
             LOG.warn(
                     "The network has been trained for {} iterations and comes without its updater: the first steps of Adam "
@@ -54,7 +55,7 @@ final class LayerUpdaters {
     }
 
     /** Whether there is state to copy. */
-    static boolean hasState(Updater updater) {
+    static boolean hasState(@Nullable Updater updater) {
         return updater != null && updater.getStateViewArray() != null;
     }
 }

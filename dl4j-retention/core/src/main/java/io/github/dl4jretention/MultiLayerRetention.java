@@ -13,6 +13,7 @@ import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.learning.config.IUpdater;
 
 /** {@link Retention} of MultiLayerNetworks. */
@@ -22,7 +23,7 @@ final class MultiLayerRetention {
 
     /** @param teacher SHA-256; null for the pretrained network's own */
     static MultiLayerNetwork attach(
-            MultiLayerNetwork pretrained, RetentionConfiguration configuration, String teacher) {
+            MultiLayerNetwork pretrained, RetentionConfiguration configuration, @Nullable String teacher) {
         Objects.requireNonNull(configuration, "configuration");
         SoftmaxOutput.require(pretrained);
         LayerUpdaters.warnWithoutState(pretrained.getUpdater(false), pretrained.getIterationCount());

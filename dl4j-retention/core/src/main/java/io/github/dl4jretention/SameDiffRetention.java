@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Set;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.listeners.Listener;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
@@ -41,7 +42,7 @@ final class SameDiffRetention {
     static SameDiff attach(
             SameDiff pretrained,
             RetentionConfiguration configuration,
-            String teacher,
+            @Nullable String teacher,
             String logits,
             String... features) {
         Objects.requireNonNull(configuration, "configuration");
@@ -88,14 +89,14 @@ final class SameDiffRetention {
     }
 
     /** The placeholder that masks of the labels were given to. */
-    private static String weights(SameDiff student, LossDescription.Mapping before) {
+    private static @Nullable String weights(SameDiff student, LossDescription.@Nullable Mapping before) {
         List<String> masks = before == null ? null : before.labelsMasks();
         String mask = masks == null || masks.size() != 1 ? null : masks.get(0);
         return mask != null && student.getVariable(mask).getVariableType() == VariableType.PLACEHOLDER ? mask : null;
     }
 
     /** The labels' placeholder: the one that the model was trained with, one of that name, or a new one. */
-    private static String labels(SameDiff student, LossDescription.Mapping before, String logits) {
+    private static String labels(SameDiff student, LossDescription.@Nullable Mapping before, String logits) {
         List<String> mapped = before == null ? null : before.labels();
         String name = mapped != null && mapped.size() == 1 ? mapped.get(0) : LABELS;
         if (!student.hasVariable(name)) {
@@ -115,7 +116,8 @@ final class SameDiffRetention {
     static SameDiff detach(SameDiff student) {
         LossDescription description = LossDescription.of(student);
         LossDescription.Start start = description.start();
-        boolean configured = start == null || start.mapping() != null;
+        LossDescription.Mapping mapping = start == null ? null : start.mapping();
+        boolean configured = start == null || mapping != null;
         SameDiff plain = configured ? SameDiffCopy.withTraining(student) : SameDiffCopy.of(student);
         Set<String> gone = added(student, description);
         if (start != null && !start.ownLabels()) {
@@ -127,8 +129,8 @@ final class SameDiffRetention {
         plain.setLossVariables(losses.toArray(String[]::new));
         remove(plain, gone);
         TrainingConfig training = plain.getTrainingConfig();
-        if (start != null && training != null) {
-            start.mapping().applyTo(training);
+        if (mapping != null && training != null) {
+            mapping.applyTo(training);
         } else if (training != null) {
             withoutTeacher(training);
         }
@@ -142,9 +144,10 @@ final class SameDiffRetention {
         Deque<String> open = new ArrayDeque<>(LossDescription.RESULTS);
         Set<String> added = new HashSet<>(open);
         while (!open.isEmpty()) {
-            String operation = student.getVariables().get(open.remove()).getOutputOfOp();
+            String operation = Objects.requireNonNull(student.getVariables().get(open.remove()))
+                    .getOutputOfOp();
             if (operation != null) {
-                student.getOps().get(operation).getInputsToOp().stream()
+                Objects.requireNonNull(student.getOps().get(operation)).getInputsToOp().stream()
                         .filter(input -> !before.contains(input) && added.add(input))
                         .forEach(open::add);
             }

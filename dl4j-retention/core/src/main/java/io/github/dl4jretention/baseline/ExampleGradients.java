@@ -2,6 +2,7 @@ package io.github.dl4jretention.baseline;
 
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 
@@ -23,5 +24,5 @@ interface ExampleGradients {
      * @param labels in place of the example's own; null for its own
      * @return by name; valid until the next call
      */
-    Map<String, INDArray> gradients(MultiDataSet example, List<INDArray> labels);
+    Map<String, INDArray> gradients(MultiDataSet example, @Nullable List<INDArray> labels);
 }

@@ -2,6 +2,7 @@ package io.github.dl4jretention.baseline;
 
 import java.util.Arrays;
 import java.util.function.UnaryOperator;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
@@ -40,7 +41,7 @@ final class ExampleRows {
                 bothMasks(first.getLabelsMaskArrays(), second.getLabelsMaskArrays(), first, second, "labels mask"));
     }
 
-    private static INDArray[] each(INDArray[] arrays, UnaryOperator<INDArray> function) {
+    private static INDArray @Nullable [] each(INDArray @Nullable [] arrays, UnaryOperator<INDArray> function) {
         return arrays == null
                 ? null
                 : Arrays.stream(arrays)
@@ -68,19 +69,27 @@ final class ExampleRows {
     }
 
     /** Where one batch has a mask and the other none, all tokens of the other count. */
-    private static INDArray[] bothMasks(
-            INDArray[] first, INDArray[] second, MultiDataSet firstBatch, MultiDataSet secondBatch, String what) {
-        if (first == null && second == null) {
+    private static INDArray @Nullable [] bothMasks(
+            INDArray @Nullable [] first,
+            INDArray @Nullable [] second,
+            MultiDataSet firstBatch,
+            MultiDataSet secondBatch,
+            String what) {
+        INDArray[] some = first == null ? second : first;
+        if (some == null) {
             return null;
         }
-        int count = first == null ? second.length : first.length;
+        int count = some.length;
         INDArray[] result = new INDArray[count];
         for (int i = 0; i < count; i++) {
             INDArray one = first == null ? null : first[i];
             INDArray two = second == null ? null : second[i];
-            if (one != null || two != null) {
-                result[i] = concat(
-                        one == null ? ones(two, firstBatch) : one, two == null ? ones(one, secondBatch) : two, what);
+            if (one != null && two != null) {
+                result[i] = concat(one, two, what);
+            } else if (one != null) {
+                result[i] = concat(one, ones(one, secondBatch), what);
+            } else if (two != null) {
+                result[i] = concat(ones(two, firstBatch), two, what);
             }
         }
         return result;

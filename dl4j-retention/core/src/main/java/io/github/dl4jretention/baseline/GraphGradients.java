@@ -4,10 +4,12 @@ import io.github.dl4jretention.internal.Configurations;
 import io.github.dl4jretention.teacher.SoftmaxOutput;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.deeplearning4j.nn.conf.BackpropType;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 
@@ -26,7 +28,8 @@ final class GraphGradients implements ExampleGradients {
         classAxes = new int[outputs.size()];
         for (int i = 0; i < classAxes.length && ownLabels; i++) {
             classAxes[i] = SoftmaxOutput.classAxis(SoftmaxOutput.require(original, outputs.get(i)));
-            LayerVertex vertex = (LayerVertex) conf.getVertices().get(outputs.get(i));
+            LayerVertex vertex =
+                    (LayerVertex) Objects.requireNonNull(conf.getVertices().get(outputs.get(i)));
             InferenceConfiguration.takeDistributions(vertex.getLayerConf().getLayer());
         }
         graph = new ComputationGraph(conf);
@@ -49,7 +52,7 @@ final class GraphGradients implements ExampleGradients {
     }
 
     @Override
-    public Map<String, INDArray> gradients(MultiDataSet example, List<INDArray> labels) {
+    public Map<String, INDArray> gradients(MultiDataSet example, @Nullable List<INDArray> labels) {
         graph.setInputs(example.getFeatures());
         graph.setLabels(labels == null ? example.getLabels() : labels.toArray(INDArray[]::new));
         graph.setLayerMaskArrays(example.getFeaturesMaskArrays(), example.getLabelsMaskArrays());

@@ -39,7 +39,7 @@ public final class Importance {
         }
     }
 
-    /** By name: "params" of a network, the variables of a SameDiff graph. Not to be changed. */
+    /** By name: "params" of a network, the variables of a SameDiff model. Not to be changed. */
     Map<String, INDArray> arrays() {
         return arrays;
     }
@@ -48,7 +48,7 @@ public final class Importance {
      * {@return a copy of the values: one vector in the order of a network's {@code params()}, or a variable's array;
      * DOUBLE for a DOUBLE model, else FLOAT}
      *
-     * @param name "params" for a network, or the name of a SameDiff graph's variable
+     * @param name "params" for a network, or the name of a SameDiff model's variable
      * @throws IllegalArgumentException if there is none of the name
      */
     public INDArray values(String name) {

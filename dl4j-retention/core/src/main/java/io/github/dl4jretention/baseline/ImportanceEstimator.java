@@ -9,6 +9,7 @@ import java.util.Random;
 import java.util.function.Function;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -72,16 +73,16 @@ public final class ImportanceEstimator {
     }
 
     /**
-     * {@return an estimator of the importance of a graph's variables, from all examples of an iterator}
+     * {@return an estimator of the importance of a SameDiff model's variables, from all examples of an iterator}
      *
-     * @param graph        with cross-entropy on its logits; its own losses play no part
+     * @param model        with cross-entropy on its logits; its own losses play no part
      * @param logits       the variable of the logits {@code [..., V]}; labels are class ids {@code [...]} or one-hot
      * @param placeholders what the arrays of a batch's features are given to, in their order
      */
-    public static ImportanceEstimator of(SameDiff graph, String logits, String... placeholders) {
-        Objects.requireNonNull(graph, "graph");
+    public static ImportanceEstimator of(SameDiff model, String logits, String... placeholders) {
+        Objects.requireNonNull(model, "model");
         return new ImportanceEstimator(
-                own -> new SameDiffGradients(graph, logits, Arrays.asList(placeholders)), Integer.MAX_VALUE);
+                own -> new SameDiffGradients(model, logits, Arrays.asList(placeholders)), Integer.MAX_VALUE);
     }
 
     /**
@@ -177,6 +178,7 @@ public final class ImportanceEstimator {
 
     /** Chooses an example's labels; null for its own. */
     private interface Labelling {
+        @Nullable
         List<INDArray> of(ExampleGradients pass, MultiDataSet example, int number);
     }
 
@@ -199,7 +201,7 @@ public final class ImportanceEstimator {
                 MultiDataSet example = ExampleRows.of(batch, i, i + 1);
                 pass.gradients(example, labelling.of(pass, example, count)).forEach((name, gradient) -> {
                     INDArray wide = gradient.castTo(DataType.DOUBLE);
-                    sums.get(name).addi(squared ? wide.mul(wide) : Transforms.abs(wide));
+                    ParameterArrays.get(sums, name).addi(squared ? wide.mul(wide) : Transforms.abs(wide));
                 });
             }
         }
@@ -209,7 +211,8 @@ public final class ImportanceEstimator {
         double examples = count;
         Map<String, INDArray> parameters = pass.parameters();
         sums.replaceAll((name, sum) -> sum.divi(examples)
-                .castTo(ParameterArrays.wide(parameters.get(name).dataType())));
+                .castTo(ParameterArrays.wide(
+                        ParameterArrays.get(parameters, name).dataType())));
         return new Importance(sums);
     }
 

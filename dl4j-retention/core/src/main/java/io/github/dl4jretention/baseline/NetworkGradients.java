@@ -10,6 +10,7 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 
@@ -55,7 +56,7 @@ final class NetworkGradients implements ExampleGradients {
     }
 
     @Override
-    public Map<String, INDArray> gradients(MultiDataSet example, List<INDArray> labels) {
+    public Map<String, INDArray> gradients(MultiDataSet example, @Nullable List<INDArray> labels) {
         network.setInput(example.getFeatures(0));
         network.setLabels(labels == null ? example.getLabels(0) : labels.get(0));
         network.setLayerMaskArrays(example.getFeaturesMaskArray(0), example.getLabelsMaskArray(0));

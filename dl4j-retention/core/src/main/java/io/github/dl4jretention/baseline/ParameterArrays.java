@@ -2,6 +2,7 @@ package io.github.dl4jretention.baseline;
 
 import java.util.Arrays;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.function.UnaryOperator;
 import org.deeplearning4j.nn.api.Model;
@@ -12,7 +13,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
- * Arrays of a model's parameters by name: one vector of a DL4J network, the trainable variables of a SameDiff graph.
+ * Arrays of a model's parameters by name: one vector of a DL4J network, the trainable variables of a SameDiff model.
  */
 final class ParameterArrays {
 
@@ -30,13 +31,13 @@ final class ParameterArrays {
     }
 
     /**
-     * The graph's own arrays.
+     * The model's own arrays.
      *
      * @throws IllegalArgumentException if it has none
      */
-    static Map<String, INDArray> of(SameDiff graph) {
+    static Map<String, INDArray> of(SameDiff model) {
         Map<String, INDArray> arrays = new TreeMap<>();
-        for (SDVariable variable : graph.variables()) {
+        for (SDVariable variable : model.variables()) {
             if (variable.getVariableType() == VariableType.VARIABLE
                     && variable.dataType().isFPType()) {
                 arrays.put(variable.name(), variable.getArr());
@@ -44,10 +45,15 @@ final class ParameterArrays {
         }
         if (arrays.isEmpty()) {
             throw new IllegalArgumentException(
-                    "model: expected a graph with variables, got one with none; imported weights are constants until "
+                    "model: expected a SameDiff model with variables, got one with none; imported weights are constants until "
                             + "they are made variables");
         }
         return arrays;
+    }
+
+    /** The array of a name that is known to be there. */
+    static INDArray get(Map<String, INDArray> arrays, String name) {
+        return Objects.requireNonNull(arrays.get(name), name);
     }
 
     static Map<String, INDArray> map(Map<String, INDArray> arrays, UnaryOperator<INDArray> function) {
@@ -71,10 +77,10 @@ final class ParameterArrays {
                     argument + ": expected parameters " + expected.keySet() + ", got " + found.keySet());
         }
         expected.forEach((name, array) -> {
-            if (!Arrays.equals(array.shape(), found.get(name).shape())) {
+            long[] shape = get(found, name).shape();
+            if (!Arrays.equals(array.shape(), shape)) {
                 throw new IllegalArgumentException(argument + ": expected shape " + Arrays.toString(array.shape())
-                        + " of parameter \"" + name + "\", got "
-                        + Arrays.toString(found.get(name).shape()));
+                        + " of parameter \"" + name + "\", got " + Arrays.toString(shape));
             }
         });
     }

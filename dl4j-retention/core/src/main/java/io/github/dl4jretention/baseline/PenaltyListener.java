@@ -13,6 +13,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.updater.BaseMultiLayerUpdater;
 import org.deeplearning4j.nn.updater.UpdaterBlock;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
@@ -21,8 +22,8 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 final class PenaltyListener extends BaseTrainingListener {
 
     private final QuadraticPenalty penalty;
-    private Model seen;
-    private INDArray mask;
+    private @Nullable Model seen;
+    private @Nullable INDArray mask;
 
     PenaltyListener(QuadraticPenalty penalty) {
         this.penalty = penalty;
@@ -48,7 +49,7 @@ final class PenaltyListener extends BaseTrainingListener {
      * Leaves out what has no gradient. DL4J moves running statistics through the gradient's array, and would subtract
      * from frozen parameters whatever is there.
      */
-    private static INDArray mask(Model model) {
+    private static @Nullable INDArray mask(Model model) {
         Updater updater = model instanceof MultiLayerNetwork network
                 ? network.getUpdater()
                 : ((ComputationGraph) model).getUpdater();

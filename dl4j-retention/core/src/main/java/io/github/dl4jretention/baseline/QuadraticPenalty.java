@@ -6,6 +6,7 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.optimize.api.TrainingListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -42,7 +43,7 @@ public final class QuadraticPenalty {
     private final Map<String, INDArray> importance;
     private final double strength;
 
-    private QuadraticPenalty(Map<String, INDArray> start, Importance importance, double strength) {
+    private QuadraticPenalty(Map<String, INDArray> start, @Nullable Importance importance, double strength) {
         if (!(strength >= 0) || Double.isInfinite(strength)) {
             throw new IllegalArgumentException("strength: expected a finite number of at least 0, got " + strength);
         }
@@ -67,11 +68,11 @@ public final class QuadraticPenalty {
     }
 
     /**
-     * {@return L2-SP of a SameDiff graph's variables}
+     * {@return L2-SP of a SameDiff model's variables}
      *
      * @param start    its floating-point variables are copied
      * @param strength finite and at least 0; 0 is no pull
-     * @throws IllegalArgumentException if the strength is outside of its range, or the graph has no variables
+     * @throws IllegalArgumentException if the strength is outside of its range, or the model has no variables
      */
     public static QuadraticPenalty toStart(SameDiff start, double strength) {
         return new QuadraticPenalty(ParameterArrays.of(start), null, strength);
@@ -92,13 +93,13 @@ public final class QuadraticPenalty {
     }
 
     /**
-     * {@return EWC or MAS of a SameDiff graph's variables}
+     * {@return EWC or MAS of a SameDiff model's variables}
      *
      * @param start      its floating-point variables are copied
      * @param importance F, of the same variables
      * @param strength   finite and at least 0
      * @throws IllegalArgumentException if the importance is of other variables, the strength outside of its range, or
-     *     the graph has no variables
+     *     the model has no variables
      */
     public static QuadraticPenalty weighted(SameDiff start, Importance importance, double strength) {
         return new QuadraticPenalty(
@@ -136,20 +137,21 @@ public final class QuadraticPenalty {
     }
 
     /**
-     * {@return the penalty of a SameDiff graph as it is now, in units of the loss}
+     * {@return the penalty of a SameDiff model as it is now, in units of the loss}
      *
-     * @param graph with the variables of the start
+     * @param model with the variables of the start
      * @throws IllegalArgumentException if it has others
      */
-    public double value(SameDiff graph) {
-        return value(ParameterArrays.of(graph));
+    public double value(SameDiff model) {
+        return value(ParameterArrays.of(model));
     }
 
     private double value(Map<String, INDArray> parameters) {
         ParameterArrays.requireSame(start, parameters, "model");
         double sum = 0;
         for (Map.Entry<String, INDArray> entry : start.entrySet()) {
-            INDArray way = widened(parameters.get(entry.getKey())).sub(entry.getValue());
+            INDArray way =
+                    widened(ParameterArrays.get(parameters, entry.getKey())).sub(entry.getValue());
             sum += halfSquare(way, weightedBy(entry.getKey(), way));
         }
         return sum;
@@ -173,10 +175,10 @@ public final class QuadraticPenalty {
      * @param mask     0 where there is no penalty, else 1; null for everywhere
      * @return the penalty
      */
-    double addTo(INDArray gradient, INDArray parameters, double factor, INDArray mask) {
+    double addTo(INDArray gradient, INDArray parameters, double factor, @Nullable INDArray mask) {
         Map<String, INDArray> now = Map.of(ParameterArrays.PARAMS, parameters.reshape(parameters.length()));
         ParameterArrays.requireSame(start, now, "model");
-        INDArray way = widened(now.get(ParameterArrays.PARAMS)).sub(start.get(ParameterArrays.PARAMS));
+        INDArray way = widened(ParameterArrays.get(now, ParameterArrays.PARAMS)).sub(start.get(ParameterArrays.PARAMS));
         if (mask != null) {
             way.muli(mask);
         }
@@ -188,48 +190,49 @@ public final class QuadraticPenalty {
     }
 
     /**
-     * Adds the penalty to a SameDiff graph as one more loss variable, whose gradient M2.1 adds to that of the others.
-     * Start and importance become constants of the graph and are saved with it; the graph computes its logits as
+     * Adds the penalty to a SameDiff model as one more loss variable, whose gradient M2.1 adds to that of the others.
+     * Start and importance become constants of the model and are saved with it; the model computes its logits as
      * before. M2.1's {@code fit} does not compute the variable and reports it as 0: {@link #value(SameDiff)} tells it.
-     * A graph that was fitted before takes it too, and {@link io.github.dl4jretention.loss.RetentionLoss#add} leaves
+     * A model that was fitted before takes it too, and {@link io.github.dl4jretention.loss.RetentionLoss#add} leaves
      * it.
      *
-     * @param graph has its loss already, from {@link io.github.dl4jretention.loss.RetentionLoss} or its own
+     * @param model has its loss already, from {@link io.github.dl4jretention.loss.RetentionLoss} or its own
      * @return the penalty, a scalar
-     * @throws IllegalArgumentException if the graph has no loss variable, or other variables
+     * @throws IllegalArgumentException if the model has no loss variable, or other variables
      */
-    public SDVariable addTo(SameDiff graph) {
-        if (graph.getLossVariables().isEmpty()) {
+    public SDVariable addTo(SameDiff model) {
+        if (model.getLossVariables().isEmpty()) {
             throw new IllegalArgumentException(
-                    "graph: expected one with a loss variable that the penalty is added to, got none");
+                    "model: expected one with a loss variable that the penalty is added to, got none");
         }
-        Map<String, INDArray> variables = new TreeMap<>(ParameterArrays.of(graph));
-        ParameterArrays.requireSame(start, variables, "graph");
+        Map<String, INDArray> variables = new TreeMap<>(ParameterArrays.of(model));
+        ParameterArrays.requireSame(start, variables, "model");
         int number = 0;
-        while (graph.hasVariable(PREFIX + number)) {
+        while (model.hasVariable(PREFIX + number)) {
             number++;
         }
         String name = PREFIX + number;
         SDVariable sum = null;
         for (String variable : start.keySet()) {
             DataType type = start.get(variable).dataType();
-            SDVariable now = graph.getVariable(variable);
+            SDVariable now = model.getVariable(variable);
             SDVariable way = (now.dataType() == type ? now : now.castTo(type))
-                    .sub(graph.constant(
+                    .sub(model.constant(
                             name + "_start_" + variable, start.get(variable).dup()));
-            SDVariable square = graph.math().square(way);
+            SDVariable square = model.math().square(way);
             if (importance.containsKey(variable)) {
-                square = square.mul(graph.constant(
+                square = square.mul(model.constant(
                         name + "_importance_" + variable,
                         importance.get(variable).dup()));
             }
             SDVariable term = square.sum();
             sum = sum == null ? term : sum.add(term.castTo(sum.dataType()));
         }
-        SDVariable penalty = sum.mul(graph.constant(name + "_factor", Nd4j.scalar(sum.dataType(), strength / 2)))
+        SDVariable penalty = Objects.requireNonNull(sum)
+                .mul(model.constant(name + "_factor", Nd4j.scalar(sum.dataType(), strength / 2)))
                 .rename(name);
         // Not addLossVariable: M2.1 would go on with the gradient that it has of the losses before.
-        graph.setLossVariables(Stream.concat(graph.getLossVariables().stream(), Stream.of(name))
+        model.setLossVariables(Stream.concat(model.getLossVariables().stream(), Stream.of(name))
                 .toArray(String[]::new));
         return penalty;
     }

@@ -4,6 +4,7 @@ import io.github.dl4jretention.checkpoint.RestartableIterator;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import java.util.List;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
@@ -92,7 +93,7 @@ public final class ReplayIterator implements DataSetIterator, RestartableIterato
                 first(batch.getLabelsMaskArrays()));
     }
 
-    private static INDArray first(INDArray[] masks) {
+    private static @Nullable INDArray first(INDArray @Nullable [] masks) {
         return masks == null ? null : masks[0];
     }
 

@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.Objects;
 import java.util.SplittableRandom;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
@@ -60,7 +61,7 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
             new MapMaker().weakKeys().makeMap();
 
     private transient SplittableRandom random;
-    private transient MultiDataSet sourceBatch;
+    private transient @Nullable MultiDataSet sourceBatch;
     private transient long sourceUsed;
 
     /**
@@ -139,7 +140,8 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
             while (count > 0) {
                 long available = available();
                 long taken = Math.min(count, available);
-                batch = ExampleRows.concat(batch, ExampleRows.of(sourceBatch, sourceUsed, sourceUsed + taken));
+                batch = ExampleRows.concat(
+                        batch, ExampleRows.of(Objects.requireNonNull(sourceBatch), sourceUsed, sourceUsed + taken));
                 sourceUsed += taken;
                 count -= taken;
             }
@@ -204,7 +206,7 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
     }
 
     private static INDArray weights(
-            INDArray given, MultiDataSet batch, TeacherOutput output, long batchSize, long time) {
+            @Nullable INDArray given, MultiDataSet batch, TeacherOutput output, long batchSize, long time) {
         INDArray labelMask = batch.getLabelsMaskArrays() == null ? null : batch.getLabelsMaskArray(output.index());
         INDArray weights = given != null ? given : labelMask;
         return weights == null

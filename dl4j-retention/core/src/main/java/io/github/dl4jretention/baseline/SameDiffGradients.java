@@ -7,6 +7,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -15,18 +16,18 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.ops.transforms.Transforms;
 
-/** Of a copy of a SameDiff graph, with a cross-entropy of its own on the logits. Features masks play no part. */
+/** Of a copy of a SameDiff model, with a cross-entropy of its own on the logits. Features masks play no part. */
 final class SameDiffGradients implements ExampleGradients {
 
     private static final String LABELS = "importance_labels";
     private static final String LOSS = "importance_loss";
 
-    private final SameDiff graph;
+    private final SameDiff model;
     private final String logits;
     private final List<String> placeholders;
     private final DataType type;
-    private List<String> knownShapes;
-    private long[] logitsShape;
+    private List<String> knownShapes = List.of();
+    private long[] logitsShape = {};
 
     SameDiffGradients(SameDiff original, String logits, List<String> placeholders) {
         if (!original.hasVariable(logits)) {
@@ -38,29 +39,30 @@ final class SameDiffGradients implements ExampleGradients {
                         "placeholders: expected variables of the model, got \"" + placeholder + "\"");
             }
         }
-        graph = SameDiffCopy.of(original);
-        InferenceMode.enter(graph, logits);
+        model = SameDiffCopy.of(original);
+        InferenceMode.enter(model, logits);
         this.logits = logits;
         this.placeholders = List.copyOf(placeholders);
-        SDVariable output = graph.getVariable(logits);
+        SDVariable output = model.getVariable(logits);
         type = ParameterArrays.wide(output.dataType());
-        SDVariable rows = graph.reshape(
+        SDVariable rows = model.reshape(
                 output.dataType() == type ? output : output.castTo(type),
-                graph.stack(0, graph.constant(Nd4j.scalar(DataType.INT64, -1)), graph.sizeAt(output, -1)));
-        SDVariable labels = graph.placeHolder(LABELS, type, -1, -1);
-        graph.nn().logSoftmax(rows).mul(labels).sum().neg().rename(LOSS);
-        graph.setLossVariables(LOSS);
+                model.stack(0, model.constant(Nd4j.scalar(DataType.INT64, -1)), model.sizeAt(output, -1)));
+        SDVariable labels = model.placeHolder(LABELS, type, -1, -1);
+        model.nn().logSoftmax(rows).mul(labels).sum().neg().rename(LOSS);
+        model.setLossVariables(LOSS);
     }
 
     @Override
     public Map<String, INDArray> parameters() {
-        return ParameterArrays.of(graph);
+        return ParameterArrays.of(model);
     }
 
     @Override
     public INDArray[] probabilities(MultiDataSet example) {
         try (PlaceholderArrays values = features(example)) {
-            INDArray output = graph.output(values.map(), logits).get(logits).castTo(type);
+            INDArray output = ParameterArrays.get(model.output(values.map(), logits), logits)
+                    .castTo(type);
             INDArray rows = output.dup('c').reshape('c', output.length() / output.size(-1), output.size(-1));
             return new INDArray[] {Transforms.softmax(rows, true).reshape('c', output.shape())};
         }
@@ -72,7 +74,7 @@ final class SameDiffGradients implements ExampleGradients {
     }
 
     @Override
-    public Map<String, INDArray> gradients(MultiDataSet example, List<INDArray> labels) {
+    public Map<String, INDArray> gradients(MultiDataSet example, @Nullable List<INDArray> labels) {
         INDArray distributions = labels == null ? distributions(example) : labels.get(0);
         long classes = distributions.size(-1);
         INDArray rows = distributions.dup('c').reshape('c', distributions.length() / classes, classes);
@@ -84,7 +86,7 @@ final class SameDiffGradients implements ExampleGradients {
         Map<String, INDArray> found;
         try (PlaceholderArrays values = features(example)) {
             values.put(LABELS, rows);
-            found = graph.calculateGradients(values.map(), parameters().keySet());
+            found = model.calculateGradients(values.map(), parameters().keySet());
         }
         // A variable that the logits do not depend on has no gradient.
         Map<String, INDArray> gradients = new HashMap<>();
@@ -100,7 +102,7 @@ final class SameDiffGradients implements ExampleGradients {
             throw new IllegalArgumentException("features: expected one array for each of the placeholders "
                     + placeholders + ", got " + example.getFeatures().length);
         }
-        PlaceholderArrays values = new PlaceholderArrays(graph);
+        PlaceholderArrays values = new PlaceholderArrays(model);
         for (int i = 0; i < placeholders.size(); i++) {
             values.put(placeholders.get(i), example.getFeatures(i));
         }

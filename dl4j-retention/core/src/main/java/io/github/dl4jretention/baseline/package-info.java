@@ -3,4 +3,7 @@
  * (L2-SP, EWC, MAS) and replay of source text. Calls the teacher package for output layers and masks, the checkpoint
  * package for iterators that a run can restart, the loss and internal packages, DL4J and ND4J.
  */
+@NullMarked
 package io.github.dl4jretention.baseline;
+
+import org.jspecify.annotations.NullMarked;

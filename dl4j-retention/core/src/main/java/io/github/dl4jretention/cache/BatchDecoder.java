@@ -11,7 +11,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 /**
  * Reads what a {@link BatchEncoder} wrote. A token's classes lie side by side in memory: arrays of sequences are views
- * of {@code [time, examples, classes]}, those of SameDiff graphs are {@code [examples, time, classes]}. Padding is NaN.
+ * of {@code [time, examples, classes]}, those of SameDiff models are {@code [examples, time, classes]}. Padding is NaN.
  */
 final class BatchDecoder {
 

@@ -5,6 +5,8 @@ import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.concurrency.AffinityManager.Location;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -26,11 +28,11 @@ record BatchSequences(SequenceId[] ids, int[] lengths, int time) {
      * @param featuresMasks null for none
      * @param trims         whether padding may be left out: not for networks that do not know masks
      */
-    static BatchSequences of(INDArray[] features, INDArray[] featuresMasks, boolean trims) {
+    static BatchSequences of(INDArray[] features, INDArray @Nullable [] featuresMasks, boolean trims) {
         INDArray mask = features.length == 1 && featuresMasks != null ? featuresMasks[0] : null;
         int timeAxis = trims && mask != null ? timeAxis(features[0], mask) : 0;
         int examples = (int) features[0].size(0);
-        int time = timeAxis == 0 ? 0 : (int) mask.size(1);
+        int time = timeAxis == 0 ? 0 : (int) Objects.requireNonNull(mask).size(1);
         SequenceId[] ids = new SequenceId[examples];
         int[] lengths = new int[time == 0 ? 0 : examples];
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
@@ -74,7 +76,7 @@ record BatchSequences(SequenceId[] ids, int[] lengths, int time) {
         return features.rank() <= 3 ? found : 0;
     }
 
-    private static float[][] masks(INDArray[] features, INDArray[] given, int examples) {
+    private static float[][] masks(INDArray[] features, INDArray @Nullable [] given, int examples) {
         float[][] masks = new float[features.length][];
         for (int i = 0; i < masks.length; i++) {
             INDArray mask = given == null || i >= given.length ? null : given[i];

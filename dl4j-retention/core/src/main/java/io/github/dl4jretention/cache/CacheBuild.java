@@ -7,8 +7,10 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
@@ -23,8 +25,8 @@ final class CacheBuild {
     private final long shardBytes;
     private final CacheProgress progress;
     private final Set<SequenceId> known = new HashSet<>();
-    private CacheLayout layout;
-    private ShardWriter shard;
+    private @Nullable CacheLayout layout;
+    private @Nullable ShardWriter shard;
     private long computed;
 
     /**
@@ -108,7 +110,7 @@ final class CacheBuild {
             complete();
         }
         if (shard == null) {
-            shard = new ShardWriter(folder.nextShard(), folder.sha256(), layout);
+            shard = new ShardWriter(folder.nextShard(), folder.sha256(), Objects.requireNonNull(layout));
         }
         shard.add(id, entry.bytes(), entry.tokens());
         computed += entry.tokens();

@@ -11,6 +11,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The folder of one key's shards. A manifest says that they are all there; its text follows from the key and the
@@ -68,7 +69,7 @@ final class CacheFolder {
     }
 
     /** Null if there is none, or none any more: without the lock another process may remove it at any time. */
-    private byte[] readManifest() throws IOException {
+    private byte @Nullable [] readManifest() throws IOException {
         Path manifest = path.resolve(MANIFEST);
         try {
             return Files.exists(manifest) ? Files.readAllBytes(manifest) : null;

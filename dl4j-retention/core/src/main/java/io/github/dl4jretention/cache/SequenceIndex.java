@@ -3,6 +3,7 @@ package io.github.dl4jretention.cache;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Finds sequences in shards: a hash table with open addressing whose ids stay in the mapped files, 16 to 32 bytes a
@@ -32,6 +33,7 @@ final class SequenceIndex {
     }
 
     /** What was written of a sequence, from its beginning; null if it is not there. */
+    @Nullable
     ByteBuffer find(SequenceId id) {
         long place = table[slot(id)];
         return place == FREE ? null : shards.get((int) (place >> 32)).entry((int) place);

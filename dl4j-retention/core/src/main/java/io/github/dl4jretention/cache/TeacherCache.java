@@ -16,6 +16,7 @@ import java.util.OptionalDouble;
 import java.util.function.Supplier;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
@@ -62,11 +63,11 @@ public final class TeacherCache extends Teacher {
     private final CacheLayout layout;
     private final BatchDecoder decoder;
     private final BatchEncoder encoder;
-    private SequenceIndex index;
+    private @Nullable SequenceIndex index;
     private final CacheStatistics statistics;
     private final Path folder;
     private final boolean trims;
-    private final Supplier<Teacher> missing;
+    private final @Nullable Supplier<Teacher> missing;
     private final Runnable letGo;
 
     private TeacherCache(Builder builder, CacheFolder folder, CacheOpening.Opened opened, BatchEncoder encoder) {
@@ -141,7 +142,7 @@ public final class TeacherCache extends Teacher {
      * @throws IllegalArgumentException if sequences without a mask differ in length
      */
     @Override
-    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
+    public INDArray[] logProbabilities(INDArray[] features, INDArray @Nullable [] featuresMasks) {
         BatchSequences sequences = BatchSequences.of(features, featuresMasks, trims);
         return decoder.decode(entries(features, featuresMasks, sequences), sequences.time());
     }
@@ -154,7 +155,7 @@ public final class TeacherCache extends Teacher {
                 entries(batch.getFeatures(), batch.getFeaturesMaskArrays(), sequences), sequences.time(), outputs);
     }
 
-    private ByteBuffer[] entries(INDArray[] features, INDArray[] featuresMasks, BatchSequences sequences) {
+    private ByteBuffer[] entries(INDArray[] features, INDArray @Nullable [] featuresMasks, BatchSequences sequences) {
         SequenceIndex open = index;
         if (open == null) {
             throw new IllegalStateException("cache: expected one that is open, " + folder
@@ -176,7 +177,7 @@ public final class TeacherCache extends Teacher {
 
     private void compute(
             INDArray[] features,
-            INDArray[] masks,
+            INDArray @Nullable [] masks,
             BatchSequences sequences,
             List<Integer> lacking,
             ByteBuffer[] entries) {
@@ -214,12 +215,12 @@ public final class TeacherCache extends Teacher {
         private static final long SHARD_BYTES = 1 << 24;
         private static final long MOST_SHARD_BYTES = 1 << 30;
 
-        private String sha256;
-        private List<String> outputs;
-        private Supplier<Teacher> teacher;
+        private String sha256 = "";
+        private List<String> outputs = List.of();
+        private @Nullable Supplier<Teacher> teacher;
         private Runnable letGo = () -> {};
         private boolean trims;
-        private Path root;
+        private @Nullable Path root;
         private CacheCodec codec = CacheCodec.standard();
         private String data = "";
         private String tokenisation = "";
@@ -291,7 +292,7 @@ public final class TeacherCache extends Teacher {
 
             private final String identity;
             private final Supplier<Teacher> maker;
-            private Teacher made;
+            private @Nullable Teacher made;
 
             Once(String identity, Supplier<Teacher> maker) {
                 this.identity = identity;
@@ -440,14 +441,13 @@ public final class TeacherCache extends Teacher {
          * @throws NullPointerException if the teacher or the folder is missing
          */
         public TeacherCache build(MultiDataSetIterator iterator) throws IOException {
-            Objects.requireNonNull(teacher, "teacher");
-            Objects.requireNonNull(root, "folder");
+            Supplier<Teacher> asked = Objects.requireNonNull(teacher, "teacher");
             CacheKey key = new CacheKey(sha256, outputs, data, tokenisation, codec.description(), seed);
-            CacheFolder folder = new CacheFolder(root, key);
+            CacheFolder folder = new CacheFolder(Objects.requireNonNull(root, "folder"), key);
             BatchEncoder encoder = new BatchEncoder(codec, seed);
             CacheOpening.Opened opened;
             try {
-                opened = new CacheOpening(folder, teacher, encoder, trims, shardBytes, expected).open(iterator);
+                opened = new CacheOpening(folder, asked, encoder, trims, shardBytes, expected).open(iterator);
             } finally {
                 if (!computeMissing) {
                     letGo.run();

@@ -24,7 +24,7 @@ import org.slf4j.LoggerFactory;
 
 /**
  * A folder of checkpoints, of which the newest few are kept. Each is a file of the model, as DL4J reads it or with the
- * SameDiff graph as an entry, with its provenance and where the run stands.
+ * SameDiff model as an entry, with its provenance and where the run stands.
  */
 final class Checkpoints {
 

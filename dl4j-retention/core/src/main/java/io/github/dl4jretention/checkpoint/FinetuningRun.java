@@ -14,6 +14,7 @@ import java.util.Objects;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.optimize.api.TrainingListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.listeners.Listener;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
@@ -41,7 +42,7 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
  * {@link RestartableIterator} and give in every epoch those of its number; one that wraps it must be one too.
  *
  * <p>Noticed before anything is trained are another teacher, loss, seed, description of the data or student (its kind, layers, updater, all of
- * its configuration; of a SameDiff graph its training configuration and variables, not its operations), another mask
+ * its configuration; of a SameDiff model its training configuration and variables, not its operations), another mask
  * of the divergence of those that {@link io.github.dl4jretention.teacher.DivergenceMask} names, and other minibatches
  * as far as the unfinished epoch has had them: between epochs not at all. A loss or gradient that is not finite is
  * noticed before an update. {@link #stop()}, from another thread, ends the run after the iteration under way, with a
@@ -114,11 +115,11 @@ public final class FinetuningRun<M> {
         private final List<ReportSink> sinks = new ArrayList<>();
         private final List<TrainingListener> networkListeners = new ArrayList<>();
         private final List<Listener> sameDiffListeners = new ArrayList<>();
-        private Student<M> student;
-        private Teacher teacher;
-        private MultiDataSetIterator iterator;
+        private @Nullable Student<M> student;
+        private @Nullable Teacher teacher;
+        private @Nullable MultiDataSetIterator iterator;
         private DivergenceMask divergenceMask = DivergenceMask.LABEL_MASK;
-        private Path folder;
+        private @Nullable Path folder;
         private int epochs = 1;
         private int every = 100;
         private int keep = 3;
@@ -304,7 +305,7 @@ public final class FinetuningRun<M> {
         }
 
         /**
-         * @param listener of a SameDiff graph, called in training; one more each time
+         * @param listener of a SameDiff model, called in training; one more each time
          * @return this builder
          */
         public Builder<M> listener(Listener listener) {

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
@@ -51,7 +52,7 @@ record GraphStudent(ComputationGraph model, Map<String, RetentionOutputLayer> he
                 NetworkEntries.copy(model.getUpdater().getStateViewArray()));
     }
 
-    private static GraphStudent of(String configuration, INDArray params, INDArray state) {
+    private static GraphStudent of(String configuration, INDArray params, @Nullable INDArray state) {
         ComputationGraph graph = new ComputationGraph(ComputationGraphConfiguration.fromJson(configuration));
         graph.init(params, false);
         if (state != null) {
@@ -61,7 +62,7 @@ record GraphStudent(ComputationGraph model, Map<String, RetentionOutputLayer> he
     }
 
     @Override
-    public String teacher() {
+    public @Nullable String teacher() {
         return heads.values().iterator().next().getTeacher();
     }
 

@@ -11,6 +11,7 @@ import java.util.Collection;
 import java.util.Map;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
@@ -49,7 +50,7 @@ record MultiLayerStudent(MultiLayerNetwork model, RetentionOutputLayer head) imp
                 NetworkEntries.copy(model.getUpdater().getStateViewArray()));
     }
 
-    private static MultiLayerStudent of(String configuration, INDArray params, INDArray state) {
+    private static MultiLayerStudent of(String configuration, INDArray params, @Nullable INDArray state) {
         MultiLayerNetwork network = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(configuration));
         network.init(params, false);
         if (state != null) {
@@ -59,7 +60,7 @@ record MultiLayerStudent(MultiLayerNetwork model, RetentionOutputLayer head) imp
     }
 
     @Override
-    public String teacher() {
+    public @Nullable String teacher() {
         return head.getTeacher();
     }
 

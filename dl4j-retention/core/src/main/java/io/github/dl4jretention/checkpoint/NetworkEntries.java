@@ -9,6 +9,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.deeplearning4j.util.ModelSerializer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** The entries of DL4J's model files, which its ModelSerializer reads. */
@@ -17,7 +18,7 @@ final class NetworkEntries {
     private NetworkEntries() {}
 
     /** @param updaterState null for none */
-    static Map<String, AtomicFile.Content> of(String configuration, INDArray params, INDArray updaterState) {
+    static Map<String, AtomicFile.Content> of(String configuration, INDArray params, @Nullable INDArray updaterState) {
         Map<String, AtomicFile.Content> entries = new LinkedHashMap<>();
         entries.put(
                 ModelSerializer.CONFIGURATION_JSON, out -> out.write(configuration.getBytes(StandardCharsets.UTF_8)));
@@ -37,7 +38,7 @@ final class NetworkEntries {
     }
 
     /** A copy of an updater's state; null for none. */
-    static INDArray copy(INDArray updaterState) {
+    static @Nullable INDArray copy(@Nullable INDArray updaterState) {
         return updaterState == null || updaterState.length() == 0 ? null : updaterState.dup();
     }
 
@@ -50,7 +51,7 @@ final class NetworkEntries {
     }
 
     /** Null if there is none. */
-    static INDArray updaterState(CheckedZip zip) throws IOException {
+    static @Nullable INDArray updaterState(CheckedZip zip) throws IOException {
         return zip.has(ModelSerializer.UPDATER_BIN) ? zip.read(ModelSerializer.UPDATER_BIN, ArrayStream::read) : null;
     }
 }

@@ -15,6 +15,7 @@ import java.util.Objects;
 import java.util.regex.Pattern;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
@@ -44,9 +45,9 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
         getterVisibility = JsonAutoDetect.Visibility.NONE,
         isGetterVisibility = JsonAutoDetect.Visibility.NONE)
 public record Provenance(
-        @JsonProperty(value = "teacher", required = true) String teacher,
+        @JsonProperty(value = "teacher", required = true) @Nullable String teacher,
         @JsonProperty(value = "losses", required = true) Map<String, Loss> losses,
-        @JsonProperty("model") String model,
+        @JsonProperty("model") @Nullable String model,
         @JsonProperty(value = "data", required = true) String data,
         @JsonProperty(value = "seed", required = true) long seed,
         @JsonProperty(value = "iteration", required = true) int iteration,
@@ -223,7 +224,7 @@ public record Provenance(
         out.write(toJson().getBytes(StandardCharsets.UTF_8));
     }
 
-    private static void requireSha256(String found, String name) {
+    private static void requireSha256(@Nullable String found, String name) {
         if (found != null && !SHA256.matcher(found).matches()) {
             throw new IllegalArgumentException(name + ": expected a SHA-256 of 64 hexadecimal digits, got " + found);
         }

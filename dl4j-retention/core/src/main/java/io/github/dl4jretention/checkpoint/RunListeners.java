@@ -19,7 +19,7 @@ import org.slf4j.LoggerFactory;
  * @param every    iterations from one report to the next
  * @param sinks    where reports go
  * @param network  the user's listeners of a network
- * @param sameDiff the user's listeners of a SameDiff graph
+ * @param sameDiff the user's listeners of a SameDiff model
  */
 record RunListeners(int every, List<ReportSink> sinks, List<TrainingListener> network, List<Listener> sameDiff) {
 
@@ -77,11 +77,11 @@ record RunListeners(int every, List<ReportSink> sinks, List<TrainingListener> ne
                             .map(listener -> listener.getClass().getName())
                             .toList());
         }
-        boolean graph = student instanceof SameDiffStudent;
-        List<?> others = graph ? network : sameDiff;
+        boolean ofSameDiff = student instanceof SameDiffStudent;
+        List<?> others = ofSameDiff ? network : sameDiff;
         if (!others.isEmpty()) {
             throw new IllegalArgumentException("listener: expected "
-                    + (graph ? "SameDiff's listeners" : "TrainingListeners") + " for a "
+                    + (ofSameDiff ? "SameDiff's listeners" : "TrainingListeners") + " for a "
                     + Checkpoints.kind(student) + ", got "
                     + others.stream()
                             .map(listener -> listener.getClass().getName())

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -48,15 +49,16 @@ final class RunLoop<M> {
     private int iteration;
     private int epoch;
     private int position;
-    private String checksum;
+    private String checksum = "";
     private int iterationsPerEpoch;
     private int startIterations;
     private int startEpochs;
-    private Path newest;
+    private @Nullable Path newest;
     private boolean unsaved;
 
     RunLoop(Settings<M> settings) {
         start = settings.start();
+        student = start;
         teacher = settings.teacher();
         batches = settings.batches();
         divergenceMask = settings.divergenceMask();

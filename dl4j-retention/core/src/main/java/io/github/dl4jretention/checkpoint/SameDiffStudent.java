@@ -13,28 +13,29 @@ import java.nio.channels.Channels;
 import java.nio.channels.WritableByteChannel;
 import java.util.Collection;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * A SameDiff graph with a retention loss. Each minibatch is a {@code fit} of its own: within one, M2.1's memory grows
+ * A SameDiff model with a retention loss. Each minibatch is a {@code fit} of its own: within one, M2.1's memory grows
  * with every minibatch.
  */
 record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
 
-    private static final String GRAPH = "graph.fb";
+    private static final String ENTRY = "graph.fb";
 
     SameDiffStudent {
         SameDiffLossState.of(model);
         if (model.getTrainingConfig() == null) {
-            throw new IllegalArgumentException("student: expected a graph with a training configuration, it has none");
+            throw new IllegalArgumentException("student: expected a model with a training configuration, it has none");
         }
     }
 
     @Override
     public Map<String, AtomicFile.Content> entries() {
-        return Map.of(GRAPH, content(model));
+        return Map.of(ENTRY, content(model));
     }
 
     static AtomicFile.Content content(SameDiff model) {
@@ -50,7 +51,7 @@ record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
 
     @Override
     public SameDiffStudent restore(CheckedZip zip) throws IOException {
-        return new SameDiffStudent(SameDiff.fromFlatBuffers(ByteBuffer.wrap(zip.bytes(GRAPH)), true));
+        return new SameDiffStudent(SameDiff.fromFlatBuffers(ByteBuffer.wrap(zip.bytes(ENTRY)), true));
     }
 
     @Override
@@ -59,7 +60,7 @@ record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
     }
 
     @Override
-    public String teacher() {
+    public @Nullable String teacher() {
         return SameDiffLossState.of(model).teacher();
     }
 
@@ -84,7 +85,7 @@ record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
         return iterationCount() > 0;
     }
 
-    /** A graph may have been trained before, without this teacher: then it tells nothing of the average. */
+    /** A model may have been trained before, without this teacher: then it tells nothing of the average. */
     @Override
     public void requireAveragesOf(Teacher teacher) {
         if (!wasTaught()) {
@@ -94,7 +95,7 @@ record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
 
     @Override
     public String settings() {
-        return StudentSettings.ofGraph(model);
+        return StudentSettings.ofSameDiff(model);
     }
 
     @Override

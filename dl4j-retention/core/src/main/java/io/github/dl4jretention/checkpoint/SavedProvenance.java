@@ -36,7 +36,7 @@ final class SavedProvenance {
             throw new IOException("file: expected a readable file, got " + file);
         }
         try {
-            return isZip(file) ? ofNetwork(file) : ofGraph(file);
+            return isZip(file) ? ofNetwork(file) : ofSameDiff(file);
         } catch (RuntimeException e) {
             throw new IOException("file " + file + ": expected a student of DL4J or SameDiff, got: " + e, e);
         }
@@ -113,7 +113,7 @@ final class SavedProvenance {
         }
     }
 
-    private static Provenance ofGraph(Path file) throws IOException {
+    private static Provenance ofSameDiff(Path file) throws IOException {
         FlatGraph graph = FlatGraph.getRootAsFlatGraph(content(file));
         String saved = Objects.requireNonNullElse(graph.trainingConfig(), "{}");
         JsonNode training = Json.read(saved.getBytes(StandardCharsets.UTF_8), JsonNode.class, file);

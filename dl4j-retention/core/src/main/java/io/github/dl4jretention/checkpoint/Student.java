@@ -10,6 +10,7 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 
 /**
@@ -28,6 +29,7 @@ sealed interface Student<M> permits MultiLayerStudent, GraphStudent, SameDiffStu
     Student<M> restore(CheckedZip zip) throws IOException;
 
     /** The teacher's SHA-256; null if it has met none. */
+    @Nullable
     String teacher();
 
     /** The losses by the names of outputs. */
@@ -39,7 +41,7 @@ sealed interface Student<M> permits MultiLayerStudent, GraphStudent, SameDiffStu
     /** Whether an output of a teacher is one of the student's retention outputs. */
     boolean has(TeacherOutput output);
 
-    /** Whether it has been trained near a teacher; of a SameDiff graph, whether it has been trained at all. */
+    /** Whether it has been trained near a teacher; of a SameDiff model, whether it has been trained at all. */
     boolean wasTaught();
 
     /** How it is trained, as JSON without what training changes. */

@@ -40,13 +40,13 @@ final class StudentSettings {
     }
 
     /** The training configuration, and which variables are trained. */
-    static String ofGraph(SameDiff graph) {
+    static String ofSameDiff(SameDiff model) {
         ObjectNode settings = MAPPER.createObjectNode();
-        String json = graph.getTrainingConfig().toJson();
+        String json = model.getTrainingConfig().toJson();
         String training = readBack(() -> TrainingConfig.fromJson(json).toJson());
         settings.set("training", without(read(training)));
         ObjectNode variables = settings.putObject("variables");
-        graph.variables().stream()
+        model.variables().stream()
                 .filter(variable -> variable.getVariableType() == VariableType.VARIABLE)
                 .forEach(variable -> variables.put(
                         variable.name(),

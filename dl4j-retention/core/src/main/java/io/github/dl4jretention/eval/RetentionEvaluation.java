@@ -6,6 +6,7 @@ import java.io.Serializable;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.evaluation.BaseEvaluation;
 import org.nd4j.evaluation.IMetric;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -96,7 +97,7 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         int axis = classAxisOf(labels, predictions, mask);
         requireSameTokens(labels, predictions, axis);
         Tokens probabilities = new Tokens(predictions, axis);
-        Tokens targets = new Tokens(labels, axis);
+        Tokens ofLabels = new Tokens(labels, axis);
         LabelLayout layout = LabelLayout.of(labels, axis, probabilities.classes());
         if (layout.sampledAt() != 0) {
             throw new IllegalArgumentException(
@@ -107,7 +108,7 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         boolean coarse = predictions.dataType() == DataType.FLOAT16 || predictions.dataType() == DataType.BFLOAT16;
         RetentionEvaluation part = newInstance();
         for (int token = 0; token < weights.length; token++) {
-            double[] label = targets.of(token);
+            double[] label = ofLabels.of(token);
             double weight = layout.isPadding(label) ? 0 : weights[token];
             double divergenceWeight = layout.hasWeight()
                     ? Tokens.requireWeight(label[layout.weightAt()], "labels: divergence mask")
@@ -160,7 +161,7 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
     }
 
     /** 1 or 2: the axis that was given, or the one that shapes allow and on which the probabilities sum to 1. */
-    private int classAxisOf(INDArray labels, INDArray predictions, INDArray mask) {
+    private int classAxisOf(INDArray labels, INDArray predictions, @Nullable INDArray mask) {
         if (predictions.rank() != 3 || labels.rank() != 3) {
             return 1;
         }
@@ -175,14 +176,14 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
         return last ? 2 : 1;
     }
 
-    private static boolean fits(int axis, INDArray labels, INDArray predictions, INDArray mask) {
+    private static boolean fits(int axis, INDArray labels, INDArray predictions, @Nullable INDArray mask) {
         int time = 3 - axis;
         return labels.size(time) == predictions.size(time)
                 && (mask == null || mask.rank() != 2 || mask.size(1) == predictions.size(time));
     }
 
     /** How far from 1, or from its weight, a token's sum over this axis is on average. */
-    private static double deviation(int axis, INDArray predictions, INDArray mask) {
+    private static double deviation(int axis, INDArray predictions, @Nullable INDArray mask) {
         double[] weights = mask == null ? null : Tokens.flat(mask);
         double total = 0;
         double count = 0;

@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.List;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
@@ -162,14 +163,14 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
     private static final class Sums {
 
         private final Teacher model;
-        private final Teacher teacher;
+        private final @Nullable Teacher teacher;
         private double crossEntropy;
         private double divergence;
         private double tokens;
         private double divergenceTokens;
 
         /** @param teacher null for none */
-        Sums(Teacher model, Teacher teacher) {
+        Sums(Teacher model, @Nullable Teacher teacher) {
             requireDistributions(model, "model");
             this.model = model;
             this.teacher = teacher;
@@ -205,33 +206,37 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
 
         private void add(INDArray p, INDArray p0, MultiDataSet batch, TeacherOutput output) {
             int classAxis = output.classAxis(p.rank());
-            INDArray labels = target(batch.getLabels(output.index()), p, classAxis);
+            INDArray labels = plain(batch.getLabels(output.index()), p, classAxis);
             INDArray[] masks = batch.getLabelsMaskArrays();
             INDArray mask = masks == null ? null : masks[output.index()];
             boolean distributions = Arrays.equals(labels.shape(), p.shape());
             if (!distributions) {
                 requireIds(p, labels, classAxis);
                 // Ids of another shape than the output's may have a mask like them.
-                boolean likeIds = mask != null && Arrays.equals(mask.shape(), labels.shape());
-                mask = likeIds ? mask.reshape(Tokens.shape(p, classAxis)) : mask;
+                if (mask != null && Arrays.equals(mask.shape(), labels.shape())) {
+                    mask = mask.reshape(Tokens.shape(p, classAxis));
+                }
             }
             double[] weights = Tokens.weights(mask, p, classAxis);
             INDArray own = p.rank() == 3 ? DivergenceMask.LABEL_MASK.of(batch, output, p) : null;
             double[] divergenceWeights = own == null ? weights : Tokens.weights(own, p, classAxis);
             Tokens student = new Tokens(p, classAxis);
             Tokens anchor = new Tokens(p0, classAxis);
-            Tokens targets = distributions ? new Tokens(labels, classAxis) : null;
-            double[] ids = distributions ? null : Tokens.flat(labels);
+            Tokens classes = distributions ? new Tokens(labels, classAxis) : null;
+            double[] ids = distributions ? new double[0] : Tokens.flat(labels);
             for (int token = 0; token < weights.length; token++) {
                 // A masked label may be anything, NaN included.
-                double[] label = distributions && weights[token] > 0 ? targets.of(token) : null;
-                if (ids != null && ids[token] == LabelLayout.PADDING
+                double[] label = classes != null && weights[token] > 0 ? classes.of(token) : null;
+                if (!distributions && ids[token] == LabelLayout.PADDING
                         || label != null && Tokens.isPadding(label, label.length)) {
                     weights[token] = 0;
                 }
-                double[] logP = weights[token] > 0 || divergenceWeights[token] > 0 ? student.of(token) : null;
+                if (!(weights[token] > 0 || divergenceWeights[token] > 0)) {
+                    continue;
+                }
+                double[] logP = student.of(token);
                 if (weights[token] > 0) {
-                    double loss = distributions
+                    double loss = label != null
                             ? Tokens.crossEntropy(label, logP)
                             : -logP[Tokens.classId(ids[token], labels.dataType(), logP.length)];
                     crossEntropy += weights[token] * loss;
@@ -257,7 +262,7 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
         }
 
         /** Labels without the teacher's values that an iterator has packed behind them. */
-        private static INDArray target(INDArray labels, INDArray p, int classAxis) {
+        private static INDArray plain(INDArray labels, INDArray p, int classAxis) {
             if (labels.rank() != p.rank()
                     || LabelLayout.ofPacked(labels, classAxis).isEmpty()) {
                 return labels;
@@ -265,7 +270,7 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
             LabelLayout layout = LabelLayout.of(labels, classAxis, (int) p.size(classAxis));
             INDArrayIndex[] part = new INDArrayIndex[labels.rank()];
             Arrays.fill(part, NDArrayIndex.all());
-            part[classAxis] = NDArrayIndex.interval(0, layout.targetSize());
+            part[classAxis] = NDArrayIndex.interval(0, layout.labelSize());
             return labels.get(part);
         }
 

@@ -2,6 +2,7 @@ package io.github.dl4jretention.eval;
 
 import io.github.dl4jretention.internal.WholeNumbers;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.indexing.NDArrayIndex;
@@ -18,7 +19,7 @@ final class Tokens {
     private final int classes;
     private final int time;
     private final int step;
-    private double[] block;
+    private double[] block = {};
     private int first = -1;
 
     /** @param classAxis axis of the classes; all others are tokens */
@@ -76,7 +77,7 @@ final class Tokens {
      * @param mask {@code [batch, time]} of sequences, else {@code [batch]} or {@code [batch, 1]}; null: all 1
      * @throws IllegalArgumentException if its shape doesn't fit, or a weight isn't finite or is below 0
      */
-    static double[] weights(INDArray mask, INDArray predictions, int classAxis) {
+    static double[] weights(@Nullable INDArray mask, INDArray predictions, int classAxis) {
         int tokens = (int) (predictions.length() / predictions.size(classAxis));
         if (mask == null) {
             double[] ones = new double[tokens];

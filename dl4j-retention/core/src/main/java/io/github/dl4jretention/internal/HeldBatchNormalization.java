@@ -5,6 +5,7 @@ import java.lang.reflect.Modifier;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.UnaryOperator;
 import org.deeplearning4j.nn.conf.CNN2DFormat;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
@@ -21,6 +22,7 @@ import org.deeplearning4j.nn.params.BatchNormalizationParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.deeplearning4j.optimize.api.TrainingListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -183,7 +185,7 @@ public final class HeldBatchNormalization extends BatchNormalization {
             Gradient gradient = new DefaultGradient();
             if (!layerConf().isLockGammaBeta()) {
                 INDArray normalised = input.castTo(dataType)
-                        .sub(along(channels, params.get(BatchNormalizationParamInitializer.GLOBAL_MEAN)))
+                        .sub(along(channels, parameter(BatchNormalizationParamInitializer.GLOBAL_MEAN)))
                         .muli(along(channels, perDeviation));
                 put(gradient, BatchNormalizationParamInitializer.GAMMA, sum(given.mul(normalised), channels));
                 put(gradient, BatchNormalizationParamInitializer.BETA, sum(given, channels));
@@ -200,21 +202,23 @@ public final class HeldBatchNormalization extends BatchNormalization {
                     : BatchNormalizationParamInitializer.GLOBAL_VAR;
         }
 
+        private INDArray parameter(String name) {
+            return Objects.requireNonNull(params.get(name), name);
+        }
+
         /** A new array. */
         private INDArray variance() {
-            INDArray stored = params.get(spread());
+            INDArray stored = parameter(spread());
             return layerConf().isUseLogStd() ? Transforms.exp(stored.mul(2 * Math.log(10)), false) : stored.dup();
         }
 
         private INDArray gamma() {
             if (!layerConf().isLockGammaBeta()) {
-                return params.get(BatchNormalizationParamInitializer.GAMMA);
+                return parameter(BatchNormalizationParamInitializer.GAMMA);
             }
             // As the stock layer computes with locked values: DL4J M2.1 leaves gamma out where beta is 0.
             double locked = layerConf().getGamma();
-            return params.get(spread())
-                    .ulike()
-                    .assign(locked != 1 && layerConf().getBeta() != 0 ? locked : 1);
+            return parameter(spread()).ulike().assign(locked != 1 && layerConf().getBeta() != 0 ? locked : 1);
         }
 
         private INDArray along(int channels, INDArray values) {
@@ -233,7 +237,7 @@ public final class HeldBatchNormalization extends BatchNormalization {
         }
 
         /** @param value null for zeros */
-        private void put(Gradient gradient, String name, INDArray value) {
+        private void put(Gradient gradient, String name, @Nullable INDArray value) {
             Map<String, INDArray> views = gradientViews;
             INDArray view = views == null ? null : views.get(name);
             if (view != null) {

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.internal;
 
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 
@@ -27,7 +28,7 @@ final class Helper extends Thread {
     public void run() {
         while (true) {
             SharedWork.waitFor(() -> current.get() != null);
-            current.get().help();
+            Objects.requireNonNull(current.get()).help();
             current.set(null);
         }
     }

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
@@ -140,7 +141,7 @@ public final class SameDiffCopy {
                 configuration.getValidationEvaluationLabels());
     }
 
-    private static List<String> copy(List<String> names) {
+    private static @Nullable List<String> copy(@Nullable List<String> names) {
         return names == null ? null : new ArrayList<>(names);
     }
 }

@@ -14,7 +14,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * Texts that a SameDiff graph keeps as constants of bytes, UTF-8 and its CRC-32, and that are saved with it: M2.1 saves
+ * Texts that a SameDiff model keeps as constants of bytes, UTF-8 and its CRC-32, and that are saved with it: M2.1 saves
  * no constant of strings.
  */
 public final class SameDiffText {

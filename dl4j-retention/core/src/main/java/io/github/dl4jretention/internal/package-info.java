@@ -6,4 +6,7 @@
  *
  * @serial exclude
  */
+@NullMarked
 package io.github.dl4jretention.internal;
+
+import org.jspecify.annotations.NullMarked;

@@ -8,7 +8,7 @@ import java.io.Serializable;
  *
  * @param iteration    from 0
  * @param epoch        from 0
- * @param output       name of the layer: the graph's output, "output", or the loss of a SameDiff graph, "retentionLoss"
+ * @param output       name of the layer: the graph's output, "output", or the loss of a SameDiff model, "retentionLoss"
  * @param tokens       sum of the label mask, the number of tokens where it is 0 or 1
  * @param crossEntropy mean cross-entropy; NaN if every token is masked
  * @param divergence   mean divergence from the teacher; NaN if the labels carried none

@@ -7,6 +7,7 @@ import io.github.dl4jretention.loss.samediff.SameDiffLossState;
 import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.listeners.At;
 import org.nd4j.autodiff.listeners.BaseListener;
 import org.nd4j.autodiff.listeners.Loss;
@@ -20,7 +21,7 @@ import org.nd4j.linalg.api.ops.OpContext;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 
 /**
- * What {@link RetentionTrainingListener} is for networks, for a SameDiff graph with a {@link RetentionLoss}:
+ * What {@link RetentionTrainingListener} is for networks, for a SameDiff model with a {@link RetentionLoss}:
  *
  * <pre>{@code
  * RetentionListener retention = new RetentionListener();
@@ -29,7 +30,7 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
  *
  * <p>M2.1 updates each variable as soon as its gradient is known. So a copy of the variables and
  * the updater's state is kept, and put back where the loss or a gradient is not finite. Listeners that look at the
- * variables after an iteration, a moving average say, come after this one. The gradient's norm is that of the graph's
+ * variables after an iteration, a moving average say, come after this one. The gradient's norm is that of the model's
  * loss, without regularisation.
  */
 public final class RetentionSameDiffListener extends BaseListener implements AutoCloseable {
@@ -38,12 +39,12 @@ public final class RetentionSameDiffListener extends BaseListener implements Aut
     private final RetentionListener retention;
     private final SameDiffState state = new SameDiffState();
     private Set<String> gradients = Set.of();
-    private SameDiff graph;
+    private @Nullable SameDiff model;
     private double temperature;
     private boolean started;
     private boolean saved;
     private double squaredNorm;
-    private TokenLoss previous;
+    private @Nullable TokenLoss previous;
 
     RetentionSameDiffListener(Reports reports, RetentionListener retention) {
         this.reports = reports;
@@ -57,8 +58,8 @@ public final class RetentionSameDiffListener extends BaseListener implements Aut
 
     @Override
     public void iterationStart(SameDiff sd, At at, MultiDataSet data, long etlMs) {
-        if (graph != sd) {
-            graph = sd;
+        if (model != sd) {
+            model = sd;
             temperature = SameDiffLossState.of(sd).configuration().getTemperature();
             gradients = sd.variables().stream()
                     .filter(variable -> variable.getVariableType() == VariableType.VARIABLE)
@@ -86,7 +87,7 @@ public final class RetentionSameDiffListener extends BaseListener implements Aut
         for (int i = 0; i < outputs.length; i++) {
             if (gradients.contains(op.getOutputsOfOp().get(i))) {
                 if (!saved) {
-                    state.save(graph);
+                    state.save(Objects.requireNonNull(model));
                     saved = true;
                 }
                 double norm = Reports.norm2(outputs[i]);
@@ -103,13 +104,13 @@ public final class RetentionSameDiffListener extends BaseListener implements Aut
     public void iterationDone(SameDiff sd, At at, MultiDataSet data, Loss loss) {
         retention.setMeasureAgreement(false);
         TokenLoss last = retention.lastTokenLoss();
-        if (last == previous) {
+        if (last == null || last == previous) {
             throw new IllegalStateException(
                     "listeners: expected the RetentionListener of this listener before it, it has seen no iteration");
         }
         double norm = Math.sqrt(squaredNorm);
         if (!Reports.finite(last, norm)) {
-            state.restore(graph);
+            state.restore(Objects.requireNonNull(model));
             retention.refuseUpdate();
             throw Reports.notFinite(RetentionLoss.LOSS, last, norm);
         }

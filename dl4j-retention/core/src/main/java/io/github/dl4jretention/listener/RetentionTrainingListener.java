@@ -2,10 +2,12 @@ package io.github.dl4jretention.listener;
 
 import io.github.dl4jretention.loss.RetentionListener;
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
+import io.github.dl4jretention.loss.TokenLoss;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -66,9 +68,9 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
         gradientNorm = Reports.norm2(model.getGradientsViewArray()) / Math.max(1, model.batchSize());
         Map<String, RetentionOutputLayerRuntime> heads = heads(model);
         heads.forEach((name, head) -> {
-            if (!Reports.finite(head.lastTokenLoss(), gradientNorm)) {
+            if (!Reports.finite(loss(head), gradientNorm)) {
                 heads.values().forEach(RetentionOutputLayerRuntime::refuseUpdate);
-                throw Reports.notFinite(name, head.lastTokenLoss(), gradientNorm);
+                throw Reports.notFinite(name, loss(head), gradientNorm);
             }
         });
     }
@@ -81,9 +83,14 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
         }
         heads(model).forEach((name, head) -> {
             double temperature = head.layerConf().getRetention().getTemperature();
-            reports.send(name, head.lastTokenLoss(), temperature, iteration, epoch, gradientNorm);
+            reports.send(name, loss(head), temperature, iteration, epoch, gradientNorm);
             head.setMeasureAgreement(false);
         });
+    }
+
+    /** In training there is one. */
+    private static TokenLoss loss(RetentionOutputLayerRuntime head) {
+        return Objects.requireNonNull(head.lastTokenLoss());
     }
 
     /** @throws IllegalArgumentException if the model has no retention layer */
@@ -161,7 +168,7 @@ public final class RetentionTrainingListener extends BaseTrainingListener implem
         }
 
         /**
-         * {@return a listener for a SameDiff graph; closing it closes the sinks}
+         * {@return a listener for a SameDiff model; closing it closes the sinks}
          *
          * @param listener the graph's; it comes before this one in the graph's listeners
          */

@@ -3,7 +3,9 @@ package io.github.dl4jretention.loss;
 import io.github.dl4jretention.internal.WholeNumbers;
 import java.math.BigInteger;
 import java.util.Arrays;
+import java.util.Objects;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.indexing.NDArrayIndex;
@@ -35,7 +37,7 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
  * @param teacher    the teacher's SHA-256; null for plain labels
  */
 public record LabelLayout(
-        int vocabulary, boolean isClassId, boolean hasWeight, int entries, double sampledAt, String teacher) {
+        int vocabulary, boolean isClassId, boolean hasWeight, int entries, double sampledAt, @Nullable String teacher) {
 
     /** Class id of a token that counts nowhere, in packed labels only. */
     public static final double PADDING = -16_777_215;
@@ -76,7 +78,7 @@ public record LabelLayout(
     }
 
     /** {@return the size of the label: 1 or V; the teacher's part begins there} */
-    public int targetSize() {
+    public int labelSize() {
         return isClassId ? 1 : vocabulary;
     }
 
@@ -87,12 +89,12 @@ public record LabelLayout(
 
     /** {@return the place of the divergence's weight, if it has one} */
     public int weightAt() {
-        return targetSize() + teacherSize();
+        return labelSize() + teacherSize();
     }
 
     /** {@return the size of the class axis} */
     public int size() {
-        return hasTeacher() ? weightAt() + (hasWeight ? 1 : 0) + HEADER : targetSize();
+        return hasTeacher() ? weightAt() + (hasWeight ? 1 : 0) + HEADER : labelSize();
     }
 
     /**
@@ -163,7 +165,7 @@ public record LabelLayout(
      * @param row the token's values on the class axis
      */
     public double[] teacher(double[] row) {
-        int from = targetSize();
+        int from = labelSize();
         if (entries == 0) {
             return Arrays.copyOfRange(row, from, from + vocabulary);
         }
@@ -196,7 +198,7 @@ public record LabelLayout(
                 : Optional.empty();
     }
 
-    private static LabelLayout packed(double[][] headers) {
+    private static @Nullable LabelLayout packed(double[][] headers) {
         for (double[] header : headers) {
             if (header[HEADER - 1] == MARK) {
                 return read(header);
@@ -243,7 +245,7 @@ public record LabelLayout(
         header[0] = -vocabulary;
         header[1] = -1 - (isClassId ? 1 : 0) - (hasWeight ? 2 : 0) - 4.0 * entries;
         header[2] = sampledAt == 0 ? 0 : -(float) sampledAt;
-        BigInteger sha256 = new BigInteger(teacher, HEXADECIMAL);
+        BigInteger sha256 = new BigInteger(Objects.requireNonNull(teacher), HEXADECIMAL);
         BigInteger mask = BigInteger.ONE.shiftLeft(PART_BITS).subtract(BigInteger.ONE);
         for (int part = PARTS - 1; part >= 0; part--) {
             header[3 + part] = -1.0 - sha256.and(mask).intValue();

@@ -2,6 +2,7 @@ package io.github.dl4jretention.loss;
 
 import java.io.Serializable;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.schedule.ISchedule;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonInclude;
@@ -23,8 +24,8 @@ public final class RetentionConfiguration implements Serializable {
     private final Divergence divergence;
     private final double beta;
     private final double coefficient;
-    private final ISchedule schedule;
-    private final AdaptiveCoefficient adaptive;
+    private final @Nullable ISchedule schedule;
+    private final @Nullable AdaptiveCoefficient adaptive;
     private final double temperature;
     private final double labelSmoothing;
 
@@ -33,8 +34,8 @@ public final class RetentionConfiguration implements Serializable {
             @JsonProperty("divergence") Divergence divergence,
             @JsonProperty("beta") Double beta,
             @JsonProperty("coefficient") double coefficient,
-            @JsonProperty("schedule") ISchedule schedule,
-            @JsonProperty("adaptive") AdaptiveCoefficient adaptive,
+            @JsonProperty("schedule") @Nullable ISchedule schedule,
+            @JsonProperty("adaptive") @Nullable AdaptiveCoefficient adaptive,
             @JsonProperty("temperature") double temperature,
             @JsonProperty("labelSmoothing") double labelSmoothing) {
         this.divergence = Objects.requireNonNull(divergence, "divergence");
@@ -84,12 +85,12 @@ public final class RetentionConfiguration implements Serializable {
     }
 
     /** {@return lambda's schedule over iterations or epochs; null for none} */
-    public ISchedule getSchedule() {
+    public @Nullable ISchedule getSchedule() {
         return schedule;
     }
 
     /** {@return how lambda is steered to a divergence; null for not at all} */
-    public AdaptiveCoefficient getAdaptive() {
+    public @Nullable AdaptiveCoefficient getAdaptive() {
         return adaptive;
     }
 
@@ -99,7 +100,7 @@ public final class RetentionConfiguration implements Serializable {
     }
 
     /**
-     * {@return epsilon, in [0, 1): the cross-entropy's target is {@code (1 - epsilon) y + epsilon / V}; default 0}
+     * {@return epsilon, in [0, 1): the cross-entropy's label is {@code (1 - epsilon) y + epsilon / V}; default 0}
      * Source: Szegedy et al., arXiv 1512.00567, section 7.
      */
     public double getLabelSmoothing() {
@@ -114,7 +115,7 @@ public final class RetentionConfiguration implements Serializable {
      * @param adapted   the adaptive coefficient's present value; null if it has none yet
      * @throws IllegalStateException if the schedule gives a number that is negative or not finite
      */
-    public double coefficientAt(int iteration, int epoch, Double adapted) {
+    public double coefficientAt(int iteration, int epoch, @Nullable Double adapted) {
         if (adaptive != null) {
             return adapted == null ? adaptive.initial() : adapted;
         }
@@ -196,8 +197,8 @@ public final class RetentionConfiguration implements Serializable {
         private Divergence divergence = Divergence.FORWARD_KL;
         private double beta = BETA;
         private double coefficient = 1;
-        private ISchedule schedule;
-        private AdaptiveCoefficient adaptive;
+        private @Nullable ISchedule schedule;
+        private @Nullable AdaptiveCoefficient adaptive;
         private double temperature = 1;
         private double labelSmoothing;
 

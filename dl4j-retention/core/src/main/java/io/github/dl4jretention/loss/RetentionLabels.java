@@ -4,8 +4,10 @@ import io.github.dl4jretention.internal.WholeNumbers;
 import io.github.dl4jretention.loss.fused.FusedLoops;
 import java.util.Arrays;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataBuffer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -42,15 +44,23 @@ public final class RetentionLabels {
             new MapMaker().weakKeys().weakValues().makeMap();
 
     private final INDArray labels;
-    private final INDArray labelMask;
+    private final @Nullable INDArray labelMask;
     private final Weights weights;
     private final boolean lastAxis;
     private final String teacher;
     private final double sampledAt;
+
+    // Set as soon as the teacher's shape is known.
+    @SuppressWarnings("NullAway.Init")
     private LabelLayout layout;
+
+    @SuppressWarnings("NullAway.Init")
     private INDArray ordered;
+
+    @SuppressWarnings("NullAway.Init")
     private INDArray packed;
-    private double[] counted;
+
+    private double[] counted = {};
     private boolean accessible;
 
     /** The weights of the divergence, asked for when the teacher's shape is known. */
@@ -63,6 +73,7 @@ public final class RetentionLabels {
          * @param batch number of examples
          * @param time  length of the sequences; 1 without time
          */
+        @Nullable
         INDArray of(long batch, long time);
     }
 
@@ -75,7 +86,12 @@ public final class RetentionLabels {
      * @param sampledAt the temperature of samples; 0 for a teacher that gives whole distributions
      */
     public RetentionLabels(
-            INDArray labels, INDArray labelMask, Weights weights, int classAxis, String teacher, double sampledAt) {
+            INDArray labels,
+            @Nullable INDArray labelMask,
+            Weights weights,
+            int classAxis,
+            String teacher,
+            double sampledAt) {
         this.labels = labels;
         this.labelMask = labelMask;
         this.weights = weights;
@@ -99,7 +115,12 @@ public final class RetentionLabels {
      * @throws IllegalArgumentException if the shapes don't fit; the message gives both
      */
     public static INDArray pack(
-            INDArray labels, INDArray labelMask, INDArray teacher, INDArray weights, int classAxis, String identity) {
+            INDArray labels,
+            @Nullable INDArray labelMask,
+            INDArray teacher,
+            @Nullable INDArray weights,
+            int classAxis,
+            String identity) {
         RetentionLabels packing =
                 new RetentionLabels(labels, labelMask, (batch, time) -> weights, classAxis, identity, 0);
         packing.put(teacher);
@@ -116,7 +137,7 @@ public final class RetentionLabels {
      */
     public INDArray distributions(DataType type, long... shape) {
         allocate(type, shape, 0);
-        return part(layout.targetSize(), layout.teacherSize());
+        return part(layout.labelSize(), layout.teacherSize());
     }
 
     /**
@@ -145,7 +166,7 @@ public final class RetentionLabels {
      * @param logProbabilities V of them
      */
     public void put(int token, float[] logProbabilities) {
-        write(token, layout.targetSize(), logProbabilities);
+        write(token, layout.labelSize(), logProbabilities);
     }
 
     /**
@@ -164,7 +185,7 @@ public final class RetentionLabels {
             sample[1 + 2 * i] = i < count ? ids[i] : -1;
             sample[2 + 2 * i] = i < count ? logProbabilities[i] : 0;
         }
-        write(token, layout.targetSize(), sample);
+        write(token, layout.labelSize(), sample);
     }
 
     /**
@@ -175,7 +196,7 @@ public final class RetentionLabels {
     public void putNothing(int token) {
         float[] nothing = new float[layout.teacherSize()];
         Arrays.fill(nothing, Float.NaN);
-        write(token, layout.targetSize(), nothing);
+        write(token, layout.labelSize(), nothing);
     }
 
     /** On the CPU; elsewhere an array's memory on the host may not be the one that counts. */
@@ -201,7 +222,7 @@ public final class RetentionLabels {
 
     /** {@return whether every token that counts has a number, not NaN, as the log-probability of its first class} */
     public boolean isFinite() {
-        double[] first = LabelLayout.flat(part(layout.targetSize(), 1));
+        double[] first = LabelLayout.flat(part(layout.labelSize(), 1));
         return IntStream.range(0, first.length).noneMatch(token -> counted[token] > 0 && Double.isNaN(first[token]));
     }
 
@@ -234,7 +255,7 @@ public final class RetentionLabels {
             ordered = Nd4j.createUninitialized(type, time, batch, layout.size());
             accessible = FusedLoops.isAccessible(ordered);
             packed = LabelLayout.fromTimeFirst(ordered, shape.length, classAxis);
-            part(0, layout.targetSize()).assign(ids == null ? plain : ids);
+            part(0, layout.labelSize()).assign(ids == null ? plain : ids);
             counted = counted(mask, own, (int) (batch * time));
             requireExactIds(plain, mask);
             if (own != null) {
@@ -249,7 +270,7 @@ public final class RetentionLabels {
     }
 
     /** Before the ids get the teacher's type, in which they look exact. */
-    private void requireExactIds(INDArray plain, double[] mask) {
+    private void requireExactIds(INDArray plain, double @Nullable [] mask) {
         if (plain.size(2) == 1 && layout.vocabulary() > WholeNumbers.firstInexact(plain.dataType())) {
             double[] ids = LabelLayout.flat(plain);
             for (int token = 0; token < ids.length; token++) {
@@ -266,7 +287,7 @@ public final class RetentionLabels {
     }
 
     /** What weighs a token at most; null stands for 1 everywhere. */
-    private static double[] counted(double[] mask, INDArray own, int tokens) {
+    private static double[] counted(double @Nullable [] mask, @Nullable INDArray own, int tokens) {
         double[] counted = new double[tokens];
         double[] ownWeights = own == null ? null : LabelLayout.flat(own.rank() == 2 ? own.permute(1, 0) : own);
         for (int token = 0; token < tokens; token++) {
@@ -279,7 +300,7 @@ public final class RetentionLabels {
     /**
      * One-hot labels as class ids {@code [time, batch, 1]}; null if a token that counts has neither one class nor none.
      */
-    private static INDArray ids(INDArray labels, double[] mask) {
+    private static @Nullable INDArray ids(INDArray labels, double @Nullable [] mask) {
         double[] sums = LabelLayout.flat(labels.sum(2));
         double[] largest = LabelLayout.flat(labels.max(2));
         double[] smallest = LabelLayout.flat(labels.min(2));
@@ -317,7 +338,7 @@ public final class RetentionLabels {
         }
     }
 
-    private static void requireWeights(INDArray weights, long batch, long time, long[] shape) {
+    private static void requireWeights(@Nullable INDArray weights, long batch, long time, long[] shape) {
         if (weights != null && (weights.length() != batch * time || weights.size(0) != batch || weights.rank() > 2)) {
             throw new IllegalArgumentException("divergence weights: expected shape [" + batch + ", " + time
                     + "], a weight for every token of the teacher's output of shape " + Arrays.toString(shape)
@@ -333,7 +354,7 @@ public final class RetentionLabels {
      */
     public static Optional<Source> sourceOf(INDArray labels, int classAxis) {
         return Optional.ofNullable(TEACHERS.get(root(labels))).or(() -> LabelLayout.ofPacked(labels, classAxis)
-                .map(layout -> new Source(layout.teacher(), layout.sampledAt())));
+                .map(layout -> new Source(Objects.requireNonNull(layout.teacher()), layout.sampledAt())));
     }
 
     /**
@@ -354,7 +375,7 @@ public final class RetentionLabels {
      * @param met      SHA-256 of the teacher that the labels come from
      * @throws IllegalStateException if it's another one
      */
-    static void requireSameTeacher(String expected, String met) {
+    static void requireSameTeacher(@Nullable String expected, @Nullable String met) {
         if (expected != null && !expected.equals(met)) {
             throw new IllegalStateException("teacher: this student belongs to teacher " + expected
                     + " (SHA-256), but the labels come from teacher " + met

@@ -6,7 +6,9 @@ import io.github.dl4jretention.loss.samediff.SameDiffBatch;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.listeners.At;
 import org.nd4j.autodiff.listeners.BaseListener;
 import org.nd4j.autodiff.listeners.Loss;
@@ -20,27 +22,27 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
 
 /**
  * Goes with a {@link RetentionLoss} through {@code SameDiff.fit}: checks every batch before it trains, sets lambda by
- * its schedule or steers it, refuses another teacher than the one that the graph is bound to, and makes M2.1 compute
- * the loss, which it otherwise reports as 0. One listener for each graph; it finds the loss's settings in the graph.
+ * its schedule or steers it, refuses another teacher than the one that the model is bound to, and makes M2.1 compute
+ * the loss, which it otherwise reports as 0. One listener for each model; it finds the loss's settings in the model.
  */
 public final class RetentionListener extends BaseListener {
 
     private static final List<String> WATCHED = LossDescription.RESULTS;
 
     private final Map<String, Double> values = new HashMap<>();
-    private LossDescription description;
-    private SameDiffBatch batch;
-    private SameDiff graph;
-    private String teacher;
+    private @Nullable LossDescription description;
+    private @Nullable SameDiffBatch batch;
+    private @Nullable SameDiff model;
+    private @Nullable String teacher;
     private boolean measureAgreement;
     private double agreements = Double.NaN;
-    private TokenLoss last;
+    private @Nullable TokenLoss last;
     private double factorBefore;
     private boolean bound;
     private boolean updated;
 
     /** {@return the loss of the last minibatch, before its update; null before the first} */
-    public TokenLoss lastTokenLoss() {
+    public @Nullable TokenLoss lastTokenLoss() {
         return last;
     }
 
@@ -53,18 +55,18 @@ public final class RetentionListener extends BaseListener {
     }
 
     /**
-     * Takes back what the last iteration did to an adaptive coefficient and to the teacher that the graph is bound to,
+     * Takes back what the last iteration did to an adaptive coefficient and to the teacher that the model is bound to,
      * and ends the operation, which {@code SameDiff.fit} does not do where a listener throws: for a listener that
      * refuses the update. A second call does nothing.
      */
     public void refuseUpdate() {
-        if (updated) {
+        if (updated && model != null) {
             updated = false;
             factor().assign(factorBefore);
             if (bound) {
-                RetentionLoss.bind(graph, "");
+                RetentionLoss.bind(model, "");
             }
-            operationEnd(graph, Operation.TRAINING);
+            operationEnd(model, Operation.TRAINING);
         }
     }
 
@@ -102,8 +104,8 @@ public final class RetentionListener extends BaseListener {
     }
 
     /**
-     * @throws IllegalArgumentException if the batch does not fit the graph
-     * @throws IllegalStateException if its teacher is another than the graph's
+     * @throws IllegalArgumentException if the batch does not fit the model
+     * @throws IllegalStateException if its teacher is another than the model's
      */
     @Override
     public void iterationStart(SameDiff sd, At at, MultiDataSet data, long etlMs) {
@@ -128,6 +130,10 @@ public final class RetentionListener extends BaseListener {
         agreements = Double.NaN;
     }
 
+    private double value(String name) {
+        return Objects.requireNonNull(values.get(name), name);
+    }
+
     /** Also called for an iteration that DL4J broke off without telling its listeners. */
     private void forgetBatch() {
         if (batch != null) {
@@ -137,30 +143,31 @@ public final class RetentionListener extends BaseListener {
     }
 
     private INDArray factor() {
-        return graph.getVariable(RetentionLoss.FACTOR).getArr();
+        return Objects.requireNonNull(model).getVariable(RetentionLoss.FACTOR).getArr();
     }
 
     private RetentionConfiguration configuration() {
-        return description.configuration();
+        return Objects.requireNonNull(description).configuration();
     }
 
     private void check(SameDiff sd, MultiDataSet data) {
-        graph = sd;
+        model = sd;
         teacher = requireSameTeacher(sd, data);
         for (INDArray labels : data.getLabels()) {
             source(labels).ifPresent(source -> configuration().requireServedBy(source.sampledAt()));
         }
-        batch = new SameDiffBatch(sd.getTrainingConfig(), data, description);
-        batch.requireShapes(sd);
-        batch.fit(sd);
+        SameDiffBatch checked = new SameDiffBatch(sd.getTrainingConfig(), data, Objects.requireNonNull(description));
+        batch = checked;
+        checked.requireShapes(sd);
+        checked.fit(sd);
     }
 
     private static Optional<RetentionLabels.Source> source(INDArray labels) {
         return RetentionLabels.sourceOf(labels, labels.rank() - 1);
     }
 
-    /** The teacher that the graph is bound to once it has trained on the batch; null for none. */
-    private static String requireSameTeacher(SameDiff sd, MultiDataSet data) {
+    /** The teacher that the model is bound to once it has trained on the batch; null for none. */
+    private static @Nullable String requireSameTeacher(SameDiff sd, MultiDataSet data) {
         String expected = SameDiffText.read(sd, RetentionLoss.TEACHER_SHA256).orElse(null);
         for (INDArray labels : data.getLabels()) {
             String met = source(labels).map(RetentionLabels.Source::teacher).orElse(expected);
@@ -178,14 +185,14 @@ public final class RetentionListener extends BaseListener {
             String name = op.getOutputsOfOp().get(i);
             if (WATCHED.contains(name)) {
                 values.put(name, outputs[i].getDouble(0));
-            } else if (batch != null && name.equals(description.logits())) {
-                requireFits(sd, outputs[i]);
+            } else if (batch != null && description != null && name.equals(description.logits())) {
+                requireFits(batch, sd, outputs[i]);
                 agreements = measureAgreement ? batch.agreements(outputs[i]) : Double.NaN;
             }
         }
     }
 
-    private void requireFits(SameDiff sd, INDArray logits) {
+    private void requireFits(SameDiffBatch batch, SameDiff sd, INDArray logits) {
         try {
             batch.requireFits(logits.shape());
         } catch (IllegalArgumentException e) {
@@ -200,11 +207,11 @@ public final class RetentionListener extends BaseListener {
         INDArray factor = factor();
         factorBefore = factor.getDouble(0);
         last = new TokenLoss(
-                values.get(LossDescription.CROSS_ENTROPY_SUM),
-                values.get(LossDescription.DIVERGENCE_SUM),
+                value(LossDescription.CROSS_ENTROPY_SUM),
+                value(LossDescription.DIVERGENCE_SUM),
                 factorBefore,
-                values.get(LossDescription.TOKENS),
-                values.get(LossDescription.DIVERGENCE_TOKENS),
+                value(LossDescription.TOKENS),
+                value(LossDescription.DIVERGENCE_TOKENS),
                 agreements);
         forgetBatch();
         for (INDArray labels : dataSet.getLabels()) {
@@ -219,13 +226,14 @@ public final class RetentionListener extends BaseListener {
         }
     }
 
-    /** The graph that was fitted: what M2.1 gives at the end of an iteration is that of its gradients. */
+    /** The model that was fitted: what M2.1 gives at the end of an iteration is that of its gradients. */
     private boolean bind() {
-        boolean unbound = teacher != null
-                && SameDiffText.read(graph, RetentionLoss.TEACHER_SHA256).isEmpty();
-        if (unbound) {
-            RetentionLoss.bind(graph, teacher);
+        if (teacher == null
+                || model == null
+                || SameDiffText.read(model, RetentionLoss.TEACHER_SHA256).isPresent()) {
+            return false;
         }
-        return unbound;
+        RetentionLoss.bind(model, teacher);
+        return true;
     }
 }

@@ -10,6 +10,7 @@ import io.github.dl4jretention.loss.samediff.SameDiffTokenLoss;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -18,7 +19,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The retention loss as part of a SameDiff graph:
+ * The retention loss as part of a SameDiff model:
  *
  * <pre>
  * loss = sum over tokens of [ w CE(y, softmax(logits)) + v lambda T^2 D(p0^(T), p^(T)) ] / examples
@@ -64,7 +65,7 @@ public final class RetentionLoss {
     private RetentionLoss() {}
 
     /**
-     * Adds the loss and marks it as the graph's loss, in place of those that it has of its batches. Loss variables that
+     * Adds the loss and marks it as the model's loss, in place of those that it has of its batches. Loss variables that
      * follow from parameters alone, such as penalties, stay beside it. Warns where the logits gather from a trainable
      * variable, whose gradient is wrong in M2.1.
      *
@@ -76,7 +77,7 @@ public final class RetentionLoss {
      *     training
      * @return the loss, a scalar in nats per example
      * @throws IllegalArgumentException if a variable does not exist, the logits are no floating-point numbers, or the
-     *     graph has this loss already
+     *     model has this loss already
      */
     public static SDVariable add(SameDiff sd, String logits, String labels, RetentionConfiguration configuration) {
         return add(sd, logits, labels, null, null, configuration);
@@ -98,8 +99,8 @@ public final class RetentionLoss {
             SameDiff sd,
             String logits,
             String labels,
-            String weights,
-            String divergenceWeights,
+            @Nullable String weights,
+            @Nullable String divergenceWeights,
             RetentionConfiguration configuration) {
         SDVariable given = require(sd, logits, "logits");
         SDVariable labelled = require(sd, labels, "labels");
@@ -112,7 +113,7 @@ public final class RetentionLoss {
         }
         for (String name : Arrays.asList(TEACHER_LOGITS, LOSS)) {
             if (sd.hasVariable(name)) {
-                throw new IllegalArgumentException("sd: expected a graph without \"" + name + "\", it has one already");
+                throw new IllegalArgumentException("sd: expected a model without \"" + name + "\", it has one already");
             }
         }
         // Refused before anything is added.
@@ -127,8 +128,8 @@ public final class RetentionLoss {
         // Retention.attach sets the configuration aside, for it keeps the updater.
         if (sd.isInitializedTraining() && sd.getTrainingConfig() != null) {
             LOG.warn(
-                    "The graph has been trained, or was loaded with its updater's state: M2.1 keeps that updater and passes over "
-                            + "the one of a new TrainingConfig. Load the graph by SameDiff.load(file, false) to start afresh.");
+                    "The model has been trained, or was loaded with its updater's state: M2.1 keeps that updater and passes over "
+                            + "the one of a new TrainingConfig. Load the model by SameDiff.load(file, false) to start afresh.");
         }
         List<String> losses = List.copyOf(sd.getLossVariables());
         DataType type = given.dataType() == DataType.FLOAT16 ? DataType.FLOAT : given.dataType();
@@ -166,10 +167,10 @@ public final class RetentionLoss {
     }
 
     /**
-     * Binds the graph to one teacher: a {@link RetentionListener} refuses any other from then on. The identity is saved
+     * Binds the model to one teacher: a {@link RetentionListener} refuses any other from then on. The identity is saved
      * with the graph.
      *
-     * @param sd            a graph with this loss
+     * @param sd            a model with this loss
      * @param teacherSha256 the teacher's SHA-256, 64 hexadecimal digits
      */
     public static void bind(SameDiff sd, String teacherSha256) {
@@ -183,7 +184,7 @@ public final class RetentionLoss {
 
     private static SDVariable require(SameDiff sd, String name, String argument) {
         if (!sd.hasVariable(name)) {
-            throw new IllegalArgumentException(argument + ": expected a variable of the graph, got \"" + name
+            throw new IllegalArgumentException(argument + ": expected a variable of the model, got \"" + name
                     + "\"; it has " + sd.variableMap().keySet());
         }
         return sd.getVariable(name);

@@ -20,6 +20,7 @@ import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.weights.IWeightInit;
 import org.deeplearning4j.nn.weights.WeightInitXavier;
 import org.deeplearning4j.optimize.api.TrainingListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -64,17 +65,20 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     private boolean hasParameters;
     private boolean hasBias;
     private boolean tied;
-    private RNNFormat dataFormat;
-    private IWeightInit weightInitFn;
+    private @Nullable RNNFormat dataFormat;
+    private @Nullable IWeightInit weightInitFn;
     private double biasInit;
+
+    @SuppressWarnings("NullAway.Init")
     private RetentionConfiguration retention;
-    private String teacher;
-    private Double adaptedCoefficient;
+
+    private @Nullable String teacher;
+    private @Nullable Double adaptedCoefficient;
     private long taughtMinibatches;
     private int startIteration;
     private int startEpoch;
-    private String provenance;
-    private FeedForwardLayer stockLayer;
+    private @Nullable String provenance;
+    private @Nullable FeedForwardLayer stockLayer;
 
     /** For JSON. */
     RetentionOutputLayer() {}
@@ -112,7 +116,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
      * @param teacher   SHA-256 of the only teacher that this layer will accept in training; null to accept the first
      */
     public static RetentionOutputLayer replacing(
-            FeedForwardLayer stock, RetentionConfiguration retention, String teacher) {
+            FeedForwardLayer stock, RetentionConfiguration retention, @Nullable String teacher) {
         RetentionOutputLayer layer = new RetentionOutputLayer();
         layer.retention = Objects.requireNonNull(retention, "retention");
         layer.teacher = teacher;
@@ -167,7 +171,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     }
 
     /** {@return layout of sequences; null for a layer that was made for {@code [batch, nIn]}} */
-    public RNNFormat getDataFormat() {
+    public @Nullable RNNFormat getDataFormat() {
         return dataFormat;
     }
 
@@ -177,11 +181,11 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     }
 
     /** {@return SHA-256 of the teacher it is trained with; null until it has met one} Saved with the network. */
-    public String getTeacher() {
+    public @Nullable String getTeacher() {
         return teacher;
     }
 
-    void setTeacher(String sha256) {
+    void setTeacher(@Nullable String sha256) {
         this.teacher = sha256;
     }
 
@@ -214,26 +218,28 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     }
 
     /** {@return what made the network, as JSON of a Provenance; null if it was not noted} Saved with the network. */
-    public String getProvenance() {
+    public @Nullable String getProvenance() {
         return provenance;
     }
 
     /** @param provenance what made the network, as JSON of a Provenance */
-    public void setProvenance(String provenance) {
+    public void setProvenance(@Nullable String provenance) {
         this.provenance = provenance;
     }
 
     /** The present value of an adaptive coefficient; null if it has none yet. */
+    @Nullable
     Double adaptedCoefficient() {
         return adaptedCoefficient;
     }
 
     /** Counts minibatches, and sets an adaptive coefficient. */
-    void taught(int minibatches, Double adapted) {
+    void taught(int minibatches, @Nullable Double adapted) {
         taughtMinibatches += minibatches;
         adaptedCoefficient = adapted;
     }
 
+    @Nullable
     IWeightInit weightInit() {
         return weightInitFn;
     }
@@ -259,12 +265,12 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     @Override
     public void initializeParameters(Map<String, INDArray> params) {
         if (hasParameters && !tied) {
-            INDArray weights = params.get(DefaultParamInitializer.WEIGHT_KEY);
-            weightInitFn.init(
-                    (double) nIn, (double) nOut, weights.shape(), IWeightInit.DEFAULT_WEIGHT_INIT_ORDER, weights);
+            INDArray weights = Objects.requireNonNull(params.get(DefaultParamInitializer.WEIGHT_KEY));
+            Objects.requireNonNull(weightInitFn)
+                    .init((double) nIn, (double) nOut, weights.shape(), IWeightInit.DEFAULT_WEIGHT_INIT_ORDER, weights);
         }
         if (hasBias) {
-            params.get(DefaultParamInitializer.BIAS_KEY).assign(biasInit);
+            Objects.requireNonNull(params.get(DefaultParamInitializer.BIAS_KEY)).assign(biasInit);
         }
     }
 
@@ -333,7 +339,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     }
 
     @Override
-    public InputPreProcessor getPreProcessorForInputType(InputType inputType) {
+    public @Nullable InputPreProcessor getPreProcessorForInputType(InputType inputType) {
         return StockLayers.preProcessor(inputType, dataFormat, getLayerName());
     }
 
@@ -384,8 +390,8 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         private long nIn;
         private long nOut;
         private boolean hasBias = true;
-        private RNNFormat dataFormat;
-        private IWeightInit weightInitFn;
+        private @Nullable RNNFormat dataFormat;
+        private @Nullable IWeightInit weightInitFn;
 
         /** @param retention the loss */
         public Builder(RetentionConfiguration retention) {
@@ -415,7 +421,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
 
         /** @param dataFormat layout of sequences; default: from the network's input type, else {@code [batch, nIn]}
          * @return this builder */
-        public Builder dataFormat(RNNFormat dataFormat) {
+        public Builder dataFormat(@Nullable RNNFormat dataFormat) {
             this.dataFormat = dataFormat;
             return this;
         }

@@ -5,6 +5,7 @@ import io.github.dl4jretention.loss.fused.FusedLoss;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Supplier;
 import org.deeplearning4j.nn.api.MaskState;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -14,6 +15,7 @@ import org.deeplearning4j.nn.layers.samediff.SameDiffOutputLayer;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -32,30 +34,30 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private static final long serialVersionUID = 1L;
     private static final Logger LOG = LoggerFactory.getLogger(RetentionOutputLayerRuntime.class);
 
-    private transient LossPath path;
-    private final transient TiedWeights.Owner tied;
-    private transient LossPath ofLogits;
-    private INDArray featureMask;
-    private TokenLoss current;
-    private TokenLoss last;
+    private transient @Nullable LossPath path;
+    private final transient TiedWeights.@Nullable Owner tied;
+    private transient @Nullable LossPath ofLogits;
+    private @Nullable INDArray featureMask;
+    private @Nullable TokenLoss current;
+    private @Nullable TokenLoss last;
     private double score;
-    private Gradient gradient;
+    private @Nullable Gradient gradient;
     private boolean measureAgreement;
     private boolean logActivation;
-    private transient RetentionLabels destination;
+    private transient @Nullable RetentionLabels destination;
     private boolean warned;
     private boolean steered;
-    private Double adaptedBefore;
-    private String teacherBefore;
+    private @Nullable Double adaptedBefore;
+    private @Nullable String teacherBefore;
 
     /** @param tied who has the weights; null for this layer itself */
-    RetentionOutputLayerRuntime(NeuralNetConfiguration conf, DataType dataType, TiedWeights.Owner tied) {
+    RetentionOutputLayerRuntime(NeuralNetConfiguration conf, DataType dataType, TiedWeights.@Nullable Owner tied) {
         super(conf, dataType);
         this.tied = tied;
     }
 
     /** {@return the loss of the last minibatch that was scored or trained on; null before the first} */
-    public TokenLoss lastTokenLoss() {
+    public @Nullable TokenLoss lastTokenLoss() {
         return last;
     }
 
@@ -72,7 +74,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
      *
      * @param destination labels that they're written into; null for an array of the layer's own
      */
-    public void giveLogProbabilities(RetentionLabels destination) {
+    public void giveLogProbabilities(@Nullable RetentionLabels destination) {
         this.logActivation = true;
         this.destination = destination;
     }
@@ -108,14 +110,14 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     @Override
-    public void setLabels(INDArray labels) {
+    public void setLabels(@Nullable INDArray labels) {
         super.setLabels(labels);
         current = null;
     }
 
     /** A graph sets the mask once more between backpropagation and score: of the same mask the loss is known. */
     @Override
-    public void setMaskArray(INDArray maskArray) {
+    public void setMaskArray(@Nullable INDArray maskArray) {
         if (maskArray != getMaskArray()) {
             current = null;
         }
@@ -133,7 +135,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     /** As in stock layers: a features mask masks the loss, but for that of sequences where there are parameters. */
-    private INDArray mask() {
+    private @Nullable INDArray mask() {
         boolean byFeatures = input.rank() == 2 || !layerConf().hasParameters();
         return maskArray == null && byFeatures ? featureMask : maskArray;
     }
@@ -306,14 +308,14 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     @Override
-    public Gradient gradient() {
+    public @Nullable Gradient gradient() {
         return gradient;
     }
 
     @Override
     public void setParam(String key, INDArray value) {
         super.setParam(key, value);
-        paramTable.get(key).assign(value);
+        Objects.requireNonNull(paramTable.get(key), key).assign(value);
     }
 
     @Override
@@ -362,7 +364,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     /** The teacher that the student is bound to once it has trained on the batch; null for none. */
-    private String requireSameTeacher(TokenBatch batch) {
+    private @Nullable String requireSameTeacher(TokenBatch batch) {
         String expected = layerConf().getTeacher();
         String met = batch.hasTeacher() ? batch.layout().teacher() : expected;
         RetentionLabels.requireSameTeacher(expected, met);

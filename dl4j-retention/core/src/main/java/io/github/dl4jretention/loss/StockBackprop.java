@@ -1,6 +1,7 @@
 package io.github.dl4jretention.loss;
 
 import java.util.Map;
+import java.util.Objects;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -53,7 +54,7 @@ final class StockBackprop {
         if (parameters.isEmpty()) {
             return withoutParameters(input, batch, losses, classAxis, workspaceMgr);
         }
-        INDArray weights = parameters.get(DefaultParamInitializer.WEIGHT_KEY);
+        INDArray weights = Objects.requireNonNull(parameters.get(DefaultParamInitializer.WEIGHT_KEY));
         INDArray features = input;
         if (input.rank() == 3) {
             INDArray timeLast = classAxis == 2 ? input.permute(0, 2, 1) : input;
@@ -94,19 +95,19 @@ final class StockBackprop {
     private static void toGradient(INDArray logits, TokenBatch batch, LossPath losses) {
         losses.forward(logits, batch);
         new ActivationSoftmax().getActivation(logits, true);
-        subtractTarget(logits, batch);
+        subtractLabels(logits, batch);
         logits.muliColumnVector(batch.weights(logits.dataType()));
     }
 
-    private static void subtractTarget(INDArray delta, TokenBatch batch) {
-        INDArray target = batch.target(LossPath.lossType(delta.dataType()));
+    private static void subtractLabels(INDArray delta, TokenBatch batch) {
+        INDArray labels = batch.labels(LossPath.lossType(delta.dataType()));
         if (batch.layout().isClassId()) {
-            int[] ids = target.getColumn(0).toIntVector();
+            int[] ids = labels.getColumn(0).toIntVector();
             for (int row = 0; row < ids.length; row++) {
                 delta.putScalar(row, ids[row], delta.getDouble(row, ids[row]) - 1);
             }
         } else {
-            INDArray distributions = target.castTo(delta.dataType());
+            INDArray distributions = labels.castTo(delta.dataType());
             // Times 1 exactly where labels are one-hot.
             delta.muliColumnVector(distributions.sum(true, 1));
             delta.subi(distributions);

@@ -11,6 +11,7 @@ import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.conf.layers.RnnLossLayer;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.conf.preprocessor.CnnToFeedForwardPreProcessor;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
@@ -32,7 +33,7 @@ final class StockLayers {
     }
 
     /** @param replaced the layer that the retention layer stands in for; null for one that was built by hand */
-    static FeedForwardLayer restore(RetentionOutputLayer layer, FeedForwardLayer replaced) {
+    static FeedForwardLayer restore(RetentionOutputLayer layer, @Nullable FeedForwardLayer replaced) {
         FeedForwardLayer stock = replaced == null ? create(layer) : (FeedForwardLayer) replaced.clone();
         if (layer.hasParameters()) {
             stock.setIDropout(layer.getIDropout());
@@ -78,7 +79,7 @@ final class StockLayers {
     }
 
     /** The layout of a stock layer's sequences; null for one of {@code [batch, nIn]}. */
-    static RNNFormat format(FeedForwardLayer stock) {
+    static @Nullable RNNFormat format(FeedForwardLayer stock) {
         if (stock instanceof OutputLayer || stock instanceof LossLayer) {
             return null;
         }
@@ -96,7 +97,7 @@ final class StockLayers {
     }
 
     /** What stands between the layer and its input; null for nothing. */
-    static InputPreProcessor preProcessor(InputType input, RNNFormat dataFormat, String layerName) {
+    static @Nullable InputPreProcessor preProcessor(InputType input, @Nullable RNNFormat dataFormat, String layerName) {
         if (dataFormat != null || input instanceof InputType.InputTypeRecurrent) {
             return InputTypeUtil.getPreprocessorForInputTypeRnnLayers(input, dataFormat, layerName);
         }

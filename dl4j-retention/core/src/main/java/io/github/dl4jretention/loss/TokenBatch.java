@@ -5,6 +5,7 @@ import io.github.dl4jretention.loss.fused.FusedLoops;
 import java.util.Arrays;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -26,24 +27,27 @@ public final class TokenBatch {
     public final double[] crossEntropy;
 
     /** The divergence of each token in nats, without the factor, to be filled; null without a teacher. */
-    public final double[] divergence;
+    public final double @Nullable [] divergence;
 
     /**
      * 1 where student and teacher hold the same class most probable, else 0, to be filled; null if nobody asks for it.
      */
-    public final double[] agreement;
+    public final double @Nullable [] agreement;
 
     private final LabelLayout layout;
     private final INDArray labels;
     private final int examples;
     private final double[] weights;
     private final double[] divergenceWeights;
-    /** Of class ids, which FLOAT rounds from 2^24; null for distributions. */
+    /** Of class ids, which FLOAT rounds from 2^24; empty for distributions. */
     private final double[] ids;
 
     private final String shapes;
     private final boolean inPlace;
+
+    @SuppressWarnings("NullAway.Init")
     private INDArray prepared;
+
     private int first;
     private long timeStride;
     private long exampleStride;
@@ -62,7 +66,7 @@ public final class TokenBatch {
     public TokenBatch(
             INDArray input,
             INDArray given,
-            INDArray mask,
+            @Nullable INDArray mask,
             long vocabulary,
             int classAxis,
             double factor,
@@ -84,7 +88,7 @@ public final class TokenBatch {
         layout = LabelLayout.of(labels, weights, Math.toIntExact(vocabulary), shapes);
         divergenceWeights = layout.hasWeight() ? LabelLayout.flat(part(layout.weightAt(), 1)) : weights;
         LabelLayout.requireWeights(divergenceWeights, "divergence weights", shapes);
-        ids = layout.isClassId() ? LabelLayout.flat(part(0, 1)) : null;
+        ids = layout.isClassId() ? LabelLayout.flat(part(0, 1)) : new double[0];
         takePaddingOut();
         inPlace = labels.dataType() == DataType.FLOAT && (labels.stride(2) == 1 || labels.size(2) == 1);
         crossEntropy = new double[size()];
@@ -96,7 +100,7 @@ public final class TokenBatch {
         return labels.get(NDArrayIndex.all(), NDArrayIndex.all(), NDArrayIndex.interval(from, from + size));
     }
 
-    private double[] weights(INDArray mask) {
+    private double[] weights(@Nullable INDArray mask) {
         long time = labels.size(0);
         if (mask == null) {
             return DoubleStream.generate(() -> 1).limit(time * examples).toArray();
@@ -116,10 +120,10 @@ public final class TokenBatch {
         if (layout.isClassId() && !layout.hasTeacher()) {
             return;
         }
-        INDArray target = part(0, layout.targetSize());
+        INDArray label = part(0, layout.labelSize());
         double[] signs = layout.isClassId()
                 ? ids
-                : LabelLayout.flat((target.dataType().isFPType() ? target : target.castTo(DataType.FLOAT)).norm1(2));
+                : LabelLayout.flat((label.dataType().isFPType() ? label : label.castTo(DataType.FLOAT)).norm1(2));
         double padding = layout.isClassId() ? LabelLayout.PADDING : 0;
         for (int token = 0; token < weights.length; token++) {
             if (signs[token] == padding) {
@@ -202,7 +206,7 @@ public final class TokenBatch {
         double[] sums = new double[examples];
         for (int token = 0; token < size(); token++) {
             sums[token % examples] += TokenLoss.weighted(weights[token], crossEntropy[token]);
-            if (hasTeacher()) {
+            if (divergence != null) {
                 sums[token % examples] += factor * TokenLoss.weighted(divergenceWeights[token], divergence[token]);
             }
         }
@@ -286,9 +290,9 @@ public final class TokenBatch {
      */
     public void teacher(int token, float[] to, float[] scratch) {
         if (layout.entries() == 0) {
-            read(token, layout.targetSize(), to, layout.vocabulary());
+            read(token, layout.labelSize(), to, layout.vocabulary());
         } else {
-            read(token, layout.targetSize(), scratch, layout.teacherSize());
+            read(token, layout.labelSize(), scratch, layout.teacherSize());
             layout.expand(scratch, to, shapes);
         }
     }
@@ -301,8 +305,8 @@ public final class TokenBatch {
      * @param type of the array
      * @throws IllegalArgumentException if a value that counts is no class id or no probability
      */
-    public INDArray target(DataType type) {
-        INDArray rows = rows(type, 0, layout.targetSize());
+    public INDArray labels(DataType type) {
+        INDArray rows = rows(type, 0, layout.labelSize());
         clear(rows, weights);
         if (layout.isClassId()) {
             for (int token = 0; token < size(); token++) {
@@ -323,7 +327,7 @@ public final class TokenBatch {
      * @throws IllegalArgumentException if a token that counts has none
      */
     public INDArray teacher(DataType type) {
-        INDArray rows = rows(type, layout.targetSize(), layout.teacherSize());
+        INDArray rows = rows(type, layout.labelSize(), layout.teacherSize());
         if (layout.entries() > 0) {
             INDArray samples = rows;
             rows = Nd4j.createUninitialized(type, size(), layout.vocabulary());

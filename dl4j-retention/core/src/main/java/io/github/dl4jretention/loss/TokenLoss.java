@@ -2,6 +2,7 @@ package io.github.dl4jretention.loss;
 
 import java.util.Arrays;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The parts of the loss over one minibatch, in nats, summed over unmasked tokens (each times its mask's weight).
@@ -28,9 +29,9 @@ public record TokenLoss(
             double[] weights,
             double[] crossEntropies,
             double[] divergenceWeights,
-            double[] divergences,
+            double @Nullable [] divergences,
             double factor,
-            double[] agreements) {
+            double @Nullable [] agreements) {
         return new TokenLoss(
                 weightedSum(weights, crossEntropies),
                 weightedSum(divergenceWeights, divergences),
@@ -40,7 +41,7 @@ public record TokenLoss(
                 weightedSum(divergenceWeights, agreements));
     }
 
-    private static double weightedSum(double[] weights, double[] values) {
+    private static double weightedSum(double[] weights, double @Nullable [] values) {
         return values == null
                 ? Double.NaN
                 : IntStream.range(0, weights.length)

@@ -4,4 +4,7 @@
  *
  * @serial exclude
  */
+@NullMarked
 package io.github.dl4jretention.loss;
+
+import org.jspecify.annotations.NullMarked;

@@ -50,8 +50,8 @@ final class FileSource implements ParameterSource {
     private static ModelArchitecture architecture(String json) throws IOException {
         JsonNode tree = new ObjectMapper().readTree(json);
         return tree.has("confs")
-                ? Architectures.of(MultiLayerConfiguration.fromJson(json))
-                : Architectures.of(ComputationGraphConfiguration.fromJson(json));
+                ? ModelArchitecture.of(MultiLayerConfiguration.fromJson(json))
+                : ModelArchitecture.of(ComputationGraphConfiguration.fromJson(json));
     }
 
     private IOException named(Exception cause) {

@@ -2,10 +2,9 @@ package io.github.dl4jretention.merge;
 
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
 
 /**
  * The greedy soup (Wortsman et al., Model soups, arXiv 2203.05482, recipe 1): models are taken in the order of their
@@ -35,15 +34,15 @@ public final class GreedySoup {
         if (models.isEmpty()) {
             throw new IllegalArgumentException("models: expected at least one, got none");
         }
-        Map<Integer, Double> alone = new HashMap<>();
-        List<Integer> order = new ArrayList<>();
-        for (int i = 0; i < models.size(); i++) {
-            alone.put(i, loss.applyAsDouble(List.of(models.get(i))));
-            order.add(i);
-        }
-        order.sort(Comparator.comparing(alone::get));
+        double[] alone = models.stream()
+                .mapToDouble(model -> loss.applyAsDouble(List.of(model)))
+                .toArray();
+        List<Integer> order = IntStream.range(0, alone.length)
+                .boxed()
+                .sorted(Comparator.comparingDouble(i -> alone[i]))
+                .toList();
         List<N> soup = new ArrayList<>(List.of(models.get(order.get(0))));
-        double best = alone.get(order.get(0));
+        double best = alone[order.get(0)];
         for (int i : order.subList(1, order.size())) {
             soup.add(models.get(i));
             double now = loss.applyAsDouble(List.copyOf(soup));

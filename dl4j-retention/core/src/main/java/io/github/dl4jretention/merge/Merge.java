@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Objects;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SameDiff;
 
 /**
@@ -32,12 +33,12 @@ import org.nd4j.autodiff.samediff.SameDiff;
  * a_i are the method's shares, {@code 1 - t} and {@code t} of an interpolation, {@code 1 - sum_i v_i} and
  * {@code v_i = lambda weight_i / divisor} of task vectors, {@code weight_i / divisor} of {@code linear}, those below 0
  * taken as 0, divided by their sum; the divisor is {@code sum_i weight_i} if the method normalises, else 1. ExPO so has those of the
- * model. In SameDiff graphs nothing tells running statistics from other variables: they are merged as these.
+ * model. In SameDiff models nothing tells running statistics from other variables: they are merged as these.
  *
  * <p>Models are of one architecture if the shapes of their parameters, their data types and all settings of their
  * layers, preprocessors and vertices are the same, but for those that act in training only, as updater, dropout, loss
  * and initialisation. A student's retention layer counts as the output layer that it stands in for, a frozen layer as
- * what is frozen. Of SameDiff graphs the variables are compared, by name, shape and type.
+ * what is frozen. Of SameDiff models the variables are compared, by name, shape and type.
  *
  * @param <N> MultiLayerNetwork, ComputationGraph, SameDiff, or Path of a model file
  */
@@ -46,7 +47,7 @@ public final class Merge<N> {
     private final MergeMethod method;
     private final ModelAccess<N> access;
     private final List<Ingredient<N>> models = new ArrayList<>();
-    private N base;
+    private @Nullable N base;
 
     private record Ingredient<N>(N model, double weight, double density) {}
 
@@ -74,7 +75,7 @@ public final class Merge<N> {
     }
 
     /**
-     * {@return a merge of the variables of SameDiff graphs in memory; constants and all else come from the base or the
+     * {@return a merge of the variables of SameDiff models in memory; constants and all else come from the base or the
      * first model}
      *
      * @param method what becomes of each variable
@@ -85,7 +86,7 @@ public final class Merge<N> {
 
     /**
      * {@return a merge of files written by DL4J's {@code ModelSerializer}, parameter by parameter: in memory is one
-     * parameter of each model, in double} The same merge writes the same bytes. Files of SameDiff graphs are another
+     * parameter of each model, in double} The same merge writes the same bytes. Files of SameDiff models are another
      * format: load them, and save what {@link #sameDiffs} makes of them.
      *
      * @param method what becomes of each parameter
@@ -192,7 +193,7 @@ public final class Merge<N> {
     private double[] merge(OpenSources sources, int index) throws IOException {
         ModelArchitecture.Parameter parameter =
                 sources.architecture().parameters().get(index);
-        double[] baseValues = base == null ? null : sources.next(0, parameter);
+        double[] baseValues = base == null ? new double[0] : sources.next(0, parameter);
         List<MergeMethod.Weighted> weighted = new ArrayList<>();
         for (Ingredient<N> model : models) {
             double[] values = sources.next(weighted.size() + (base == null ? 0 : 1), parameter);

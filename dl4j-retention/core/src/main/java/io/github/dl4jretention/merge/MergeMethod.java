@@ -24,7 +24,7 @@ public sealed interface MergeMethod permits LinearMerge, InterpolationMerge, Sle
     /**
      * Merges one parameter.
      *
-     * @param base      the base model's; null for a method without one
+     * @param base      the base model's; not looked at by a method without one
      * @param models    the other models', of the same length
      * @param parameter its index, for methods that draw random numbers
      * @return the merged values, a new array

@@ -25,7 +25,7 @@ record NetworkAccess<N extends Model>(Function<N, ModelArchitecture> architectur
         implements ModelAccess<N> {
 
     static final NetworkAccess<MultiLayerNetwork> NETWORKS = new NetworkAccess<>(
-            network -> Architectures.of(network.getLayerWiseConfigurations()), (network, params) -> {
+            network -> ModelArchitecture.of(network.getLayerWiseConfigurations()), (network, params) -> {
                 MultiLayerConfiguration configuration = Configurations.copy(network.getLayerWiseConfigurations());
                 configuration.getConfs().forEach(NetworkAccess::removeProvenance);
                 MultiLayerNetwork copy = new MultiLayerNetwork(configuration);
@@ -34,7 +34,7 @@ record NetworkAccess<N extends Model>(Function<N, ModelArchitecture> architectur
             });
 
     static final NetworkAccess<ComputationGraph> GRAPHS =
-            new NetworkAccess<>(graph -> Architectures.of(graph.getConfiguration()), (graph, params) -> {
+            new NetworkAccess<>(graph -> ModelArchitecture.of(graph.getConfiguration()), (graph, params) -> {
                 ComputationGraphConfiguration configuration = Configurations.copy(graph.getConfiguration());
                 configuration.getVertices().values().forEach(vertex -> {
                     if (vertex instanceof LayerVertex layer) {

@@ -3,6 +3,7 @@ package io.github.dl4jretention.merge;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.guava.collect.Lists;
 import org.nd4j.shade.guava.io.Closer;
 
@@ -11,7 +12,7 @@ final class OpenSources implements AutoCloseable {
 
     private final List<ParameterSource> open = new ArrayList<>();
     private final List<String> descriptions = new ArrayList<>();
-    private String notFinite;
+    private @Nullable String notFinite;
 
     /**
      * @param description for messages

@@ -23,11 +23,11 @@ final class RunningStatistics {
 
     private RunningStatistics() {}
 
-    /** @param base null for a method without one */
+    /** @param base not looked at for a method without one */
     static double[] merge(MergeMethod method, double[] base, List<Weighted> models) {
         double factor = factor(method, models);
         double weights = models.stream().mapToDouble(Weighted::weight).sum();
-        double baseShare = base == null ? 0 : Math.max(0, 1 - factor * weights);
+        double baseShare = !method.hasBase() ? 0 : Math.max(0, 1 - factor * weights);
         double[] shares = models.stream()
                 .mapToDouble(model -> Math.max(0, factor * model.weight()))
                 .toArray();

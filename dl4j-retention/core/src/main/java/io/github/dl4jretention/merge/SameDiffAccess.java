@@ -8,13 +8,13 @@ import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
-/** SameDiff graphs in memory, by their variables. */
+/** SameDiff models in memory, by their variables. */
 final class SameDiffAccess implements ModelAccess<SameDiff> {
 
     @Override
-    public ParameterSource open(SameDiff graph) {
-        ModelArchitecture found = Architectures.of(graph);
-        Iterator<SDVariable> variables = Architectures.variables(graph).iterator();
+    public ParameterSource open(SameDiff model) {
+        ModelArchitecture found = ModelArchitecture.of(model);
+        Iterator<SDVariable> variables = ModelArchitecture.variables(model).iterator();
         return new ParameterSource() {
             @Override
             public ModelArchitecture architecture() {
@@ -35,7 +35,7 @@ final class SameDiffAccess implements ModelAccess<SameDiff> {
         if (copy.hasVariable(SameDiffText.PROVENANCE)) {
             SameDiffText.write(copy, SameDiffText.PROVENANCE, "");
         }
-        Iterator<SDVariable> variables = Architectures.variables(copy).iterator();
+        Iterator<SDVariable> variables = ModelArchitecture.variables(copy).iterator();
         return new ParameterSink<>() {
             @Override
             public void write(double[] values) {

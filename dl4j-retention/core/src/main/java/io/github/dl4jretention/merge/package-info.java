@@ -3,4 +3,7 @@
  * Works in memory, or on model files with one parameter of each model in memory at a time. Calls the loss package to
  * recognise students, the internal package, DL4J and ND4J.
  */
+@NullMarked
 package io.github.dl4jretention.merge;
+
+import org.jspecify.annotations.NullMarked;

@@ -2,6 +2,7 @@ package io.github.dl4jretention.teacher;
 
 import java.util.Arrays;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
@@ -58,7 +59,7 @@ final class CorrectedTeacher extends Teacher {
 
     /** The uncorrected teacher's. */
     @Override
-    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
+    public INDArray[] logProbabilities(INDArray[] features, INDArray @Nullable [] featuresMasks) {
         return teacher.logProbabilities(features, featuresMasks);
     }
 
@@ -67,22 +68,22 @@ final class CorrectedTeacher extends Teacher {
      *     output
      */
     @Override
-    public INDArray[] targets(MultiDataSet batch) {
-        INDArray[] targets = teacher.targets(batch);
-        for (int i = 0; i < targets.length; i++) {
+    public INDArray[] values(MultiDataSet batch) {
+        INDArray[] values = teacher.values(batch);
+        for (int i = 0; i < values.length; i++) {
             TeacherOutput output = outputs().get(i);
             INDArray mask = batch.getLabelsMaskArrays() == null ? null : batch.getLabelsMaskArray(output.index());
-            correct(targets[i], batch.getLabels(output.index()), mask, output.classAxis(targets[i].rank()));
+            correct(values[i], batch.getLabels(output.index()), mask, output.classAxis(values[i].rank()));
         }
-        return targets;
+        return values;
     }
 
-    private void correct(INDArray target, INDArray labels, INDArray mask, int classAxis) {
-        INDArray classes = LogProbabilities.classesLast(target, classAxis);
+    private void correct(INDArray array, INDArray labels, @Nullable INDArray mask, int classAxis) {
+        INDArray classes = LogProbabilities.classesLast(array, classAxis);
         int vocabulary = (int) classes.size(classes.rank() - 1);
         long tokens = classes.length() / vocabulary;
         double[] weights = mask == null ? null : mask.dup('c').reshape(tokens).toDoubleVector();
-        int[] ids = ids(labels, classAxis, vocabulary, tokens, weights, target);
+        int[] ids = ids(labels, classAxis, vocabulary, tokens, weights, array);
         INDArray copy = classes.dup('c');
         INDArray rows = copy.reshape('c', tokens, vocabulary);
         double[] shifts = new double[ids.length];
@@ -123,13 +124,13 @@ final class CorrectedTeacher extends Teacher {
 
     /** Class ids, -1 for tokens that are not to be corrected. */
     private static int[] ids(
-            INDArray labels, int classAxis, int vocabulary, long tokens, double[] weights, INDArray target) {
-        boolean withClasses = labels.rank() == target.rank();
+            INDArray labels, int classAxis, int vocabulary, long tokens, double @Nullable [] weights, INDArray array) {
+        boolean withClasses = labels.rank() == array.rank();
         long size = withClasses ? labels.size(classAxis) : 1;
         if (labels.length() != tokens * size || size != 1 && size != vocabulary) {
             throw new IllegalArgumentException(
                     "labels: expected class ids or one-hot labels for the teacher's output of " + "shape "
-                            + Arrays.toString(target.shape()) + ", got " + Arrays.toString(labels.shape()));
+                            + Arrays.toString(array.shape()) + ", got " + Arrays.toString(labels.shape()));
         }
         try (INDArray copy = (withClasses ? LogProbabilities.classesLast(labels, classAxis) : labels).dup('c')) {
             INDArray rows = copy.reshape('c', tokens, size);

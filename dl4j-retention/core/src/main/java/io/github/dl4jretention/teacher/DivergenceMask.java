@@ -3,6 +3,7 @@ package io.github.dl4jretention.teacher;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
@@ -66,6 +67,7 @@ public interface DivergenceMask {
      * @param time      length of the output's sequences; 1 without time
      * @return {@code [batchSize, time]}, finite and at least 0; null for the label mask
      */
+    @Nullable
     INDArray of(MultiDataSet batch, TeacherOutput output, long batchSize, long time);
 
     /**
@@ -73,12 +75,12 @@ public interface DivergenceMask {
      *
      * @param batch  the plain batch, without the teacher's values
      * @param output of the teacher
-     * @param target the teacher's values of that output
+     * @param values the teacher's values of that output
      * @return {@code [batchSize, time]}, finite and at least 0; null for the label mask
      */
-    default INDArray of(MultiDataSet batch, TeacherOutput output, INDArray target) {
-        long tokens = target.length() / target.size(output.classAxis(target.rank()));
-        return of(batch, output, target.size(0), tokens / target.size(0));
+    default @Nullable INDArray of(MultiDataSet batch, TeacherOutput output, INDArray values) {
+        long tokens = values.length() / values.size(output.classAxis(values.rank()));
+        return of(batch, output, values.size(0), tokens / values.size(0));
     }
 
     /** A features mask may number documents that share a sequence; each of their tokens counts once. */

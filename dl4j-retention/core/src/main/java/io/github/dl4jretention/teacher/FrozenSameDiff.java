@@ -6,7 +6,9 @@ import io.github.dl4jretention.loss.RetentionLabels;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.VariableType;
@@ -14,7 +16,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** Log-probabilities of a frozen SameDiff model; masks play no part. */
-record FrozenSameDiff(SameDiff graph, TeacherOutput output, List<String> placeholders)
+record FrozenSameDiff(SameDiff model, TeacherOutput output, List<String> placeholders)
         implements NetworkTeacher.Network {
 
     static NetworkTeacher of(SameDiff pretrained, String logits, List<String> placeholders) {
@@ -47,15 +49,16 @@ record FrozenSameDiff(SameDiff graph, TeacherOutput output, List<String> placeho
         }
     }
 
-    private static void requireVariable(SameDiff graph, String name, String argument) {
-        if (!graph.hasVariable(name)) {
+    private static void requireVariable(SameDiff model, String name, String argument) {
+        if (!model.hasVariable(name)) {
             throw new IllegalArgumentException(argument + ": expected a variable of the model, got \"" + name
-                    + "\"; it has " + graph.variableMap().keySet());
+                    + "\"; it has " + model.variableMap().keySet());
         }
     }
 
     @Override
-    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks, RetentionLabels... destinations) {
+    public INDArray[] logProbabilities(
+            INDArray[] features, INDArray @Nullable [] featuresMasks, RetentionLabels... destinations) {
         if (features.length != placeholders.size()) {
             throw new IllegalArgumentException("features: expected one array for each of the placeholders "
                     + placeholders + ", got " + features.length + " of shapes "
@@ -63,7 +66,7 @@ record FrozenSameDiff(SameDiff graph, TeacherOutput output, List<String> placeho
                             .map(f -> Arrays.toString(f.shape()))
                             .toList());
         }
-        try (PlaceholderArrays values = new PlaceholderArrays(graph)) {
+        try (PlaceholderArrays values = new PlaceholderArrays(model)) {
             for (int i = 0; i < features.length; i++) {
                 values.put(placeholders.get(i), features[i]);
             }
@@ -78,7 +81,7 @@ record FrozenSameDiff(SameDiff graph, TeacherOutput output, List<String> placeho
                     wide.close();
                 }
                 // The session that computed it is gone; a variable or a placeholder would not be its own.
-                if (graph.getVariable(output.name()).getVariableType() == VariableType.ARRAY) {
+                if (model.getVariable(output.name()).getVariableType() == VariableType.ARRAY) {
                     RetentionLabels.release(logits);
                 }
             }
@@ -88,17 +91,17 @@ record FrozenSameDiff(SameDiff graph, TeacherOutput output, List<String> placeho
     /** M2.1 keeps a session for every thread that ever asked, with the arrays that it computed, and logs a new one. */
     private INDArray logits(Map<String, INDArray> placeholders, String name) {
         long thread = Thread.currentThread().getId();
-        graph.getSessions().put(thread, SameDiff.getInferenceFactory().create(graph));
+        model.getSessions().put(thread, SameDiff.getInferenceFactory().create(model));
         try {
-            return graph.output(placeholders, name).get(name);
+            return Objects.requireNonNull(model.output(placeholders, name).get(name), name);
         } finally {
-            graph.getSessions().remove(thread);
+            model.getSessions().remove(thread);
         }
     }
 
-    private static Map<String, INDArray> parameters(SameDiff graph) {
+    private static Map<String, INDArray> parameters(SameDiff model) {
         Map<String, INDArray> parameters = new TreeMap<>();
-        for (SDVariable variable : graph.variables()) {
+        for (SDVariable variable : model.variables()) {
             if (variable.getVariableType() == VariableType.VARIABLE) {
                 parameters.put(variable.name(), variable.getArr());
             }

@@ -49,7 +49,7 @@ final class HalfParameters implements LayerParameters {
     public PlacedLayer place(LayerSlot slot) {
         INDArray half = slot.of(halves);
         INDArray wide = widened.get(NDArrayIndex.interval(0, slot.length()));
-        return new PlacedLayer(slot.conf().getLayer(), new PlacedLayer.Place(wide, () -> wide.assign(half)));
+        return new PlacedLayer(slot.layerConf().getLayer(), new PlacedLayer.Place(wide, () -> wide.assign(half)));
     }
 
     @Override

@@ -12,6 +12,7 @@ import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
 import org.nd4j.autodiff.functions.DifferentialFunction;
@@ -28,7 +29,7 @@ import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 
-/** A SHA-256 under way over texts, configurations, arrays and graphs. */
+/** A SHA-256 under way over texts, configurations, arrays and SameDiff models. */
 final class IdentityDigest {
 
     private static final Set<String> TRAINING_ONLY = Set.of(
@@ -117,18 +118,19 @@ final class IdentityDigest {
     }
 
     /** Of all that a variable depends on, in the order in which a search from the variable meets it. */
-    IdentityDigest graph(SameDiff graph, String variable) {
+    IdentityDigest sameDiff(SameDiff model, String variable) {
         Deque<String> open = new ArrayDeque<>(List.of(variable));
         Set<String> met = new HashSet<>(open);
         while (!open.isEmpty()) {
             String name = open.remove();
-            SDVariable current = graph.getVariable(name);
+            SDVariable current = model.getVariable(name);
             VariableType type = current.getVariableType();
             // Imported weights are constants until they are made variables to be trained.
             text(name).text((type == VariableType.CONSTANT ? VariableType.VARIABLE : type) + " " + current.dataType());
             if (type == VariableType.ARRAY) {
-                SameDiffOp op =
-                        graph.getOps().get(graph.getVariables().get(name).getOutputOfOp());
+                SameDiffOp op = Objects.requireNonNull(model.getOps()
+                        .get(Objects.requireNonNull(model.getVariables().get(name))
+                                .getOutputOfOp()));
                 operation(op);
                 op.getInputsToOp().stream().filter(met::add).forEach(open::add);
             } else if (type != VariableType.PLACEHOLDER) {

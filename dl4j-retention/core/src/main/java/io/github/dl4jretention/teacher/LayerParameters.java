@@ -2,6 +2,7 @@ package io.github.dl4jretention.teacher;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -13,6 +14,7 @@ interface LayerParameters {
     LayerParameters COPIED = slot -> null;
 
     /** The layer of a slot with its parameters where they lie; null for a copy. */
+    @Nullable
     PlacedLayer place(LayerSlot slot);
 
     /** The identity of a network with these parameters, given that of the pretrained one. */
@@ -27,7 +29,7 @@ interface LayerParameters {
      * @param pretrained the parameters to copy from
      * @return the frozen network's own vector; null if every layer is placed
      */
-    default INDArray apply(List<LayerSlot> slots, INDArray pretrained) {
+    default @Nullable INDArray apply(List<LayerSlot> slots, INDArray pretrained) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             List<INDArray> copied = new ArrayList<>();
             for (LayerSlot slot : slots) {
@@ -35,7 +37,7 @@ interface LayerParameters {
                 if (placed == null) {
                     copied.add(slot.of(pretrained));
                 } else {
-                    slot.conf().setLayer(placed);
+                    slot.layerConf().setLayer(placed);
                 }
             }
             if (copied.size() == slots.size()) {

@@ -2,12 +2,14 @@ package io.github.dl4jretention.teacher;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.graph.GraphVertex;
 import org.deeplearning4j.nn.conf.graph.LayerVertex;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
@@ -19,7 +21,7 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
  * @param from   where the part begins
  * @param length parameters of the part, more than 0
  */
-record LayerSlot(String name, NeuralNetConfiguration conf, long from, long length) {
+record LayerSlot(String name, @Nullable NeuralNetConfiguration conf, long from, long length) {
 
     /** The parts in their order. */
     static List<LayerSlot> of(MultiLayerConfiguration network) {
@@ -56,6 +58,11 @@ record LayerSlot(String name, NeuralNetConfiguration conf, long from, long lengt
             from += length;
         }
         return slots;
+    }
+
+    /** The configuration of a slot that is a layer. */
+    NeuralNetConfiguration layerConf() {
+        return Objects.requireNonNull(conf, name);
     }
 
     /** The part of a vector, a view. */

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.teacher;
 
+import java.util.Objects;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.ops.transforms.Transforms;
 
@@ -38,7 +39,7 @@ final class LogProbabilities {
                 }
             }
         }
-        return result;
+        return Objects.requireNonNull(result, "weights, not all 0");
     }
 
     /** The array with its class axis moved to the end, a view. */

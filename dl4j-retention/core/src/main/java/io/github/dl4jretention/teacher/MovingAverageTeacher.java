@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
@@ -26,7 +27,7 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
  * A teacher that follows its student slowly, {@code w = decay w + (1 - decay) student} after every iteration. Add its
- * {@link #listener()} to the student, or its {@link #sameDiffListener()} to a SameDiff graph;
+ * {@link #listener()} to the student, or its {@link #sameDiffListener()} to a SameDiff model;
  * {@code Retention.finetune} does it by itself. Its identity is that of the network it started at and of the decay;
  * {@link #save} and {@link #restore} carry the average over a restart, without which it would start afresh. Averages of
  * HALF networks are kept in FLOAT.
@@ -131,7 +132,7 @@ public final class MovingAverageTeacher extends NetworkTeacher {
         synchronized (model()) {
             requireOpen();
             averages.forEach((name, average) -> {
-                INDArray now = student.get(name);
+                INDArray now = Objects.requireNonNull(student.get(name), name);
                 if (now.length() != average.length()) {
                     throw new IllegalArgumentException("student: expected the teacher's " + average.length()
                             + " parameters \"" + name + "\", got shape " + Arrays.toString(now.shape()));

@@ -45,15 +45,15 @@ public final class NetworkIdentity {
     }
 
     /**
-     * {@return the identity of the part of a graph that a variable depends on: operations with their arguments,
+     * {@return the identity of the part of a SameDiff model that a variable depends on: operations with their arguments,
      * variables, constants}
      *
-     * @param graph    with its arrays
+     * @param model    with its arrays
      * @param variable its name, the logits
      */
-    public static String sha256(SameDiff graph, String variable) {
-        Objects.requireNonNull(graph, "graph");
-        return new IdentityDigest().graph(graph, variable).hex();
+    public static String sha256(SameDiff model, String variable) {
+        Objects.requireNonNull(model, "model");
+        return new IdentityDigest().sameDiff(model, variable).hex();
     }
 
     /**

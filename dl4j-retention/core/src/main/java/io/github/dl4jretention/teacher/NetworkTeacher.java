@@ -8,6 +8,7 @@ import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Function;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.MaskState;
@@ -22,6 +23,7 @@ import org.deeplearning4j.nn.graph.vertex.impl.FrozenVertex;
 import org.deeplearning4j.nn.layers.samediff.SameDiffGraphVertex;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
@@ -54,7 +56,8 @@ class NetworkTeacher extends Teacher {
          *
          * @param destinations labels that they're written into, one for each output; none to make arrays
          */
-        INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks, RetentionLabels... destinations);
+        INDArray[] logProbabilities(
+                INDArray[] features, INDArray @Nullable [] featuresMasks, RetentionLabels... destinations);
     }
 
     /**
@@ -116,7 +119,9 @@ class NetworkTeacher extends Teacher {
                 .toList();
         ComputationGraphConfiguration conf = Configurations.copy(pretrained.getConfiguration());
         for (TeacherOutput output : outputs) {
-            NeuralNetConfiguration layer = ((LayerVertex) conf.getVertices().get(output.name())).getLayerConf();
+            LayerVertex vertex =
+                    (LayerVertex) Objects.requireNonNull(conf.getVertices().get(output.name()));
+            NeuralNetConfiguration layer = vertex.getLayerConf();
             layer.setLayer(head((FeedForwardLayer) layer.getLayer()));
         }
         ComputationGraph copy = new ComputationGraph(conf);
@@ -144,7 +149,7 @@ class NetworkTeacher extends Teacher {
             ComputationGraph copy,
             List<TeacherOutput> outputs,
             INDArray[] features,
-            INDArray[] featuresMasks,
+            INDArray @Nullable [] featuresMasks,
             RetentionLabels... destinations) {
         for (int i = 0; i < outputs.size(); i++) {
             write(copy.getLayer(outputs.get(i).name()), destinations, i);
@@ -204,7 +209,7 @@ class NetworkTeacher extends Teacher {
     }
 
     @Override
-    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
+    public INDArray[] logProbabilities(INDArray[] features, INDArray @Nullable [] featuresMasks) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             INDArray[] result = ask(features, featuresMasks);
             for (int i = 0; i < result.length; i++) {
@@ -250,7 +255,7 @@ class NetworkTeacher extends Teacher {
                                 .toList());
     }
 
-    private INDArray[] ask(INDArray[] features, INDArray[] featuresMasks, RetentionLabels... destinations) {
+    private INDArray[] ask(INDArray[] features, INDArray @Nullable [] featuresMasks, RetentionLabels... destinations) {
         synchronized (model) {
             requireOpen();
             try {

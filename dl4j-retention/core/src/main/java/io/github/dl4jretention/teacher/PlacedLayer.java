@@ -11,6 +11,7 @@ import org.deeplearning4j.nn.conf.memory.LayerMemoryReport;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.deeplearning4j.optimize.api.TrainingListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -87,9 +88,9 @@ final class PlacedLayer extends NoParamLayer {
 
         /** Kept for the output layer that shares the weights; null for a layer whose weights are its own. */
         @SuppressWarnings("unused")
-        private final TiedWeights.Owner owner;
+        private final TiedWeights.@Nullable Owner owner;
 
-        Runtime(org.deeplearning4j.nn.api.Layer layer, Runnable beforeUse, TiedWeights.Owner owner) {
+        Runtime(org.deeplearning4j.nn.api.Layer layer, Runnable beforeUse, TiedWeights.@Nullable Owner owner) {
             super(layer);
             this.beforeUse = beforeUse;
             this.owner = owner;

@@ -8,11 +8,13 @@ import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.zip.CRC32C;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.config.Sgd;
@@ -63,18 +65,18 @@ final class SharedParameters implements LayerParameters {
     }
 
     @Override
-    public PlacedLayer place(LayerSlot slot) {
+    public @Nullable PlacedLayer place(LayerSlot slot) {
         LayerSlot held = shared.get(slot.name());
         if (held == null) {
             return null;
         }
         INDArray view = held.of(student);
-        Layer layer = held.conf().getLayer();
+        Layer layer = held.layerConf().getLayer();
         Map<String, INDArray> expected = Map.of("", slot.of(pretrained));
         Map<String, INDArray> given = Map.of("", view);
         if (layer instanceof AdaptedLayer) {
-            expected = table(slot.conf(), slot.of(pretrained));
-            given = table(held.conf(), view);
+            expected = table(slot.layerConf(), slot.of(pretrained));
+            given = table(held.layerConf(), view);
         }
         Map<String, Long> checksums = new LinkedHashMap<>();
         for (Map.Entry<String, INDArray> parameter : expected.entrySet()) {
@@ -85,11 +87,11 @@ final class SharedParameters implements LayerParameters {
         return new PlacedLayer(
                 layer instanceof AdaptedLayer adapted
                         ? adapted.withoutAdapters()
-                        : slot.conf().getLayer(),
+                        : slot.layerConf().getLayer(),
                 new PlacedLayer.Place(
                         view,
-                        () -> checksums.forEach(
-                                (name, checksum) -> requireUnchanged(slot.name(), watched.get(name), checksum))));
+                        () -> checksums.forEach((name, checksum) -> requireUnchanged(
+                                slot.name(), Objects.requireNonNull(watched.get(name), name), checksum))));
     }
 
     /** A layer's parameters by name, views of its part of the network's vector. */
@@ -97,7 +99,7 @@ final class SharedParameters implements LayerParameters {
         return conf.getLayer().initializer().init(conf.clone(), parameters.reshape(1, parameters.length()), false);
     }
 
-    private static long requireSame(String layer, INDArray expected, INDArray given) {
+    private static long requireSame(String layer, INDArray expected, @Nullable INDArray given) {
         if (given != null && given.length() == expected.length() && given.dataType() == expected.dataType()) {
             if (isSame(expected, given)) {
                 return checksum(given);

@@ -5,6 +5,7 @@ import io.github.dl4jretention.loss.TiedOutputLayer;
 import io.github.dl4jretention.loss.UnbiasedOutputLayer;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -70,7 +71,7 @@ public final class SoftmaxOutput {
             throw new IllegalArgumentException(
                     "outputs: expected names out of " + conf.getNetworkOutputs() + ", got \"" + output + "\"");
         }
-        GraphVertex vertex = conf.getVertices().get(output);
+        GraphVertex vertex = Objects.requireNonNull(conf.getVertices().get(output), output);
         if (!(vertex instanceof LayerVertex layerVertex)) {
             throw new IllegalArgumentException("model: expected output \"" + output + "\" to be a layer, got a "
                     + vertex.getClass().getSimpleName() + ", which hides the logits; name the outputs to attach to if "

@@ -13,6 +13,7 @@ import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.indexing.NDArrayIndex;
@@ -38,7 +39,7 @@ final class TaughtBatches<B> {
     private final Function<B, Taught<B>> teaching;
     private final boolean fetchHere;
     private boolean enabled;
-    private CompletableFuture<Taught<B>> prepared;
+    private @Nullable CompletableFuture<Taught<B>> prepared;
     private boolean releases = true;
     private List<INDArray> last = List.of();
 
@@ -78,7 +79,7 @@ final class TaughtBatches<B> {
     }
 
     B next() {
-        B batch = taken(prepared == null ? teaching.apply(source.get()) : take());
+        B batch = taken(prepared == null ? teaching.apply(source.get()) : take(prepared));
         if (enabled) {
             try {
                 prepared = hasNext.getAsBoolean() ? prepare() : null;
@@ -91,7 +92,7 @@ final class TaughtBatches<B> {
 
     /** The prepared batch; of another size if none is. */
     B next(Supplier<B> other) {
-        return taken(prepared == null ? teaching.apply(other.get()) : take());
+        return taken(prepared == null ? teaching.apply(other.get()) : take(prepared));
     }
 
     private B taken(Taught<B> taught) {
@@ -108,9 +109,9 @@ final class TaughtBatches<B> {
         return CompletableFuture.supplyAsync(() -> teaching.apply(source.get()), THREADS);
     }
 
-    private Taught<B> take() {
+    private Taught<B> take(CompletableFuture<Taught<B>> ready) {
         try {
-            return prepared.join();
+            return ready.join();
         } catch (CompletionException e) {
             if (e.getCause() instanceof Error error) {
                 throw error;
@@ -156,12 +157,12 @@ final class TaughtBatches<B> {
         List<INDArray> labels = new ArrayList<>(Arrays.asList(given));
         List<INDArray> made = new ArrayList<>();
         if (outputs.get(0).ownArray()) {
-            INDArray[] targets = teacher.targets(batch);
-            for (int i = 0; i < targets.length; i++) {
-                RetentionLabels.claim(targets[i], new RetentionLabels.Source(teacher.sha256(), sampledAt(teacher)));
-                labels.add(targets[i]);
-                made.add(targets[i]);
-                INDArray weights = divergenceMask.of(batch, outputs.get(i), targets[i]);
+            INDArray[] values = teacher.values(batch);
+            for (int i = 0; i < values.length; i++) {
+                RetentionLabels.claim(values[i], new RetentionLabels.Source(teacher.sha256(), sampledAt(teacher)));
+                labels.add(values[i]);
+                made.add(values[i]);
+                INDArray weights = divergenceMask.of(batch, outputs.get(i), values[i]);
                 if (weights != null) {
                     labels.add(weights);
                 }
@@ -209,7 +210,7 @@ final class TaughtBatches<B> {
      * @param mask     {@code [batch, time]}; null for none
      * @return the same array, or a copy with zeros where the mask has them
      */
-    private static INDArray finite(INDArray features, INDArray mask) {
+    private static @Nullable INDArray finite(@Nullable INDArray features, @Nullable INDArray mask) {
         if (features == null
                 || mask == null
                 || features.rank() != 3

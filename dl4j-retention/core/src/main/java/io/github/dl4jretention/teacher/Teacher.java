@@ -7,6 +7,7 @@ import java.util.Objects;
 import java.util.OptionalDouble;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
@@ -54,9 +55,9 @@ public abstract class Teacher implements AutoCloseable {
     }
 
     /**
-     * {@return a frozen copy of a SameDiff graph}
+     * {@return a frozen copy of a SameDiff model}
      *
-     * @param pretrained   the graph
+     * @param pretrained   the model
      * @param logits       the variable of the logits {@code [..., V]}, classes on the last axis
      * @param placeholders what the arrays of a batch's features are given to, in their order
      * @throws IllegalArgumentException if a variable does not exist or is no placeholder
@@ -173,9 +174,9 @@ public abstract class Teacher implements AutoCloseable {
     }
 
     /**
-     * {@return the same as {@link #movingAverage(MultiLayerNetwork, double)}, of a SameDiff graph's variables}
+     * {@return the same as {@link #movingAverage(MultiLayerNetwork, double)}, of a SameDiff model's variables}
      *
-     * @param start        the pretrained graph
+     * @param start        the pretrained model
      * @param decay        in [0, 1)
      * @param logits       the variable of the logits {@code [..., V]}, classes on the last axis
      * @param placeholders what the arrays of a batch's features are given to, in their order
@@ -262,7 +263,7 @@ public abstract class Teacher implements AutoCloseable {
      *     {@code [batch, time, classes]}; new arrays outside of all workspaces, which the caller may free: the teacher
      *     keeps none, and none is a view of what it keeps
      */
-    public abstract INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks);
+    public abstract INDArray[] logProbabilities(INDArray[] features, INDArray @Nullable [] featuresMasks);
 
     /**
      * {@return log-probabilities of the first output for a single input, a new array}
@@ -270,7 +271,7 @@ public abstract class Teacher implements AutoCloseable {
      * @param features     the network's only input
      * @param featuresMask its mask; null for none
      */
-    public INDArray logProbabilities(INDArray features, INDArray featuresMask) {
+    public INDArray logProbabilities(INDArray features, @Nullable INDArray featuresMask) {
         return logProbabilities(new INDArray[] {features}, featuresMask == null ? null : new INDArray[] {featuresMask})[
                 0];
     }
@@ -281,25 +282,25 @@ public abstract class Teacher implements AutoCloseable {
      *
      * @param batch plain, without the teacher's values
      */
-    public INDArray[] targets(MultiDataSet batch) {
+    public INDArray[] values(MultiDataSet batch) {
         return logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays());
     }
 
     /**
-     * Writes what a student is held near on a batch into the labels that it will see. This copies {@link #targets}; a
+     * Writes what a student is held near on a batch into the labels that it will see. This copies {@link #values}; a
      * teacher that can write where its values are needed makes no array of its own.
      *
      * @param batch   plain, without the teacher's values
      * @param outputs one for each of {@link #outputs}
      */
     protected void teach(MultiDataSet batch, RetentionLabels[] outputs) {
-        INDArray[] targets = targets(batch);
-        for (int i = 0; i < targets.length; i++) {
-            outputs[i].put(targets[i]);
+        INDArray[] values = values(batch);
+        for (int i = 0; i < values.length; i++) {
+            outputs[i].put(values[i]);
         }
-        // Last, for targets may be views of one array.
-        for (INDArray target : targets) {
-            RetentionLabels.release(target);
+        // Last, for values may be views of one array.
+        for (INDArray array : values) {
+            RetentionLabels.release(array);
         }
     }
 

@@ -58,7 +58,7 @@ public final class TeacherIterator implements DataSetIterator {
         }
         if (outputs.get(0).ownArray()) {
             throw new IllegalArgumentException(
-                    "teacher: expected one of a network, got one of a SameDiff graph; use TeacherMultiDataSetIterator");
+                    "teacher: expected one of a network, got one of a SameDiff model; use TeacherMultiDataSetIterator");
         }
         batches = new TaughtBatches<>(this::plain, iterator::hasNext, this::withTeacher, !iterator.asyncSupported());
         batches.setEnabled(teacher.isFrozen());

@@ -2,6 +2,7 @@ package io.github.dl4jretention.teacher;
 
 import java.util.Arrays;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.MultiDataSetPreProcessor;
@@ -10,7 +11,7 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 /**
  * A training iterator for graphs. The labels of every output that the teacher teaches carry its log-probabilities, as
  * {@link io.github.dl4jretention.loss.RetentionOutputLayer} takes them; other labels, features and masks pass through
- * untouched. With a teacher made of a SameDiff graph the labels stay as they are and the teacher's log-probabilities
+ * untouched. With a teacher made of a SameDiff model the labels stay as they are and the teacher's log-probabilities
  * follow them as one more labels array, for the placeholder "teacherLogits" of
  * {@link io.github.dl4jretention.loss.RetentionLoss}; after it the divergence's weights, if there is a divergence mask.
  *
@@ -113,7 +114,7 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
                 detached(plain.getLabelsMaskArrays()));
     }
 
-    private static INDArray[] detached(INDArray[] arrays) {
+    private static INDArray @Nullable [] detached(INDArray @Nullable [] arrays) {
         return arrays == null
                 ? null
                 : Arrays.stream(arrays)

@@ -127,7 +127,8 @@ class RefusedImportanceTest {
                 () -> ImportanceEstimator.of(constant, "logits", "x").empiricalFisher(rows),
                 () -> ImportanceEstimator.of(constant, "logits", "x").fisher(rows, 1))) {
             String message = refused(call);
-            assertTrue(message.startsWith("model: expected a graph with variables, got one with none"), message);
+            assertTrue(
+                    message.startsWith("model: expected a SameDiff model with variables, got one with none"), message);
         }
     }
 

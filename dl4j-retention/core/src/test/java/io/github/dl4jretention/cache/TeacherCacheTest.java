@@ -497,8 +497,8 @@ class TeacherCacheTest {
         TeacherCache sample = cache(teacher, "sample:30", data);
         TeacherCache warm = cache(teacher, "sample:30:2", data);
         assertClose(
-                teacher.corrected(0.2).targets(data.toMultiDataSet())[0],
-                cache.corrected(0.2).targets(data.toMultiDataSet())[0],
+                teacher.corrected(0.2).values(data.toMultiDataSet())[0],
+                cache.corrected(0.2).values(data.toMultiDataSet())[0],
                 0.01);
         assertEquals(teacher.corrected(0.2).sha256(), cache.corrected(0.2).sha256());
         assertThrows(IllegalArgumentException.class, () -> sample.corrected(0.2));

@@ -163,7 +163,7 @@ class ClassIdsTest {
                 .getMessage();
         assertTrue(message.contains("below 16777216, which FLOAT holds exactly"), message);
         TokenBatch exact = new TokenBatch(input, integers, null, first + 5, 1, 0, false);
-        assertThrows(IllegalArgumentException.class, () -> exact.target(DataType.FLOAT));
-        assertEquals(first + 1, exact.target(DataType.DOUBLE).getLong(0));
+        assertThrows(IllegalArgumentException.class, () -> exact.labels(DataType.FLOAT));
+        assertEquals(first + 1, exact.labels(DataType.DOUBLE).getLong(0));
     }
 }

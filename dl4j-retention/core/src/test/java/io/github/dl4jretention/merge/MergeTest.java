@@ -245,7 +245,7 @@ class MergeTest {
                         .nOut(5)
                         .activation(Activation.SOFTMAX)
                         .build());
-        ModelArchitecture architecture = Architectures.of(network.getLayerWiseConfigurations());
+        ModelArchitecture architecture = ModelArchitecture.of(network.getLayerWiseConfigurations());
         assertEquals(
                 List.of("0_fW", "0_fRW", "0_fb", "0_bW", "0_bRW", "0_bb", "1_W", "1_b"),
                 architecture.parameters().stream()

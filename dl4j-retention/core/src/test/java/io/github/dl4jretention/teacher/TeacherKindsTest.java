@@ -175,7 +175,7 @@ class TeacherKindsTest {
         Teacher corrected = fixed(Transforms.log(probabilities)).corrected(tau);
         DataSet data = new DataSet(
                 Nd4j.ones(DataType.DOUBLE, 1, 1), Nd4j.scalar((double) label).reshape(1, 1));
-        INDArray q = Transforms.exp(corrected.targets(data.toMultiDataSet())[0]);
+        INDArray q = Transforms.exp(corrected.values(data.toMultiDataSet())[0]);
         assertClose(Nd4j.createFromArray(q0, q1, q2).reshape(1, 3), q, 1e-12);
     }
 
@@ -208,7 +208,7 @@ class TeacherKindsTest {
         INDArray mask = Nd4j.ones(DataType.DOUBLE, 3, Networks.TIME).putScalar(1, 2, 0);
         data.setLabelsMaskArray(mask);
         INDArray before = plain.logProbabilities(data.getFeatures(), null);
-        INDArray after = corrected.targets(data.toMultiDataSet())[0];
+        INDArray after = corrected.values(data.toMultiDataSet())[0];
         assertClose(
                 Nd4j.ones(DataType.DOUBLE, 3, Networks.TIME),
                 Transforms.exp(after).sum(1),
@@ -239,7 +239,7 @@ class TeacherKindsTest {
         Teacher corrected = Teacher.of(Networks.lstm(DataType.FLOAT, 1)).corrected(0.5);
         DataSet data = Networks.sequences(DataType.FLOAT, 2, 1);
         data.getLabels().muli(0.5);
-        assertThrows(IllegalArgumentException.class, () -> corrected.targets(data.toMultiDataSet()));
+        assertThrows(IllegalArgumentException.class, () -> corrected.values(data.toMultiDataSet()));
         assertThrows(IllegalArgumentException.class, () -> corrected.corrected(0));
         assertThrows(IllegalArgumentException.class, () -> corrected.corrected(1.1));
     }

@@ -1,18 +1,19 @@
 package io.github.dl4jretention.sweep;
 
-import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.sweep.space.Leaves;
 import io.github.dl4jretention.sweep.space.Search;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.BooleanSupplier;
 import org.deeplearning4j.arbiter.optimize.api.Candidate;
 import org.deeplearning4j.arbiter.optimize.api.CandidateGenerator;
 import org.deeplearning4j.arbiter.optimize.api.OptimizationResult;
 import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 import org.slf4j.Logger;
@@ -49,7 +50,7 @@ final class CandidateQueue implements CandidateGenerator {
     private final List<Candidate> drawn = new ArrayList<>();
     private final Set<FinetuneConfiguration> configurations = new HashSet<>();
     private int told;
-    private Candidate next;
+    private @Nullable Candidate next;
     private boolean exhausted;
 
     /**
@@ -76,7 +77,7 @@ final class CandidateQueue implements CandidateGenerator {
     }
 
     /** How many candidates may be in work at once where their draws depend on one another. */
-    static int window(Search search, SuccessiveHalving pruning, int parallelism) {
+    static int window(Search search, @Nullable SuccessiveHalving pruning, int parallelism) {
         return search.learns() || pruning != null ? parallelism : Integer.MAX_VALUE;
     }
 
@@ -88,7 +89,7 @@ final class CandidateQueue implements CandidateGenerator {
      * @param budget    candidates at most; {@link Integer#MAX_VALUE} for no limit
      * @param ends      whether the generator ends by itself
      */
-    static Integer total(CandidateGenerator generator, int budget, boolean ends) {
+    static @Nullable Integer total(CandidateGenerator generator, int budget, boolean ends) {
         if (!ends) {
             return budget == Integer.MAX_VALUE ? null : budget;
         }
@@ -151,10 +152,9 @@ final class CandidateQueue implements CandidateGenerator {
     /** Tells the generator of candidates that have ended, up to an index, in their order. */
     private void tell(int end) {
         for (; told < end; told++) {
-            CandidateOutcome outcome = journal.outcome(told);
-            if (outcome.score() != null) {
-                generator.reportResults(
-                        new OptimizationResult(drawn.get(told), outcome.score(), told, null, null, null));
+            Double score = Objects.requireNonNull(journal.outcome(told)).score();
+            if (score != null) {
+                generator.reportResults(new OptimizationResult(drawn.get(told), score, told, null, null, null));
             }
         }
     }
@@ -177,7 +177,7 @@ final class CandidateQueue implements CandidateGenerator {
         if (!hasMoreCandidates()) {
             throw new IllegalStateException("candidates: expected one, there is none now");
         }
-        Candidate candidate = next;
+        Candidate candidate = Objects.requireNonNull(next);
         next = null;
         return candidate;
     }

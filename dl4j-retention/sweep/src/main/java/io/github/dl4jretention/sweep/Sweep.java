@@ -23,6 +23,7 @@ import java.util.Map;
 import java.util.Objects;
 import org.deeplearning4j.arbiter.optimize.config.OptimizationConfiguration;
 import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.slf4j.Logger;
@@ -211,7 +212,7 @@ public final class Sweep {
     }
 
     /** Spaces are as long as a page; report.html has them whole. */
-    private static String shortened(String value) {
+    private static String shortened(@Nullable String value) {
         return value == null ? "none" : value.length() <= LONGEST ? value : value.substring(0, LONGEST) + "...";
     }
 
@@ -220,15 +221,15 @@ public final class Sweep {
 
         private final List<SweepListener> listeners = new ArrayList<>();
         private final List<StatusListener> statusListeners = new ArrayList<>();
-        private FinetuneModel model;
-        private Teacher teacher;
-        private SweepData data;
+        private @Nullable FinetuneModel model;
+        private @Nullable Teacher teacher;
+        private @Nullable SweepData data;
         private FinetuneSpace space = FinetuneSpace.builder().build();
         private Search search = Search.random();
         private RetentionScore score = RetentionScore.weighted(1);
         private IUpdater updater = new Adam();
-        private SuccessiveHalving pruning;
-        private Path folder;
+        private @Nullable SuccessiveHalving pruning;
+        private @Nullable Path folder;
         private int candidates = Integer.MAX_VALUE;
         private double minutes = Double.POSITIVE_INFINITY;
         private int parallelism = 1;

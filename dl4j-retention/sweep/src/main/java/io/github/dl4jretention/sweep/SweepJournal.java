@@ -26,6 +26,7 @@ import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -39,7 +40,7 @@ final class SweepJournal implements FinetuneObserver {
 
     private final SweepFolder folder;
     private final FinetuneModel model;
-    private final SuccessiveHalving pruning;
+    private final @Nullable SuccessiveHalving pruning;
     private final int window;
     private final List<SweepListener> listeners;
     private final SweepOutcome start;
@@ -48,7 +49,7 @@ final class SweepJournal implements FinetuneObserver {
     private final Map<Integer, CandidateOutcome> outcomes = new TreeMap<>();
     private final long started = System.nanoTime();
     private SweepOutcome now;
-    private Throwable failure;
+    private @Nullable Throwable failure;
 
     /**
      * @param start   what an earlier start has found, or a sweep without candidates
@@ -61,7 +62,7 @@ final class SweepJournal implements FinetuneObserver {
             FinetuneModel model,
             SweepOutcome start,
             Set<Integer> lost,
-            SuccessiveHalving pruning,
+            @Nullable SuccessiveHalving pruning,
             int window,
             List<SweepListener> listeners) {
         this.folder = folder;
@@ -75,7 +76,7 @@ final class SweepJournal implements FinetuneObserver {
         start.candidates().forEach(candidate -> outcomes.put(candidate.index(), candidate));
     }
 
-    synchronized CandidateOutcome outcome(int candidate) {
+    synchronized @Nullable CandidateOutcome outcome(int candidate) {
         return outcomes.get(candidate);
     }
 
@@ -144,12 +145,16 @@ final class SweepJournal implements FinetuneObserver {
 
     @Override
     public void onResult(
-            int candidate, FinetuneConfiguration configuration, FinetuneResult result, Double score, Object plain) {
+            int candidate,
+            FinetuneConfiguration configuration,
+            FinetuneResult result,
+            @Nullable Double score,
+            @Nullable Object plain) {
         end(CandidateOutcome.of(candidate, configuration, result, score), plain);
     }
 
     @Override
-    public void onFailure(int candidate, FinetuneConfiguration configuration, Throwable reason) {
+    public void onFailure(int candidate, @Nullable FinetuneConfiguration configuration, Throwable reason) {
         if (!hasEnded(candidate)) {
             String text = reason.getMessage() == null ? reason.toString() : reason.getMessage();
             end(CandidateOutcome.failed(candidate, configuration, text), null);
@@ -157,7 +162,7 @@ final class SweepJournal implements FinetuneObserver {
     }
 
     /** Writes one candidate at a time. The others go on training: the results are locked only once they're on the disk. */
-    private void end(CandidateOutcome candidate, Object plain) {
+    private void end(CandidateOutcome candidate, @Nullable Object plain) {
         synchronized (writing) {
             if (hasFailed()) {
                 return;

@@ -15,7 +15,7 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.IUpdater;
 
 /**
- * A causal transformer language model written as one SameDiff graph: token and position embeddings, pre-norm blocks of
+ * A causal transformer language model written as one SameDiff model: token and position embeddings, pre-norm blocks of
  * attention and a ReLU layer four times as wide, and an output that shares the embedding's weights.
  *
  * <p>The placeholders {@code tokens} and {@code labels} take ids {@code [batch, context]} of type INT64; labels are the

@@ -8,6 +8,7 @@ import java.util.Map;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -31,8 +32,8 @@ public final class FusedLoss implements LossPath {
     /** Fewer tokens make matrix products slow. */
     private static final int SHORTEST_CHUNK = 64;
 
-    private final INDArray weights;
-    private final INDArray bias;
+    private final @Nullable INDArray weights;
+    private final @Nullable INDArray bias;
     private final int vocabulary;
     private final int chunk;
     private final int parts;
@@ -72,7 +73,7 @@ public final class FusedLoss implements LossPath {
      * As many tokens as the elements allow, for logits and, four times as large at most, for the gradients with respect
      * to the input, one for each part but the first.
      */
-    static int tokens(INDArray weights, int vocabulary, int parts, int elements) {
+    static int tokens(@Nullable INDArray weights, int vocabulary, int parts, int elements) {
         long gradients = weights == null ? 0 : weights.size(0) * (Math.min(parts, vocabulary) - 1L) / 4;
         return (int) (elements / Math.max(vocabulary, gradients));
     }
@@ -106,7 +107,7 @@ public final class FusedLoss implements LossPath {
      *
      * @param dataType of the network
      */
-    public static String obstacle(DataType dataType) {
+    public static @Nullable String obstacle(DataType dataType) {
         if (!Nd4j.getEnvironment().isCPU()) {
             return "the backend is " + Nd4j.getBackend().getClass().getSimpleName();
         }
@@ -148,7 +149,7 @@ public final class FusedLoss implements LossPath {
     }
 
     /** @param back gradient of the input, to be set; null to compute losses only */
-    private void run(TokenBatch batch, INDArray input, INDArray weightGradients, INDArray back) {
+    private void run(TokenBatch batch, INDArray input, @Nullable INDArray weightGradients, @Nullable INDArray back) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             float[] biases = biases();
             for (FusedToken worker : workers) {
@@ -179,7 +180,7 @@ public final class FusedLoss implements LossPath {
         }
     }
 
-    private float[] biases() {
+    private float @Nullable [] biases() {
         return bias == null ? null : bias.toFloatVector();
     }
 
@@ -235,7 +236,7 @@ public final class FusedLoss implements LossPath {
      * @param add             whether to add to them, or to set them
      * @param inputGradient   {@code [nIn, tokens]}, 'f' order, to be set
      */
-    private void projectBack(INDArray input, INDArray weightGradients, boolean add, INDArray inputGradient) {
+    private void projectBack(INDArray input, @Nullable INDArray weightGradients, boolean add, INDArray inputGradient) {
         long tokens = input.size(1);
         if (weights == null) {
             inputGradient.assign(first(logits[0], tokens));

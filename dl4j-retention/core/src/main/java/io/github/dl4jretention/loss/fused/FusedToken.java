@@ -4,6 +4,8 @@ import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.TokenBatch;
 import java.util.Arrays;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One thread's work on one token after another: softmax, cross-entropy, divergence and the gradient with respect to the
@@ -98,7 +100,7 @@ final class FusedToken {
      * @return the gradient with respect to the logits, until the next token
      * @throws IllegalArgumentException if a label or teacher that counts is none
      */
-    float[] losses(TokenBatch batch, int token, float[] bias, boolean backward) {
+    float[] losses(TokenBatch batch, int token, float @Nullable [] bias, boolean backward) {
         if (read.length < batch.layout().teacherSize()) {
             read = new float[batch.layout().teacherSize()];
         }
@@ -125,7 +127,7 @@ final class FusedToken {
      *
      * @param bias null for none
      */
-    float[] activations(float[] bias, boolean logarithm) {
+    float[] activations(float @Nullable [] bias, boolean logarithm) {
         softmax(bias);
         if (infinite) {
             Arrays.fill(gradient, Float.NaN);
@@ -137,7 +139,7 @@ final class FusedToken {
         return gradient;
     }
 
-    private void softmax(float[] bias) {
+    private void softmax(float @Nullable [] bias) {
         float[] logits = student.logits;
         if (bias != null) {
             FusedLoops.add(1, bias, logits, vocabulary);
@@ -164,15 +166,15 @@ final class FusedToken {
                 gradient[id] -= (float) (weight * (1 - smoothing));
             }
         } else {
-            float[] target = teacher.exponentials;
-            batch.distribution(token, target);
-            double total = FusedLoops.sum(target, vocabulary);
-            batch.requireDistribution(FusedLoops.min(target, vocabulary), total);
-            label = FusedLoops.weightedDistance(target, logSum, student.logits, vocabulary);
+            float[] given = teacher.exponentials;
+            batch.distribution(token, given);
+            double total = FusedLoops.sum(given, vocabulary);
+            batch.requireDistribution(FusedLoops.min(given, vocabulary), total);
+            label = FusedLoops.weightedDistance(given, logSum, student.logits, vocabulary);
             if (backward) {
                 double share = weight * ((1 - smoothing) * total + smoothing);
                 FusedLoops.scale((float) (share / student.sum), student.exponentials, gradient, vocabulary);
-                FusedLoops.add((float) (-weight * (1 - smoothing)), target, gradient, vocabulary);
+                FusedLoops.add((float) (-weight * (1 - smoothing)), given, gradient, vocabulary);
             }
         }
         if (smoothing > 0) {
@@ -202,7 +204,7 @@ final class FusedToken {
         }
         teacher.normalise(scratch);
         double factor = backward ? batch.divergenceWeight(token) * batch.factor / temperature : 0;
-        batch.divergence[token] = switch (divergence) {
+        Objects.requireNonNull(batch.divergence)[token] = switch (divergence) {
             case FORWARD_KL -> forwardKl(factor);
             case REVERSE_KL -> reverseKl(factor);
             case JENSEN_SHANNON -> jensenShannon(factor);

@@ -3,6 +3,7 @@ package io.github.dl4jretention.loss.samediff;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
 import org.nd4j.autodiff.samediff.SameDiff;
@@ -46,9 +47,10 @@ public final class GatheredTables {
         Set<String> found = new TreeSet<>();
         Deque<String> open = new ArrayDeque<>(List.of(variable));
         while (!open.isEmpty()) {
-            String operation = sd.getVariables().get(open.remove()).getOutputOfOp();
+            String operation =
+                    Objects.requireNonNull(sd.getVariables().get(open.remove())).getOutputOfOp();
             if (operation != null && found.add(operation)) {
-                open.addAll(sd.getOps().get(operation).getInputsToOp());
+                open.addAll(Objects.requireNonNull(sd.getOps().get(operation)).getInputsToOp());
             }
         }
         return found.stream().map(sd.getOps()::get).toList();

@@ -5,6 +5,7 @@ import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionLoss;
 import java.util.List;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
@@ -31,10 +32,10 @@ public record LossDescription(
         @JsonProperty("configuration") RetentionConfiguration configuration,
         @JsonProperty("logits") String logits,
         @JsonProperty("labels") String labels,
-        @JsonProperty("weights") String weights,
-        @JsonProperty("divergenceWeights") String divergenceWeights,
-        @JsonProperty("losses") List<String> losses,
-        @JsonProperty("start") Start start) {
+        @JsonProperty("weights") @Nullable String weights,
+        @JsonProperty("divergenceWeights") @Nullable String divergenceWeights,
+        @JsonProperty("losses") @Nullable List<String> losses,
+        @JsonProperty("start") @Nullable Start start) {
 
     public static final String DESCRIPTION = "retentionDescription";
 
@@ -66,7 +67,7 @@ public record LossDescription(
             @JsonProperty("iteration") int iteration,
             @JsonProperty("epoch") int epoch,
             @JsonProperty("ownLabels") boolean ownLabels,
-            @JsonProperty("mapping") Mapping mapping) {
+            @JsonProperty("mapping") @Nullable Mapping mapping) {
 
         @JsonCreator
         public Start {}
@@ -85,10 +86,10 @@ public record LossDescription(
             getterVisibility = JsonAutoDetect.Visibility.NONE,
             isGetterVisibility = JsonAutoDetect.Visibility.NONE)
     public record Mapping(
-            @JsonProperty("features") List<String> features,
-            @JsonProperty("labels") List<String> labels,
-            @JsonProperty("featuresMasks") List<String> featuresMasks,
-            @JsonProperty("labelsMasks") List<String> labelsMasks) {
+            @JsonProperty("features") @Nullable List<String> features,
+            @JsonProperty("labels") @Nullable List<String> labels,
+            @JsonProperty("featuresMasks") @Nullable List<String> featuresMasks,
+            @JsonProperty("labelsMasks") @Nullable List<String> labelsMasks) {
 
         @JsonCreator
         public Mapping {}
@@ -123,7 +124,7 @@ public record LossDescription(
      * @param epoch     the model's count
      * @param adapted   present value of an adaptive coefficient; null for none
      */
-    public double coefficientAt(int iteration, int epoch, Double adapted) {
+    public double coefficientAt(int iteration, int epoch, @Nullable Double adapted) {
         return configuration.coefficientAt(
                 Math.max(0, iteration - (start == null ? 0 : start.iteration())),
                 Math.max(0, epoch - (start == null ? 0 : start.epoch())),
@@ -153,12 +154,12 @@ public record LossDescription(
         SameDiffText.write(sd, DESCRIPTION, toJson());
     }
 
-    /** @throws IllegalStateException if the graph has no retention loss */
+    /** @throws IllegalStateException if the model has no retention loss */
     public static LossDescription of(SameDiff sd) {
         return SameDiffText.read(sd, DESCRIPTION)
                 .map(LossDescription::fromJson)
                 .orElseThrow(() -> new IllegalStateException(
-                        "sd: expected a graph with a loss from RetentionLoss.add, it has none"));
+                        "sd: expected a model with a loss from RetentionLoss.add, it has none"));
     }
 
     /** @throws IllegalArgumentException if the text is none of these descriptions */
@@ -167,7 +168,7 @@ public record LossDescription(
             return NeuralNetConfiguration.mapper().readValue(json, LossDescription.class);
         } catch (JsonProcessingException e) {
             throw new IllegalArgumentException(
-                    "sd: the graph's note of its retention loss is not readable: " + e.getOriginalMessage(), e);
+                    "sd: the model's note of its retention loss is not readable: " + e.getOriginalMessage(), e);
         }
     }
 }

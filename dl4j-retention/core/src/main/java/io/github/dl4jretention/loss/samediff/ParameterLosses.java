@@ -4,11 +4,12 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.VariableType;
 
-/** A graph's loss variables that follow from its parameters alone, as a penalty on weights does. */
+/** A model's loss variables that follow from its parameters alone, as a penalty on weights does. */
 public final class ParameterLosses {
 
     private ParameterLosses() {}
@@ -28,9 +29,10 @@ public final class ParameterLosses {
             if (sd.getVariable(name).getVariableType() == VariableType.PLACEHOLDER) {
                 return true;
             }
-            String operation = sd.getVariables().get(name).getOutputOfOp();
+            String operation =
+                    Objects.requireNonNull(sd.getVariables().get(name)).getOutputOfOp();
             if (operation != null) {
-                sd.getOps().get(operation).getInputsToOp().stream()
+                Objects.requireNonNull(sd.getOps().get(operation)).getInputsToOp().stream()
                         .filter(seen::add)
                         .forEach(open::add);
             }

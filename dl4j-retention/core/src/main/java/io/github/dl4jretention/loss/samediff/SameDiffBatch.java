@@ -8,7 +8,9 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -17,7 +19,7 @@ import org.nd4j.linalg.api.shape.Shape;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
 
-/** One minibatch of a SameDiff graph, checked before it trains: native operations would broadcast what does not fit. */
+/** One minibatch of a SameDiff model, checked before it trains: native operations would broadcast what does not fit. */
 public final class SameDiffBatch {
 
     private final LossDescription loss;
@@ -25,10 +27,10 @@ public final class SameDiffBatch {
     private final Map<String, INDArray> arrays = new HashMap<>();
     private final INDArray teacher;
     private final long[] tokens;
-    private double[] weights;
-    private double[] divergenceWeights;
-    private INDArray[][] given;
-    private PlaceholderArrays fitting;
+    private double[] weights = {};
+    private double[] divergenceWeights = {};
+    private INDArray @Nullable [][] given;
+    private @Nullable PlaceholderArrays fitting;
 
     /** @throws IllegalArgumentException if the training configuration does not map the teacher, or a mask */
     public SameDiffBatch(TrainingConfig training, MultiDataSet data, LossDescription loss) {
@@ -39,12 +41,13 @@ public final class SameDiffBatch {
         put(training.getDataSetFeatureMaskMapping(), data.getFeaturesMaskArrays());
         put(training.getDataSetLabelMaskMapping(), data.getLabelsMaskArrays());
         requireMapped(training, data.getLabelsMaskArrays());
-        teacher = arrays.get(RetentionLoss.TEACHER_LOGITS);
-        if (teacher == null) {
+        INDArray mapped = arrays.get(RetentionLoss.TEACHER_LOGITS);
+        if (mapped == null) {
             throw new IllegalArgumentException("labels: expected an array for the placeholder \""
                     + RetentionLoss.TEACHER_LOGITS + "\" in the training configuration's label mapping, got "
                     + training.getDataSetLabelMapping());
         }
+        teacher = mapped;
         tokens = Arrays.copyOf(teacher.shape(), teacher.rank() - 1);
     }
 
@@ -84,7 +87,7 @@ public final class SameDiffBatch {
         data.setLabelsMaskArray(fitting(training.getDataSetLabelMaskMapping(), given[3], true));
     }
 
-    private INDArray[] fitting(List<String> names, INDArray[] values, boolean ones) {
+    private INDArray @Nullable [] fitting(@Nullable List<String> names, INDArray @Nullable [] values, boolean ones) {
         if (names == null || names.isEmpty() || values == null && !ones) {
             return values;
         }
@@ -94,7 +97,9 @@ public final class SameDiffBatch {
             if (result[i] == null && ones && name != null) {
                 result[i] = Nd4j.ones(teacher.dataType(), tokens);
             }
-            result[i] = name == null || result[i] == null ? result[i] : fitting.put(name, result[i]);
+            result[i] = name == null || result[i] == null
+                    ? result[i]
+                    : Objects.requireNonNull(fitting).put(name, result[i]);
         }
         return result;
     }
@@ -107,7 +112,7 @@ public final class SameDiffBatch {
             data.setFeaturesMaskArrays(given[2]);
             data.setLabelsMaskArray(given[3]);
             given = null;
-            fitting.close();
+            Objects.requireNonNull(fitting).close();
         }
     }
 
@@ -183,9 +188,9 @@ public final class SameDiffBatch {
     }
 
     /** 1 for every token where there is no array of that name. */
-    private double[] weights(String name) {
+    private double[] weights(@Nullable String name) {
         INDArray array = name == null ? null : arrays.get(name);
-        if (array == null) {
+        if (name == null || array == null) {
             double[] ones = new double[Math.toIntExact(teacher.length() / teacher.size(-1))];
             Arrays.fill(ones, 1);
             return ones;

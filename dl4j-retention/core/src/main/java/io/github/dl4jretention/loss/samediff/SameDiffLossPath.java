@@ -7,10 +7,12 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.deeplearning4j.nn.layers.samediff.DL4JSameDiffMemoryMgr;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.api.OutAndGrad;
@@ -32,7 +34,7 @@ public final class SameDiffLossPath implements LossPath {
     public static final String ACTIVATIONS = "softmax";
 
     private static final String INPUT = "input";
-    private static final String TARGET = "target";
+    private static final String LABELS = "labels";
     private static final String TEACHER = "teacher";
     private static final String WEIGHTS = "weights";
     private static final String DIVERGENCE_WEIGHTS = "divergenceWeights";
@@ -72,7 +74,7 @@ public final class SameDiffLossPath implements LossPath {
      *
      * @param configuration the loss
      * @param input         {@code [tokens, nIn]}
-     * @param target        {@code [tokens, 1]}, class ids, or {@code [tokens, V]}, distributions
+     * @param labels        {@code [tokens, 1]}, class ids, or {@code [tokens, V]}, distributions
      * @param teacher       its log-probabilities {@code [tokens, V]}; null for none
      * @param parameters    W and b by name, or none
      * @param vocabulary    V
@@ -81,12 +83,12 @@ public final class SameDiffLossPath implements LossPath {
     public static SDVariable define(
             RetentionConfiguration configuration,
             SDVariable input,
-            SDVariable target,
-            SDVariable teacher,
+            SDVariable labels,
+            @Nullable SDVariable teacher,
             Map<String, SDVariable> parameters,
             int vocabulary) {
         SameDiff sd = input.getSameDiff();
-        DataType type = target.dataType();
+        DataType type = labels.dataType();
         SDVariable logits = input;
         if (parameters.containsKey(DefaultParamInitializer.WEIGHT_KEY)) {
             logits = logits.mmul(parameters.get(DefaultParamInitializer.WEIGHT_KEY));
@@ -97,9 +99,9 @@ public final class SameDiffLossPath implements LossPath {
         logits = logits.dataType() == type ? logits : logits.castTo(type);
         sd.nn.softmax(ACTIVATIONS, logits, 1);
 
-        SDVariable distribution = target.getShape()[1] == 1
-                ? sd.oneHot(target.castTo(DataType.INT32).reshape(-1), vocabulary, -1, 1.0, 0.0, type)
-                : target;
+        SDVariable distribution = labels.getShape()[1] == 1
+                ? sd.oneHot(labels.castTo(DataType.INT32).reshape(-1), vocabulary, -1, 1.0, 0.0, type)
+                : labels;
         SameDiffTokenLoss tokenLoss = new SameDiffTokenLoss(sd, configuration, logits);
         SDVariable weighted =
                 tokenLoss.crossEntropy(distribution).rename(CROSS_ENTROPY).mul(sd.placeHolder(WEIGHTS, type, -1, 1));
@@ -138,7 +140,7 @@ public final class SameDiffLossPath implements LossPath {
         release(sd);
         gradients.forEach((name, view) -> view.assign(result.getGradients().get(name)));
         fill(batch, result.getOutputs());
-        return result.getGradients().get(INPUT);
+        return Objects.requireNonNull(result.getGradients().get(INPUT));
     }
 
     @Override
@@ -168,9 +170,10 @@ public final class SameDiffLossPath implements LossPath {
         fill(batch.agreement, losses.get(AGREEMENT));
     }
 
-    private static void fill(double[] tokens, INDArray values) {
+    private static void fill(double @Nullable [] tokens, @Nullable INDArray values) {
         if (tokens != null) {
-            double[] found = values.reshape(tokens.length).toDoubleVector();
+            double[] found =
+                    Objects.requireNonNull(values).reshape(tokens.length).toDoubleVector();
             System.arraycopy(found, 0, tokens, 0, tokens.length);
         }
     }
@@ -179,7 +182,7 @@ public final class SameDiffLossPath implements LossPath {
         DataType type = LossPath.lossType(dataType);
         Map<String, INDArray> values = new HashMap<>();
         values.put(INPUT, input);
-        values.put(TARGET, batch.target(type));
+        values.put(LABELS, batch.labels(type));
         values.put(WEIGHTS, batch.weights(type));
         if (batch.hasTeacher()) {
             values.put(TEACHER, batch.teacher(type));
@@ -210,11 +213,11 @@ public final class SameDiffLossPath implements LossPath {
             INDArray weights = parameters.get(DefaultParamInitializer.WEIGHT_KEY);
             DataType type = LossPath.lossType(dataType);
             SDVariable input = sd.placeHolder(INPUT, dataType, -1, weights == null ? vocabulary : weights.size(0));
-            SDVariable target = sd.placeHolder(TARGET, type, -1, classIds ? 1 : vocabulary);
+            SDVariable labels = sd.placeHolder(LABELS, type, -1, classIds ? 1 : vocabulary);
             SDVariable teacher = taught ? sd.placeHolder(TEACHER, type, -1, vocabulary) : null;
             Map<String, SDVariable> variables = new HashMap<>();
             parameters.forEach((name, array) -> variables.put(name, sd.var(name, dataType, array.shape())));
-            define(configuration, input, target, teacher, variables, vocabulary);
+            define(configuration, input, labels, teacher, variables, vocabulary);
             parameters.forEach((name, array) -> sd.associateArrayWithVariable(array, sd.getVariable(name)));
             SameDiffMessages.createGradFunctionQuietly(sd, INPUT);
             return sd;

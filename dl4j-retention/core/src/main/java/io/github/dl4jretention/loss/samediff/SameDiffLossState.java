@@ -4,26 +4,27 @@ import io.github.dl4jretention.internal.SameDiffText;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionLoss;
 import java.nio.ByteBuffer;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.graph.FlatGraph;
 
 /**
- * What a SameDiff graph with a {@link RetentionLoss} knows of it.
+ * What a SameDiff model with a {@link RetentionLoss} knows of it.
  *
- * @param teacher       SHA-256 of the only teacher that the graph accepts; null if it has met none
+ * @param teacher       SHA-256 of the only teacher that the model accepts; null if it has met none
  * @param configuration the loss
  * @param logits        name of the variable of the logits
- * @param coefficient   lambda as the next minibatch is trained with; of a saved graph with a schedule, that of the last
+ * @param coefficient   lambda as the next minibatch is trained with; of a saved model with a schedule, that of the last
  */
 public record SameDiffLossState(
-        String teacher, RetentionConfiguration configuration, String logits, double coefficient) {
+        @Nullable String teacher, RetentionConfiguration configuration, String logits, double coefficient) {
 
     /**
-     * {@return what the graph knows of its loss}
+     * {@return what the model knows of its loss}
      *
-     * @param sd a graph with its arrays, as {@link RetentionLoss#add} left it or as it was loaded
-     * @throws IllegalStateException if the graph has no such loss
+     * @param sd a model with its arrays, as {@link RetentionLoss#add} left it or as it was loaded
+     * @throws IllegalStateException if the model has no such loss
      */
     public static SameDiffLossState of(SameDiff sd) {
         LossDescription description = LossDescription.of(sd);
@@ -40,16 +41,16 @@ public record SameDiffLossState(
     }
 
     /**
-     * {@return what a graph as it was saved knows of its loss, read without making arrays of it}
+     * {@return what a model as it was saved knows of its loss, read without making arrays of it}
      *
-     * @param saved the graph as FlatBuffers
-     * @throws IllegalArgumentException if the graph has no such loss
-     * @throws RuntimeException of some kind, if the bytes are no graph
+     * @param saved the model as FlatBuffers
+     * @throws IllegalArgumentException if the model has no such loss
+     * @throws RuntimeException of some kind, if the bytes are no model
      */
     public static SameDiffLossState of(FlatGraph saved) {
         LossDescription description = SameDiffText.read(saved, LossDescription.DESCRIPTION)
                 .map(LossDescription::fromJson)
-                .orElseThrow(() -> new IllegalArgumentException("expected a graph with a loss from RetentionLoss.add"));
+                .orElseThrow(() -> new IllegalArgumentException("expected a model with a loss from RetentionLoss.add"));
         double factor = SameDiffText.bytes(saved, RetentionLoss.FACTOR)
                 .map(SameDiffLossState::number)
                 .orElse(Double.NaN);

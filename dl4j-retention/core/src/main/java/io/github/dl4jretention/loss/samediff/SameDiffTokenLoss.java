@@ -6,7 +6,7 @@ import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * The loss of every token as a SameDiff graph over rows {@code [tokens, vocabulary]}, in log space throughout.
+ * The loss of every token as a SameDiff model over rows {@code [tokens, vocabulary]}, in log space throughout.
  * (On rank 3, M2.1's reductions over the last axis with kept dimensions are wrong.)
  *
  * <p>Logits and teacher values outside {@code [-1e9, 1e9]} are held at the bound, so that a class of probability 0

@@ -5,4 +5,7 @@
  *
  * @serial exclude
  */
+@NullMarked
 package io.github.dl4jretention.loss.samediff;
+
+import org.jspecify.annotations.NullMarked;

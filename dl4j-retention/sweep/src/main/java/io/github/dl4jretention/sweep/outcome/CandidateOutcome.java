@@ -6,6 +6,7 @@ import io.github.dl4jretention.sweep.task.FinetuneResult;
 import io.github.dl4jretention.sweep.task.Losses;
 import io.github.dl4jretention.sweep.task.RungScore;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
@@ -33,11 +34,11 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
 public record CandidateOutcome(
         @JsonProperty("index") int index,
         @JsonProperty("status") Status status,
-        @JsonProperty("configuration") FinetuneConfiguration configuration,
-        @JsonProperty("reason") String reason,
-        @JsonProperty("score") Double score,
-        @JsonProperty("validation") Losses validation,
-        @JsonProperty("test") Losses test,
+        @JsonProperty("configuration") @Nullable FinetuneConfiguration configuration,
+        @JsonProperty("reason") @Nullable String reason,
+        @JsonProperty("score") @Nullable Double score,
+        @JsonProperty("validation") @Nullable Losses validation,
+        @JsonProperty("test") @Nullable Losses test,
         @JsonProperty("steps") int steps,
         @JsonProperty("plannedSteps") int plannedSteps,
         @JsonProperty("trainingSeconds") double trainingSeconds,
@@ -64,7 +65,7 @@ public record CandidateOutcome(
      * @param score         on validation text, the less the better; null if it was pruned
      */
     public static CandidateOutcome of(
-            int index, FinetuneConfiguration configuration, FinetuneResult result, Double score) {
+            int index, FinetuneConfiguration configuration, FinetuneResult result, @Nullable Double score) {
         return new CandidateOutcome(
                 index,
                 result.pruned() ? Status.PRUNED : Status.COMPLETE,
@@ -88,7 +89,7 @@ public record CandidateOutcome(
      * @param configuration how it was finetuned; null if it failed while it was generated
      * @param reason        why it failed
      */
-    public static CandidateOutcome failed(int index, FinetuneConfiguration configuration, String reason) {
+    public static CandidateOutcome failed(int index, @Nullable FinetuneConfiguration configuration, String reason) {
         return new CandidateOutcome(
                 index, Status.FAILED, configuration, reason, null, null, null, 0, 0, 0, 0, List.of(), List.of());
     }
@@ -98,7 +99,7 @@ public record CandidateOutcome(
      *
      * @param measured in nats per token; null for none
      */
-    public CandidateOutcome withTest(Losses measured) {
+    public CandidateOutcome withTest(@Nullable Losses measured) {
         return new CandidateOutcome(
                 index,
                 status,

@@ -3,6 +3,7 @@ package io.github.dl4jretention.sweep.space;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import java.io.Serializable;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
@@ -26,7 +27,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
         isGetterVisibility = JsonAutoDetect.Visibility.NONE)
 public record FinetuneConfiguration(
         @JsonProperty("method") FinetuneMethod method,
-        @JsonProperty("retention") RetentionConfiguration retention,
+        @JsonProperty("retention") @Nullable RetentionConfiguration retention,
         @JsonProperty("learningRate") double learningRate,
         @JsonProperty("epochs") int epochs,
         @JsonProperty("steps") int steps,

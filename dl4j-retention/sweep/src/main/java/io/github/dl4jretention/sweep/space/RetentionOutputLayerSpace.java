@@ -8,6 +8,7 @@ import org.deeplearning4j.arbiter.layers.LayerSpace;
 import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
 import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
 import org.deeplearning4j.nn.conf.RNNFormat;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A {@link RetentionOutputLayer} whose loss is searched, for Arbiter's own MultiLayerSpace and ComputationGraphSpace.
@@ -17,12 +18,13 @@ import org.deeplearning4j.nn.conf.RNNFormat;
 public final class RetentionOutputLayerSpace extends LayerSpace<RetentionOutputLayer> {
 
     private ParameterSpace<RetentionConfiguration> retention;
-    private ParameterSpace<Integer> nIn;
+    private @Nullable ParameterSpace<Integer> nIn;
     private ParameterSpace<Integer> nOut;
     private boolean hasBias;
-    private RNNFormat dataFormat;
+    private @Nullable RNNFormat dataFormat;
 
     /** For JSON. */
+    @SuppressWarnings("NullAway.Init")
     private RetentionOutputLayerSpace() {}
 
     private RetentionOutputLayerSpace(Builder builder) {
@@ -76,10 +78,10 @@ public final class RetentionOutputLayerSpace extends LayerSpace<RetentionOutputL
     public static final class Builder extends LayerSpace.Builder<Builder> {
 
         private ParameterSpace<RetentionConfiguration> retention;
-        private ParameterSpace<Integer> nIn;
-        private ParameterSpace<Integer> nOut;
+        private @Nullable ParameterSpace<Integer> nIn;
+        private @Nullable ParameterSpace<Integer> nOut;
         private boolean hasBias = true;
-        private RNNFormat dataFormat;
+        private @Nullable RNNFormat dataFormat;
 
         /** @param retention the loss */
         public Builder(RetentionSpace retention) {

@@ -34,6 +34,7 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
     private ParameterSpace<Double> labelSmoothing;
 
     /** For JSON. */
+    @SuppressWarnings("NullAway.Init")
     private RetentionSpace() {}
 
     private RetentionSpace(Builder builder) {

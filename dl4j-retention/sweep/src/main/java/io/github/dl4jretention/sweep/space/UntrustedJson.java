@@ -5,6 +5,7 @@ import java.util.List;
 import org.deeplearning4j.arbiter.optimize.api.saving.ResultSaver;
 import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
 import org.deeplearning4j.arbiter.optimize.serde.jackson.JsonMapper;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.jackson.annotation.JsonTypeInfo;
 import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
@@ -41,7 +42,7 @@ public final class UntrustedJson {
     }
 
     /** A class of the allowed packages, which nothing has initialised; null if there is none of that name. */
-    private static Class<?> named(String name) {
+    private static @Nullable Class<?> named(String name) {
         try {
             return PACKAGES.stream().anyMatch(name::startsWith)
                     ? Class.forName(name, false, FixedValue.class.getClassLoader())

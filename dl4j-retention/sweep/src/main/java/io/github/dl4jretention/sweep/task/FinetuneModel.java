@@ -28,6 +28,7 @@ import org.deeplearning4j.nn.conf.layers.misc.FrozenLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.VariableType;
@@ -177,13 +178,14 @@ public abstract class FinetuneModel {
      * @param importance of the parameters, for methods that need it; else null
      */
     abstract CandidateTraining training(
-            FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, Importance importance);
+            FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, @Nullable Importance importance);
 
     /** An estimator of how much each parameter matters. */
     abstract ImportanceEstimator importance();
 
     /** The pull of a network towards where it is now; empty for methods without. */
-    static Optional<QuadraticPenalty> penalty(Model start, FinetuneConfiguration configuration, Importance importance) {
+    static Optional<QuadraticPenalty> penalty(
+            Model start, FinetuneConfiguration configuration, @Nullable Importance importance) {
         return switch (configuration.method()) {
             case L2_SP -> Optional.of(QuadraticPenalty.toStart(start, configuration.strength()));
             case EWC, MAS -> Optional.of(QuadraticPenalty.weighted(start, importance, configuration.strength()));
@@ -296,7 +298,7 @@ public abstract class FinetuneModel {
     static final class StepLoss extends BaseTrainingListener {
 
         private final List<RetentionOutputLayerRuntime> outputs;
-        private TokenLoss loss;
+        private @Nullable TokenLoss loss;
 
         StepLoss(List<RetentionOutputLayerRuntime> outputs) {
             this.outputs = outputs;
@@ -305,13 +307,14 @@ public abstract class FinetuneModel {
         @Override
         public void iterationDone(Model model, int iteration, int epoch) {
             for (RetentionOutputLayerRuntime output : outputs) {
-                loss = loss == null ? output.lastTokenLoss() : sum(loss, output.lastTokenLoss());
+                TokenLoss last = Objects.requireNonNull(output.lastTokenLoss());
+                loss = loss == null ? last : sum(loss, last);
             }
         }
 
         /** The loss since it was last taken. */
         TokenLoss take() {
-            TokenLoss taken = loss;
+            TokenLoss taken = Objects.requireNonNull(loss);
             loss = null;
             return taken;
         }

@@ -2,6 +2,7 @@ package io.github.dl4jretention.sweep.task;
 
 import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
+import org.jspecify.annotations.Nullable;
 
 /** Is told what candidates do, on their own threads, and can end one early. */
 public interface FinetuneObserver {
@@ -46,7 +47,11 @@ public interface FinetuneObserver {
      * @param plain         the tuned network; null if it was pruned
      */
     default void onResult(
-            int candidate, FinetuneConfiguration configuration, FinetuneResult result, Double score, Object plain) {}
+            int candidate,
+            FinetuneConfiguration configuration,
+            FinetuneResult result,
+            @Nullable Double score,
+            @Nullable Object plain) {}
 
     /**
      * A candidate couldn't be trained or measured, for a reason that isn't its own: no memory, a full disk, an interrupt.
@@ -63,5 +68,5 @@ public interface FinetuneObserver {
      * @param configuration null if it failed while it was generated
      * @param reason        what was thrown
      */
-    default void onFailure(int candidate, FinetuneConfiguration configuration, Throwable reason) {}
+    default void onFailure(int candidate, @Nullable FinetuneConfiguration configuration, Throwable reason) {}
 }

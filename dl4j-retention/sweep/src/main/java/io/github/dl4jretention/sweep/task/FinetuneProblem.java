@@ -14,6 +14,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.stream.Collectors;
 import org.deeplearning4j.arbiter.optimize.api.Candidate;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
@@ -36,7 +37,7 @@ public final class FinetuneProblem {
     private final IUpdater updater;
     private final long seed;
     private final Map<FinetuneMethod, Importance> importance = new EnumMap<>(FinetuneMethod.class);
-    private Losses baseLosses;
+    private @Nullable Losses baseLosses;
     private double largestLoss = Double.NaN;
     private int trainingBatches = -1;
 
@@ -133,7 +134,7 @@ public final class FinetuneProblem {
     }
 
     private static String shapes(Teacher teacher, MultiDataSet batch) {
-        return Arrays.stream(teacher.targets(batch))
+        return Arrays.stream(teacher.values(batch))
                 .map(values -> Arrays.toString(values.shape()))
                 .collect(Collectors.joining(", "));
     }
@@ -249,7 +250,7 @@ public final class FinetuneProblem {
     }
 
     /** Importance of the parameters on source text, one pass for all candidates of a method; null without. */
-    private synchronized Importance importance(FinetuneMethod method) {
+    private synchronized @Nullable Importance importance(FinetuneMethod method) {
         return switch (method) {
             case EWC -> importance.computeIfAbsent(method, m -> model.importance()
                     .empiricalFisher(data.trainingSource().iterator()));
@@ -288,18 +289,22 @@ public final class FinetuneProblem {
     /** Keeps what became of one candidate. */
     private static final class SingleResult implements FinetuneObserver {
 
-        private Object network;
-        private Throwable failure;
-        private Throwable error;
+        private @Nullable Object network;
+        private @Nullable Throwable failure;
+        private @Nullable Throwable error;
 
         @Override
         public void onResult(
-                int candidate, FinetuneConfiguration configuration, FinetuneResult result, Double score, Object plain) {
+                int candidate,
+                FinetuneConfiguration configuration,
+                FinetuneResult result,
+                @Nullable Double score,
+                @Nullable Object plain) {
             network = plain;
         }
 
         @Override
-        public void onFailure(int candidate, FinetuneConfiguration configuration, Throwable reason) {
+        public void onFailure(int candidate, @Nullable FinetuneConfiguration configuration, Throwable reason) {
             failure = reason;
         }
 
@@ -308,6 +313,7 @@ public final class FinetuneProblem {
             error = reason;
         }
 
+        @Nullable
         Object network() {
             if (error instanceof InterruptedException) {
                 Thread.currentThread().interrupt();

@@ -3,6 +3,7 @@ package io.github.dl4jretention.sweep.task;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a candidate's task found out; the model-specific results of Arbiter's OptimizationResult.
@@ -17,7 +18,7 @@ import java.util.List;
  * @serial exclude
  */
 public record FinetuneResult(
-        Losses validation,
+        @Nullable Losses validation,
         int steps,
         int plannedSteps,
         double trainingSeconds,

@@ -16,6 +16,7 @@ import java.util.Set;
 import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
 import org.deeplearning4j.arbiter.optimize.api.TaskCreatorProvider;
 import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a sweep can vary: the method, its loss or strength, the learning rate, the length of training and the number of
@@ -47,6 +48,7 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
     private ParameterSpace<Double> labelSmoothing;
 
     /** For JSON. */
+    @SuppressWarnings("NullAway.Init")
     private FinetuneSpace() {}
 
     private FinetuneSpace(Builder builder) {
@@ -168,7 +170,7 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
 
         private ParameterSpace<String> method = new FixedValue<>(FinetuneMethod.RETENTION.name());
         private Set<FinetuneMethod> chosen = Set.of(FinetuneMethod.RETENTION);
-        private RetentionSpace retention;
+        private @Nullable RetentionSpace retention;
         private ParameterSpace<Double> learningRate = new FixedValue<>(LEARNING_RATE);
         private ParameterSpace<Integer> epochs = new FixedValue<>(1);
         private ParameterSpace<Integer> steps = new FixedValue<>(0);

@@ -17,6 +17,7 @@ import org.deeplearning4j.arbiter.optimize.runner.CandidateStatus;
 import org.deeplearning4j.arbiter.optimize.runner.IOptimizationRunner;
 import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
 import org.deeplearning4j.exception.DL4JException;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.exception.ND4JException;
 import org.nd4j.linalg.factory.Nd4j;
@@ -41,7 +42,7 @@ final class FinetuneTask implements Callable<OptimizationResult> {
     private final FinetuneTaskCreator.CandidateScore scoreFunction;
     private final FinetuneObserver observer;
     private final List<StatusListener> listeners;
-    private final IOptimizationRunner runner;
+    private final @Nullable IOptimizationRunner runner;
     private final CandidateInfo info;
     private final LossCurve curve = new LossCurve();
     private final List<RungScore> rungs = new ArrayList<>();
@@ -54,7 +55,7 @@ final class FinetuneTask implements Callable<OptimizationResult> {
             FinetuneTaskCreator.CandidateScore scoreFunction,
             FinetuneObserver observer,
             List<StatusListener> listeners,
-            IOptimizationRunner runner) {
+            @Nullable IOptimizationRunner runner) {
         this.candidate = candidate;
         this.problem = problem;
         this.scoreFunction = scoreFunction;
@@ -96,7 +97,7 @@ final class FinetuneTask implements Callable<OptimizationResult> {
         }
     }
 
-    private String naming(FinetuneConfiguration configuration, RuntimeException e) {
+    private String naming(@Nullable FinetuneConfiguration configuration, RuntimeException e) {
         return "candidate: " + candidate.getIndex() + ", " + configuration + ": " + e;
     }
 
@@ -201,7 +202,7 @@ final class FinetuneTask implements Callable<OptimizationResult> {
         return losses;
     }
 
-    private ResultReference save(double score, FinetuneResult result, Object plain) throws IOException {
+    private @Nullable ResultReference save(double score, FinetuneResult result, Object plain) throws IOException {
         ResultSaver saver = runner == null ? null : runner.getConfiguration().getResultSaver();
         return saver == null
                 ? null
@@ -209,7 +210,11 @@ final class FinetuneTask implements Callable<OptimizationResult> {
                         new OptimizationResult(candidate, score, candidate.getIndex(), result, info, null), plain);
     }
 
-    private OptimizationResult end(CandidateStatus status, Double score, FinetuneResult result, ResultReference saved) {
+    private OptimizationResult end(
+            CandidateStatus status,
+            @Nullable Double score,
+            @Nullable FinetuneResult result,
+            @Nullable ResultReference saved) {
         info.setCandidateStatus(status);
         info.setScore(score);
         info.setEndTime(System.currentTimeMillis());

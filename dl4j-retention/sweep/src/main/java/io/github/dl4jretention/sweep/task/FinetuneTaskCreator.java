@@ -11,6 +11,7 @@ import org.deeplearning4j.arbiter.optimize.api.data.DataSource;
 import org.deeplearning4j.arbiter.optimize.api.score.ScoreFunction;
 import org.deeplearning4j.arbiter.optimize.runner.IOptimizationRunner;
 import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
@@ -29,7 +30,7 @@ import org.nd4j.linalg.factory.Nd4j;
 @SuppressWarnings("rawtypes")
 public final class FinetuneTaskCreator implements TaskCreator {
 
-    private final FinetuneProblem problem;
+    private final @Nullable FinetuneProblem problem;
     private final FinetuneObserver observer;
 
     /** For Arbiter, which finds task creators by the class of the space. */
@@ -41,7 +42,7 @@ public final class FinetuneTaskCreator implements TaskCreator {
      * @param problem  what all candidates share; null to take it from the data source
      * @param observer is told of every candidate
      */
-    public FinetuneTaskCreator(FinetuneProblem problem, FinetuneObserver observer) {
+    public FinetuneTaskCreator(@Nullable FinetuneProblem problem, FinetuneObserver observer) {
         this.problem = problem;
         this.observer = observer;
     }

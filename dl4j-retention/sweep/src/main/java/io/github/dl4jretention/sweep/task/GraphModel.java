@@ -20,6 +20,7 @@ import java.util.Set;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.config.Sgd;
@@ -39,7 +40,7 @@ final class GraphModel extends FinetuneModel {
 
     @Override
     CandidateTraining training(
-            FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, Importance importance) {
+            FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, @Nullable Importance importance) {
         ComputationGraph start;
         synchronized (pretrained) {
             start = Retention.withUpdater(pretrained, updater);

@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.List;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.learning.config.IUpdater;
@@ -30,7 +31,7 @@ final class MultiLayerModel extends FinetuneModel {
 
     @Override
     CandidateTraining training(
-            FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, Importance importance) {
+            FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, @Nullable Importance importance) {
         MultiLayerNetwork start;
         synchronized (pretrained) {
             start = Retention.withUpdater(pretrained, updater);

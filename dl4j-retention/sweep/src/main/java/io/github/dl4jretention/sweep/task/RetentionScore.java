@@ -12,6 +12,7 @@ import org.deeplearning4j.arbiter.optimize.api.score.ScoreFunction;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
@@ -43,12 +44,12 @@ public final class RetentionScore implements ScoreFunction {
     private final double sourceWeight;
 
     /** The x of a constrained score, in nats per token; null for a weighted one. */
-    private final Double largestForgetting;
+    private final @Nullable Double largestForgetting;
 
     @JsonCreator
     private RetentionScore(
             @JsonProperty("sourceWeight") double sourceWeight,
-            @JsonProperty("largestForgetting") Double largestForgetting) {
+            @JsonProperty("largestForgetting") @Nullable Double largestForgetting) {
         this.sourceWeight = sourceWeight;
         this.largestForgetting = largestForgetting;
     }

@@ -12,6 +12,8 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
@@ -64,7 +66,7 @@ final class SameDiffFinetuneModel extends FinetuneModel {
 
     @Override
     CandidateTraining training(
-            FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, Importance importance) {
+            FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, @Nullable Importance importance) {
         SameDiff sameDiff = copy();
         RetentionLoss.add(sameDiff, logits, labels, lossOf(configuration));
         RetentionLoss.bind(sameDiff, teacher.sha256());
@@ -107,7 +109,7 @@ final class SameDiffFinetuneModel extends FinetuneModel {
         public TokenLoss fit(MultiDataSet batch, int epoch) {
             network.getTrainingConfig().setEpochCount(epoch);
             network.fit(new SingletonMultiDataSetIterator(batch), 1);
-            return listener.lastTokenLoss();
+            return Objects.requireNonNull(listener.lastTokenLoss());
         }
 
         @Override

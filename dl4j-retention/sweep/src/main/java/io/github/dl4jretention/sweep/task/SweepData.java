@@ -10,6 +10,7 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
@@ -31,7 +32,7 @@ public record SweepData(
         Batches validationSource,
         Batches testTarget,
         Batches testSource,
-        Batches trainingSource) {
+        @Nullable Batches trainingSource) {
 
     /**
      * Checks that no text but the last is missing.
@@ -76,7 +77,7 @@ public record SweepData(
      *
      * @param text source text, another than that of validation and test; null for none
      */
-    public SweepData withTrainingSource(Batches text) {
+    public SweepData withTrainingSource(@Nullable Batches text) {
         return new SweepData(training, validationTarget, validationSource, testTarget, testSource, text);
     }
 
