@@ -46,7 +46,10 @@ class SteadyMemoryTest {
                         .vocabulary(VOCABULARY)
                         .width(WIDTH)
                         .build())
-                .layer(new LSTM.Builder().nOut(WIDTH).activation(Activation.TANH).build()));
+                .layer(new LSTM.Builder()
+                        .nOut(WIDTH)
+                        .activation(Activation.TANH)
+                        .build()));
         return NativeLayers.of(stock);
     }
 
@@ -81,7 +84,9 @@ class SteadyMemoryTest {
         for (int step = 0; step < 12; step++) {
             long before = threads.getThreadAllocatedBytes(Thread.currentThread().getId());
             network.fit(batch);
-            least = Math.min(least, threads.getThreadAllocatedBytes(Thread.currentThread().getId()) - before);
+            least = Math.min(
+                    least,
+                    threads.getThreadAllocatedBytes(Thread.currentThread().getId()) - before);
         }
         return least;
     }
