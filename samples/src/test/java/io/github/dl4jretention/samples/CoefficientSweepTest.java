@@ -126,7 +126,7 @@ class CoefficientSweepTest {
             {"--learning-rate=0", "--learning-rate: expected a finite number above 0, got 0"},
             {"--held-out=0", "--held-out: expected a whole number of at least 1, got 0"},
             {"--parallelism=0", "--parallelism: expected a whole number of at least 1, got 0"},
-            {"--model=missing.zip", "--model: expected a readable file, got missing.zip"},
+            {"--model=missing.zip", "--model: expected a readable file or a model folder, got missing.zip"},
             {"--model=" + file, "--model: expected a MultiLayerNetwork saved by DL4J's ModelSerializer, got " + file},
             {"--source=missing.txt", "--source: expected a readable file, got missing.txt"},
             {"--out=" + file, "--out: expected a folder that can be written to, got " + file}
