@@ -10,6 +10,7 @@ import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionListener;
 import io.github.dl4jretention.loss.RetentionLoss;
 import io.github.dl4jretention.loss.TokenLoss;
+import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.io.File;
@@ -27,6 +28,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
+import org.nd4j.autodiff.samediff.VariableType;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.MultiDataSet;
@@ -299,5 +301,26 @@ class SameDiffRetentionTest {
     private static void refused(String message, org.junit.jupiter.api.function.Executable call) {
         String found = assertThrows(RuntimeException.class, call).getMessage();
         assertTrue(found.contains(message), found);
+    }
+
+    @Test
+    void a_moving_average_is_taken_once_for_every_step_however_often_a_student_is_finetuned() {
+        SameDiff pretrained = pretrained(DataType.DOUBLE, false);
+        MovingAverageTeacher teacher = Teacher.movingAverage(pretrained, 0.9, "logits", "features");
+        SameDiff student = Retention.attach(pretrained, CONF, teacher, "logits", "features");
+        INDArray expected = teacher.params();
+        for (int i = 0; i < 3; i++) {
+            Retention.finetune(student, teacher, new SingletonMultiDataSetIterator(batch(DataType.DOUBLE, i)), 1);
+            INDArray[] now = pretrained.variables().stream()
+                    .filter(variable -> variable.getVariableType() == VariableType.VARIABLE)
+                    .map(SDVariable::name)
+                    .sorted()
+                    .map(name -> student.getVariable(name).getArr())
+                    .map(array -> array.dup('c').reshape(array.length()))
+                    .toArray(INDArray[]::new);
+            expected = expected.mul(0.9).add(Nd4j.concat(0, now).mul(0.1));
+            assertClose(expected, teacher.params(), 1e-12);
+        }
+        assertEquals(2, student.getListeners().size());
     }
 }

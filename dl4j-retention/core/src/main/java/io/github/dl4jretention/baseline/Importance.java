@@ -3,6 +3,7 @@ package io.github.dl4jretention.baseline;
 import io.github.dl4jretention.internal.ArrayStream;
 import io.github.dl4jretention.internal.ChecksummedFile;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.TreeMap;
@@ -112,7 +113,7 @@ public final class Importance {
             }
             Map<String, INDArray> arrays = new TreeMap<>();
             for (int left = in.readInt(); left > 0; left--) {
-                arrays.put(in.readUTF(), ArrayStream.read(in));
+                arrays.put(in.readUTF(), ArrayStream.readArray(in, Files.size(file)));
             }
             return new Importance(arrays);
         });

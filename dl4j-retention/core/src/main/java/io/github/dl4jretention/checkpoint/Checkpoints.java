@@ -1,6 +1,5 @@
 package io.github.dl4jretention.checkpoint;
 
-import io.github.dl4jretention.internal.ArrayStream;
 import io.github.dl4jretention.internal.AtomicFile;
 import io.github.dl4jretention.internal.CheckedZip;
 import io.github.dl4jretention.loss.RetentionConfiguration;
@@ -79,7 +78,7 @@ final class Checkpoints {
             }
             try (CheckedZip zip = new CheckedZip(file)) {
                 for (int i = 0; i < averages.size(); i++) {
-                    try (INDArray average = zip.read(average(i), ArrayStream::read)) {
+                    try (INDArray average = zip.array(average(i))) {
                         averages.get(i).restore(average);
                     }
                 }
@@ -173,8 +172,9 @@ final class Checkpoints {
             RunState state = Json.read(zip.bytes(RunState.ENTRY), RunState.class, file);
             for (Map.Entry<String, Long> entry : state.entries().entrySet()) {
                 if (zip.checksum(entry.getKey()) != entry.getValue()) {
-                    throw new IOException("file " + file + ": damaged: entry " + entry.getKey()
-                            + ": expected its checksum, got another");
+                    throw new IOException(
+                            "file " + file + ": entry " + entry.getKey() + ": expected bytes of the checksum in "
+                                    + RunState.ENTRY + ", got others; the file is damaged");
                 }
             }
             String settings = new String(zip.bytes(StudentSettings.ENTRY), StandardCharsets.UTF_8);
@@ -193,7 +193,8 @@ final class Checkpoints {
         } catch (RuntimeException e) {
             throw new IOException("file " + file + ": expected a student, got: " + e, e);
         } catch (OutOfMemoryError e) {
-            throw new IOException("file " + file + ": not enough memory for the student: " + e.getMessage(), e);
+            throw new IOException(
+                    "file " + file + ": expected memory for the student, got too little: " + e.getMessage(), e);
         }
     }
 

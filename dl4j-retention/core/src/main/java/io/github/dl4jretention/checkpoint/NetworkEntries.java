@@ -47,11 +47,11 @@ final class NetworkEntries {
     }
 
     static INDArray params(CheckedZip zip) throws IOException {
-        return zip.read(ModelSerializer.COEFFICIENTS_BIN, ArrayStream::read);
+        return zip.array(ModelSerializer.COEFFICIENTS_BIN);
     }
 
     /** Null if there is none. */
     static @Nullable INDArray updaterState(CheckedZip zip) throws IOException {
-        return zip.has(ModelSerializer.UPDATER_BIN) ? zip.read(ModelSerializer.UPDATER_BIN, ArrayStream::read) : null;
+        return zip.has(ModelSerializer.UPDATER_BIN) ? zip.array(ModelSerializer.UPDATER_BIN) : null;
     }
 }

@@ -62,7 +62,15 @@ public record ArrayStream(long[] shape, DataType type, long length) {
             throw new IOException("expected parameters in mode " + MODE + ", got " + mode);
         }
         long length = in.readLong();
-        return new ArrayStream(shape, DataType.valueOf(in.readUTF()), length);
+        if (length < 0) {
+            throw new IOException("expected a number of values of at least 0, got " + length);
+        }
+        String type = in.readUTF();
+        try {
+            return new ArrayStream(shape, DataType.valueOf(type), length);
+        } catch (IllegalArgumentException e) {
+            throw new IOException("expected one of ND4J's data types, got " + type, e);
+        }
     }
 
     /**
@@ -134,7 +142,7 @@ public record ArrayStream(long[] shape, DataType type, long length) {
     }
 
     /**
-     * Writes an array.
+     * Writes an array. Readers know its order and its shape, so that values that lie otherwise are put in order first.
      *
      * @param array isn't changed
      * @param out   not closed
@@ -142,16 +150,23 @@ public record ArrayStream(long[] shape, DataType type, long length) {
      */
     public static void write(INDArray array, DataOutputStream out) throws IOException {
         INDArray dense = array.isView() ? array.dup() : array;
+        if (!isDense(dense.shape(), dense.stride(), dense.ordering())) {
+            dense = array.dup('c');
+        }
+        writeDense(dense, array, out);
+    }
+
+    private static void writeDense(INDArray dense, INDArray array, DataOutputStream out) throws IOException {
         try {
             dense.shapeInfoDataBuffer().write(out);
             out.writeUTF(MODE);
             out.writeLong(dense.length());
             out.writeUTF(dense.dataType().name());
-            byte[] bytes = new byte[CHUNK];
+            byte[] chunk = new byte[CHUNK];
             ArrayBytes.chunks(dense, CHUNK, values -> {
                 int count = values.remaining();
-                move(values, ByteBuffer.wrap(bytes, 0, count), dense.dataType());
-                out.write(bytes, 0, count);
+                move(values, ByteBuffer.wrap(chunk, 0, count), dense.dataType());
+                out.write(chunk, 0, count);
             });
         } finally {
             if (dense != array) {
@@ -160,32 +175,45 @@ public record ArrayStream(long[] shape, DataType type, long length) {
         }
     }
 
+    /** Whether an array's values lie one after the other in its order; the stride of an axis of size 1 says nothing. */
+    private static boolean isDense(long[] shape, long[] strides, char order) {
+        long expected = 1;
+        for (int i = 0; i < shape.length; i++) {
+            int axis = order == 'c' ? shape.length - 1 - i : i;
+            if (shape[axis] == 0) {
+                return true;
+            }
+            if (shape[axis] != 1 && strides[axis] != expected) {
+                return false;
+            }
+            expected *= shape[axis];
+        }
+        return true;
+    }
+
     /**
      * {@return an array outside of workspaces}
      *
-     * @param in a stream that {@code Nd4j.write} or {@link #write(INDArray, DataOutputStream)} wrote; not closed
+     * @param in    a stream that {@code Nd4j.write} or {@link #write(INDArray, DataOutputStream)} wrote; not closed
+     * @param bytes how many are left in the stream at most, for no more memory is taken
      * @throws IOException      if it isn't one
      * @throws OutOfMemoryError if there's no memory for the array
      */
-    public static INDArray read(DataInputStream in) throws IOException {
+    public static INDArray readArray(DataInputStream in, long bytes) throws IOException {
         ArrayStream head = readHead(in);
-        int rank = head.shape.length == 0 ? -1 : (int) head.shape[0];
-        if (rank < 0 || head.shape.length != 2 * rank + 4) {
-            throw new IOException("expected an array's shape, got " + Arrays.toString(head.shape));
-        }
-        long[] shape = Arrays.copyOfRange(head.shape, 1, 1 + rank);
-        if (LongStream.of(shape).reduce(1, Math::multiplyExact) != head.length) {
-            throw new IOException(
-                    "expected as many values as the shape " + Arrays.toString(shape) + " has, got " + head.length);
+        long[] shape = head.requireArray();
+        if (head.length > bytes / head.type.width()) {
+            throw new IOException("expected at least the bytes of " + head.length + " numbers of type " + head.type
+                    + ", got " + bytes);
         }
         INDArray array = allocate(head, shape);
         boolean read = false;
         try {
-            byte[] bytes = new byte[CHUNK];
+            byte[] chunk = new byte[CHUNK];
             ArrayBytes.chunks(array, CHUNK, values -> {
                 int count = values.remaining();
-                in.readFully(bytes, 0, count);
-                move(ByteBuffer.wrap(bytes, 0, count), values, head.type);
+                in.readFully(chunk, 0, count);
+                move(ByteBuffer.wrap(chunk, 0, count), values, head.type);
             });
             Nd4j.getAffinityManager().tagLocation(array, Location.HOST);
             read = true;
@@ -194,6 +222,40 @@ public record ArrayStream(long[] shape, DataType type, long length) {
             if (!read) {
                 array.close();
             }
+        }
+    }
+
+    /** The shape, once all of the head is that of a dense array. */
+    private long[] requireArray() throws IOException {
+        if (!type.isNumerical() && type != DataType.BOOL) {
+            throw new IOException("expected numbers, got type " + type);
+        }
+        int rank = (shape.length - 4) / 2;
+        if (rank < 0 || shape.length != 2 * rank + 4 || shape[0] != rank) {
+            throw new IOException("expected an array's shape, got " + Arrays.toString(shape));
+        }
+        long[] sizes = Arrays.copyOfRange(shape, 1, 1 + rank);
+        if (LongStream.of(sizes).anyMatch(size -> size < 0) || !isLength(sizes)) {
+            throw new IOException(
+                    "expected as many values as the shape " + Arrays.toString(sizes) + " has, got " + length);
+        }
+        long order = shape[shape.length - 1];
+        if (order != 'c' && order != 'f') {
+            throw new IOException("expected order c or f, got number " + order);
+        }
+        long[] strides = Arrays.copyOfRange(shape, 1 + rank, 1 + 2 * rank);
+        if (!isDense(sizes, strides, (char) order)) {
+            throw new IOException("expected values in order " + (char) order + ", got strides "
+                    + Arrays.toString(strides) + " for shape " + Arrays.toString(sizes));
+        }
+        return sizes;
+    }
+
+    private boolean isLength(long[] sizes) {
+        try {
+            return LongStream.of(sizes).reduce(1, Math::multiplyExact) == length;
+        } catch (ArithmeticException e) {
+            return false;
         }
     }
 

@@ -20,6 +20,7 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
 import java.util.zip.ZipOutputStream;
+import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
  * A zip of a model, whose entries are read as streams of any length, each only after its checksum was compared, which
@@ -105,7 +106,9 @@ public final class CheckedZip implements Closeable {
             throw damaged(e);
         }
         if (checksum.getValue() != entry.getCrc()) {
-            throw new IOException("file " + file + ": damaged: entry " + name + ": expected its checksum, got another");
+            throw new IOException("file " + file + ": entry " + name + ": expected bytes of its checksum "
+                    + Long.toHexString(entry.getCrc()) + ", got " + Long.toHexString(checksum.getValue())
+                    + "; the file is damaged");
         }
         verified.add(name);
         return entry.getCrc();
@@ -139,9 +142,24 @@ public final class CheckedZip implements Closeable {
             return value;
         } catch (EOFException e) {
             throw new IOException("file " + file + ": entry " + name + ": expected more, it ends early", e);
+        } catch (IOException e) {
+            throw String.valueOf(e.getMessage()).startsWith("file " + file)
+                    ? e
+                    : new IOException("file " + file + ": entry " + name + ": " + e.getMessage(), e);
         } catch (OutOfMemoryError e) {
             throw outOfMemory(name, e);
         }
+    }
+
+    /**
+     * {@return an entry's array}
+     *
+     * @param name of the entry
+     * @throws IOException if there's none, it's damaged or something else, or memory doesn't suffice
+     */
+    public INDArray array(String name) throws IOException {
+        checksum(name);
+        return read(name, in -> ArrayStream.readArray(in, zip.getEntry(name).getSize()));
     }
 
     /**
@@ -152,9 +170,9 @@ public final class CheckedZip implements Closeable {
      */
     public IOException outOfMemory(String name, OutOfMemoryError cause) {
         return new IOException(
-                "file " + file + ": not enough memory for the "
-                        + zip.getEntry(name).getSize() + " bytes of entry "
-                        + name + " (" + cause.getMessage() + "); give Java more: -Xmx for its heap, "
+                "file " + file + ": entry " + name + ": expected memory for its "
+                        + zip.getEntry(name).getSize() + " bytes, got too little ("
+                        + cause.getMessage() + "); give Java more: -Xmx for its heap, "
                         + "-Dorg.bytedeco.javacpp.maxphysicalbytes for all memory",
                 cause);
     }

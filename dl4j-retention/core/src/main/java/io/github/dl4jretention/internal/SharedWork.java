@@ -31,11 +31,13 @@ final class SharedWork {
         for (int part = next.getAndIncrement(); part < failures.length; part = next.getAndIncrement()) {
             try {
                 work.accept(part);
-            } catch (RuntimeException | Error e) {
+            } catch (Throwable e) {
+                // Checked exceptions too, which some languages throw without a signature that says so.
                 failures[part] = e;
-            }
-            if (ended.incrementAndGet() == failures.length) {
-                LockSupport.unpark(owner);
+            } finally {
+                if (ended.incrementAndGet() == failures.length) {
+                    LockSupport.unpark(owner);
+                }
             }
         }
     }

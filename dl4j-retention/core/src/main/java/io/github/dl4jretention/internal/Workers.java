@@ -1,6 +1,9 @@
 package io.github.dl4jretention.internal;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.function.IntConsumer;
+import java.util.function.IntFunction;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
@@ -28,16 +31,29 @@ public record Workers(int rows, int products) {
     /** Threads that wait for work; made when the first work comes. */
     private static final class Helpers {
 
-        private static final Helper[] ALL = new Helper[processors() - 1];
-
-        static {
-            for (int i = 0; i < ALL.length; i++) {
-                ALL[i] = new Helper(i);
-                ALL[i].start();
-            }
-        }
+        private static final List<Helper> ALL = started(processors() - 1, Helper::new);
 
         private Helpers() {}
+    }
+
+    /**
+     * Starts helpers, fewer if the machine gives no more threads.
+     *
+     * @param wanted how many there are to be
+     * @param maker  is given the number of a helper, from 0
+     */
+    static List<Helper> started(int wanted, IntFunction<Helper> maker) {
+        List<Helper> started = new ArrayList<>();
+        try {
+            while (started.size() < wanted) {
+                Helper helper = maker.apply(started.size());
+                helper.start();
+                started.add(helper);
+            }
+        } catch (OutOfMemoryError e) {
+            // What Java throws when it can't start a thread. The caller's does what no helper takes.
+        }
+        return List.copyOf(started);
     }
 
     /**
@@ -56,21 +72,24 @@ public record Workers(int rows, int products) {
         }
         SharedWork shared = new SharedWork(parts, work);
         int wanted = parts - 1;
-        for (int i = 0; i < Helpers.ALL.length && wanted > 0; i++) {
-            if (Helpers.ALL[i].take(shared)) {
+        for (int i = 0; i < Helpers.ALL.size() && wanted > 0; i++) {
+            if (Helpers.ALL.get(i).take(shared)) {
                 wanted--;
             }
         }
         shared.help();
         shared.await();
         for (Throwable failure : shared.failures()) {
-            if (failure instanceof Error error) {
-                throw error;
-            }
             if (failure != null) {
-                throw (RuntimeException) failure;
+                Workers.<RuntimeException>rethrow(failure);
             }
         }
+    }
+
+    /** Throws what a part threw as it is. */
+    @SuppressWarnings("unchecked")
+    private static <E extends Throwable> void rethrow(Throwable failure) throws E {
+        throw (E) failure;
     }
 
     /**

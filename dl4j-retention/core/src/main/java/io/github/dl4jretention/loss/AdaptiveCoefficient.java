@@ -1,6 +1,7 @@
 package io.github.dl4jretention.loss;
 
 import java.io.Serializable;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
@@ -94,8 +95,8 @@ public record AdaptiveCoefficient(
             @JsonProperty("target") double target,
             @JsonProperty("horizon") double horizon,
             @JsonProperty("clip") double clip,
-            @JsonProperty("lower") Double lower,
-            @JsonProperty("upper") Double upper) {
+            @JsonProperty("lower") @Nullable Double lower,
+            @JsonProperty("upper") @Nullable Double upper) {
         AdaptiveCoefficient standard = new AdaptiveCoefficient(initial, target, horizon, clip);
         return new AdaptiveCoefficient(
                 initial,

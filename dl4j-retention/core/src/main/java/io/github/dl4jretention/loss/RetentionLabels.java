@@ -417,6 +417,16 @@ public final class RetentionLabels {
         }
     }
 
+    /**
+     * {@return whether two arrays are views of one buffer}
+     *
+     * @param one   array
+     * @param other array
+     */
+    public static boolean shareMemory(INDArray one, INDArray other) {
+        return !one.isEmpty() && !other.isEmpty() && root(one) == root(other);
+    }
+
     /** The buffer that an array and all its views share. */
     static DataBuffer root(INDArray array) {
         DataBuffer buffer = array.data();

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.loss.RetentionLabels;
 import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -70,12 +71,20 @@ final class CorrectedTeacher extends Teacher {
     @Override
     public INDArray[] values(MultiDataSet batch) {
         INDArray[] values = teacher.values(batch);
-        for (int i = 0; i < values.length; i++) {
-            TeacherOutput output = outputs().get(i);
-            INDArray mask = batch.getLabelsMaskArrays() == null ? null : batch.getLabelsMaskArray(output.index());
-            correct(values[i], batch.getLabels(output.index()), mask, output.classAxis(values[i].rank()));
+        boolean corrected = false;
+        try {
+            for (int i = 0; i < values.length; i++) {
+                TeacherOutput output = outputs().get(i);
+                INDArray mask = batch.getLabelsMaskArrays() == null ? null : batch.getLabelsMaskArray(output.index());
+                correct(values[i], batch.getLabels(output.index()), mask, output.classAxis(values[i].rank()));
+            }
+            corrected = true;
+            return values;
+        } finally {
+            if (!corrected) {
+                Arrays.stream(values).forEach(RetentionLabels::release);
+            }
         }
-        return values;
     }
 
     private void correct(INDArray array, INDArray labels, @Nullable INDArray mask, int classAxis) {

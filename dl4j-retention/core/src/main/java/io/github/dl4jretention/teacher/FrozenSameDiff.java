@@ -4,10 +4,12 @@ import io.github.dl4jretention.internal.PlaceholderArrays;
 import io.github.dl4jretention.internal.SameDiffCopy;
 import io.github.dl4jretention.loss.RetentionLabels;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
@@ -80,12 +82,23 @@ record FrozenSameDiff(SameDiff model, TeacherOutput output, List<String> placeho
                 if (half) {
                     wide.close();
                 }
-                // The session that computed it is gone; a variable or a placeholder would not be its own.
-                if (model.getVariable(output.name()).getVariableType() == VariableType.ARRAY) {
+                // The session that computed it is gone. What isn't computed, or only passed on, is somebody else's.
+                if (model.getVariable(output.name()).getVariableType() == VariableType.ARRAY
+                        && isOwn(logits, values.map().values())) {
                     RetentionLabels.release(logits);
                 }
             }
         }
+    }
+
+    /** Whether an array shares no memory with placeholders' arrays, variables or constants. */
+    private boolean isOwn(INDArray logits, Collection<INDArray> placeholderArrays) {
+        Stream<INDArray> kept = model.variables().stream()
+                .filter(variable -> variable.getVariableType() == VariableType.VARIABLE
+                        || variable.getVariableType() == VariableType.CONSTANT)
+                .map(SDVariable::getArr);
+        return Stream.concat(placeholderArrays.stream(), kept)
+                .noneMatch(array -> RetentionLabels.shareMemory(array, logits));
     }
 
     /** M2.1 keeps a session for every thread that ever asked, with the arrays that it computed, and logs a new one. */

@@ -43,7 +43,12 @@ interface LayerParameters {
             if (copied.size() == slots.size()) {
                 return pretrained.dup();
             }
-            return copied.isEmpty() ? null : Nd4j.concat(0, copied.toArray(INDArray[]::new));
+            return switch (copied.size()) {
+                case 0 -> null;
+                    // Of a single array concat makes no copy.
+                case 1 -> copied.get(0).dup();
+                default -> Nd4j.concat(0, copied.toArray(INDArray[]::new));
+            };
         }
     }
 

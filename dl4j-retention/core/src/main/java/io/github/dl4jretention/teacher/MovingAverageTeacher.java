@@ -4,6 +4,7 @@ import io.github.dl4jretention.internal.ArrayStream;
 import io.github.dl4jretention.internal.ChecksummedFile;
 import io.github.dl4jretention.loss.RetentionLabels;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -41,6 +42,25 @@ public final class MovingAverageTeacher extends NetworkTeacher {
         @Override
         public void iterationDone(Model model, int iteration, int epoch) {
             update(Map.of(PARAMS, model.params()));
+        }
+    };
+    private final Listener sameDiffListener = new BaseListener() {
+        @Override
+        public boolean isActive(Operation operation) {
+            return operation == Operation.TRAINING;
+        }
+
+        @Override
+        public void iterationDone(SameDiff student, At at, MultiDataSet dataSet, Loss loss) {
+            Map<String, INDArray> arrays = new TreeMap<>();
+            for (String name : averages.keySet()) {
+                if (!student.hasVariable(name)) {
+                    throw new IllegalArgumentException(
+                            "student: expected the teacher's variable \"" + name + "\", it has none of that name");
+                }
+                arrays.put(name, student.getVariable(name).getArr());
+            }
+            update(arrays);
         }
     };
     private boolean moved;
@@ -82,27 +102,9 @@ public final class MovingAverageTeacher extends NetworkTeacher {
         return listener;
     }
 
-    /** {@return what averages the variables of a SameDiff student after each of its iterations; a new listener} */
+    /** {@return what averages the variables of a SameDiff student after each of its iterations; always the same listener} */
     public Listener sameDiffListener() {
-        return new BaseListener() {
-            @Override
-            public boolean isActive(Operation operation) {
-                return operation == Operation.TRAINING;
-            }
-
-            @Override
-            public void iterationDone(SameDiff student, At at, MultiDataSet dataSet, Loss loss) {
-                Map<String, INDArray> arrays = new TreeMap<>();
-                for (String name : averages.keySet()) {
-                    if (!student.hasVariable(name)) {
-                        throw new IllegalArgumentException(
-                                "student: expected the teacher's variable \"" + name + "\", it has none of that name");
-                    }
-                    arrays.put(name, student.getVariable(name).getArr());
-                }
-                update(arrays);
-            }
-        };
+        return sameDiffListener;
     }
 
     /** {@return a copy of the averaged parameters as one vector, in the order of the student's} */
@@ -187,7 +189,7 @@ public final class MovingAverageTeacher extends NetworkTeacher {
             if (!of.equals(sha256)) {
                 throw new IllegalArgumentException("expected one of the teacher " + sha256 + ", got one of " + of);
             }
-            return ArrayStream.read(in);
+            return ArrayStream.readArray(in, Files.size(file));
         })) {
             restore(saved);
         }
@@ -219,8 +221,10 @@ public final class MovingAverageTeacher extends NetworkTeacher {
 
     @Override
     public void close() {
-        super.close();
-        // Those of HALF networks are not the network's own.
-        averages.values().forEach(RetentionLabels::release);
+        synchronized (model()) {
+            super.close();
+            // Those of HALF networks are not the network's own.
+            averages.values().forEach(RetentionLabels::release);
+        }
     }
 }

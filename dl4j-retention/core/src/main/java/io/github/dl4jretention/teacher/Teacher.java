@@ -135,7 +135,7 @@ public abstract class Teacher implements AutoCloseable {
 
     /**
      * {@return the mixture of several teachers, {@code p0 = sum_i w_i p_i}} For forward KL the gradient is that of the
-     * weighted sum of the divergences from each.
+     * weighted sum of the divergences from each. Closing the mixture closes the teachers.
      *
      * @param teachers of the same outputs and vocabulary, at least one
      * @param weights  one for each, finite and at least 0, not all 0; they are divided by their sum
@@ -198,6 +198,8 @@ public abstract class Teacher implements AutoCloseable {
      *   <li>where the label is the most probable already, its probability is raised by tau, to 1 at most:
      *       {@code alpha = min(1, tau / (1 - p(label)))}.
      * </ul>
+     *
+     * <p>Closing it closes this teacher too.
      *
      * <p>With it the divergence alone, at a large coefficient, trains the new task. The correction acts at temperature
      * 1; tokens that the label mask leaves out are not corrected. Source: Belcak et al., Minifinetuning: Low-Data
@@ -295,12 +297,15 @@ public abstract class Teacher implements AutoCloseable {
      */
     protected void teach(MultiDataSet batch, RetentionLabels[] outputs) {
         INDArray[] values = values(batch);
-        for (int i = 0; i < values.length; i++) {
-            outputs[i].put(values[i]);
-        }
-        // Last, for values may be views of one array.
-        for (INDArray array : values) {
-            RetentionLabels.release(array);
+        try {
+            for (int i = 0; i < values.length; i++) {
+                outputs[i].put(values[i]);
+            }
+        } finally {
+            // Last, for values may be views of one array.
+            for (INDArray array : values) {
+                RetentionLabels.release(array);
+            }
         }
     }
 

@@ -119,6 +119,20 @@ final class WeightedTeacher extends Teacher {
 
     @Override
     public void close() {
-        teachers.forEach(Teacher::close);
+        RuntimeException first = null;
+        for (Teacher teacher : teachers) {
+            try {
+                teacher.close();
+            } catch (RuntimeException e) {
+                if (first == null) {
+                    first = e;
+                } else if (e != first) {
+                    first.addSuppressed(e);
+                }
+            }
+        }
+        if (first != null) {
+            throw first;
+        }
     }
 }

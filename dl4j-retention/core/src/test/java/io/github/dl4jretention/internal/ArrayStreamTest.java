@@ -3,6 +3,7 @@ package io.github.dl4jretention.internal;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
@@ -12,7 +13,9 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -76,13 +79,12 @@ class ArrayStreamTest {
             ByteArrayOutputStream found = new ByteArrayOutputStream();
             ArrayStream.write(array, new DataOutputStream(found));
             assertArrayEquals(expected.toByteArray(), found.toByteArray());
-            INDArray read = ArrayStream.read(new DataInputStream(new ByteArrayInputStream(found.toByteArray())));
+            INDArray read = read(found.toByteArray());
             assertEquals(array.dataType(), read.dataType());
             assertArrayEquals(array.shape(), read.shape());
             assertArrayEquals(values(array), values(read));
             byte[] torn = Arrays.copyOf(found.toByteArray(), found.size() - 1);
-            assertThrows(
-                    IOException.class, () -> ArrayStream.read(new DataInputStream(new ByteArrayInputStream(torn))));
+            assertThrows(IOException.class, () -> read(torn));
         }
     }
 
@@ -97,7 +99,65 @@ class ArrayStreamTest {
         ArrayStream.write(array, new DataOutputStream(out));
         byte[] bytes = out.toByteArray();
         assertEquals(0x7fc12345, ByteBuffer.wrap(bytes).getInt(bytes.length - 8));
-        INDArray read = ArrayStream.read(new DataInputStream(new ByteArrayInputStream(bytes)));
+        INDArray read = read(bytes);
         assertEquals(0x7fc12345, Float.floatToRawIntBits(read.getFloat(1)));
+    }
+
+    private static INDArray read(byte[] bytes) throws IOException {
+        return ArrayStream.readArray(new DataInputStream(new ByteArrayInputStream(bytes)), bytes.length);
+    }
+
+    @Test
+    void arrays_whose_axes_were_swapped_are_read_back() throws IOException {
+        INDArray array = Nd4j.createFromArray(IntStream.range(0, 24).toArray()).reshape('c', 2, 3, 4);
+        for (int[] axes : new int[][] {{2, 0, 1}, {1, 0, 2}, {2, 1, 0}}) {
+            INDArray permuted = array.permute(axes);
+            ByteArrayOutputStream out = new ByteArrayOutputStream();
+            ArrayStream.write(permuted, new DataOutputStream(out));
+            INDArray read = read(out.toByteArray());
+            assertArrayEquals(permuted.shape(), read.shape());
+            assertArrayEquals(values(permuted), values(read));
+        }
+    }
+
+    private static byte[] written(long[] shape, String type, long length) throws IOException {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        DataOutputStream out = new DataOutputStream(bytes);
+        out.writeUTF("MIXED_DATA_TYPES");
+        out.writeLong(shape.length);
+        out.writeUTF("LONG");
+        for (long value : shape) {
+            out.writeLong(value);
+        }
+        out.writeUTF("MIXED_DATA_TYPES");
+        out.writeLong(length);
+        out.writeUTF(type);
+        out.write(new byte[48]);
+        return bytes.toByteArray();
+    }
+
+    @Test
+    void what_is_no_array_is_an_IOException_that_says_why() throws IOException {
+        long many = 1L << 40;
+        assertEquals(
+                6,
+                read(written(new long[] {2, 2, 3, 3, 1, 0, 1, 'c'}, "DOUBLE", 6))
+                        .length());
+        Map<byte[], String> wrong = Map.ofEntries(
+                Map.entry(written(new long[] {2, many, many, many, 1, 0, 1, 'c'}, "FLOAT", 6), "as many values"),
+                Map.entry(written(new long[] {2, -2, -3, -3, 1, 0, 1, 'c'}, "FLOAT", 6), "as many values"),
+                Map.entry(written(new long[] {2, 2, 3, 3, 1, 0, 1, 'c'}, "FLOAT", -6), "at least 0, got -6"),
+                Map.entry(written(new long[] {2, 2, 3, 3, 1, 0, 1, 'c'}, "FLOATX", 6), "got FLOATX"),
+                Map.entry(written(new long[] {2, 2, 3, 3, 1, 0, 1, 'c'}, "UTF8", 6), "expected numbers, got type UTF8"),
+                Map.entry(written(new long[] {2, 2, 3, 3, 1, 0, 1, 'x'}, "FLOAT", 6), "order c or f"),
+                Map.entry(written(new long[] {2, 2, 3, 1, 2, 0, 1, 'c'}, "FLOAT", 6), "strides [1, 2]"),
+                Map.entry(written(new long[] {1L << 32, 0, 1, 'c'}, "FLOAT", 1), "an array's shape"),
+                Map.entry(written(new long[] {}, "FLOAT", 1), "an array's shape"),
+                Map.entry(written(new long[] {1, 4096, 1, 0, 1, 'c'}, "FLOAT", 4096), "the bytes of 4096 numbers"));
+        for (Map.Entry<byte[], String> entry : wrong.entrySet()) {
+            String message = assertThrows(IOException.class, () -> read(entry.getKey()), entry.getValue())
+                    .getMessage();
+            assertTrue(message.contains(entry.getValue()), message);
+        }
     }
 }

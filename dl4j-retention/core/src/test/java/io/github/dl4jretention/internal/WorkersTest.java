@@ -3,8 +3,12 @@ package io.github.dl4jretention.internal;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.locks.LockSupport;
@@ -69,5 +73,40 @@ class WorkersTest {
             throw error;
         }
         throw (RuntimeException) failure;
+    }
+
+    @Test
+    void a_checked_exception_that_no_signature_names_is_thrown_too() {
+        IOException failure = new IOException("sneaked");
+        AtomicInteger ended = new AtomicInteger();
+        Throwable thrown = assertTimeoutPreemptively(
+                Duration.ofMinutes(1),
+                () -> assertThrows(
+                        IOException.class,
+                        () -> Workers.run(PARTS, part -> {
+                            if (part == 3) {
+                                WorkersTest.<RuntimeException>sneak(failure);
+                            }
+                            ended.incrementAndGet();
+                        })));
+        assertSame(failure, thrown);
+        assertEquals(PARTS - 1, ended.get());
+    }
+
+    @SuppressWarnings("unchecked")
+    private static <E extends Throwable> void sneak(Throwable failure) throws E {
+        throw (E) failure;
+    }
+
+    @Test
+    void where_no_more_threads_can_be_started_there_are_fewer_helpers() {
+        List<Helper> started = Workers.started(5, index -> {
+            if (index == 2) {
+                throw new OutOfMemoryError("unable to create native thread");
+            }
+            return new Helper(index);
+        });
+        assertEquals(2, started.size());
+        assertTrue(started.stream().allMatch(Thread::isAlive));
     }
 }

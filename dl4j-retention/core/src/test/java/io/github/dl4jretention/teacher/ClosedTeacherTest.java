@@ -23,9 +23,12 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.transferlearning.TransferLearning;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.factory.Nd4j;
 
 /** Closed teachers have freed what was theirs and say so; what they were made of stays. */
 class ClosedTeacherTest {
@@ -154,6 +157,73 @@ class ClosedTeacherTest {
         try (TeacherCache again =
                 TeacherCache.builder().teacher(teacher).folder(folder).build(new ExistingDataSetIterator(batches))) {
             assertEquals(0, again.statistics().computed());
+        }
+    }
+
+    /** Gives one array, and doesn't close. */
+    private static Teacher failing(INDArray values) {
+        return new Teacher() {
+            @Override
+            public String sha256() {
+                return "0".repeat(64);
+            }
+
+            @Override
+            public List<TeacherOutput> outputs() {
+                return List.of(new TeacherOutput("output", 0, 1));
+            }
+
+            @Override
+            public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
+                return new INDArray[] {values};
+            }
+
+            @Override
+            public void close() {
+                throw new IllegalStateException("stays open");
+            }
+        };
+    }
+
+    @Test
+    void a_mixture_closes_all_its_teachers_even_if_one_fails() {
+        INDArray features = Networks.sequences(DataType.FLOAT, 2, 12).getFeatures();
+        Teacher last = Teacher.of(Networks.lstm(DataType.FLOAT, 11));
+        Teacher first = failing(Nd4j.scalar(1f));
+        Teacher mixture = Teacher.weighted(List.of(first, first, last), 1, 1, 1);
+        IllegalStateException thrown = assertThrows(IllegalStateException.class, mixture::close);
+        assertEquals("stays open", thrown.getMessage());
+        assertThrows(IllegalStateException.class, () -> last.logProbabilities(features, null));
+    }
+
+    @Test
+    void values_are_freed_when_the_labels_do_not_fit_them() {
+        for (boolean corrected : new boolean[] {true, false}) {
+            INDArray values = Nd4j.zeros(DataType.FLOAT, 2, Networks.VOCABULARY);
+            Teacher given = failing(values);
+            Teacher teacher = corrected ? given.corrected(0.1) : given;
+            DataSet batch = new DataSet(Nd4j.ones(DataType.FLOAT, 2, Networks.INPUTS), Nd4j.ones(DataType.FLOAT, 2, 3));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> new TeacherIterator(new ExistingDataSetIterator(List.of(batch)), teacher).next());
+            assertTrue(values.wasClosed());
+        }
+    }
+
+    @Test
+    void logits_that_are_a_model_s_input_or_variable_stay() {
+        SameDiff sd = SameDiff.create();
+        SDVariable features = sd.placeHolder("features", DataType.FLOAT, -1, Networks.VOCABULARY);
+        sd.identity("copied", features);
+        sd.identity("constant", sd.var("w", Nd4j.ones(DataType.FLOAT, 2, Networks.VOCABULARY)));
+        sd.identity("again", sd.getVariable("constant"));
+        sd.reshape("reshaped", features, 2, Networks.VOCABULARY);
+        INDArray row = Networks.normal(DataType.FLOAT, new Random(3), 2, Networks.VOCABULARY);
+        for (String logits : List.of("copied", "constant", "again", "reshaped", "features", "w")) {
+            Teacher teacher = Teacher.of(sd, logits, "features");
+            INDArray first = teacher.logProbabilities(row, null);
+            assertFalse(row.wasClosed(), logits);
+            assertClose(first, teacher.logProbabilities(row, null), 0);
         }
     }
 }

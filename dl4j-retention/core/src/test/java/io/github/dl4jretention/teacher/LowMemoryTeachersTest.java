@@ -2,6 +2,7 @@ package io.github.dl4jretention.teacher;
 
 import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -356,5 +357,19 @@ class LowMemoryTeachersTest {
         String different = assertThrows(IllegalArgumentException.class, () -> Teacher.sharing(pretrained, other))
                 .getMessage();
         assertTrue(different.contains("\"0\""), different);
+    }
+
+    @Test
+    void a_layer_that_is_copied_alone_is_a_copy_too() {
+        MultiLayerNetwork pretrained = Networks.stacked(DataType.FLOAT, 24, lstm(5), rnnOutput(5));
+        INDArray params = pretrained.params();
+        Teacher teacher = Teacher.sharing(pretrained, frozen(pretrained));
+        assertTrue(buffer(params) != buffer(inner(teacher).params()));
+        INDArray features = Networks.sequences(DataType.FLOAT, 3, 25).getFeatures();
+        INDArray expected = teacher.logProbabilities(features, null);
+        params.addi(1);
+        assertClose(expected, teacher.logProbabilities(features, null), 0);
+        teacher.close();
+        assertFalse(params.wasClosed());
     }
 }
