@@ -123,6 +123,82 @@ class TextDatasetTest {
                         .get(NDArrayIndex.point(1), NDArrayIndex.point(0), NDArrayIndex.interval(0, 4))));
     }
 
+    /** The template writes the last answer with what the model thought, and answers before it without. */
+    @Test
+    void learns_answers_that_are_written_otherwise_before_a_question() throws IOException {
+        Path model = SmallModels.folder("llama", folder.resolve("model"));
+        Files.copy(SmallModels.tokenizerFolder().resolve("thinking.jinja"), model.resolve("chat_template.jinja"));
+        Path file = lines("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},"
+                + "{\"role\":\"assistant\",\"content\":\"cdc\"},{\"role\":\"user\",\"content\":\"b\"},"
+                + "{\"role\":\"assistant\",\"content\":\"eee\"}]}");
+        try (Tokenizer thinking = Tokenizer.of(model)) {
+            DataSet data = TextDataset.builder(thinking)
+                    .file(file)
+                    .sequenceLength(300)
+                    .build()
+                    .iterator()
+                    .next();
+            int[] labels = ints(data.getLabels());
+            int[] mask = mask(data.getLabelsMaskArray());
+            List<Integer> learned = new ArrayList<>();
+            for (int i = 0; i < labels.length; i++) {
+                if (mask[i] != 0) {
+                    learned.add(labels[i]);
+                }
+            }
+            List<Integer> expected = new ArrayList<>();
+            for (String answer : List.of("cdc<|im_end|>\n", "<think>\n\n</think>\n\neee<|im_end|>\n")) {
+                for (int id : thinking.encode(answer, false)) {
+                    expected.add(id);
+                }
+            }
+            assertEquals(expected, learned);
+        }
+    }
+
+    @Test
+    void refuses_answers_whose_end_the_template_hides() throws IOException {
+        Path model = SmallModels.folder("llama", folder.resolve("model"));
+        Files.writeString(
+                model.resolve("chat_template.jinja"),
+                "{% for m in messages %}{% if m.role == 'user' %}b{{ m.content }}{% else %}c"
+                        + "{{ 'h' + m.content if loop.last else 'gf' }}{% endif %}{% endfor %}"
+                        + "{% if add_generation_prompt %}c{% endif %}");
+        Path file = lines("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},"
+                + "{\"role\":\"assistant\",\"content\":\"cd\"},{\"role\":\"user\",\"content\":\"b\"},"
+                + "{\"role\":\"assistant\",\"content\":\"e\"}]}");
+        try (Tokenizer hidden = Tokenizer.of(model)) {
+            String message = assertThrows(
+                            IOException.class,
+                            () -> TextDataset.builder(hidden).file(file).build())
+                    .getMessage();
+            assertTrue(message.contains("line 1: expected a chat template that writes message 2"), message);
+        }
+    }
+
+    @Test
+    void texts_of_one_token_are_refused_before_training() throws IOException {
+        Path text = Files.writeString(folder.resolve("a.txt"), "a");
+        for (Path file : List.of(text, lines("{\"text\":\"a\"}"))) {
+            String message = assertThrows(IOException.class, () -> TextDataset.builder(Tokenizer.bytes())
+                            .file(file)
+                            .build())
+                    .getMessage();
+            assertTrue(message.contains("line 1: expected a text of at least two tokens"), message);
+        }
+    }
+
+    @Test
+    void blank_lines_at_the_end_are_no_documents() throws IOException {
+        Path file = lines("{\"text\":\"ab\"}", "{\"text\":\"cd\"}", "", " ", "");
+        assertEquals(2, TextDataset.builder(tokenizer).file(file).build().documents());
+        String message = assertThrows(
+                        IOException.class,
+                        () -> TextDataset.builder(tokenizer).file(lines("", "")).build())
+                .getMessage();
+        assertTrue(message.contains("at least one document"), message);
+    }
+
     @Test
     void epochs_follow_from_the_seed_and_every_document_comes_once() throws IOException {
         List<String> lines = new ArrayList<>();

@@ -12,11 +12,13 @@ import io.github.dl4jretention.lm.huggingface.ReferenceModels;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
@@ -114,6 +116,94 @@ class TokenizerTest {
                 "<|begin|><|start_header_id|>user<|end_header_id|>\n\nU<|eot_id|><|start_header_id|>assistant"
                         + "<|end_header_id|>\n\n",
                 new ChatTemplate(llama3, "<|begin|>", "").render(messages.subList(1, 2), true));
+    }
+
+    private static String template(String file) throws IOException {
+        return Files.readString(SmallModels.tokenizerFolder().resolve(file));
+    }
+
+    private static List<ChatMessage> conversation(String... rolesAndContents) {
+        List<ChatMessage> messages = new ArrayList<>();
+        for (int i = 0; i < rolesAndContents.length; i += 2) {
+            messages.add(new ChatMessage(rolesAndContents[i], rolesAndContents[i + 1]));
+        }
+        return messages;
+    }
+
+    /** Written as Llama 3.2's and Qwen3's are; expected is what Jinja2 3.1.6 makes of them. */
+    @Test
+    void renders_templates_that_trim_and_think() throws IOException {
+        String trimmed = template("trimmed.jinja");
+        assertEquals(
+                "<s><|start_header_id|>system<|end_header_id|>\n\nS<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n"
+                        + "U<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nA<|eot_id|>"
+                        + "<|start_header_id|>assistant<|end_header_id|>\n\n",
+                new ChatTemplate(trimmed, "<s>", "")
+                        .render(conversation("system", "S", "user", "U", "assistant", "A"), true));
+        ChatTemplate thinking = new ChatTemplate(template("thinking.jinja"), "", "");
+        assertEquals(
+                "<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n",
+                thinking.render(conversation("user", "U"), true));
+        assertEquals(
+                "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n<think>\n\n"
+                        + "</think>\n\nA<|im_end|>\n",
+                thinking.render(conversation("system", "S", "user", "U", "assistant", "A"), false));
+        assertEquals(
+                "<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n<think>\nwhy\n</think>\n\nA\n<|im_end|>\n",
+                thinking.render(conversation("user", "U", "assistant", "<think>\n\nwhy\n</think>\n\nA\n"), false));
+        assertEquals(
+                "<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\nA<|im_end|>\n<|im_start|>user\nV<|im_end|>\n"
+                        + "<|im_start|>assistant\n<think>\nB\n</think>\n\n<|im_end|>\n",
+                thinking.render(
+                        conversation(
+                                "user",
+                                "U",
+                                "assistant",
+                                "<think>\nwhy\n</think>\nA",
+                                "user",
+                                "V",
+                                "assistant",
+                                "B</think>"),
+                        false));
+    }
+
+    /** As Jinja2 trims it with the tags that the transformers library knows. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '"',
+            value = {
+                "\"a {% generation %}b{% endgeneration %} c\" | \"a b c\"",
+                "\"a {%- generation -%} b {%- endgeneration -%} c\" | \"abc\"",
+                "\"a {%-generation%}b{%endgeneration-%} c\" | \"abc\"",
+            })
+    void knows_where_answers_are_marked(String template, String expected) {
+        assertEquals(expected, new ChatTemplate(template, "", "").render(conversation("user", "U"), false));
+    }
+
+    @Test
+    void a_text_ends_where_the_model_says(@TempDir Path folder) throws IOException {
+        SmallModels.folder("llama", folder.resolve("a"));
+        Path settings = folder.resolve("a/tokenizer_config.json");
+        Files.writeString(folder.resolve("a/generation_config.json"), "{\"eos_token_id\":[4,5]}");
+        try (Tokenizer tokenizer = Tokenizer.of(folder.resolve("a"))) {
+            assertEquals(Set.of(4, 5), tokenizer.ends());
+            assertEquals(1, tokenizer.end(), "in training");
+        }
+        Files.writeString(
+                folder.resolve("a/config.json"),
+                Files.readString(folder.resolve("a/config.json")).replaceFirst("\\{", "{\"bos_token_id\":2,"));
+        Files.writeString(
+                settings,
+                "{\"bos_token\":null,\"eos_token\":\"</s>\",\"chat_template\":\"{{ bos_token }}x{{ eos_token }}\"}");
+        try (Tokenizer tokenizer = Tokenizer.of(folder.resolve("a"))) {
+            assertEquals("x</s>", tokenizer.chat(conversation("user", "a"), false));
+            assertEquals(2, tokenizer.beginning());
+        }
+        Files.writeString(settings, "{\"eos_token\":\"</s>\",\"chat_template\":\"{{ bos_token }}x{{ eos_token }}\"}");
+        try (Tokenizer tokenizer = Tokenizer.of(folder.resolve("a"))) {
+            assertEquals("ax</s>", tokenizer.chat(conversation("user", "a"), false));
+        }
     }
 
     @ParameterizedTest

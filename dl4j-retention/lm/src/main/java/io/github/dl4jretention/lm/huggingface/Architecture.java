@@ -23,6 +23,7 @@ enum Architecture {
             config.require("rope_interleaved", false);
             return gated(
                     config,
+                    2048,
                     config.size("num_key_value_heads", config.size("num_attention_heads")),
                     config.size("head_dim", 0),
                     block -> block.queryKeyValueBias(bias)
@@ -38,7 +39,12 @@ enum Architecture {
                     ? Integer.MAX_VALUE
                     : config.size("sliding_window", 4096);
             return gated(
-                    config, keyValueHeads(config, 8), config.size("head_dim", 0), block -> {}, windows(config, window));
+                    config,
+                    131_072,
+                    keyValueHeads(config, 8),
+                    config.size("head_dim", 0),
+                    block -> {},
+                    windows(config, window));
         }
     },
     QWEN2("qwen2", Set.of("Qwen2ForCausalLM", "Qwen2Model")) {
@@ -47,6 +53,7 @@ enum Architecture {
             config.require("use_mrope", false);
             return gated(
                     config,
+                    32_768,
                     keyValueHeads(config, 32),
                     config.size("head_dim", 0),
                     block -> block.queryKeyValueBias(true),
@@ -59,6 +66,7 @@ enum Architecture {
             boolean bias = config.flag("attention_bias", false);
             return gated(
                     config,
+                    32_768,
                     keyValueHeads(config, 32),
                     config.mentions("head_dim") ? config.size("head_dim", 0) : 128,
                     block -> block.queryKeyValueBias(bias).projectionBias(bias).queryKeyNorm(true),
@@ -111,7 +119,7 @@ enum Architecture {
             return new Decoder(
                     config.size("vocab_size"),
                     width,
-                    config.size("max_position_embeddings", 2048),
+                    context(config, 2048),
                     0,
                     config.flag("tie_word_embeddings", false),
                     Norm.LAYER_NORM,
@@ -185,6 +193,8 @@ enum Architecture {
         try {
             config.require("add_cross_attention", false);
             config.require("is_encoder_decoder", false);
+            config.require("is_causal", true);
+            config.require("use_causal_mask", true);
             decoder = of(config).read(config);
         } catch (IllegalArgumentException | IllegalStateException e) {
             throw new IOException("config.json: " + e.getMessage(), e);
@@ -216,7 +226,8 @@ enum Architecture {
     }
 
     /** Llama and what came from it. */
-    private static Decoder gated(Config config, int keyValueHeads, int givenHeadSize, Options options, int[] windows)
+    private static Decoder gated(
+            Config config, int context, int keyValueHeads, int givenHeadSize, Options options, int[] windows)
             throws IOException {
         int width = config.size("hidden_size");
         int heads =
@@ -237,7 +248,7 @@ enum Architecture {
         return new Decoder(
                 config.size("vocab_size"),
                 width,
-                config.size("max_position_embeddings", 2048),
+                context(config, context),
                 0,
                 config.flag("tie_word_embeddings", false),
                 Norm.RMS_NORM,
@@ -257,6 +268,14 @@ enum Architecture {
                     options.set(block);
                     return block;
                 }));
+    }
+
+    /** Beside the key that counts, an older name of it changes nothing. */
+    private static int context(Config config, int missing) throws IOException {
+        if (config.has("max_position_embeddings")) {
+            config.node("max_sequence_length");
+        }
+        return config.size("max_position_embeddings", missing);
     }
 
     private static int heads(Config config, String key, int width) throws IOException {
@@ -315,8 +334,9 @@ enum Architecture {
         Config scaling = config.object("rope_parameters");
         if (scaling.isEmpty()) {
             scaling = old;
-        } else if (!old.isEmpty()) {
-            throw config.refused("rope_scaling", "none beside rope_parameters", config.node("rope_scaling"));
+        } else if (!old.isEmpty() && !config.node("rope_scaling").equals(config.node("rope_parameters"))) {
+            throw config.refused(
+                    "rope_scaling", "none beside rope_parameters, or the same", config.node("rope_scaling"));
         }
         double base = either(scaling, "rope_theta", top.base(), 10_000);
         double part = either(scaling, "partial_rotary_factor", top.part(), missingPart);

@@ -32,6 +32,7 @@ final class Config {
             "forced_eos_token_id",
             "gradient_checkpointing",
             "hidden_dropout",
+            "hidden_dropout_prob",
             "attention_dropout",
             "attention_probs_dropout_prob",
             "attn_pdrop",
@@ -45,6 +46,7 @@ final class Config {
             "mlp_dropout",
             "model_type",
             "n_ctx",
+            "n_special",
             "name_or_path",
             "num_labels",
             "output_attentions",
@@ -72,6 +74,22 @@ final class Config {
             "use_bfloat16",
             "use_cache",
             "vocab_size");
+
+    /** Switches that this library has off, too; of any other, "false" may mean another computation. */
+    private static final Set<String> OFF = Set.of(
+            "attention_bias",
+            "cross_attention",
+            "mlp_bias",
+            "output_router_logits",
+            "rope_interleaved",
+            "tie_encoder_decoder",
+            "use_bidirectional_attention",
+            "use_dynamic_ntk",
+            "use_flash_attn",
+            "use_logn_attn",
+            "use_mrope",
+            "use_qk_norm",
+            "use_sliding_window");
 
     /** Settings of generation, which old files have here rather than in generation_config.json. */
     private static final Set<String> GENERATION = Set.of(
@@ -225,7 +243,7 @@ final class Config {
             String key = field.getKey();
             JsonNode value = field.getValue();
             boolean off = value.isNull()
-                    || value.isBoolean() && !value.asBoolean()
+                    || value.isBoolean() && !value.asBoolean() && OFF.contains(key)
                     || value.isContainerNode() && value.isEmpty();
             boolean known = read.contains(key)
                     || path.isEmpty()

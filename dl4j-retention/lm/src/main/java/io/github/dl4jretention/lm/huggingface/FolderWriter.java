@@ -9,6 +9,7 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -17,6 +18,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.UUID;
 import java.util.stream.Stream;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.shade.jackson.databind.node.ArrayNode;
@@ -69,11 +71,18 @@ public final class FolderWriter {
     public void write(Path folder) throws IOException {
         requireFree(folder);
         requireFits();
-        Path whole = folder.toAbsolutePath().normalize();
+        // A link stays; what it points to is replaced.
+        Path whole = Files.exists(folder)
+                ? folder.toRealPath()
+                : folder.toAbsolutePath().normalize();
         Path parent = whole.getParent();
-        Files.createDirectories(parent);
-        Path part = Files.createTempDirectory(parent, "." + whole.getFileName() + ".part");
+        List<Path> created = missing(parent);
+        // Not a temporary directory, which nobody else may read.
+        Path part = parent.resolve("." + whole.getFileName() + ".part" + UUID.randomUUID());
+        boolean written = false;
         try {
+            Files.createDirectories(parent);
+            Files.createDirectory(part);
             if (isSame()) {
                 writeSmall(part, source.files());
                 for (Shard shard : source.shards()) {
@@ -86,15 +95,39 @@ public final class FolderWriter {
             Files.deleteIfExists(whole);
             Files.move(part, whole, StandardCopyOption.ATOMIC_MOVE);
             force(parent);
+            written = true;
         } catch (UncheckedIOException e) {
             throw e.getCause();
         } finally {
             delete(part);
+            if (!written) {
+                deleteEmpty(created);
+            }
         }
     }
 
+    private static void deleteEmpty(List<Path> folders) {
+        try {
+            for (Path path : folders) {
+                Files.deleteIfExists(path);
+            }
+        } catch (IOException e) {
+            // Somebody else has put something there: it stays, and what went wrong before is told.
+            return;
+        }
+    }
+
+    /** {@return folders above that aren't there yet, the deepest first} */
+    private static List<Path> missing(Path parent) {
+        List<Path> missing = new ArrayList<>();
+        for (Path path = parent; path != null && !Files.exists(path); path = path.getParent()) {
+            missing.add(path);
+        }
+        return missing;
+    }
+
     private static void requireFree(Path folder) throws IOException {
-        if (!Files.exists(folder)) {
+        if (!Files.exists(folder, LinkOption.NOFOLLOW_LINKS)) {
             return;
         }
         if (Files.isDirectory(folder)) {

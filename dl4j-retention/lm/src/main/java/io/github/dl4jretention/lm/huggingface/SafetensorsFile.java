@@ -106,6 +106,9 @@ final class SafetensorsFile implements Closeable {
     }
 
     private void readMetadata(JsonNode node) throws IOException {
+        if (node.isNull()) {
+            return;
+        }
         if (!node.isObject()) {
             throw damaged(
                     METADATA + " to be an object of texts", node.getNodeType().toString());

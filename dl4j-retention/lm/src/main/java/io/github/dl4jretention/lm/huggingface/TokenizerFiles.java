@@ -99,7 +99,7 @@ public final class TokenizerFiles {
         if (ends.isEmpty()) {
             addIds(ends, config.path("eos_token_id"));
         }
-        if (ids.containsKey(end)) {
+        if (ends.isEmpty() && ids.containsKey(end)) {
             ends.add(ids.get(end));
         }
         int beginningId =
@@ -108,8 +108,11 @@ public final class TokenizerFiles {
                 files.get(TOKENIZER),
                 Collections.max(ids.values()) + 1,
                 template(files, settings, folder),
-                beginning.isEmpty() ? name(ids, beginningId) : beginning,
-                end.isEmpty() && ends.size() == 1 ? name(ids, ends.iterator().next()) : end,
+                // A token that is null on purpose is none for templates.
+                settings.has("bos_token") ? beginning : name(ids, beginningId),
+                !settings.has("eos_token") && ends.size() == 1
+                        ? name(ids, ends.iterator().next())
+                        : end,
                 beginningId,
                 ids.containsKey(end) ? ids.get(end) : ends.isEmpty() ? -1 : Collections.min(ends),
                 Set.copyOf(ends));

@@ -26,20 +26,26 @@ public record DocumentReader(Tokenizer tokenizer, boolean answersOnly, boolean r
             .enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION)
             .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
 
+    /** A text that is longer has two tokens, whatever the tokenizer, so that it needn't be encoded to know. */
+    private static final int SHORT = 1_000;
+
     /**
-     * Checks a document without keeping it: its JSON, its keys and, where it must stay whole, its length.
+     * Checks a document without keeping it: its JSON, its keys, and that it has enough tokens and,
+     * where it must stay whole, not too many.
      *
      * @param place where it is
      * @throws IOException if it doesn't fit; the message names file and line
      */
     public void check(TextFile.Place place) throws IOException {
-        if (place.file().isLines()) {
-            JsonNode json = json(place);
-            if (json.has("text")) {
-                string(place, json, "text");
-            } else {
+        if (!place.file().isLines()) {
+            if (place.length() <= SHORT) {
                 read(place);
             }
+            return;
+        }
+        JsonNode json = json(place);
+        if (!json.has("text") || string(place, json, "text").length() <= SHORT) {
+            read(place);
         }
     }
 
@@ -136,18 +142,47 @@ public record DocumentReader(Tokenizer tokenizer, boolean answersOnly, boolean r
         for (JsonNode message : node) {
             messages.add(new ChatMessage(string(place, message, "role"), string(place, message, "content")));
         }
-        int[] ids = tokenizer.encode(tokenizer.chat(messages, false), false);
+        String whole = tokenizer.chat(messages, false);
+        int[] ids = tokenizer.encode(whole, false);
         boolean[] learned = new boolean[ids.length];
         Arrays.fill(learned, !answersOnly);
         for (int i = 0; i < messages.size(); i++) {
             if (messages.get(i).role().equals("assistant")) {
                 int from = i == 0 ? 0 : common(encoded(messages.subList(0, i), true), ids);
-                int to =
-                        i == messages.size() - 1 ? ids.length : common(encoded(messages.subList(0, i + 1), false), ids);
-                Arrays.fill(learned, Math.min(from, to), to, true);
+                int to = i == messages.size() - 1 ? ids.length : end(messages, i, whole, ids);
+                if (to <= from) {
+                    throw place.refused("a chat template that writes message " + (i + 1)
+                            + ", an answer, so that its end can be found; split the conversation after it");
+                }
+                Arrays.fill(learned, from, to, true);
             }
         }
         return whole(place, ids, learned);
+    }
+
+    /**
+     * Where an answer before the last ends. Some templates write an answer in another way once a question follows it, such
+     * as without what the model thought: there it ends with what the template writes behind any answer.
+     */
+    private int end(List<ChatMessage> messages, int answer, String whole, int[] ids) {
+        List<ChatMessage> until = messages.subList(0, answer + 1);
+        String last = tokenizer.chat(until, false);
+        if (!whole.startsWith(last) && answer > 0) {
+            int from = Arrays.mismatch(
+                    tokenizer.chat(until.subList(0, answer), true).toCharArray(), whole.toCharArray());
+            String content = messages.get(answer).content().strip();
+            int prompt = from < 0 ? whole.length() : from;
+            int at = whole.indexOf(content, prompt);
+            int lastAt = last.lastIndexOf(content);
+            if (at >= 0 && lastAt >= 0) {
+                String behind = last.substring(lastAt + content.length());
+                int to = at + content.length();
+                if (whole.startsWith(behind, to)) {
+                    return common(tokenizer.encode(whole.substring(0, to + behind.length()), false), ids);
+                }
+            }
+        }
+        return common(tokenizer.encode(last, false), ids);
     }
 
     private int[] encoded(List<ChatMessage> messages, boolean answerFollows) {

@@ -90,7 +90,7 @@ public final class TextFile {
     }
 
     /**
-     * {@return where the documents are} One for each line of a .jsonl file; a .txt file is cut at empty lines into
+     * {@return where the documents are} One for each line of a .jsonl file but blank ones at its end; a .txt file is cut at empty lines into
      * documents of 2,000 bytes or more.
      *
      * @throws IOException if the file has none, or isn't UTF-8
@@ -102,6 +102,7 @@ public final class TextFile {
         int line = 1;
         int first = 1;
         boolean empty = true;
+        Place blank = null;
         ByteArrayOutputStream current = new ByteArrayOutputStream();
         try (InputStream in = new BufferedInputStream(Files.newInputStream(path), 1 << 16)) {
             for (int b = in.read(); b >= 0; b = in.read()) {
@@ -117,30 +118,36 @@ public final class TextFile {
                 }
                 line++;
                 if (lines || empty && offset - begin >= SHORTEST) {
-                    add(places, first, begin, current);
+                    blank = add(places, first, begin, current, blank);
                     begin = offset;
                     first = line;
                 }
                 empty = true;
             }
         }
-        add(places, first, begin, current);
+        add(places, first, begin, current, blank);
         if (places.isEmpty()) {
             throw new IOException("file " + path + ": expected at least one document, got none");
         }
         return places;
     }
 
-    private void add(List<Place> places, int line, long begin, ByteArrayOutputStream current) throws IOException {
+    /** {@return the first of the blank lines that a .jsonl file may have at its end only; null for none} */
+    private Place add(List<Place> places, int line, long begin, ByteArrayOutputStream current, Place blank)
+            throws IOException {
         Place place = new Place(this, line, begin, current.size());
         String text = place.text(ByteBuffer.wrap(current.toByteArray()));
         current.reset();
         if (text.isEmpty() || !lines && text.isBlank()) {
-            return;
+            return blank;
         }
         if (text.isBlank()) {
-            throw place.refused("JSON, got an empty line");
+            return blank == null ? place : blank;
+        }
+        if (blank != null) {
+            throw blank.refused("JSON, got an empty line");
         }
         places.add(place);
+        return null;
     }
 }

@@ -1,8 +1,10 @@
 package io.github.dl4jretention.lm.huggingface;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -67,6 +69,10 @@ class BadFolderTest {
                 "llama | rope_interleaved | true",
                 "llama | partial_rotary_factor | 0.5",
                 "llama | logit_scale | 0.5",
+                "llama | is_causal | false",
+                "llama | use_causal_mask | false",
+                "llama | some_new_switch | false",
+                "gpt2 | max_sequence_length | 16",
                 "llama | final_logit_softcapping | 30.0",
                 "llama | sliding_window | 4",
                 "llama | hidden_act | \"gelu\"",
@@ -131,7 +137,9 @@ class BadFolderTest {
                 "attention_dropout | 0.1",
                 "_name_or_path | \"x/y\"",
                 "use_sliding_window | false",
-                "some_new_switch | false",
+                "is_causal | true",
+                "hidden_dropout_prob | 0.1",
+                "n_special | 0",
                 "some_new_setting | null",
                 "max_length | 20",
                 "eos_token_id | [1,2]",
@@ -144,6 +152,32 @@ class BadFolderTest {
         ModelFolder.Loaded set = ModelFolder.load(configured("llama", key, value), DataType.FLOAT);
         assertEquals(plain.network().params(), set.network().params());
         assertEquals(plain.network().getLayerWiseConfigurations(), set.network().getLayerWiseConfigurations());
+    }
+
+    @Test
+    void takes_two_names_of_the_same_setting() throws IOException {
+        Path folder = configured("llama", "max_sequence_length", "7");
+        Path file = folder.resolve("config.json");
+        ObjectNode config = (ObjectNode) MAPPER.readTree(file.toFile());
+        config.remove("rope_theta");
+        JsonNode rope = MAPPER.readTree("{\"rope_type\":\"linear\",\"factor\":2.0,\"rope_theta\":1000.0}");
+        config.set("rope_scaling", rope);
+        config.set("rope_parameters", rope);
+        Files.write(file, MAPPER.writeValueAsBytes(config));
+        assertEquals(
+                config.get("max_position_embeddings").asInt(),
+                ModelFolder.load(folder, DataType.FLOAT).folder().contextLength());
+        config.set("rope_parameters", MAPPER.readTree("{\"rope_type\":\"linear\",\"factor\":3.0}"));
+        Files.write(file, MAPPER.writeValueAsBytes(config));
+        assertTrue(refused(folder).contains("rope_scaling"));
+    }
+
+    /** The reference's defaults. */
+    @ParameterizedTest
+    @CsvSource({"llama, 2048", "mistral-window, 131072", "qwen2, 32768", "qwen3, 32768", "neox, 2048"})
+    void a_missing_context_is_the_architectures(String model, int expected) throws IOException {
+        Path folder = configured(model, "max_position_embeddings", "null");
+        assertEquals(expected, ModelFolder.load(folder, DataType.FLOAT).folder().contextLength());
     }
 
     @ParameterizedTest
@@ -260,6 +294,49 @@ class BadFolderTest {
         large.params().putScalar(77, 1e6);
         assertThrows(IOException.class, () -> writer(loaded, large, "F16").write(temporary.resolve("out")));
         assertEquals(List.of(taken), Files.list(temporary).toList());
+    }
+
+    @Test
+    void a_failed_write_leaves_no_folders_above() throws IOException {
+        ModelFolder.Loaded loaded = ModelFolder.load(ReferenceModels.folder("llama"), DataType.FLOAT);
+        MultiLayerNetwork broken = loaded.network().clone();
+        broken.params().putScalar(77, Double.NaN);
+        assertThrows(IOException.class, () -> writer(loaded, broken, null).write(temporary.resolve("a/b/c")));
+        assertFalse(Files.exists(temporary.resolve("a")));
+    }
+
+    /** As any new folder and file here: others may read it if they may read those. */
+    @Test
+    void a_folder_has_the_permissions_of_new_folders() throws IOException {
+        assumeTrue(temporary.getFileSystem().supportedFileAttributeViews().contains("posix"));
+        ModelFolder.Loaded loaded = ModelFolder.load(ReferenceModels.folder("llama"), DataType.FLOAT);
+        Path out = temporary.resolve("parent/out");
+        writer(loaded, loaded.network(), null).write(out);
+        Path folder = Files.createDirectory(temporary.resolve("any"));
+        assertEquals(Files.getPosixFilePermissions(folder), Files.getPosixFilePermissions(out));
+        Path file = Files.createFile(folder.resolve("any"));
+        for (Path written : ReferenceModels.files(out)) {
+            assertEquals(Files.getPosixFilePermissions(file), Files.getPosixFilePermissions(written));
+        }
+    }
+
+    @Test
+    void a_link_to_an_empty_folder_stays_a_link() throws IOException {
+        ModelFolder.Loaded loaded = ModelFolder.load(ReferenceModels.folder("llama"), DataType.FLOAT);
+        Path real = Files.createDirectory(temporary.resolve("real"));
+        Path link;
+        try {
+            link = Files.createSymbolicLink(temporary.resolve("link"), real);
+        } catch (IOException | UnsupportedOperationException e) {
+            assumeTrue(false, "links");
+            return;
+        }
+        writer(loaded, loaded.network(), null).write(link);
+        assertTrue(Files.isSymbolicLink(link));
+        assertTrue(Files.exists(real.resolve("config.json")));
+        Path broken = Files.createSymbolicLink(temporary.resolve("broken"), temporary.resolve("nowhere"));
+        assertThrows(
+                IOException.class, () -> writer(loaded, loaded.network(), null).write(broken));
     }
 
     private static FolderWriter writer(ModelFolder.Loaded loaded, MultiLayerNetwork network, String type) {

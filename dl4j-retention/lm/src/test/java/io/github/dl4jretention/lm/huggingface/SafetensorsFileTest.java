@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -58,6 +59,14 @@ class SafetensorsFileTest {
                     open.tensors().get(0));
             assertEquals("pt", open.metadata().get("format"));
             assertEquals(4, open.map(open.tensors().get(0), 0, 4).remaining());
+        }
+    }
+
+    @Test
+    void metadata_may_be_null() throws IOException {
+        try (SafetensorsFile open = SafetensorsFile.open(write("{\"__metadata__\":null," + A + "}", 8))) {
+            assertEquals(Map.of(), open.metadata());
+            assertEquals(1, open.tensors().size());
         }
     }
 
