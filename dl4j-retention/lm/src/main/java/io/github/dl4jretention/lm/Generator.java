@@ -136,7 +136,9 @@ public final class Generator {
     }
 
     /**
-     * {@return the same that repeats itself less}
+     * {@return the same that repeats itself less} Others, the transformers library among them, divide a logit above 0 by
+     * the penalty and multiply one below 0. Here it multiplies log-probabilities, as a network gives no logits: they're all
+     * below 0, so the same number doesn't mean the same, and a value near 1 goes a long way.
      *
      * @param penalty at least 1, the default, for none
      */
@@ -306,8 +308,10 @@ public final class Generator {
         private final List<Integer> ids = new ArrayList<>();
         private final Set<Integer> seen = new HashSet<>();
         private final int prompt;
-        private final int promptText;
         private String text = "";
+        private String settled = "";
+        private int windowStart;
+        private int windowSettled;
         private int told;
         private boolean done;
 
@@ -319,18 +323,31 @@ public final class Generator {
                 seen.add(id);
             }
             this.prompt = prompt.length;
-            promptText = decoded().length();
+            windowSettled = prompt.length;
             done = settings.maxTokens() == 0;
         }
 
-        private String decoded() {
-            return tokenizer.decode(ids.stream().mapToInt(Integer::intValue).toArray());
+        private String decoded(int until) {
+            return tokenizer.decode(ids.subList(windowStart, until).stream()
+                    .mapToInt(Integer::intValue)
+                    .toArray());
         }
 
-        /** Decoded with the prompt: alone, some tokenizers' first token would lose its space. */
+        /**
+         * Decoded with the tokens before, first the prompt's and then those of the last whole character: alone, some
+         * tokenizers' first token would lose its space.
+         */
         private String grown() {
-            String whole = decoded();
-            return whole.substring(Math.min(promptText, whole.length()));
+            String before = decoded(windowSettled);
+            String with = decoded(ids.size());
+            String added = with.substring(Math.min(before.length(), with.length()));
+            String grown = settled + added;
+            if (!added.isEmpty() && !added.endsWith("\uFFFD")) {
+                settled = grown;
+                windowStart = windowSettled;
+                windowSettled = ids.size();
+            }
+            return grown;
         }
 
         /** Sequences that are done repeat their last token until all are. */

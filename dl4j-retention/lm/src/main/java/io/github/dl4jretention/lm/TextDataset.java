@@ -64,6 +64,18 @@ public final class TextDataset {
         return new Builder(Objects.requireNonNull(tokenizer, "tokenizer"));
     }
 
+    /**
+     * {@return a builder for a model, which also checks that sequences aren't longer than the model's context}
+     *
+     * @param model with a tokenizer; stays open while iterators are used
+     * @throws IOException if the model's tokenizer can't be read
+     */
+    public static Builder builder(LanguageModel model) throws IOException {
+        Builder builder = new Builder(model.tokenizer());
+        builder.context = model.contextLength();
+        return builder;
+    }
+
     /** {@return minibatches of the documents to train on, from the beginning of epoch 0} Each call gives a new one. */
     public TextIterator iterator() {
         return new TextIterator(
@@ -98,6 +110,7 @@ public final class TextDataset {
 
         private final Tokenizer tokenizer;
         private final List<Path> files = new ArrayList<>();
+        private int context = Integer.MAX_VALUE;
         private int sequenceLength = 256;
         private int batch = 4;
         private boolean packed = true;
@@ -204,6 +217,11 @@ public final class TextDataset {
         public TextDataset build() throws IOException {
             require(!files.isEmpty(), "file", "at least one", "none");
             require(sequenceLength >= 1, "sequenceLength", "a number of at least 1", sequenceLength);
+            require(
+                    sequenceLength <= context,
+                    "sequenceLength",
+                    "a number of at most " + context + ", the model's context",
+                    sequenceLength);
             require(batch >= 1, "batch", "a number of at least 1", batch);
             require(validation >= 0 && validation < 1, "validation", "a number in [0, 1)", validation);
             DocumentReader reader = new DocumentReader(tokenizer, answersOnly, rejected, sequenceLength);

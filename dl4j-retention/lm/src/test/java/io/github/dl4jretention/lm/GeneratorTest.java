@@ -241,6 +241,34 @@ class GeneratorTest {
         assertTrue(message.contains("got 0"), message);
     }
 
+    /** Decoding all tokens at once is the reference; with ids of bytes, characters come in parts. */
+    @ParameterizedTest
+    @MethodSource("models")
+    void text_is_what_all_tokens_decode_to(String name) throws IOException {
+        LanguageModel model = model(name);
+        for (String prompt : List.of("ab ab c", "a\u00e4", "")) {
+            for (int seed = 0; seed < 5; seed++) {
+                List<Integer> ids = new ArrayList<>();
+                String text = Generator.of(model)
+                        .temperature(2)
+                        .seed(seed)
+                        .maxTokens(20)
+                        .onToken((number, id, piece) -> ids.add(id))
+                        .generate(prompt);
+                List<Integer> all = new ArrayList<>();
+                int[] encoded = model.tokenizer().encode(prompt);
+                for (int id : encoded) {
+                    all.add(id);
+                }
+                all.addAll(ids);
+                String whole = model.tokenizer()
+                        .decode(all.stream().mapToInt(Integer::intValue).toArray());
+                String before = model.tokenizer().decode(encoded);
+                assertEquals(whole.substring(Math.min(before.length(), whole.length())), text);
+            }
+        }
+    }
+
     @Test
     void answers_conversations() throws IOException {
         LanguageModel model = model("llama");

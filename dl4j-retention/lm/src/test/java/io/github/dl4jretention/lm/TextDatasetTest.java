@@ -189,6 +189,17 @@ class TextDatasetTest {
     }
 
     @Test
+    void sequences_beyond_the_models_context_are_refused() throws IOException {
+        LanguageModel model = LanguageModel.load(SmallModels.folder("llama", folder.resolve("model")));
+        TextDataset.Builder builder =
+                TextDataset.builder(model).file(lines("{\"text\":\"ab\"}")).sequenceLength(33);
+        String message =
+                assertThrows(IllegalArgumentException.class, builder::build).getMessage();
+        assertEquals("sequenceLength: expected a number of at most 32, the model's context, got 33", message);
+        assertEquals(1, builder.sequenceLength(32).build().documents());
+    }
+
+    @Test
     void blank_lines_at_the_end_are_no_documents() throws IOException {
         Path file = lines("{\"text\":\"ab\"}", "{\"text\":\"cd\"}", "", " ", "");
         assertEquals(2, TextDataset.builder(tokenizer).file(file).build().documents());

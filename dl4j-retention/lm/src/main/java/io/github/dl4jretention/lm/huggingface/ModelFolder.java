@@ -28,6 +28,9 @@ public final class ModelFolder {
     static final String INDEX = "model.safetensors.index.json";
     static final String CARD = "README.md";
 
+    /** Of a mask or table, which is kept in memory for saving. */
+    private static final long LARGEST_BUFFER = 1L << 28;
+
     /** What a copy of the model needs beside the weights; a folder has some of them. */
     private static final List<String> SMALL_FILES = List.of(
             CONFIG,
@@ -102,7 +105,7 @@ public final class ModelFolder {
         TokenizerFiles tokens = tokens(files, folder, decoder);
         Map<String, SafetensorsFile> open = new LinkedHashMap<>();
         try {
-            openShards(folder, files, open);
+            openShards(folder, architecture, files, open);
             Map<String, Placed> placed = place(folder, open);
             Map<String, TensorLayout> layouts = layouts(folder, architecture, decoder, placed);
             return load(folder, type, decoder, files, tokens, open, placed, layouts, architecture);
@@ -138,7 +141,8 @@ public final class ModelFolder {
         return tokens;
     }
 
-    private static void openShards(Path folder, Map<String, byte[]> files, Map<String, SafetensorsFile> open)
+    private static void openShards(
+            Path folder, Architecture architecture, Map<String, byte[]> files, Map<String, SafetensorsFile> open)
             throws IOException {
         if (Files.isRegularFile(folder.resolve(WEIGHTS))) {
             files.remove(INDEX);
@@ -164,7 +168,7 @@ public final class ModelFolder {
                 open.put(text, SafetensorsFile.open(folder.resolve(text)));
             }
         }
-        requireIndexed(where, map, open);
+        requireIndexed(where, architecture, map, open);
     }
 
     /** A name that stays in the folder, on every system. */
@@ -173,11 +177,16 @@ public final class ModelFolder {
                 && name.chars().noneMatch(c -> c == '/' || c == '\\' || c == ':' || c < ' ');
     }
 
-    private static void requireIndexed(String where, JsonNode map, Map<String, SafetensorsFile> open)
+    /** Each weight is where the index says; buffers needn't be in it. */
+    private static void requireIndexed(
+            String where, Architecture architecture, JsonNode map, Map<String, SafetensorsFile> open)
             throws IOException {
         int found = 0;
         for (Map.Entry<String, SafetensorsFile> file : open.entrySet()) {
             for (Tensor tensor : file.getValue().tensors()) {
+                if (!map.has(tensor.name()) && TensorNames.isBuffer(architecture, tensor.name())) {
+                    continue;
+                }
                 found++;
                 String indexed = map.path(tensor.name()).asText("none");
                 if (!indexed.equals(file.getKey())) {
@@ -227,10 +236,12 @@ public final class ModelFolder {
         }
         for (Placed found : placed.values()) {
             String name = found.tensor().name();
-            boolean buffer = name.startsWith(prefix)
-                    && TensorNames.buffers(architecture)
-                            .matcher(name.substring(prefix.length()))
-                            .matches();
+            boolean buffer = name.startsWith(prefix) && TensorNames.isBuffer(architecture, name);
+            if (buffer && found.tensor().bytes() > LARGEST_BUFFER) {
+                throw new IOException("file " + folder.resolve(found.shard()) + ": expected tensor \"" + name
+                        + "\", which isn't a weight, to have at most " + LARGEST_BUFFER + " bytes, got "
+                        + found.tensor().bytes());
+            }
             if (!layouts.containsKey(name) && !buffer) {
                 throw new IOException("file " + folder.resolve(found.shard()) + ": expected the tensors that "
                         + "config.json describes, got \"" + name + "\" of shape "

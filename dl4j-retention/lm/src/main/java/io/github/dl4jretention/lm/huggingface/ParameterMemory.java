@@ -5,7 +5,8 @@ import org.bytedeco.javacpp.FloatPointer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** A parameter's memory outside of the heap, as float numbers; safe for several threads. */
+/** A parameter's memory outside of the heap, as float numbers; safe for several threads. Layers of the models that have it refuse
+ * other backends than nd4j-native when a network is made. */
 final class ParameterMemory {
 
     /** Keeps the memory alive. */

@@ -35,13 +35,20 @@ final class TensorNames {
     }
 
     /** Names, without prefix, of what isn't a weight: masks and tables that follow from config.json. */
-    static Pattern buffers(Architecture architecture) {
+    private static Pattern buffers(Architecture architecture) {
         return Pattern.compile(
                 switch (architecture) {
                     case GPT2 -> "h\\.\\d+\\.attn\\.(bias|masked_bias)";
                     case GPT_NEOX -> "layers\\.\\d+\\.attention\\.(bias|masked_bias|rotary_emb\\.inv_freq)";
                     default -> "(layers\\.\\d+\\.self_attn\\.)?rotary_emb\\.inv_freq";
                 });
+    }
+
+    /** {@return whether a tensor is a buffer} Names come with and without prefix. */
+    static boolean isBuffer(Architecture architecture, String name) {
+        String prefix = prefix(architecture);
+        String bare = name.startsWith(prefix) ? name.substring(prefix.length()) : name;
+        return buffers(architecture).matcher(bare).matches();
     }
 
     /** {@return the tensors that a model's files must have, without prefix; the output layer's last, if it has one} */

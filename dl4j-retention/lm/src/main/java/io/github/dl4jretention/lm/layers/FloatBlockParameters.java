@@ -48,6 +48,11 @@ final class FloatBlockParameters {
         feedForwardNormBias = rows(DecoderBlock.FEED_FORWARD_NORM_BIAS, 1, width);
     }
 
+    /** Their addresses were taken when the layer was made. */
+    void requireOpen() {
+        all.requireOpen();
+    }
+
     private FloatRows rows(String first, int rows, int columns) {
         long offset = TokenLayer.offset(block, first);
         return offset < 0 ? null : all.reshape(offset, rows, columns);

@@ -210,6 +210,7 @@ final class FloatDecoder implements BlockArithmetic {
     }
 
     private void start(Sequences sequences) {
+        weights.requireOpen();
         if (rotary != null) {
             rotary.prepare(sequences.total());
         }

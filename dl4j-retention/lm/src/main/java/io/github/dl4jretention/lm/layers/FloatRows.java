@@ -89,8 +89,25 @@ final class FloatRows {
             throw new IllegalArgumentException(
                     "array: expected FLOAT, got " + array.dataType() + " " + Arrays.toString(array.shape()));
         }
+        requireOpen(array, "array");
         long address = array.data().addressPointer().address();
         return new FloatRows(new Memory(array, address, array.length()), 0, 0, 0, 0);
+    }
+
+    private static void requireOpen(INDArray array, String name) {
+        if (array.wasClosed()) {
+            throw new IllegalStateException(
+                    name + ": expected memory that is there, got an array that was closed; load the model again");
+        }
+    }
+
+    /**
+     * Memory that was closed belongs to somebody else by now.
+     *
+     * @throws IllegalStateException if the owner of this memory was closed
+     */
+    void requireOpen() {
+        requireOpen(memory.owner, "network's parameters");
     }
 
     /** {@return a view of a whole array, which has as many columns as its last axis is long} */

@@ -18,7 +18,12 @@ import org.nd4j.linalg.schedule.ISchedule;
  * </pre>
  *
  * <p>Source: Kingma and Ba, "Adam", https://arxiv.org/abs/1412.6980, with epsilon where section 2's last paragraph has
- * it, as in DL4J. Types other than FLOAT and DOUBLE, and other backends, run DL4J's code.
+ * it, as in DL4J. ND4J's own takes epsilon for a step that is 0 or not
+ * finite; this one takes the step as it is, so a learning rate of 0 changes nothing, and one of NaN makes the parameters
+ * NaN. Types other than FLOAT and DOUBLE, and other backends, run DL4J's code.
+ *
+ * <p>A network with this updater that ModelSerializer has saved needs this jar to load; {@code NativeLayers.stock} gives
+ * one that doesn't.
  */
 public final class NativeAdam extends Adam {
 

@@ -109,14 +109,20 @@ abstract class TokenLayerRuntime extends SameDiffLayer {
         if (mask == null || mask.maxNumber().doubleValue() <= 1) {
             return null;
         }
-        if (past > 0) {
-            throw new IllegalArgumentException("featuresMask: expected 0 and 1 after " + past
-                    + " tokens before, got numbers of documents; give sequences as a whole " + layerId());
-        }
         double[] numbers = mask.castTo(DataType.DOUBLE)
                 .dup('c')
                 .reshape((long) batch * time)
                 .toDoubleVector();
+        for (double number : numbers) {
+            if (number > 1 && number != Math.rint(number)) {
+                throw new IllegalArgumentException("featuresMask: expected 0 and 1, or whole numbers of documents, got "
+                        + number + "; weights of tokens belong in the labels mask " + layerId());
+            }
+        }
+        if (past > 0) {
+            throw new IllegalArgumentException("featuresMask: expected 0 and 1 after " + past
+                    + " tokens before, got numbers of documents; give sequences as a whole " + layerId());
+        }
         int[][] starts = new int[batch][time];
         for (int i = 0; i < batch; i++) {
             double document = 0;

@@ -7,6 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -233,6 +236,54 @@ class BadFolderTest {
         assertTrue(refused(folder).contains("weight_map"));
         Files.writeString(index, "not JSON");
         assertTrue(refused(folder).contains("expected JSON"));
+    }
+
+    /** Puts a buffer of F32 numbers behind the tensors of a file. */
+    private static void addBuffer(Path file, long numbers) throws IOException {
+        byte[] bytes = Files.readAllBytes(file);
+        int length = (int) ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong();
+        ObjectNode header = (ObjectNode) MAPPER.readTree(bytes, 8, length);
+        long data = bytes.length - 8L - length;
+        ObjectNode tensor = header.putObject("model.rotary_emb.inv_freq");
+        tensor.put("dtype", "F32");
+        tensor.putArray("shape").add(numbers);
+        tensor.putArray("data_offsets").add(data).add(data + 4 * numbers);
+        byte[] changed = MAPPER.writeValueAsBytes(header);
+        try (RandomAccessFile out = new RandomAccessFile(file.toFile(), "rw")) {
+            out.write(ByteBuffer.allocate(8)
+                    .order(ByteOrder.LITTLE_ENDIAN)
+                    .putLong(changed.length)
+                    .array());
+            out.write(changed);
+            out.write(bytes, 8 + length, (int) data);
+            out.setLength(8 + changed.length + data + 4 * numbers);
+        }
+    }
+
+    @Test
+    void an_index_need_not_name_buffers() throws IOException {
+        Path folder = copy("llama3-shards-bf16");
+        addBuffer(folder.resolve("model-00002-of-00002.safetensors"), 2);
+        ModelFolder.Loaded loaded = ModelFolder.load(folder, DataType.FLOAT);
+        assertEquals(
+                ModelFolder.load(ReferenceModels.folder("llama3-shards-bf16"), DataType.FLOAT)
+                        .network()
+                        .params(),
+                loaded.network().params());
+        Path out = temporary.resolve("out");
+        writer(loaded, loaded.network(), null).write(out);
+        for (Path file : ReferenceModels.files(folder)) {
+            assertEquals(-1, Files.mismatch(file, out.resolve(file.getFileName())), file.toString());
+        }
+    }
+
+    /** The file is sparse: its numbers take no room on the disk. */
+    @Test
+    void refuses_buffers_that_are_too_large_to_keep() throws IOException {
+        Path folder = copy("llama");
+        addBuffer(folder.resolve("model.safetensors"), (1L << 29) + 1);
+        String message = refused(folder);
+        assertTrue(message.contains("inv_freq") && message.contains("268435456 bytes"), message);
     }
 
     @Test

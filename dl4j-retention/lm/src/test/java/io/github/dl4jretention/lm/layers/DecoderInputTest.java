@@ -5,8 +5,10 @@ import static io.github.dl4jretention.lm.layers.ReferenceBlocks.flat;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.loss.TiedOutputLayer;
+import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -14,6 +16,7 @@ import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -101,6 +104,29 @@ class DecoderInputTest {
                         DecoderNetworkTest.layers(
                                 DataType.FLOAT, DecoderBlock.builder().heads(3).build()),
                         new TiedOutputLayer(DecoderNetworkTest.VOCABULARY)));
+    }
+
+    @Test
+    void featuresMasksOfWeights() {
+        INDArray ids = Nd4j.zeros(DataType.FLOAT, 1, 1, 3);
+        INDArray mask = Nd4j.createFromArray(new float[][] {{1, 1.5f, 1}});
+        refused(
+                "featuresMask: expected 0 and 1, or whole numbers of documents, got 1.5",
+                () -> network.output(ids, false, mask, null));
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"FLOAT", "DOUBLE"})
+    void parametersThatWereClosed(DataType type) {
+        MultiLayerNetwork closed = DecoderNetworkTest.network(type, true);
+        INDArray ids = Nd4j.zeros(type, 1, 1, 3);
+        INDArray embedded = closed.feedForwardToLayer(0, ids).get(1).dup();
+        Layer block = closed.getLayer(1);
+        closed.params().close();
+        IllegalStateException exception = assertThrows(
+                IllegalStateException.class,
+                () -> block.activate(embedded, false, LayerWorkspaceMgr.noWorkspacesImmutable()));
+        assertTrue(exception.getMessage().contains("closed"), exception.getMessage());
     }
 
     @Test
