@@ -29,7 +29,7 @@ class LanguageModelSnippetsTest {
         // snippet
         LanguageModel model = LanguageModel.load(base); // config.json, *.safetensors, tokenizer.json
         MultiLayerNetwork pretrained = Retention.withUpdater(model.network(), new Adam(1e-4));
-        TextDataset texts = TextDataset.builder(model.tokenizer())
+        TextDataset texts = TextDataset.builder(model)
                 .file(tickets)
                 .sequenceLength(16)
                 .batch(4)

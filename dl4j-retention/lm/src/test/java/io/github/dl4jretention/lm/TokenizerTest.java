@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -165,6 +166,19 @@ class TokenizerTest {
                                 "assistant",
                                 "B</think>"),
                         false));
+    }
+
+    /** Expected is what Jinja2 3.1.6 makes of them with trim_blocks and lstrip_blocks. */
+    @Test
+    void trims_as_jinja_does() {
+        Map<String, String> expected = Map.of(
+                "{# x #}\na", "a",
+                "a  {% if true %}b{% endif %}\nc", "a  bc",
+                "  {# x #}\n  {% if true %}\n  b\n  {% endif %}c", "  b\nc",
+                "a\n  {#- x -#}\n b", "ab",
+                "{{ 'a' }}\nb\n", "a\nb");
+        expected.forEach((template, text) -> assertEquals(
+                text, new ChatTemplate(template, "", "").render(conversation("user", "U"), false), template));
     }
 
     /** As Jinja2 trims it with the tags that the transformers library knows. */
