@@ -3,6 +3,8 @@ package io.github.dl4jretention.lm.layers;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import java.util.Random;
@@ -70,6 +72,30 @@ class NativeAdamTest {
         assertEquals(
                 expected.getLayerWiseConfigurations().toJson(),
                 NativeLayers.stock(actual).getLayerWiseConfigurations().toJson());
+    }
+
+    /** ND4J's own takes epsilon for such a step, and so trains on. */
+    @ParameterizedTest
+    @EnumSource(
+            value = DataType.class,
+            names = {"FLOAT", "DOUBLE"})
+    void stepsOfZeroAndNaNAreTakenAsTheyAre(DataType type) {
+        DataSet batch = batch(type, new Random(1));
+        for (double rate : new double[] {0, Double.NaN}) {
+            MultiLayerNetwork stock = network(type, new Adam(rate, 0.9, 0.999, 1e-3));
+            MultiLayerNetwork own = NativeLayers.of(stock);
+            INDArray before = stock.params().dup();
+            stock.fit(batch);
+            own.fit(batch);
+            assertNotEquals(before, stock.params());
+            assertEquals(
+                    0, stock.params().isNaN().castTo(DataType.INT32).sumNumber().intValue());
+            if (rate == 0) {
+                assertEquals(before, own.params());
+            } else {
+                assertTrue(own.params().isNaN().any());
+            }
+        }
     }
 
     private static void assertClose(INDArray expected, INDArray actual, double tolerance) {
