@@ -229,7 +229,11 @@ final class SameDiffRetention {
         for (MovingAverageTeacher average : teacher.movingAverages()) {
             require(student, present.contains(average.sameDiffListener()), average::sameDiffListener);
         }
-        student.fit(new TeacherMultiDataSetIterator(iterator, teacher), epochs);
+        try {
+            student.fit(new TeacherMultiDataSetIterator(iterator, teacher), epochs);
+        } finally {
+            RetentionListener.restoreBatch(student);
+        }
     }
 
     private static void require(SameDiff student, boolean present, Supplier<Listener> listener) {

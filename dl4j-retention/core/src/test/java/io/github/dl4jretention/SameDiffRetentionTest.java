@@ -3,6 +3,7 @@ package io.github.dl4jretention;
 import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -25,12 +26,17 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.nd4j.autodiff.listeners.At;
+import org.nd4j.autodiff.listeners.BaseListener;
+import org.nd4j.autodiff.listeners.Operation;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.autodiff.samediff.VariableType;
+import org.nd4j.autodiff.samediff.internal.SameDiffOp;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.api.ops.OpContext;
 import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.dataset.adapter.SingletonMultiDataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
@@ -322,5 +328,40 @@ class SameDiffRetentionTest {
             assertClose(expected, teacher.params(), 1e-12);
         }
         assertEquals(2, student.getListeners().size());
+    }
+
+    @Test
+    void a_batch_gets_its_arrays_back_when_an_iteration_breaks_off() {
+        SameDiff pretrained = pretrained(DataType.FLOAT, false);
+        Teacher teacher = Teacher.of(pretrained, "logits", "features");
+        SameDiff student = Retention.attach(pretrained, CONF, "logits", "features");
+        MultiDataSet batch = batch(DataType.DOUBLE, 5);
+        List<org.nd4j.linalg.dataset.api.MultiDataSet> seen = new ArrayList<>();
+        List<INDArray> casts = new ArrayList<>();
+        student.addListeners(new BaseListener() {
+            @Override
+            public boolean isActive(Operation operation) {
+                return true;
+            }
+
+            @Override
+            public void opExecution(
+                    SameDiff sd,
+                    At at,
+                    org.nd4j.linalg.dataset.api.MultiDataSet data,
+                    SameDiffOp op,
+                    OpContext context,
+                    INDArray[] outputs) {
+                seen.add(data);
+                casts.add(data.getFeatures(0));
+                throw new IllegalStateException("broken off");
+            }
+        });
+        assertThrows(
+                IllegalStateException.class,
+                () -> Retention.finetune(student, teacher, new SingletonMultiDataSetIterator(batch), 1));
+        assertEquals(DataType.FLOAT, casts.get(0).dataType());
+        assertTrue(casts.get(0).wasClosed());
+        assertSame(batch.getFeatures(0), seen.get(0).getFeatures(0));
     }
 }

@@ -4,6 +4,7 @@ import io.github.dl4jretention.internal.AtomicFile;
 import io.github.dl4jretention.internal.CheckedZip;
 import io.github.dl4jretention.internal.SameDiffCopy;
 import io.github.dl4jretention.internal.SameDiffText;
+import io.github.dl4jretention.loss.RetentionListener;
 import io.github.dl4jretention.loss.samediff.SameDiffLossState;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
@@ -121,7 +122,11 @@ record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
     @Override
     public void train(MultiDataSet batch, long seed) {
         Nd4j.getRandom().setSeed(seed);
-        model.fit(batch);
+        try {
+            model.fit(batch);
+        } finally {
+            RetentionListener.restoreBatch(model);
+        }
     }
 
     @Override

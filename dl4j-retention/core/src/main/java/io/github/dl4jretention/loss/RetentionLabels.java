@@ -220,6 +220,13 @@ public final class RetentionLabels {
         return packed;
     }
 
+    /** Frees the packed labels, if there are any yet: for who fails before anybody has seen them. */
+    public void discard() {
+        if (packed != null) {
+            release(packed);
+        }
+    }
+
     /** {@return whether every token that counts has a number, not NaN, as the log-probability of its first class} */
     public boolean isFinite() {
         double[] first = LabelLayout.flat(part(layout.labelSize(), 1));
@@ -256,7 +263,7 @@ public final class RetentionLabels {
             accessible = FusedLoops.isAccessible(ordered);
             packed = LabelLayout.fromTimeFirst(ordered, shape.length, classAxis);
             part(0, layout.labelSize()).assign(ids == null ? plain : ids);
-            counted = counted(mask, own, (int) (batch * time));
+            counted = counted(mask, own, isPadding());
             requireExactIds(plain, mask);
             if (own != null) {
                 part(layout.weightAt(), 1)
@@ -286,12 +293,23 @@ public final class RetentionLabels {
         }
     }
 
-    /** What weighs a token at most; null stands for 1 everywhere. */
-    private static double[] counted(double @Nullable [] mask, @Nullable INDArray own, int tokens) {
-        double[] counted = new double[tokens];
+    /** The tokens whose label is padding, once the labels are written. */
+    private boolean[] isPadding() {
+        INDArray label = part(0, layout.labelSize());
+        double[] values = LabelLayout.flat(layout.isClassId() ? label : label.norm1(2));
+        boolean[] padding = new boolean[values.length];
+        for (int token = 0; token < values.length; token++) {
+            padding[token] = values[token] == (layout.isClassId() ? LabelLayout.PADDING : 0);
+        }
+        return padding;
+    }
+
+    /** What weighs a token at most; null stands for 1 everywhere but in padding. */
+    private static double[] counted(double @Nullable [] mask, @Nullable INDArray own, boolean[] padding) {
+        double[] counted = new double[padding.length];
         double[] ownWeights = own == null ? null : LabelLayout.flat(own.rank() == 2 ? own.permute(1, 0) : own);
-        for (int token = 0; token < tokens; token++) {
-            double label = mask == null ? 1 : mask[token];
+        for (int token = 0; token < padding.length; token++) {
+            double label = padding[token] ? 0 : mask == null ? 1 : mask[token];
             counted[token] = ownWeights == null ? label : Math.max(label, ownWeights[token]);
         }
         return counted;

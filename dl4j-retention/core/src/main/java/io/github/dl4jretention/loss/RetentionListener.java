@@ -11,6 +11,7 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.listeners.At;
 import org.nd4j.autodiff.listeners.BaseListener;
+import org.nd4j.autodiff.listeners.Listener;
 import org.nd4j.autodiff.listeners.Loss;
 import org.nd4j.autodiff.listeners.Operation;
 import org.nd4j.autodiff.samediff.SameDiff;
@@ -67,6 +68,20 @@ public final class RetentionListener extends BaseListener {
                 RetentionLoss.bind(model, "");
             }
             operationEnd(model, Operation.TRAINING);
+        }
+    }
+
+    /**
+     * Gives a batch its own arrays back and frees their casts, which is done by itself unless {@code SameDiff.fit}
+     * throws in the middle of an iteration: then call this. A second call does nothing.
+     *
+     * @param sd a model with such a listener
+     */
+    public static void restoreBatch(SameDiff sd) {
+        for (Listener listener : sd.getListeners()) {
+            if (listener instanceof RetentionListener retention) {
+                retention.forgetBatch();
+            }
         }
     }
 

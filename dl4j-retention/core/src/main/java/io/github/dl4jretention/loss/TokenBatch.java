@@ -248,6 +248,9 @@ public final class TokenBatch {
                 NDArrayIndex.interval(time, wholeSteps ? end / examples : time + 1),
                 wholeSteps ? NDArrayIndex.all() : NDArrayIndex.interval(start % examples, (end - 1) % examples + 1),
                 NDArrayIndex.all());
+        if (prepared != null) {
+            RetentionLabels.release(prepared);
+        }
         prepared = Nd4j.createUninitialized(DataType.FLOAT, chunk.shape()).assign(chunk);
         first = start;
         exampleStride = labels.size(2);

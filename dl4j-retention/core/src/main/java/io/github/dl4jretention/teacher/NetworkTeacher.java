@@ -28,8 +28,6 @@ import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.indexing.INDArrayIndex;
-import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
  * One frozen network. A retention layer stands in for each of its output layers and gives log-probabilities: no
@@ -211,11 +209,7 @@ class NetworkTeacher extends Teacher {
     @Override
     public INDArray[] logProbabilities(INDArray[] features, INDArray @Nullable [] featuresMasks) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
-            INDArray[] result = ask(features, featuresMasks);
-            for (int i = 0; i < result.length; i++) {
-                requireNumbers(result[i], outputs.get(i).classAxis(result[i].rank()), features);
-            }
-            return result;
+            return ask(features, featuresMasks);
         }
     }
 
@@ -228,21 +222,6 @@ class NetworkTeacher extends Teacher {
                 if (!written.isFinite()) {
                     throw notFinite(batch.getFeatures());
                 }
-            }
-        }
-    }
-
-    /**
-     * A logit that is NaN or +Infinity makes all classes of its token NaN, and so do logits that are all -Infinity: one
-     * class is enough to look at.
-     */
-    private static void requireNumbers(INDArray logProbabilities, int classAxis, INDArray[] features) {
-        INDArrayIndex[] first = new INDArrayIndex[logProbabilities.rank()];
-        Arrays.fill(first, NDArrayIndex.all());
-        first[classAxis] = NDArrayIndex.point(0);
-        try (INDArray isNaN = logProbabilities.get(first).isNaN()) {
-            if (isNaN.any()) {
-                throw notFinite(features);
             }
         }
     }

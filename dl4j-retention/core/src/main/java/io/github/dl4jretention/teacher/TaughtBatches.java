@@ -125,7 +125,13 @@ final class TaughtBatches<B> {
     /** Waits for what is under way and forgets it, before the source is reset. */
     void clear() {
         if (prepared != null) {
-            prepared.handle((batch, failure) -> null).join();
+            prepared.handle((taught, failure) -> {
+                        if (taught != null) {
+                            taught.made().forEach(RetentionLabels::release);
+                        }
+                        return null;
+                    })
+                    .join();
             prepared = null;
         }
     }
@@ -158,20 +164,30 @@ final class TaughtBatches<B> {
         List<INDArray> made = new ArrayList<>();
         if (outputs.get(0).ownArray()) {
             INDArray[] values = teacher.values(batch);
-            for (int i = 0; i < values.length; i++) {
-                RetentionLabels.claim(values[i], new RetentionLabels.Source(teacher.sha256(), sampledAt(teacher)));
-                labels.add(values[i]);
-                made.add(values[i]);
-                INDArray weights = divergenceMask.of(batch, outputs.get(i), values[i]);
-                if (weights != null) {
-                    labels.add(weights);
+            made.addAll(Arrays.asList(values));
+            try {
+                for (int i = 0; i < values.length; i++) {
+                    RetentionLabels.claim(values[i], new RetentionLabels.Source(teacher.sha256(), sampledAt(teacher)));
+                    labels.add(values[i]);
+                    INDArray weights = divergenceMask.of(batch, outputs.get(i), values[i]);
+                    if (weights != null) {
+                        labels.add(weights);
+                    }
                 }
+            } catch (RuntimeException | Error e) {
+                made.forEach(RetentionLabels::release);
+                throw e;
             }
         } else {
             RetentionLabels[] packing = outputs.stream()
                     .map(output -> packing(teacher, divergenceMask, batch, output))
                     .toArray(RetentionLabels[]::new);
-            teacher.teach(batch, packing);
+            try {
+                teacher.teach(batch, packing);
+            } catch (RuntimeException | Error e) {
+                Arrays.stream(packing).forEach(RetentionLabels::discard);
+                throw e;
+            }
             for (int i = 0; i < packing.length; i++) {
                 labels.set(outputs.get(i).index(), packing[i].packed());
                 made.add(packing[i].packed());

@@ -257,7 +257,8 @@ public abstract class Teacher implements AutoCloseable {
     }
 
     /**
-     * Log-probabilities of every output; label masks play no part.
+     * Log-probabilities of every output; label masks play no part. Tokens of which the network makes no numbers are NaN:
+     * who knows the masks refuses them where they count.
      *
      * @param features      the network's inputs
      * @param featuresMasks their masks; null for none

@@ -4,19 +4,27 @@ import static io.github.dl4jretention.Networks.assertClose;
 import static io.github.dl4jretention.Networks.gradient;
 import static io.github.dl4jretention.Networks.lastLoss;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.cache.CacheCodec;
+import io.github.dl4jretention.cache.TeacherCache;
+import io.github.dl4jretention.eval.TokenEvaluation;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.datasets.iterator.utilty.ListDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -229,5 +237,66 @@ class ContractTest {
                 assertTrue(Double.isFinite(gradient.norm1Number().doubleValue()), a + " " + b + " " + gradient);
             }
         }
+    }
+
+    /** Rows, which no features mask can leave out. */
+    static Stream<Arguments> rowsThatDoNotCount() {
+        return Stream.of(DataType.FLOAT, DataType.DOUBLE)
+                .flatMap(type -> Stream.of(true, false).map(masked -> Arguments.of(type, masked)));
+    }
+
+    private static DataSet rows(DataType type, boolean masked, double hole) {
+        DataSet data = Networks.rows(type, 4, 31);
+        data.getFeatures().getRow(2).assign(hole);
+        if (masked) {
+            data.setLabelsMaskArray(
+                    Nd4j.createFromArray(1.0, 1, 0, 1).castTo(type).reshape(4, 1));
+        } else {
+            data.getLabels().getRow(2).assign(0);
+        }
+        return data;
+    }
+
+    @ParameterizedTest
+    @MethodSource("rowsThatDoNotCount")
+    void a_row_that_does_not_count_may_be_NaN_for_every_teacher(DataType type, boolean masked, @TempDir Path folder)
+            throws Exception {
+        MultiLayerNetwork pretrained = Networks.dense(type, 30, true);
+        DataSet hole = rows(type, masked, Double.NaN);
+        Teacher plain = Teacher.of(pretrained);
+        List<Teacher> teachers = new ArrayList<>(List.of(
+                plain,
+                Teacher.ofHalf(pretrained),
+                Teacher.weighted(List.of(plain, plain), 1, 2),
+                plain.corrected(0.1)));
+        for (CacheCodec codec : List.of(CacheCodec.half(), CacheCodec.topK(3), CacheCodec.sample(16))) {
+            teachers.add(TeacherCache.builder()
+                    .teacher(plain)
+                    .codec(codec)
+                    .folder(folder)
+                    .computeMissing()
+                    .build(new ExistingDataSetIterator(List.of(hole))));
+        }
+        for (Teacher teacher : teachers) {
+            MultiLayerNetwork student = Retention.attach(pretrained, conf(Divergence.FORWARD_KL, 1, 1), teacher);
+            DataSet taught = new TeacherIterator(new ExistingDataSetIterator(List.of(hole)), teacher).next();
+            double score = student.score(taught);
+            assertTrue(Double.isFinite(score), teacher + ": " + score);
+            DataSet bad = rows(type, masked, 1);
+            bad.getFeatures().getRow(1).assign(Double.NaN);
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> student.score(
+                            new TeacherIterator(new ExistingDataSetIterator(List.of(bad)), teacher).next()));
+        }
+        TokenEvaluation evaluation = TokenEvaluation.of(plain, plain, new ExistingDataSetIterator(List.of(hole)));
+        assertEquals(3, evaluation.tokens());
+        assertTrue(Double.isFinite(evaluation.crossEntropy()));
+        DataSet whole = rows(type, masked, 1);
+        whole.getFeatures().getRow(1).assign(Double.NaN);
+        assertThrows(IllegalArgumentException.class, () -> TeacherCache.builder()
+                .teacher(plain)
+                .folder(folder.resolve("other"))
+                .build(new ExistingDataSetIterator(List.of(whole))));
     }
 }

@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionLabels;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
@@ -22,7 +23,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.factory.Nd4j;
 
 class TaughtBatchesTest {
 
@@ -192,5 +196,57 @@ class TaughtBatchesTest {
         assertThrows(IllegalArgumentException.class, () -> batches.setPrefetch(true));
         assertFalse(average.corrected(0.1).isFrozen());
         assertFalse(Teacher.weighted(List.of(teacher, average), 1, 1).isFrozen());
+    }
+
+    @Test
+    void a_batch_that_was_prepared_and_not_taken_is_freed() {
+        List<INDArray> made = new ArrayList<>();
+        TaughtBatches<Integer> prefetch = new TaughtBatches<>(
+                () -> 1,
+                () -> true,
+                number -> {
+                    INDArray array = Nd4j.scalar(number);
+                    made.add(array);
+                    return new TaughtBatches.Taught<>(number, List.of(array));
+                },
+                false);
+        prefetch.setEnabled(true);
+        prefetch.next();
+        prefetch.clear();
+        assertEquals(2, made.size());
+        assertFalse(made.get(0).wasClosed());
+        assertTrue(made.get(1).wasClosed());
+    }
+
+    @Test
+    void labels_that_a_teacher_fails_to_fill_are_freed() {
+        List<INDArray> made = new ArrayList<>();
+        Teacher failing = new Teacher() {
+            @Override
+            public String sha256() {
+                return teacher.sha256();
+            }
+
+            @Override
+            public List<TeacherOutput> outputs() {
+                return teacher.outputs();
+            }
+
+            @Override
+            public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
+                return teacher.logProbabilities(features, featuresMasks);
+            }
+
+            @Override
+            protected void teach(MultiDataSet batch, RetentionLabels[] outputs) {
+                super.teach(batch, outputs);
+                made.add(outputs[0].packed());
+                throw new IllegalStateException("late");
+            }
+        };
+        TeacherIterator batches =
+                new TeacherIterator(new ExistingDataSetIterator(Networks.batches(DataType.FLOAT, 1, true)), failing);
+        assertThrows(IllegalStateException.class, batches::next);
+        assertTrue(made.get(0).data().wasClosed());
     }
 }

@@ -61,17 +61,26 @@ class TeacherTest {
             value = DataType.class,
             names = {"FLOAT", "DOUBLE"})
     void logits_that_are_infinite_are_refused(DataType type) {
-        INDArray features = Networks.rows(type, 3, 2).getFeatures();
+        DataSet rows = Networks.rows(type, 3, 2);
+        INDArray features = rows.getFeatures();
         MultiLayerNetwork network = Networks.dense(type, 1, true);
         network.getParam("1_b").putScalar(2, Double.NEGATIVE_INFINITY);
         assertEquals(
                 0, Math.exp(Teacher.of(network).logProbabilities(features, null).getDouble(1, 2)));
         network.getParam("1_b").putScalar(2, Double.POSITIVE_INFINITY);
         Teacher certain = Teacher.of(network);
-        assertThrows(IllegalArgumentException.class, () -> certain.logProbabilities(features, null));
+        assertRefused(certain, rows);
         network.getParam("1_b").assign(Double.NEGATIVE_INFINITY);
         Teacher impossible = Teacher.of(network);
-        assertThrows(IllegalArgumentException.class, () -> impossible.logProbabilities(features, null));
+        assertRefused(impossible, rows);
+    }
+
+    /** A teacher alone doesn't know which tokens count. */
+    private static void assertRefused(Teacher teacher, DataSet data) {
+        assertTrue(teacher.logProbabilities(data.getFeatures(), null).isNaN().all());
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> new TeacherIterator(new ListDataSetIterator<>(List.of(data), 3), teacher).next());
     }
 
     @Test

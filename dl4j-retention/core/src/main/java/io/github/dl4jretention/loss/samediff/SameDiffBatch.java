@@ -2,7 +2,9 @@ package io.github.dl4jretention.loss.samediff;
 
 import io.github.dl4jretention.internal.PlaceholderArrays;
 import io.github.dl4jretention.internal.WholeNumbers;
+import io.github.dl4jretention.loss.RetentionLabels;
 import io.github.dl4jretention.loss.RetentionLoss;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -31,6 +33,7 @@ public final class SameDiffBatch {
     private double[] divergenceWeights = {};
     private INDArray @Nullable [][] given;
     private @Nullable PlaceholderArrays fitting;
+    private final List<INDArray> made = new ArrayList<>();
 
     /** @throws IllegalArgumentException if the training configuration does not map the teacher, or a mask */
     public SameDiffBatch(TrainingConfig training, MultiDataSet data, LossDescription loss) {
@@ -96,6 +99,7 @@ public final class SameDiffBatch {
             String name = names.get(i);
             if (result[i] == null && ones && name != null) {
                 result[i] = Nd4j.ones(teacher.dataType(), tokens);
+                made.add(result[i]);
             }
             result[i] = name == null || result[i] == null
                     ? result[i]
@@ -113,6 +117,8 @@ public final class SameDiffBatch {
             data.setLabelsMaskArray(given[3]);
             given = null;
             Objects.requireNonNull(fitting).close();
+            made.forEach(RetentionLabels::release);
+            made.clear();
         }
     }
 
