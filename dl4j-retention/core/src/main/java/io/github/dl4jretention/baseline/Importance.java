@@ -12,8 +12,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
  * How much each parameter of a model matters to what it has learned, at least 0; estimated by an
- * {@link ImportanceEstimator}. It can be written beside a model, so that the source text is needed once only.
- * Immutable.
+ * {@link ImportanceEstimator}. Save it with a model, and you need the source text only once. Immutable.
  */
 public final class Importance {
 
@@ -62,10 +61,10 @@ public final class Importance {
 
     /**
      * {@return {@code decay F + G}: the running importance of online EWC (Schwarz et al., Progress and Compress, arXiv
-     * 1805.06370), this being F of the tasks before and {@code latest} G of the latest} The paper weighs the penalty of
-     * the next task by {@code gamma} times that: have gamma in the strength to follow it to the letter.
+     * 1805.06370), where F is this importance, of the tasks so far, and G that of the latest task} The paper weighs the
+     * penalty of the next task by {@code gamma} times that; to follow it to the letter, multiply the strength by gamma.
      *
-     * @param decay  gamma, in [0, 1]
+     * @param decay gamma, in [0, 1]
      * @param latest G, of the same architecture; left as it is
      * @throws IllegalArgumentException if it is of another architecture, or the decay outside of its range
      */
@@ -80,7 +79,7 @@ public final class Importance {
     }
 
     /**
-     * Writes a file, complete and at once, with a CRC-32 of all that is in it.
+     * Writes a file with a CRC-32 of its content. It appears complete or not at all.
      *
      * @param file to write, in a folder that is there; replaced if it is there
      * @throws IOException if it cannot be written; the message names the file
@@ -97,9 +96,9 @@ public final class Importance {
     }
 
     /**
-     * {@return the importance in a file that {@link #save} wrote} The file does not say of which model it is: names and
-     * shapes of the parameters are compared by {@link QuadraticPenalty#weighted}, and another model of the same
-     * architecture is not noticed.
+     * {@return the importance in a file that {@link #save} wrote} The file doesn't say which model it belongs to.
+     * {@link QuadraticPenalty#weighted} compares names and shapes of the parameters, so another model of the same
+     * architecture goes unnoticed.
      *
      * @param file to read
      * @throws IOException if it cannot be read as one, is damaged, or a value is not finite or below 0; the message

@@ -29,17 +29,16 @@ import org.nd4j.linalg.ops.transforms.Transforms;
  * MAS                F = mean over examples of | d sum over tokens of ||p||^2 / dw |
  * </pre>
  *
- * squares and absolute values elementwise. An example is a row of a batch, for language models a sequence; log p is the
- * sum over its unmasked tokens, in nats. Where a network's output has another loss than cross-entropy, the empirical
- * Fisher has the gradient of that loss. The gradient of each example is squared on its own: the square of a
- * minibatch's mean gradient would be another, much smaller number (Kunstner et al., arXiv 1905.12558; van de Ven, arXiv
- * 2502.11756).
+ * Squares and absolute values are taken for each element. An example is a row of a batch, for language models a
+ * sequence; log p is the sum over its unmasked tokens, in nats. If a network's output has another loss than
+ * cross-entropy, the empirical Fisher uses the gradient of that loss. The gradient of each example is squared by
+ * itself: the square of a minibatch's mean gradient would be a different, much smaller number (Kunstner et al., arXiv
+ * 1905.12558; van de Ven, arXiv 2502.11756).
  *
- * <p>The pass runs on a copy in inference mode, dropout off: nothing of the model changes, neither parameters nor
- * counters nor states. Frozen layers are taken as if they were not. It costs a training step of one example for each
- * example; some hundred examples are customary.
- * Networks with batch normalisation are refused, for its gradient of a single example is not that of inference, and
- * students, for theirs is of retention too.
+ * <p>The pass runs on a copy in inference mode, without dropout, so that parameters, counters and states of the model
+ * don't change. Frozen layers are treated like all others. Each example costs a training step of one example; a few
+ * hundred examples are usual. Networks with batch normalisation are refused because its gradient for a single example
+ * isn't that of inference, and students because their gradient includes that of retention.
  */
 public final class ImportanceEstimator {
 
@@ -54,7 +53,7 @@ public final class ImportanceEstimator {
     /**
      * {@return an estimator of a network's importance, from all examples of an iterator}
      *
-     * @param network whose labels are taken as its output layer takes them; for the Fisher and MAS it must end in
+     * @param network whose labels are read as its output layer reads them; for the Fisher and MAS it must end in
      *     softmax cross-entropy, see {@link io.github.dl4jretention.teacher.SoftmaxOutput}
      */
     public static ImportanceEstimator of(MultiLayerNetwork network) {
@@ -86,7 +85,7 @@ public final class ImportanceEstimator {
     }
 
     /**
-     * {@return one that stops after a number of examples}
+     * {@return an estimator that stops after a number of examples}
      *
      * @param most number of examples, at least 1; default: all of the iterator
      * @throws IllegalArgumentException if it is below 1

@@ -20,11 +20,12 @@ import org.nd4j.linalg.factory.Nd4j;
  * strength / 2 sum_i F_i (w_i - w0_i)^2
  * </pre>
  *
- * added to the loss of DL4J, which is a mean over the minibatch's examples; its gradient is {@code strength F (w - w0)}
- * whatever the size of the minibatch. With F = 1 it is L2-SP (Li, Grandvalet, Davoine, arXiv 1802.01483, the first of
- * its two terms: the second, L2 to 0 of layers that the start has not, is not there; DL4J's own l2 stays beside), with
- * the diagonal of the Fisher information elastic weight consolidation (Kirkpatrick et al., arXiv 1612.00796, equation
- * 3), with that of memory aware synapses MAS (arXiv 1711.09601, whose lambda is strength / 2).
+ * It's added to DL4J's loss, which is a mean over the minibatch's examples; its gradient is {@code strength F (w - w0)}
+ * whatever the size of the minibatch. With F = 1 it's L2-SP (Li, Grandvalet, Davoine, arXiv 1802.01483, the first of
+ * its two terms; the second, L2 to 0 for layers that the start doesn't have, is left out, and DL4J's own l2 stays as it
+ * is). With the diagonal of the Fisher information it's elastic weight consolidation (Kirkpatrick et al., arXiv
+ * 1612.00796, equation 3), and with the importance of memory aware synapses it's MAS (arXiv 1711.09601, whose lambda is
+ * strength / 2).
  *
  * <pre>{@code
  * QuadraticPenalty penalty = QuadraticPenalty.toStart(pretrained, 0.01);
@@ -32,8 +33,8 @@ import org.nd4j.linalg.factory.Nd4j;
  * network.fit(iterator, epochs);
  * }</pre>
  *
- * <p>Several penalties add up: separate EWC is one for each task, online EWC a single one around the latest weights,
- * see {@link Importance#decayedPlus}. Safe for use with one model at a time.
+ * <p>Several penalties add up. Separate EWC has one for each task; online EWC has a single one around the latest
+ * weights, see {@link Importance#decayedPlus}. Use a penalty with one model at a time.
  */
 public final class QuadraticPenalty {
 
@@ -112,12 +113,12 @@ public final class QuadraticPenalty {
     }
 
     /**
-     * What makes a MultiLayerNetwork or ComputationGraph train with the penalty: it adds the gradient before gradient
-     * normalisation and the updater, and the value to the score of the training step. {@code score(DataSet)}, which
-     * early stopping asks, is that of the data alone. Frozen layers and vertices and the running statistics of batch
-     * normalisation are left alone: they have no part in the gradient, nor in the score. The model's file knows nothing
-     * of it: add it again after loading. ParallelWrapper does not call it on all workers; a
-     * {@link io.github.dl4jretention.checkpoint.FinetuningRun} calls it where it is given to the run's builder.
+     * Makes a listener with which a MultiLayerNetwork or ComputationGraph trains with the penalty. It adds the gradient
+     * before gradient normalisation and the updater, and the value to the score of the training step. {@code
+     * score(DataSet)}, which early stopping calls, is that of the data alone. Frozen layers and vertices and the
+     * running statistics of batch normalisation are left alone, in the gradient and in the score. It isn't saved with
+     * the model: add it again after loading. ParallelWrapper doesn't call it on all workers; a {@link
+     * io.github.dl4jretention.checkpoint.FinetuningRun} calls it if you give it to the run's builder.
      *
      * @return a new listener, to be added to one network with {@code addListeners}
      */
@@ -192,8 +193,8 @@ public final class QuadraticPenalty {
     /**
      * Adds the penalty to a SameDiff model as one more loss variable, whose gradient M2.1 adds to that of the others.
      * Start and importance become constants of the model and are saved with it; the model computes its logits as
-     * before. M2.1's {@code fit} does not compute the variable and reports it as 0: {@link #value(SameDiff)} tells it.
-     * A model that was fitted before takes it too, and {@link io.github.dl4jretention.loss.RetentionLoss#add} leaves
+     * before. M2.1's {@code fit} doesn't compute the variable and reports it as 0; ask {@link #value(SameDiff)}. You
+     * can add it to a model that was fitted before, and {@link io.github.dl4jretention.loss.RetentionLoss#add} keeps
      * it.
      *
      * @param model has its loss already, from {@link io.github.dl4jretention.loss.RetentionLoss} or its own

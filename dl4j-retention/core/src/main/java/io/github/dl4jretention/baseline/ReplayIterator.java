@@ -23,8 +23,8 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
  * student.fit(new TeacherIterator(replay, teacher, replay.divergenceOn(ReplayPart.TARGET)), epochs);
  * }</pre>
  *
- * <p>Every epoch has all of the target, and the source examples that follow those of the epoch before. Meta data of
- * examples is not passed on.
+ * <p>Every epoch has all of the target, and the source examples that follow those of the epoch before. It doesn't pass
+ * on the examples' meta data.
  */
 public final class ReplayIterator implements DataSetIterator, RestartableIterator {
 

@@ -18,24 +18,24 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.shade.guava.collect.MapMaker;
 
 /**
- * Mixes source text into target text: experience replay, a share of all examples being of the source.
+ * Mixes source text into target text (experience replay), so that a share of all examples comes from the source.
  *
  * <p>An epoch has all target batches. After {@code reset()} they come again, with the source examples that follow those
- * of the epoch before, and an order and rounding drawn anew; the source begins again where it ends. So a short target
- * meets all of a long source in time. Same arguments, same epochs, if target and source give the same batches after
- * each of their resets: {@link #restart} goes to the beginning of any, which a {@code FinetuningRun} does when it goes
- * on. A cache of the teacher that is built with one epoch of the mixture lacks what other epochs replay: let it compute
- * what is missing.
+ * of the epoch before, and an order and rounding drawn anew; the source begins again where it ends. So over the epochs
+ * a short target is mixed with all of a long source. The same arguments give the same epochs if target and source give
+ * the same batches after each reset; {@link #restart} goes to the beginning of any epoch, which a {@code FinetuningRun}
+ * does when it picks up. A cache of the teacher that was built with one epoch of the mixture lacks what other epochs
+ * replay: let it compute what is missing.
  *
- * <p>With retention on both parts it is wrapped in a {@code TeacherMultiDataSetIterator} as any iterator; with
- * retention on one part alone, that takes {@link #divergenceOn} too:
+ * <p>For retention on both parts, wrap it in a {@code TeacherMultiDataSetIterator} like any iterator. For retention on
+ * one part only, give {@link #divergenceOn} as well:
  *
  * <pre>{@code
  * new TeacherMultiDataSetIterator(replay, teacher, replay.divergenceOn(ReplayPart.TARGET))
  * }</pre>
  *
- * <p>Asynchronous prefetching is declined, so that the mask meets the batch that it is made for. One that was
- * serialised and read again begins with its first epoch, or, of a target that cannot be reset, where that was.
+ * <p>It declines asynchronous prefetching, so that the mask belongs to the batch at hand. If it's serialised and read
+ * again, it begins with its first epoch, or where the target was if that can't be reset.
  */
 public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, RestartableIterator {
 

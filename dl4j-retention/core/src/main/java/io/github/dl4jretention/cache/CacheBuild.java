@@ -1,18 +1,21 @@
 package io.github.dl4jretention.cache;
 
+import io.github.dl4jretention.internal.FolderLock;
 import io.github.dl4jretention.loss.LabelLayout;
 import io.github.dl4jretention.loss.RetentionLabels;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Objects;
 import java.util.Set;
-import java.util.function.Supplier;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -20,47 +23,131 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.indexing.INDArrayIndex;
 import org.nd4j.linalg.indexing.NDArrayIndex;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
-/** One pass over the data that writes the sequences which a folder lacks. The caller holds the folder's lock. */
+/**
+ * Opens a cache's folder and, under its lock, lets one pass over the data write the sequences that it lacks. While that
+ * goes on there's a line in the log every ten seconds.
+ */
 final class CacheBuild {
 
+    private static final Logger LOG = LoggerFactory.getLogger(TeacherCache.class);
+    private static final long EVERY = TimeUnit.SECONDS.toNanos(10);
+
     private final CacheFolder folder;
-    private final Supplier<Teacher> teacher;
+    private final CacheSource source;
     private final BatchEncoder encoder;
-    private final boolean trims;
     private final long shardBytes;
-    private final CacheProgress progress;
+    private final long expected;
     private final Set<SequenceId> known = new HashSet<>();
     private @Nullable CacheLayout layout;
     private @Nullable ShardWriter shard;
     private long computed;
+    private long sequences;
+    private long started;
+    private long told;
 
     /**
-     * @param teacher    asked for when the first sequence is missing
-     * @param trims      whether padding may be left out
+     * @param source     asked for its teacher when the first sequence is missing
      * @param shardBytes size from which a shard is completed
+     * @param expected   number of sequences; 0 if it is not known
      */
-    CacheBuild(
-            CacheFolder folder,
-            Supplier<Teacher> teacher,
-            BatchEncoder encoder,
-            boolean trims,
-            long shardBytes,
-            CacheProgress progress) {
+    CacheBuild(CacheFolder folder, CacheSource source, BatchEncoder encoder, long shardBytes, long expected) {
         this.folder = folder;
-        this.teacher = teacher;
+        this.source = source;
         this.encoder = encoder;
-        this.trims = trims;
         this.shardBytes = shardBytes;
-        this.progress = progress;
+        this.expected = expected;
     }
 
     /**
-     * @param shards that are there
-     * @return tokens that the teacher was asked for
-     * @throws IOException if a shard cannot be written; those that were completed stay
+     * @param shards   of the complete cache
+     * @param computed tokens that the teacher was asked for
+     * @param seconds  that took
      */
-    long run(List<Shard> shards, MultiDataSetIterator iterator) throws IOException {
+    record Opened(List<Shard> shards, long computed, double seconds) {}
+
+    /**
+     * @param iterator touched only if the cache is not complete
+     * @throws IOException if a file cannot be read or written; the message names it, and complete shards stay
+     */
+    Opened open(MultiDataSetIterator iterator) throws IOException {
+        CacheFolder.Content content = folder.content();
+        if (content.complete()) {
+            return new Opened(content.shards(), 0, 0);
+        }
+        try {
+            Files.createDirectories(folder.path());
+        } catch (IOException e) {
+            throw new IOException(
+                    "folder: expected one that can be written to, got "
+                            + folder.path().getParent() + " (" + e + ")",
+                    e);
+        }
+        try (FolderLock lock = FolderLock.await(folder.path(), "cache")) {
+            // Another process may have completed it.
+            content = folder.content();
+            return content.complete() ? new Opened(content.shards(), 0, 0) : write(content, iterator);
+        }
+    }
+
+    private Opened write(CacheFolder.Content content, MultiDataSetIterator iterator) throws IOException {
+        report(content);
+        started = System.nanoTime();
+        told = started;
+        try {
+            folder.keepOnly(content.shards());
+            complete(content.shards(), iterator);
+            CacheFolder.Content written = folder.content();
+            if (!written.damaged().isEmpty()) {
+                throw new IOException("shards were damaged meanwhile, " + written.damaged());
+            }
+            List<Shard> shards = written.shards();
+            if (shards.isEmpty()) {
+                throw new IllegalArgumentException("iterator: expected at least one sequence, got none");
+            }
+            folder.writeManifest(shards);
+            return new Opened(shards, computed, seconds());
+        } catch (IOException e) {
+            throw new IOException(
+                    "cache: " + folder.path() + " cannot be written: " + e.getMessage()
+                            + "; its complete shards are kept",
+                    e);
+        }
+    }
+
+    private void report(CacheFolder.Content content) {
+        if (!content.damaged().isEmpty() || content.finished()) {
+            LOG.warn(
+                    "cache {}: damaged, what is missing is computed again: {}",
+                    folder.path(),
+                    content.damaged().isEmpty() ? "a file is missing" : content.damaged());
+        } else {
+            LOG.info(
+                    "cache {}: is written, {} shards are there",
+                    folder.path(),
+                    content.shards().size());
+        }
+    }
+
+    private void tell(int more) {
+        sequences += more;
+        if (System.nanoTime() - told >= EVERY) {
+            told = System.nanoTime();
+            double rate = sequences / seconds();
+            String left = expected <= sequences
+                    ? ""
+                    : String.format(Locale.ROOT, " of %d, %.0f s left", expected, (expected - sequences) / rate);
+            LOG.info("cache {}: {} sequences{}, {} a second", folder.path(), sequences, left, Math.round(rate));
+        }
+    }
+
+    private double seconds() {
+        return (System.nanoTime() - started) / 1e9;
+    }
+
+    private void complete(List<Shard> shards, MultiDataSetIterator iterator) throws IOException {
         for (Shard there : shards) {
             for (int sequence = 0; sequence < there.sequences(); sequence++) {
                 known.add(there.id(sequence));
@@ -82,11 +169,11 @@ final class CacheBuild {
             }
         }
         iterator.reset();
-        return computed;
     }
 
     private void write(MultiDataSet batch) throws IOException {
-        BatchSequences sequences = BatchSequences.of(batch.getFeatures(), batch.getFeaturesMaskArrays(), trims);
+        BatchSequences sequences =
+                BatchSequences.of(batch.getFeatures(), batch.getFeaturesMaskArrays(), source.trims());
         List<Integer> missing = new ArrayList<>();
         for (int example = 0; example < sequences.ids().length; example++) {
             if (known.add(sequences.ids()[example])) {
@@ -94,14 +181,15 @@ final class CacheBuild {
             }
         }
         if (!missing.isEmpty()) {
-            INDArray[] values = teacher.get().logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays());
+            Teacher teacher = source.teacher().get();
+            INDArray[] values = teacher.logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays());
             List<BatchEncoder.Entry> entries;
             try {
                 for (int i = 0; i < values.length; i++) {
-                    requireNumbers(batch, teacher.get().outputs().get(i), values[i]);
+                    requireNumbers(batch, teacher.outputs().get(i), values[i]);
                 }
                 if (layout == null) {
-                    layout = CacheLayout.of(teacher.get().outputs(), values);
+                    layout = CacheLayout.of(teacher.outputs(), values);
                 }
                 entries = encoder.encode(layout, values, sequences, missing);
             } finally {
@@ -111,7 +199,7 @@ final class CacheBuild {
                 write(sequences.ids()[missing.get(i)], entries.get(i));
             }
         }
-        progress.sequences(sequences.ids().length);
+        tell(sequences.ids().length);
     }
 
     /**

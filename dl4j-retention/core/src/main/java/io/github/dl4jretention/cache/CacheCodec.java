@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.OptionalDouble;
 import java.util.SplittableRandom;
+import org.bytedeco.javacpp.indexer.HalfIndexer;
 
 /**
  * How a {@link TeacherCache} writes a token's distribution over V classes. Ids of classes take 1 byte up to V = 256, 2
@@ -186,6 +187,44 @@ public abstract class CacheCodec {
          * @param random draws samples
          */
         void encode(float[] token, SplittableRandom random, ByteBuffer out);
+    }
+
+    /** Numbers of 16 bits (IEEE 754 binary16) as floats. */
+    private static final float[] HALVES = new float[1 << 16];
+
+    static {
+        for (int bits = 0; bits < HALVES.length; bits++) {
+            HALVES[bits] = HalfIndexer.toFloat(bits);
+        }
+    }
+
+    static void writeHalf(double value, ByteBuffer out) {
+        out.putShort((short) HalfIndexer.fromFloat((float) value));
+    }
+
+    static float toFloat(short bits) {
+        return HALVES[bits & 0xFFFF];
+    }
+
+    /** Bytes of a class id. */
+    static int idBytes(int vocabulary) {
+        return vocabulary <= 1 << 8 ? 1 : vocabulary <= 1 << 16 ? 2 : 4;
+    }
+
+    static void writeId(int id, int bytes, ByteBuffer out) {
+        switch (bytes) {
+            case 1 -> out.put((byte) id);
+            case 2 -> out.putShort((short) id);
+            default -> out.putInt(id);
+        }
+    }
+
+    static int readId(ByteBuffer in, int bytes) {
+        return switch (bytes) {
+            case 1 -> in.get() & 0xFF;
+            case 2 -> in.getShort() & 0xFFFF;
+            default -> in.getInt();
+        };
     }
 
     static double requireTemperature(double temperature) {

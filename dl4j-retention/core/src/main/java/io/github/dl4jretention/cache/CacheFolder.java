@@ -59,7 +59,7 @@ final class CacheFolder {
         for (Path file : files(".shard")) {
             try {
                 shards.add(Shard.open(file, sha256));
-            } catch (DamagedShardException e) {
+            } catch (Shard.DamagedException e) {
                 damaged.add(e.getMessage());
             }
         }

@@ -19,7 +19,7 @@ final class HalfCodec extends CacheCodec {
     Encoder encoder(int vocabulary) {
         return (token, random, out) -> {
             for (float value : token) {
-                out.putShort(HalfPrecision.of(value));
+                writeHalf(value, out);
             }
         };
     }
@@ -38,7 +38,7 @@ final class HalfCodec extends CacheCodec {
     void decode(ByteBuffer in, float[] logProbabilities) {
         int start = in.position();
         for (int id = 0; id < logProbabilities.length; id++) {
-            logProbabilities[id] = HalfPrecision.toFloat(in.getShort(start + Short.BYTES * id));
+            logProbabilities[id] = toFloat(in.getShort(start + Short.BYTES * id));
         }
         in.position(start + Short.BYTES * logProbabilities.length);
     }

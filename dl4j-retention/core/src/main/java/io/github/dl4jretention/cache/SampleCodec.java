@@ -47,22 +47,22 @@ final class SampleCodec extends CacheCodec {
 
     @Override
     int entries(int vocabulary) {
-        return Math.min(Math.min(vocabulary, 255), (bytes - COUNTS) / ClassIds.bytes(vocabulary));
+        return Math.min(Math.min(vocabulary, 255), (bytes - COUNTS) / idBytes(vocabulary));
     }
 
     @Override
     void decode(ByteBuffer in, int vocabulary, NamedClasses classes) {
-        int idBytes = ClassIds.bytes(vocabulary);
+        int idBytes = idBytes(vocabulary);
         classes.clear(Double.NEGATIVE_INFINITY);
         int kept = in.get() & 0xFF;
         int drawn = in.get() & 0xFF;
-        float threshold = drawn == 0 ? 0 : HalfPrecision.toFloat(in.getShort());
+        float threshold = drawn == 0 ? 0 : toFloat(in.getShort());
         for (; kept > 0; kept--) {
-            int id = ClassIds.read(in, idBytes);
-            classes.add(id, (float) temperature * HalfPrecision.toFloat(in.getShort()));
+            int id = readId(in, idBytes);
+            classes.add(id, (float) temperature * toFloat(in.getShort()));
         }
         for (; drawn > 0; drawn--) {
-            classes.add(ClassIds.read(in, idBytes), (float) temperature * threshold);
+            classes.add(readId(in, idBytes), (float) temperature * threshold);
         }
     }
 
@@ -73,7 +73,7 @@ final class SampleCodec extends CacheCodec {
         private final int[] drawn;
 
         SampleEncoder(int vocabulary) {
-            idBytes = ClassIds.bytes(vocabulary);
+            idBytes = idBytes(vocabulary);
             int most = entries(vocabulary);
             top = new TopClasses(most);
             drawn = new int[most];
@@ -101,14 +101,14 @@ final class SampleCodec extends CacheCodec {
             int count = rest <= NOTHING * total ? 0 : draw(token, threshold, classes - kept, random);
             out.put((byte) kept).put((byte) count);
             if (count > 0) {
-                out.putShort(HalfPrecision.of(Math.log(threshold / total)));
+                writeHalf(Math.log(threshold / total), out);
             }
             for (int rank = 0; rank < kept; rank++) {
-                ClassIds.write(top.id(rank), idBytes, out);
-                out.putShort(HalfPrecision.of(Math.log(top.value(rank) / total)));
+                writeId(top.id(rank), idBytes, out);
+                writeHalf(Math.log(top.value(rank) / total), out);
             }
             for (int i = 0; i < count; i++) {
-                ClassIds.write(drawn[i], idBytes, out);
+                writeId(drawn[i], idBytes, out);
             }
         }
 

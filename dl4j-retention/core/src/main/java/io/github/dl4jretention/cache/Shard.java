@@ -25,20 +25,30 @@ record Shard(Path file, ByteBuffer bytes, CacheLayout layout, int index, int seq
 
     private static final int READ_BYTES = 1 << 16;
 
+    /** A file that is no shard of the cache, or not as it was written. */
+    static final class DamagedException extends IOException {
+
+        private static final long serialVersionUID = 1L;
+
+        DamagedException(Path file, String what) {
+            super(file.getFileName() + ": " + what);
+        }
+    }
+
     /**
      * Maps a file, after its checksum has been verified.
      *
      * @param key the cache's
-     * @throws DamagedShardException if the file is no shard of this key, or not as it was written
+     * @throws DamagedException if the file is no shard of this key, or not as it was written
      * @throws IOException if it cannot be read
      */
     static Shard open(Path file, String key) throws IOException {
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
             if (channel.size() > Integer.MAX_VALUE) {
-                throw new DamagedShardException(file, "too large, " + channel.size() + " bytes");
+                throw new DamagedException(file, "too large, " + channel.size() + " bytes");
             }
             if (channel.size() < ShardWriter.TRAILER_BYTES) {
-                throw new DamagedShardException(file, "truncated to " + channel.size() + " bytes");
+                throw new DamagedException(file, "truncated to " + channel.size() + " bytes");
             }
             // Windows deletes no file that is mapped: what is damaged must not be.
             int checksum = verified(channel, file);
@@ -46,9 +56,9 @@ record Shard(Path file, ByteBuffer bytes, CacheLayout layout, int index, int seq
             ByteBuffer bytes = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size());
             return read(file, bytes, key, checksum);
         } catch (NoSuchFileException e) {
-            throw new DamagedShardException(file, "not there any more");
+            throw new DamagedException(file, "not there any more");
         } catch (BufferUnderflowException | IndexOutOfBoundsException e) {
-            throw new DamagedShardException(file, "no shard of a teacher's cache");
+            throw new DamagedException(file, "no shard of a teacher's cache");
         }
     }
 
@@ -64,7 +74,7 @@ record Shard(Path file, ByteBuffer bytes, CacheLayout layout, int index, int seq
         }
         int checksum = read(channel, part.clear().limit(Integer.BYTES), end).getInt();
         if ((int) found.getValue() != checksum) {
-            throw new DamagedShardException(file, "its checksum is wrong");
+            throw new DamagedException(file, "its checksum is wrong");
         }
         return checksum;
     }
@@ -73,11 +83,11 @@ record Shard(Path file, ByteBuffer bytes, CacheLayout layout, int index, int seq
         byte[] found = new byte[key.length()];
         ByteBuffer in = read(channel, ByteBuffer.allocate(2 * Integer.BYTES + found.length), 0);
         if (in.getInt() != ShardWriter.MAGIC || in.getInt() != CacheKey.FORMAT) {
-            throw new DamagedShardException(file, "of another format");
+            throw new DamagedException(file, "of another format");
         }
         in.get(found);
         if (!new String(found, StandardCharsets.US_ASCII).equals(key)) {
-            throw new DamagedShardException(file, "of another teacher, data, codec or seed");
+            throw new DamagedException(file, "of another teacher, data, codec or seed");
         }
     }
 

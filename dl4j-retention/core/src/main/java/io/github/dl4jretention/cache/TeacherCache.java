@@ -1,7 +1,6 @@
 package io.github.dl4jretention.cache;
 
 import io.github.dl4jretention.loss.RetentionLabels;
-import io.github.dl4jretention.teacher.NetworkIdentity;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherException;
 import io.github.dl4jretention.teacher.TeacherOutput;
@@ -13,7 +12,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.OptionalDouble;
-import java.util.function.Supplier;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
@@ -57,7 +55,7 @@ public final class TeacherCache extends Teacher {
 
     private static final Logger LOG = LoggerFactory.getLogger(TeacherCache.class);
 
-    private final String sha256;
+    private final CacheSource source;
     private final CacheCodec codec;
     private final String encoding;
     private final CacheLayout layout;
@@ -66,12 +64,11 @@ public final class TeacherCache extends Teacher {
     private @Nullable SequenceIndex index;
     private final CacheStatistics statistics;
     private final Path folder;
-    private final boolean trims;
-    private final @Nullable Supplier<Teacher> missing;
-    private final Runnable letGo;
+    private final boolean computesMissing;
 
-    private TeacherCache(Builder builder, CacheFolder folder, CacheOpening.Opened opened, BatchEncoder encoder) {
-        sha256 = builder.sha256;
+    private TeacherCache(
+            Builder builder, CacheSource source, CacheFolder folder, CacheBuild.Opened opened, BatchEncoder encoder) {
+        this.source = source;
         codec = builder.codec;
         encoding = codec.description() + (codec.sampledAt().isPresent() ? " seed " + builder.seed : "");
         layout = opened.shards().get(0).layout();
@@ -87,9 +84,7 @@ public final class TeacherCache extends Teacher {
                 opened.computed(),
                 opened.seconds());
         this.folder = folder.path();
-        trims = builder.trims;
-        missing = builder.computeMissing ? builder.teacher : null;
-        letGo = builder.letGo;
+        computesMissing = builder.computeMissing;
     }
 
     /**
@@ -102,7 +97,7 @@ public final class TeacherCache extends Teacher {
 
     @Override
     public String sha256() {
-        return sha256;
+        return source.sha256();
     }
 
     @Override
@@ -143,14 +138,15 @@ public final class TeacherCache extends Teacher {
      */
     @Override
     public INDArray[] logProbabilities(INDArray[] features, INDArray @Nullable [] featuresMasks) {
-        BatchSequences sequences = BatchSequences.of(features, featuresMasks, trims);
+        BatchSequences sequences = BatchSequences.of(features, featuresMasks, source.trims());
         return decoder.decode(entries(features, featuresMasks, sequences), sequences.time());
     }
 
     /** A sample stays a sample until the loss reads it. */
     @Override
     protected void teach(MultiDataSet batch, RetentionLabels[] outputs) {
-        BatchSequences sequences = BatchSequences.of(batch.getFeatures(), batch.getFeaturesMaskArrays(), trims);
+        BatchSequences sequences =
+                BatchSequences.of(batch.getFeatures(), batch.getFeaturesMaskArrays(), source.trims());
         decoder.decode(
                 entries(batch.getFeatures(), batch.getFeaturesMaskArrays(), sequences), sequences.time(), outputs);
     }
@@ -181,7 +177,7 @@ public final class TeacherCache extends Teacher {
             BatchSequences sequences,
             List<Integer> lacking,
             ByteBuffer[] entries) {
-        if (missing == null) {
+        if (!computesMissing) {
             throw new TeacherException("features: expected sequences of the cache " + folder + ", it lacks "
                     + lacking.size() + " of a minibatch of features of shapes "
                     + Arrays.stream(features)
@@ -190,7 +186,7 @@ public final class TeacherCache extends Teacher {
                     + ", the first is example " + lacking.get(0)
                     + "; data that has changed needs another description, data(...), or computeMissing()");
         }
-        INDArray[] values = missing.get().logProbabilities(features, masks);
+        INDArray[] values = source.teacher().get().logProbabilities(features, masks);
         List<BatchEncoder.Entry> computed;
         try {
             computed = encoder.encode(layout, values, sequences, lacking);
@@ -202,11 +198,14 @@ public final class TeacherCache extends Teacher {
         }
     }
 
-    /** Lets go of the files, and of the teacher that the cache made of a pretrained network; one that it was given stays. */
+    /**
+     * Lets go of the files, and of the teacher that the cache made of a pretrained network; one that it was given
+     * stays.
+     */
     @Override
     public void close() {
         index = null;
-        letGo.run();
+        source.letGo().run();
     }
 
     /** Builds and opens a {@link TeacherCache}. */
@@ -215,11 +214,7 @@ public final class TeacherCache extends Teacher {
         private static final long SHARD_BYTES = 1 << 24;
         private static final long MOST_SHARD_BYTES = 1 << 30;
 
-        private String sha256 = "";
-        private List<String> outputs = List.of();
-        private @Nullable Supplier<Teacher> teacher;
-        private Runnable letGo = () -> {};
-        private boolean trims;
+        private @Nullable CacheSource source;
         private @Nullable Path root;
         private CacheCodec codec = CacheCodec.standard();
         private String data = "";
@@ -238,13 +233,8 @@ public final class TeacherCache extends Teacher {
          * @throws IllegalArgumentException if it is another
          */
         public Builder teacher(Teacher teacher) {
-            requireCacheable(teacher);
-            trims = teacher.outputs().stream().noneMatch(output -> output.classAxis() < 0);
-            return teacher(
-                    teacher.sha256(),
-                    teacher.outputs().stream().map(TeacherOutput::name).toList(),
-                    () -> teacher,
-                    () -> {});
+            source = CacheSource.of(teacher);
+            return this;
         }
 
         /**
@@ -257,10 +247,8 @@ public final class TeacherCache extends Teacher {
          * @return this builder
          */
         public Builder pretrained(MultiLayerNetwork pretrained) {
-            trims = true;
-            String identity = NetworkIdentity.sha256(pretrained);
-            Once once = new Once(identity, () -> Teacher.of(pretrained));
-            return teacher(identity, List.of("output"), once, once::close);
+            source = CacheSource.of(pretrained);
+            return this;
         }
 
         /**
@@ -271,75 +259,8 @@ public final class TeacherCache extends Teacher {
          * @return this builder
          */
         public Builder pretrained(ComputationGraph pretrained, String... outputs) {
-            trims = true;
-            List<String> names =
-                    outputs.length == 0 ? pretrained.getConfiguration().getNetworkOutputs() : List.of(outputs);
-            String identity = NetworkIdentity.sha256(pretrained);
-            Once once = new Once(identity, () -> Teacher.of(pretrained, outputs));
-            return teacher(identity, names, once, once::close);
-        }
-
-        private Builder teacher(String identity, List<String> names, Supplier<Teacher> made, Runnable close) {
-            sha256 = identity;
-            outputs = List.copyOf(names);
-            teacher = made;
-            letGo = close;
+            source = CacheSource.of(pretrained, outputs);
             return this;
-        }
-
-        /** A teacher that is made when it's needed, and made again once it was closed. */
-        private static final class Once implements Supplier<Teacher>, AutoCloseable {
-
-            private final String identity;
-            private final Supplier<Teacher> maker;
-            private @Nullable Teacher made;
-
-            Once(String identity, Supplier<Teacher> maker) {
-                this.identity = identity;
-                this.maker = maker;
-            }
-
-            @Override
-            public synchronized Teacher get() {
-                made = made == null ? requireSame(identity, maker.get()) : made;
-                return made;
-            }
-
-            @Override
-            public synchronized void close() {
-                if (made != null) {
-                    made.close();
-                    made = null;
-                }
-            }
-        }
-
-        /** The network is the user's, who may have trained it since. */
-        private static Teacher requireSame(String identity, Teacher made) {
-            if (!made.sha256().equals(identity)) {
-                throw new TeacherException("pretrained: expected the network as the cache was given it, teacher "
-                        + identity + " (SHA-256), got teacher " + made.sha256()
-                        + "; finetune a copy, as Retention.attach makes it");
-            }
-            return made;
-        }
-
-        private static void requireCacheable(Teacher teacher) {
-            if (!teacher.dependsOnFeaturesOnly()) {
-                throw new IllegalArgumentException(
-                        "teacher: expected one whose values follow from the features alone, got a "
-                                + teacher.getClass().getSimpleName()
-                                + "; a corrected teacher is made of the cache, cache.corrected(tau), a moving average cannot be "
-                                + "cached");
-            }
-            if (teacher.sampledAt().isPresent()) {
-                throw new IllegalArgumentException("teacher: expected one that gives whole distributions, got samples");
-            }
-            if (!teacher.encoding().isEmpty()) {
-                throw new IllegalArgumentException(
-                        "teacher: expected one that gives its network's own values, got one of "
-                                + "values from a cache, " + teacher.encoding());
-            }
         }
 
         /**
@@ -441,19 +362,19 @@ public final class TeacherCache extends Teacher {
          * @throws NullPointerException if the teacher or the folder is missing
          */
         public TeacherCache build(MultiDataSetIterator iterator) throws IOException {
-            Supplier<Teacher> asked = Objects.requireNonNull(teacher, "teacher");
-            CacheKey key = new CacheKey(sha256, outputs, data, tokenisation, codec.description(), seed);
+            CacheSource asked = Objects.requireNonNull(source, "teacher");
+            CacheKey key = new CacheKey(asked.sha256(), asked.outputs(), data, tokenisation, codec.description(), seed);
             CacheFolder folder = new CacheFolder(Objects.requireNonNull(root, "folder"), key);
             BatchEncoder encoder = new BatchEncoder(codec, seed);
-            CacheOpening.Opened opened;
+            CacheBuild.Opened opened;
             try {
-                opened = new CacheOpening(folder, asked, encoder, trims, shardBytes, expected).open(iterator);
+                opened = new CacheBuild(folder, asked, encoder, shardBytes, expected).open(iterator);
             } finally {
                 if (!computeMissing) {
-                    letGo.run();
+                    asked.letGo().run();
                 }
             }
-            TeacherCache cache = new TeacherCache(this, folder, opened, encoder);
+            TeacherCache cache = new TeacherCache(this, asked, folder, opened, encoder);
             LOG.info("cache {}: {}", folder.path(), cache.statistics());
             return cache;
         }

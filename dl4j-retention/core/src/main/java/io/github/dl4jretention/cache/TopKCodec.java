@@ -27,19 +27,19 @@ final class TopKCodec extends CacheCodec {
 
     @Override
     int maxBytes(int vocabulary) {
-        return Short.BYTES + Math.min(k, vocabulary) * (ClassIds.bytes(vocabulary) + Short.BYTES);
+        return Short.BYTES + Math.min(k, vocabulary) * (idBytes(vocabulary) + Short.BYTES);
     }
 
     @Override
     Encoder encoder(int vocabulary) {
         TopClasses top = new TopClasses(Math.min(k, vocabulary));
-        int idBytes = ClassIds.bytes(vocabulary);
+        int idBytes = idBytes(vocabulary);
         return (token, random, out) -> {
             top.select(token);
-            out.putShort(HalfPrecision.of(rest(token, top)));
+            writeHalf(rest(token, top), out);
             for (int rank = 0; rank < top.size(); rank++) {
-                ClassIds.write(top.id(rank), idBytes, out);
-                out.putShort(HalfPrecision.of(top.value(rank)));
+                writeId(top.id(rank), idBytes, out);
+                writeHalf(top.value(rank), out);
             }
         };
     }
@@ -69,10 +69,10 @@ final class TopKCodec extends CacheCodec {
 
     @Override
     void decode(ByteBuffer in, int vocabulary, NamedClasses classes) {
-        int idBytes = ClassIds.bytes(vocabulary);
-        classes.clear(HalfPrecision.toFloat(in.getShort()));
+        int idBytes = idBytes(vocabulary);
+        classes.clear(toFloat(in.getShort()));
         for (int rank = entries(vocabulary); rank > 0; rank--) {
-            classes.add(ClassIds.read(in, idBytes), HalfPrecision.toFloat(in.getShort()));
+            classes.add(readId(in, idBytes), toFloat(in.getShort()));
         }
     }
 }

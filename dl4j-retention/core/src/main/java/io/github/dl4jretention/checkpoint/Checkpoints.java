@@ -125,7 +125,7 @@ final class Checkpoints {
             }
             List<MovingAverageTeacher> averages = teacher.movingAverages();
             for (int i = 0; i < averages.size(); i++) {
-                zip.add(average(i), NetworkEntries.array(averages.get(i).params()));
+                zip.add(average(i), NetworkStudent.array(averages.get(i).params()));
             }
             zip.add(StudentSettings.ENTRY, entry -> entry.write(settings.getBytes(StandardCharsets.UTF_8)));
             zip.add(Provenance.ENTRY, provenance::writeTo);

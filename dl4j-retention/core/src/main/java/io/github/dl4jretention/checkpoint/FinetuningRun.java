@@ -21,7 +21,7 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 
 /**
- * A finetuning that writes checkpoints and goes on from the last one when it is started again with the same folder:
+ * A finetuning that writes checkpoints, and picks up from the last one when you start it again with the same folder:
  *
  * <pre>{@code
  * MultiLayerNetwork tuned = FinetuningRun.builder()
@@ -35,18 +35,19 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
  *     .run();
  * }</pre>
  *
- * <p>A run that was killed at any moment and started again ends with the parameters of one that was not, bit for bit,
- * on one native thread: parameters, updater state, counters, the state of adaptive coefficients and of moving averages
- * are in the checkpoint, and the random numbers of every iteration (dropout) follow from the seed and the iteration.
- * The iterator must give the same minibatches in the same order after every {@code reset()} and restart, or be a
- * {@link RestartableIterator} and give in every epoch those of its number; one that wraps it must be one too.
+ * <p>You can kill a run at any moment and start it again: on one native thread it ends with the same parameters, bit
+ * for bit, as if it hadn't been killed. A checkpoint holds parameters, updater state, counters, and the state of
+ * adaptive coefficients and moving averages; the random numbers of an iteration (dropout) follow from the seed and the
+ * iteration. The iterator must give the same minibatches in the same order after every {@code reset()} and restart. If
+ * epochs differ, it must be a {@link RestartableIterator}, and so must an iterator that wraps it.
  *
- * <p>Noticed before anything is trained are another teacher, loss, seed, description of the data or student (its kind, layers, updater, all of
- * its configuration; of a SameDiff model its training configuration and variables, not its operations), another mask
- * of the divergence of those that {@link io.github.dl4jretention.teacher.DivergenceMask} names, and other minibatches
- * as far as the unfinished epoch has had them: between epochs not at all. A loss or gradient that is not finite is
- * noticed before an update. {@link #stop()}, from another thread, ends the run after the iteration under way, with a
- * checkpoint.
+ * <p>Before it trains, a run that picks up checks that it was given what it began with: teacher, loss, seed,
+ * description of the data, the mask of the divergence if it's one that {@link
+ * io.github.dl4jretention.teacher.DivergenceMask} names, and the student (its kind, layers, updater and all other
+ * configuration; of a SameDiff model its training configuration and variables, but not its operations). It also
+ * compares the minibatches that the unfinished epoch has had; between epochs there are none to compare. A loss or
+ * gradient that isn't finite is noticed before the update. Call {@link #stop()} from another thread to end the run
+ * after the current iteration, with a checkpoint.
  *
  * @param <M> the kind of model: MultiLayerNetwork, ComputationGraph or SameDiff
  */
@@ -77,7 +78,7 @@ public final class FinetuningRun<M> {
         return new Builder<>();
     }
 
-    /** Ends the run after the iteration under way, with a checkpoint. */
+    /** Ends the run after the current iteration, with a checkpoint. */
     public void stop() {
         loop.stop();
     }
@@ -88,17 +89,16 @@ public final class FinetuningRun<M> {
     }
 
     /**
-     * Trains, from the start or from the last checkpoint. SIGINT and SIGTERM let it finish the iteration under way and
-     * write a checkpoint before the JVM ends; it does not return then. Listeners must not call {@code System.exit}: the
-     * JVM would wait 300 s for the iteration under way. A run that was stopped is built anew to go on.
+     * Trains, from the start or from the last checkpoint. On SIGINT and SIGTERM it finishes the current iteration and
+     * writes a checkpoint before the JVM ends; it doesn't return then. Listeners must not call {@code System.exit}: the
+     * JVM would wait 300 s for the current iteration. To go on after a stop, build a new run.
      *
      * @return the student, with its {@link Provenance}; where {@link #stop()} ended the run, as it is then
      * @throws IOException if a checkpoint cannot be written or none of those there can be read, into Java's heap, with
      *     parameters and updater state of at most 2 GB each
      * @throws IllegalArgumentException if a minibatch does not fit
      * @throws IllegalStateException if another run has the folder, a moving average is not where the student was left,
-     *     or the checkpoint belongs to another teacher, loss, mask, iterator, description of
-     *     the data, seed or student
+     *     or the checkpoint belongs to another teacher, loss, mask, iterator, description of the data, seed or student
      * @throws ArithmeticException if a loss or gradient is not finite; checkpoints and parameters are as before
      */
     public M run() throws IOException {
@@ -131,18 +131,18 @@ public final class FinetuningRun<M> {
         private Builder() {}
 
         /**
-         * @param student to start with, left as it is; a checkpoint in the folder stands in its place, if its run began
-         *     with one of the same configuration. The run does not call the student's own listeners
+         * @param student to start with; it isn't changed. If the folder has a checkpoint whose run began with the same
+         *     configuration, that is trained instead. The run doesn't call the student's own listeners
          * @return this builder
-         * @throws IllegalArgumentException if it has no retention layer, or a configuration that DL4J can't read back from
-         *     JSON: with a RampSchedule, say
+         * @throws IllegalArgumentException if it has no retention layer, or a configuration that DL4J can't read back
+         *     from JSON: with a RampSchedule, say
          */
         public Builder<MultiLayerNetwork> student(MultiLayerNetwork student) {
             return with(new MultiLayerStudent(Objects.requireNonNull(student, "student")));
         }
 
         /**
-         * As {@link #student(MultiLayerNetwork)}.
+         * The same as {@link #student(MultiLayerNetwork)}, for a graph.
          *
          * @param student to start with
          * @return this builder
@@ -152,10 +152,11 @@ public final class FinetuningRun<M> {
         }
 
         /**
-         * The run has a RetentionListener of its own. Listeners hear of iterations, not epochs.
+         * Adds a SameDiff student. The run has a RetentionListener of its own. Listeners are told of iterations, but
+         * not of epochs.
          *
-         * @param student as {@link #student(MultiLayerNetwork)}, a graph with a
-         *     {@link io.github.dl4jretention.loss.RetentionLoss} and a training configuration
+         * @param student as {@link #student(MultiLayerNetwork)}, a graph with a {@link
+         *     io.github.dl4jretention.loss.RetentionLoss} and a training configuration
          * @return this builder
          */
         public Builder<SameDiff> student(SameDiff student) {
@@ -227,7 +228,7 @@ public final class FinetuningRun<M> {
         }
 
         /**
-         * @param epochs of the whole run, at least 1; default 1
+         * @param epochs how many there are in the whole run, at least 1; default 1
          * @return this builder
          */
         public Builder<M> epochs(int epochs) {
@@ -272,8 +273,8 @@ public final class FinetuningRun<M> {
         }
 
         /**
-         * @param data a description of the training data for the provenance; default empty. A run that goes on must be
-         *     given the same
+         * @param data a description of the training data for the provenance; default empty. Give the same when you
+         *     start the run again
          * @return this builder
          */
         public Builder<M> data(String data) {

@@ -1,78 +1,58 @@
 package io.github.dl4jretention.checkpoint;
 
 import io.github.dl4jretention.internal.AtomicFile;
-import io.github.dl4jretention.internal.CheckedZip;
 import io.github.dl4jretention.internal.RetentionLayers;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
-import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
-import java.io.IOException;
 import java.util.Collection;
 import java.util.Map;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.optimize.api.TrainingListener;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
-import org.nd4j.linalg.factory.Nd4j;
 
 /** A MultiLayerNetwork with a retention layer. */
-record MultiLayerStudent(MultiLayerNetwork model, RetentionOutputLayer head) implements Student<MultiLayerNetwork> {
+record MultiLayerStudent(MultiLayerNetwork model, Map<String, RetentionOutputLayer> heads)
+        implements NetworkStudent<MultiLayerNetwork> {
 
     /** @throws IllegalArgumentException if it has no retention layer */
     MultiLayerStudent(MultiLayerNetwork model) {
-        this(model, RetentionLayers.of(model));
-    }
-
-    @Override
-    public Map<String, AtomicFile.Content> entries() {
-        return entries(model);
+        this(model, Map.of(RetentionLayers.OUTPUT, RetentionLayers.of(model)));
     }
 
     static Map<String, AtomicFile.Content> entries(MultiLayerNetwork model) {
-        return NetworkEntries.of(
+        return NetworkStudent.entries(
                 model.getLayerWiseConfigurations().toJson(),
                 model.params(),
                 model.getUpdater().getStateViewArray());
     }
 
     @Override
-    public MultiLayerStudent restore(CheckedZip zip) throws IOException {
-        return of(NetworkEntries.configuration(zip), NetworkEntries.params(zip), NetworkEntries.updaterState(zip));
+    public String configuration() {
+        return model.getLayerWiseConfigurations().toJson();
     }
 
     @Override
-    public MultiLayerStudent copy() {
-        return of(
-                model.getLayerWiseConfigurations().toJson(),
-                model.params().dup(),
-                NetworkEntries.copy(model.getUpdater().getStateViewArray()));
+    public String reread(String configuration) {
+        return MultiLayerConfiguration.fromJson(configuration).toJson();
     }
 
-    private static MultiLayerStudent of(String configuration, INDArray params, @Nullable INDArray state) {
+    @Override
+    public INDArray updaterState() {
+        return model.getUpdater().getStateViewArray();
+    }
+
+    @Override
+    public MultiLayerStudent of(String configuration, INDArray params, @Nullable INDArray updaterState) {
         MultiLayerNetwork network = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(configuration));
         network.init(params, false);
-        if (state != null) {
-            network.getUpdater().setStateViewArray(network, state, false);
+        if (updaterState != null) {
+            network.getUpdater().setStateViewArray(network, updaterState, false);
         }
         return new MultiLayerStudent(network);
-    }
-
-    @Override
-    public @Nullable String teacher() {
-        return head.getTeacher();
-    }
-
-    @Override
-    public Map<String, Provenance.Loss> losses() {
-        double coefficient = head.coefficientAt(iterationCount(), epochCount());
-        return Map.of(RetentionLayers.OUTPUT, new Provenance.Loss(head.getRetention(), coefficient));
-    }
-
-    @Override
-    public void note(Provenance provenance) {
-        head.setProvenance(provenance.toJson());
     }
 
     @Override
@@ -81,19 +61,7 @@ record MultiLayerStudent(MultiLayerNetwork model, RetentionOutputLayer head) imp
     }
 
     @Override
-    public boolean wasTaught() {
-        return head.getTaughtMinibatches() > 0;
-    }
-
-    @Override
-    public String settings() {
-        String json = model.getLayerWiseConfigurations().toJson();
-        return StudentSettings.ofNetwork(StudentSettings.readBack(
-                () -> MultiLayerConfiguration.fromJson(json).toJson()));
-    }
-
-    @Override
-    public Collection<?> listeners() {
+    public Collection<TrainingListener> listeners() {
         return model.getListeners();
     }
 
@@ -108,28 +76,16 @@ record MultiLayerStudent(MultiLayerNetwork model, RetentionOutputLayer head) imp
     }
 
     @Override
-    public void listen(RunListeners listeners, Teacher teacher) {
-        model.setListeners(listeners.ofNetwork(teacher));
+    public void setEpochCount(int epochs) {
+        model.setEpochCount(epochs);
     }
 
     @Override
-    public void train(MultiDataSet batch, long seed) {
-        Nd4j.getRandom().setSeed(seed);
+    public void fit(MultiDataSet batch) {
         model.fit(new DataSet(
                 batch.getFeatures(0),
                 batch.getLabels(0),
                 batch.getFeaturesMaskArrays() == null ? null : batch.getFeaturesMaskArray(0),
                 batch.getLabelsMaskArrays() == null ? null : batch.getLabelsMaskArray(0)));
-    }
-
-    @Override
-    public void epochStarts() {
-        model.getListeners().forEach(listener -> listener.onEpochStart(model));
-    }
-
-    @Override
-    public void epochEnds(int epochs) {
-        model.getListeners().forEach(listener -> listener.onEpochEnd(model));
-        model.setEpochCount(epochs);
     }
 }

@@ -22,8 +22,8 @@ import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 /**
- * What made a student. It lies in the file of every checkpoint of a {@link FinetuningRun}, and in the student that the
- * run returns, which saves it with itself; {@link #write} saves it beside a detached network:
+ * How a student was made. Every checkpoint of a {@link FinetuningRun} holds it. So does the student that the run
+ * returns, wherever you save it. {@link #write} saves it with a detached network:
  *
  * <pre>{@code
  * Provenance provenance = Provenance.of(student, "Scala sources, 2023", seed);
@@ -31,14 +31,15 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * String json = Provenance.read(Path.of("tuned.zip")).toJson();
  * }</pre>
  *
- * @param teacher   the teacher's SHA-256, see {@link NetworkIdentity}; null if the student met none
- * @param losses    the loss of each output by its name: "output" for a MultiLayerNetwork, the logits for SameDiff
- * @param model     SHA-256 of the model that {@link #write} saved with it, by which it is known as a teacher; else null
- * @param data      the user's description of the training data
- * @param seed      of training
+ * @param teacher the teacher's SHA-256, see {@link NetworkIdentity}; null if the student met none
+ * @param losses the loss of each output by its name: "output" for a MultiLayerNetwork, the logits for SameDiff
+ * @param model SHA-256 of the model that {@link #write} saved with it, which identifies it if it becomes a teacher;
+ *     else null
+ * @param data the user's description of the training data
+ * @param seed of training
  * @param iteration minibatches trained
- * @param epoch     epochs finished
- * @param versions  what it was trained with
+ * @param epoch epochs finished
+ * @param versions what it was trained with
  */
 @JsonAutoDetect(
         fieldVisibility = JsonAutoDetect.Visibility.ANY,
@@ -157,7 +158,7 @@ public record Provenance(
 
     /**
      * {@return the provenance of a model file: a checkpoint, a file of {@link #write}, or a student's that DL4J or
-     * SameDiff saved} Of a network that was not trained by a run, or trained on since, only its teacher, its losses and
+     * SameDiff saved} If no run trained the network, or it was trained further since, only its teacher, its losses and
      * its counters are known.
      *
      * @param file to read; no model is made of it
@@ -168,7 +169,7 @@ public record Provenance(
     }
 
     /**
-     * Saves a network with this provenance: a model file of DL4J, completely or not at all.
+     * Saves a network with this provenance as a model file of DL4J. The file appears complete or not at all.
      *
      * @param model the student, or detached
      * @param file  to write; replaced if it is there

@@ -1,9 +1,8 @@
 package io.github.dl4jretention.checkpoint;
 
 /**
- * A DataSetIterator or MultiDataSetIterator whose epochs differ from one another, each following from its number alone.
- * A {@link FinetuningRun} that goes on with an epoch puts it at the beginning of that one; any other iterator it
- * resets.
+ * A DataSetIterator or MultiDataSetIterator whose epochs differ, but each follows from its number alone. When a {@link
+ * FinetuningRun} picks up in an epoch, it calls {@link #restart} for that epoch; other iterators are reset.
  */
 public interface RestartableIterator {
 

@@ -18,7 +18,7 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
  *
  * @param <M> the kind
  */
-sealed interface Student<M> permits MultiLayerStudent, GraphStudent, SameDiffStudent {
+sealed interface Student<M> permits NetworkStudent, SameDiffStudent {
 
     M model();
 

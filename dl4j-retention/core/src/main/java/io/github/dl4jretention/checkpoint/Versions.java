@@ -11,7 +11,7 @@ import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 /**
- * What a model was trained with; "unknown" where it cannot be told.
+ * The software that a model was trained with; "unknown" where that can't be found out.
  *
  * @param library version of this library
  * @param dl4j    version of DL4J

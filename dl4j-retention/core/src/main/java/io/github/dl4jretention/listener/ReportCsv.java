@@ -13,8 +13,8 @@ import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVPrinter;
 
 /**
- * Reports as rows of a CSV file, each written at once. A file that is there already is continued, after a restart say;
- * a run that goes on from a checkpoint repeats the rows since.
+ * Writes reports as rows of a CSV file, each at once. If the file is there already, for instance after a restart, rows
+ * are added to it; a run that picks up from a checkpoint writes the rows since that checkpoint again.
  */
 public final class ReportCsv implements ReportSink {
 

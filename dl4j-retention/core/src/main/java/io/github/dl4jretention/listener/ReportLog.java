@@ -6,8 +6,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Reports as lines of an SLF4J log. From the second iteration on each line has the tokens per second and, if the number
- * of iterations is known, the time left; both are measured from the first report.
+ * Writes reports as lines of an SLF4J log. From the second iteration on, each line has the tokens per second and, if
+ * the number of iterations is known, the time left; both are measured from the first report.
  */
 public final class ReportLog implements ReportSink {
 
@@ -33,10 +33,10 @@ public final class ReportLog implements ReportSink {
     }
 
     /**
-     * @param iterations of the whole run; 0 if you don't know. A FinetuningRun says where it began, also when it picks up
-     *     after a stop; elsewhere they're counted from the first report
-     * @param memory     whether lines end with the heap in use and the whole process's resident memory: JavaCPP
-     *     itself counts none of ND4J's arrays
+     * @param iterations of the whole run; 0 if you don't know. A FinetuningRun says where it began, also when it picks
+     *     up after a stop; elsewhere they're counted from the first report
+     * @param memory whether lines end with the heap in use and the whole process's resident memory: JavaCPP itself
+     *     counts none of ND4J's arrays
      */
     public ReportLog(int iterations, boolean memory) {
         this.iterations = iterations;

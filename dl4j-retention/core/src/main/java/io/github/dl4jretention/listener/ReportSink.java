@@ -1,6 +1,6 @@
 package io.github.dl4jretention.listener;
 
-/** Where reports go. */
+/** Takes the reports of a training, for instance to a file. */
 @FunctionalInterface
 public interface ReportSink extends AutoCloseable {
 

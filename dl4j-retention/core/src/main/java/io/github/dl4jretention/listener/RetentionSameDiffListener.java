@@ -21,16 +21,16 @@ import org.nd4j.linalg.api.ops.OpContext;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 
 /**
- * What {@link RetentionTrainingListener} is for networks, for a SameDiff model with a {@link RetentionLoss}:
+ * Does for a SameDiff model with a {@link RetentionLoss} what {@link RetentionTrainingListener} does for networks:
  *
  * <pre>{@code
  * RetentionListener retention = new RetentionListener();
  * sd.setListeners(retention, RetentionTrainingListener.builder().to(new ReportLog()).build(retention));
  * }</pre>
  *
- * <p>M2.1 updates each variable as soon as its gradient is known. So a copy of the variables and
- * the updater's state is kept, and put back where the loss or a gradient is not finite. Listeners that look at the
- * variables after an iteration, a moving average say, come after this one. The gradient's norm is that of the model's
+ * <p>M2.1 updates each variable as soon as its gradient is known. So this listener keeps a copy of the variables and of
+ * the updater's state, and puts it back if the loss or a gradient isn't finite. Add listeners that look at the
+ * variables after an iteration, such as a moving average, after this one. The gradient's norm is that of the model's
  * loss, without regularisation.
  */
 public final class RetentionSameDiffListener extends BaseListener implements AutoCloseable {

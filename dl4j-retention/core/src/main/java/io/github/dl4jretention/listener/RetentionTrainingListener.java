@@ -16,8 +16,8 @@ import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
- * Reports every iteration of a student, and stops training where the loss or the gradient is no finite number, before
- * the update: the parameters and adaptive coefficients stay as they were.
+ * Reports every iteration of a student. If the loss or the gradient isn't finite, it stops training before the update,
+ * so that parameters and adaptive coefficients stay as they were.
  *
  * <pre>{@code
  * try (RetentionTrainingListener listener = RetentionTrainingListener.builder()

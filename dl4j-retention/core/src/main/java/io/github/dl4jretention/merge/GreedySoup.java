@@ -15,7 +15,7 @@ import java.util.stream.IntStream;
  * MultiLayerNetwork average = Merge.networks(MergeMethod.linear()).models(chosen).merge();
  * }</pre>
  *
- * Candidates whose parameters are not finite are to be left out before: {@link Merge} refuses them.
+ * Leave out candidates whose parameters aren't finite: {@link Merge} refuses them.
  */
 public final class GreedySoup {
 

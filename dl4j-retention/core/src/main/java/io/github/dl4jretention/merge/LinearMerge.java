@@ -4,7 +4,7 @@ import java.util.List;
 
 /**
  * {@code sum_i weight_i w_i}, divided by {@code sum_i weight_i} if normalised; mergekit's {@code linear},
- * except that weights whose sum is about 0 are refused where they are to be normalised.
+ * except that it doesn't normalise weights whose sum is about 0, but refuses them.
  *
  * @param normalize whether the weights are divided by their sum; default true
  */

@@ -24,21 +24,23 @@ import org.nd4j.autodiff.samediff.SameDiff;
  *         .merge();
  * }</pre>
  *
- * <p>The merged model has the configuration of the base, or of the first model where there is no base: counters, a
- * student's loss, coefficient and teacher are that one's. It has no updater state and no provenance, and of files
- * nothing but configuration and parameters: no normalizer, no other entry. Nothing of the given models is changed.
+ * <p>The merged model has the configuration of the base, or of the first model if there's no base. That includes
+ * counters and, for a student, its loss, coefficient and teacher. It has no updater state and no provenance. A merged
+ * file holds configuration and parameters only, no normalizer and no other entry. The given models aren't changed.
  *
  * <p>All parameters are merged. Running statistics of batch normalisation (mean, variance or log of the deviation) are
  * the weighted mean of base and models whatever the method, so that no variance is below 0: {@code sum_i a_i s_i} where
- * a_i are the method's shares, {@code 1 - t} and {@code t} of an interpolation, {@code 1 - sum_i v_i} and
- * {@code v_i = lambda weight_i / divisor} of task vectors, {@code weight_i / divisor} of {@code linear}, those below 0
- * taken as 0, divided by their sum; the divisor is {@code sum_i weight_i} if the method normalises, else 1. ExPO so has those of the
- * model. In SameDiff models nothing tells running statistics from other variables: they are merged as these.
+ * a_i are the method's shares, {@code 1 - t} and {@code t} of an interpolation, {@code 1 - sum_i v_i} and {@code v_i =
+ * lambda weight_i / divisor} of task vectors, {@code weight_i / divisor} of {@code linear}, those below 0 taken as 0,
+ * divided by their sum; the divisor is {@code sum_i weight_i} if the method normalises, else 1. So ExPO keeps those of
+ * the model. In a SameDiff model nothing tells running statistics from other variables, so they are merged like all
+ * others.
  *
- * <p>Models are of one architecture if the shapes of their parameters, their data types and all settings of their
- * layers, preprocessors and vertices are the same, but for those that act in training only, as updater, dropout, loss
- * and initialisation. A student's retention layer counts as the output layer that it stands in for, a frozen layer as
- * what is frozen. Of SameDiff models the variables are compared, by name, shape and type.
+ * <p>Models have the same architecture if the shapes of their parameters, their data types and all settings of their
+ * layers, preprocessors and vertices are the same. Settings that only matter in training, such as updater, dropout,
+ * loss and initialisation, may differ. A student's retention layer counts as the output layer that it stands in for,
+ * and a frozen layer as the layer inside. For SameDiff models, the names, shapes and types of the variables are
+ * compared.
  *
  * @param <N> MultiLayerNetwork, ComputationGraph, SameDiff, or Path of a model file
  */
@@ -85,19 +87,19 @@ public final class Merge<N> {
     }
 
     /**
-     * {@return a merge of files written by DL4J's {@code ModelSerializer}, parameter by parameter: in memory is one
-     * parameter of each model, in double} The same merge writes the same bytes. Files of SameDiff models are another
-     * format: load them, and save what {@link #sameDiffs} makes of them.
+     * {@return a merge of files written by DL4J's {@code ModelSerializer}} It goes parameter by parameter, so that only
+     * one parameter of each model is in memory, in double. The same merge writes the same bytes. Files of SameDiff
+     * models have another format: load them, and save what {@link #sameDiffs} makes of them.
      *
      * @param method what becomes of each parameter
-     * @param out    the file to write, complete and at once; replaced if it is there
+     * @param out the file to write, complete and at once; replaced if it is there
      */
     public static Merge<Path> files(MergeMethod method, Path out) {
         return new Merge<>(method, new FileAccess(Objects.requireNonNull(out, "out")));
     }
 
     /**
-     * @param base the model from which the others are seen, for methods that have one
+     * @param base the model that the others started from, for methods that have one
      * @return this merge
      */
     public Merge<N> base(N base) {

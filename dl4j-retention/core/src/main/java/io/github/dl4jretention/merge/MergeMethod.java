@@ -3,12 +3,12 @@ package io.github.dl4jretention.merge;
 import java.util.List;
 
 /**
- * What becomes of one parameter (a weight matrix, a bias) of several models. Sums are in double whatever the models'
+ * How one parameter (a weight matrix, a bias) of several models is merged. Sums are in double, whatever the models'
  * type.
  *
  * <p>Definitions and option names are those of mergekit (github.com/arcee-ai/mergekit), where it has the method: models
- * carry a {@code weight} and a {@code density}, methods {@code normalize}, {@code lambda}, {@code rescale} and
- * {@code t}. Every parameter is merged on its own.
+ * have a {@code weight} and a {@code density}, methods {@code normalize}, {@code lambda}, {@code rescale} and {@code
+ * t}. Every parameter is merged by itself.
  */
 public sealed interface MergeMethod permits LinearMerge, InterpolationMerge, SlerpMerge, TaskVectorMerge {
 
@@ -24,25 +24,25 @@ public sealed interface MergeMethod permits LinearMerge, InterpolationMerge, Sle
     /**
      * Merges one parameter.
      *
-     * @param base      the base model's; not looked at by a method without one
+     * @param base      the base model's; ignored by methods without one
      * @param models    the other models', of the same length
      * @param parameter its index, for methods that draw random numbers
      * @return the merged values, a new array
      */
     double[] merge(double[] base, List<Weighted> models, int parameter);
 
-    /** {@return whether there is a base model, from which the others are seen} */
+    /** {@return whether there is a base model, which the others started from} */
     boolean hasBase();
 
-    /** {@return how many models, the base excluded, are merged at most; {@link Integer#MAX_VALUE} for no limit} */
+    /** {@return the most models that can be merged, not counting the base; {@link Integer#MAX_VALUE} for no limit} */
     default int mostModels() {
         return Integer.MAX_VALUE;
     }
 
     /**
      * {@return {@code sum_i weight_i w_i / sum_i weight_i}; with equal weights the uniform soup of Model soups (arXiv
-     * 2203.05482)} No base model. Weights whose sum is about 0 are refused; for sums without the division see
-     * {@link LinearMerge#withNormalize}.
+     * 2203.05482)} It has no base model, and refuses weights whose sum is about 0. {@link LinearMerge#withNormalize}
+     * leaves the division out.
      */
     static LinearMerge linear() {
         return new LinearMerge(true);
@@ -88,7 +88,7 @@ public sealed interface MergeMethod permits LinearMerge, InterpolationMerge, Sle
 
     /**
      * {@return {@code base + lambda sum_i weight_i (w_i - base)}: task arithmetic (arXiv 2212.04089), with lambda 1} A
-     * negative weight takes a task away.
+     * model with a negative weight makes the merged one forget its task.
      */
     static TaskVectorMerge taskArithmetic() {
         return new TaskVectorMerge(TaskVectorMerge.Sparsification.NONE, false, false, false, 1, 0);
@@ -96,9 +96,9 @@ public sealed interface MergeMethod permits LinearMerge, InterpolationMerge, Sle
 
     /**
      * {@return TIES (arXiv 2306.01708): each task vector keeps its share {@code density} of largest values; where signs
-     * differ, the sign of the weighted sum is elected and values of the other are left out} Divided by the sum of the
-     * weights of the values that remain ({@code normalize}). Each parameter is trimmed on its own, as in mergekit; the
-     * paper's code trims the whole model's task vector at once.
+     * differ, the sign of the weighted sum is elected, and values of the other sign are left out} The sum is divided by
+     * the weights of the values that remain ({@code normalize}). Each parameter is trimmed by itself, as in mergekit;
+     * the paper's code trims the whole model's task vector at once.
      */
     static TaskVectorMerge ties() {
         return new TaskVectorMerge(TaskVectorMerge.Sparsification.MAGNITUDE, true, true, false, 1, 0);
@@ -106,8 +106,8 @@ public sealed interface MergeMethod permits LinearMerge, InterpolationMerge, Sle
 
     /**
      * {@return DARE (arXiv 2311.03099): each value of a task vector is kept with probability {@code density} and then
-     * divided by it ({@code rescale}), so that its expectation stays; then task arithmetic} mergekit's
-     * {@code dare_linear}, whose newest versions rescale to the task vector's L1 norm instead.
+     * divided by it ({@code rescale}), so that its expectation stays the same; then comes task arithmetic} This is
+     * mergekit's {@code dare_linear}; its newest versions rescale to the task vector's L1 norm instead.
      *
      * @param seed same seed, same merged model
      */

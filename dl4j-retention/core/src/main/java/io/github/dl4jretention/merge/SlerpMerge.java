@@ -9,9 +9,9 @@ import java.util.List;
  * w = sin((1 - t) theta) / sin(theta) base + sin(t theta) / sin(theta) model
  * </pre>
  *
- * of the vectors as they are, not of their directions. Where the cosine of the angle is beyond +-0.9995, as it is
- * between most models and their start, it is the linear interpolation {@code (1 - t) base + t model}. A vector shorter
- * than 1e-8 counts as perpendicular to the other.
+ * It interpolates the vectors themselves, not their directions. Where the cosine of the angle is beyond +-0.9995, as it
+ * is between most models and their start, it is the linear interpolation {@code (1 - t) base + t model}. A vector
+ * shorter than 1e-8 counts as perpendicular to the other.
  *
  * @param t 0 gives the base, 1 the model; in [0, 1]
  */

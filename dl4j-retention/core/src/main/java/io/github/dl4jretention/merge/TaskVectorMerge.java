@@ -11,20 +11,20 @@ import java.util.SplittableRandom;
  * w = base + lambda sum_i m_i weight_i s_i(delta_i) / divisor
  * </pre>
  *
- * where {@code s_i} is the sparsification to the model's density and {@code m_i}, elementwise 0 or 1, keeps the values
- * of the elected sign if there is an election, all else. The divisor is 1, or if normalised {@code sum_i m_i weight_i},
- * taken as 1 where that is within 1e-8 of 0. Of the elected sign is what has the sign of
- * {@code sum_i weight_i s_i(delta_i)}, positive for a sum of 0.
+ * where {@code s_i} is the sparsification to the model's density, and {@code m_i} is 0 or 1 for each element: with an
+ * election it keeps the values of the elected sign, without one all values. The divisor is 1; if normalised it's {@code
+ * sum_i m_i weight_i}, or 1 where that is within 1e-8 of 0. The elected sign is that of {@code sum_i weight_i
+ * s_i(delta_i)}, positive for a sum of 0.
  *
- * <p>Made by {@link MergeMethod#taskArithmetic}, {@link MergeMethod#ties}, {@link MergeMethod#dareLinear} and
+ * <p>Get one from {@link MergeMethod#taskArithmetic}, {@link MergeMethod#ties}, {@link MergeMethod#dareLinear} or
  * {@link MergeMethod#dareTies}.
  *
  * @param sparsification what a density below 1 leaves of a task vector
- * @param election  whether signs are elected
+ * @param election whether signs are elected
  * @param normalize whether the sum is divided by that of the weights; default true for TIES, false for the others
- * @param rescale   whether values that a random sparsification keeps are divided by the density; default true for DARE
- * @param lambda    factor of the sum; default 1
- * @param seed      of a random sparsification; each model and parameter has numbers of its own
+ * @param rescale whether values that a random sparsification keeps are divided by the density; default true for DARE
+ * @param lambda factor of the sum; default 1
+ * @param seed of a random sparsification; each model and parameter gets random numbers of its own
  */
 public record TaskVectorMerge(
         Sparsification sparsification, boolean election, boolean normalize, boolean rescale, double lambda, long seed)

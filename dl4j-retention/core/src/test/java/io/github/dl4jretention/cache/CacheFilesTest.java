@@ -211,10 +211,10 @@ class CacheFilesTest {
         byte[] bytes = Files.readAllBytes(files(folder, ".shard").get(1));
         bytes[bytes.length / 2] ^= 1;
         Files.write(damaged, bytes);
-        assertThrows(DamagedShardException.class, () -> Shard.open(damaged, "key"));
+        assertThrows(Shard.DamagedException.class, () -> Shard.open(damaged, "key"));
         Path other = files(folder, "00001.shard").get(0).resolveSibling("other.shard");
         Files.copy(files(folder, "00001.shard").get(0), other);
-        assertThrows(DamagedShardException.class, () -> Shard.open(other, "0".repeat(64)));
+        assertThrows(Shard.DamagedException.class, () -> Shard.open(other, "0".repeat(64)));
         try (Stream<String> mapped = Files.lines(maps)) {
             List<String> found = mapped.filter(line -> line.contains(folder.toString()))
                     .filter(line -> line.contains("damaged.shard") || line.contains("other.shard"))
