@@ -28,9 +28,11 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.dataset.DataSet;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -256,7 +258,7 @@ public final class CoefficientSweep implements Callable<Integer> {
 
     /** A sweep whose time was over before a lost model could be made again has not measured all of its front. */
     private static String onTestText(SweepOutcome sweep, CandidateOutcome candidate) {
-        return candidate.test() == null
+        return candidate.test() == null || sweep.baseTest() == null
                 ? "not measured on test text"
                 : String.format(
                         Locale.ROOT,
@@ -278,8 +280,8 @@ public final class CoefficientSweep implements Callable<Integer> {
                 .formatted(
                         candidate.index(),
                         candidate.coefficient(),
-                        candidate.validation().gain(sweep.base()),
-                        candidate.validation().forgetting(sweep.base()),
+                        sweep.gain(candidate),
+                        sweep.forgetting(candidate),
                         sweep.front().contains(candidate) ? "*" : "");
     }
 
@@ -287,7 +289,7 @@ public final class CoefficientSweep implements Callable<Integer> {
     private final class Bar implements SweepListener, AutoCloseable {
 
         private final Map<Integer, Integer> trained = new HashMap<>();
-        private Progress progress;
+        private @Nullable Progress progress;
 
         @Override
         public void onStart(SweepOutcome sweep) {
@@ -303,12 +305,13 @@ public final class CoefficientSweep implements Callable<Integer> {
         @Override
         public void onStep(int candidate, int step, int of, TokenLoss loss) {
             trained.put(candidate, step);
-            progress.step(() -> "candidate %d, loss %.3f nats per token".formatted(candidate, loss.crossEntropy()));
+            Objects.requireNonNull(progress)
+                    .step(() -> "candidate %d, loss %.3f nats per token".formatted(candidate, loss.crossEntropy()));
         }
 
         @Override
         public void onCandidate(SweepOutcome sweep, CandidateOutcome candidate) {
-            progress.drop(steps - trained.getOrDefault(candidate.index(), 0));
+            Objects.requireNonNull(progress).drop(steps - trained.getOrDefault(candidate.index(), 0));
         }
 
         @Override

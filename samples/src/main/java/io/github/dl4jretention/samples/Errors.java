@@ -62,7 +62,7 @@ final class Errors {
     }
 
     private static String firstLine(Exception e) {
-        return e.getMessage().lines().findFirst().orElse("");
+        return String.valueOf(e.getMessage()).lines().findFirst().orElse("");
     }
 
     private static double number(String value, String expected, DoublePredicate fits) {

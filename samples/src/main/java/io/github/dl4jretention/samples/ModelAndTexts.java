@@ -130,7 +130,7 @@ final class ModelAndTexts {
             long[] shape = teacher.logProbabilities(bytes, null).shape();
             found = Arrays.equals(shape, expected) ? null : "output of shape " + Arrays.toString(shape);
         } catch (DL4JException | IllegalStateException e) {
-            found = e.getMessage().lines().findFirst().orElse("");
+            found = String.valueOf(e.getMessage()).lines().findFirst().orElse("");
         }
         Errors.require(
                 spec,

@@ -14,10 +14,12 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import org.apache.commons.io.FileUtils;
 import org.apache.commons.math3.stat.descriptive.DescriptiveStatistics;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.dataset.DataSet;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -156,7 +158,7 @@ public final class PeerBenchmark implements Callable<Integer> {
         return CommandLine.ExitCode.OK;
     }
 
-    private Map<Side, Measured> measure(PeerShape shape, int batch, int time, String python)
+    private Map<Side, Measured> measure(PeerShape shape, int batch, int time, @Nullable String python)
             throws IOException, InterruptedException {
         Map<Side, Measured> measured = new EnumMap<>(Side.class);
         for (int round = 0; round < rounds; round++) {
@@ -172,7 +174,7 @@ public final class PeerBenchmark implements Callable<Integer> {
         return measured;
     }
 
-    private static boolean takesPart(Side side, PeerShape shape, String python) {
+    private static boolean takesPart(Side side, PeerShape shape, @Nullable String python) {
         if (side == Side.STOCK) {
             return shape.hasStock();
         }
@@ -184,7 +186,7 @@ public final class PeerBenchmark implements Callable<Integer> {
     }
 
     /** A Python that has PyTorch; null for none. */
-    private static String python() throws InterruptedException {
+    private static @Nullable String python() throws InterruptedException {
         for (String candidate : List.of("python3", "/usr/bin/python3")) {
             try {
                 Process process = new ProcessBuilder(candidate, "-c", "import torch")
@@ -201,10 +203,14 @@ public final class PeerBenchmark implements Callable<Integer> {
         return null;
     }
 
-    private List<String> command(Side side, PeerShape shape, int batch, int time, String python) {
+    private List<String> command(Side side, PeerShape shape, int batch, int time, @Nullable String python) {
         List<String> command = new ArrayList<>();
         if (side.isPyTorch()) {
-            command.addAll(List.of(python, PEERS.resolve("torch_peer.py").toString(), shape.label(), side.mode()));
+            command.addAll(List.of(
+                    Objects.requireNonNull(python),
+                    PEERS.resolve("torch_peer.py").toString(),
+                    shape.label(),
+                    side.mode()));
         } else {
             command.addAll(List.of(
                     Path.of(System.getProperty("java.home"), "bin", "java").toString(),

@@ -16,6 +16,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.Callable;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -131,7 +132,7 @@ public final class Quickstart implements Callable<Integer> {
         return free;
     }
 
-    private TeacherCache.Builder cache() {
+    private TeacherCache.@Nullable Builder cache() {
         return cache == null ? null : TeacherCache.builder().folder(cache).codec(codec);
     }
 

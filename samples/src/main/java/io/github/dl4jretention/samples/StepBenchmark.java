@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import org.apache.commons.io.FileUtils;
@@ -194,9 +195,10 @@ public final class StepBenchmark implements Callable<Integer> {
     /** The table's rows of one shape: median, quartiles, and the median's ratio to that of the first of the sides. */
     String rows(ModelKind model, BenchmarkShape shape, Map<TrainingSide, DescriptiveStatistics> milliseconds) {
         StringBuilder rows = new StringBuilder();
-        double first = milliseconds.get(sides.get(0)).getPercentile(50);
+        double first = Double.NaN;
         for (TrainingSide side : sides) {
-            DescriptiveStatistics measured = milliseconds.get(side);
+            DescriptiveStatistics measured = Objects.requireNonNull(milliseconds.get(side));
+            first = Double.isNaN(first) ? measured.getPercentile(50) : first;
             rows.append(ROW.formatted(
                     model.label(),
                     shape.vocabulary(),

@@ -59,6 +59,7 @@ import picocli.CommandLine.Option;
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         description = "A sweep of twelve candidates against loops over fit and against Arbiter's own task creator.")
+@SuppressWarnings("NullAway.Init")
 public final class SweepBenchmark implements Callable<Integer> {
 
     private static final int CANDIDATES = 12;
@@ -82,7 +83,9 @@ public final class SweepBenchmark implements Callable<Integer> {
         }
     }
 
+    /** Static because Arbiter makes its data source by itself. */
     private static MultiLayerNetwork base;
+
     private static Teacher teacher;
     private static byte[] training;
     private static byte[] heldOut;

@@ -81,7 +81,7 @@ final class CandidateTable {
                                 losses.gain(sweep.base()),
                                 losses.forgetting(sweep.base())));
         // Elsewhere it is a large number, for searches alone.
-        row.add(losses != null && sweep.score().isFeasible(sweep.base(), losses) ? candidate.score() : "");
+        row.add(sweep.isFeasible(candidate) ? candidate.score() : "");
         row.add(onFront);
         row.add(candidate.test() == null ? "" : candidate.test().target());
         row.add(candidate.test() == null ? "" : candidate.test().source());

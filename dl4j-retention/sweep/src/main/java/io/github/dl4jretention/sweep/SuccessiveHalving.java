@@ -1,13 +1,13 @@
 package io.github.dl4jretention.sweep;
 
 /**
- * Ends hopeless candidates early. A candidate is scored on validation text after {@code minSteps eta^k} steps, k = 0,
- * 1, ..., and goes on only if it's among the best {@code 1 / eta} of those scored at that step; the first eta - 1
- * always go on. Source: Li et al., A System for Massively Parallel Hyperparameter Tuning, arXiv 1810.05934, the variant
- * that stops candidates.
+ * Ends hopeless candidates early. Each candidate is scored on validation text after {@code minSteps eta^k} steps, k =
+ * 0, 1, ..., and goes on only if it's among the best {@code 1 / eta} of all that were scored at that step. The first
+ * eta - 1 always go on. Source: Li et al., A System for Massively Parallel Hyperparameter Tuning, arXiv 1810.05934, in
+ * the variant that stops candidates.
  *
  * @param minSteps steps before the first score, at least 1
- * @param eta      one in eta goes on; at least 2
+ * @param eta one in eta goes on; at least 2
  */
 public record SuccessiveHalving(int minSteps, int eta) {
 

@@ -67,7 +67,7 @@ public final class Sweep {
     private final int parallelism;
     private final long seed;
     private final Path folder;
-    private final SuccessiveHalving pruning;
+    private final @Nullable SuccessiveHalving pruning;
     private final List<SweepListener> listeners;
     private final List<StatusListener> statusListeners;
     private final Map<String, String> configuration;
@@ -125,14 +125,15 @@ public final class Sweep {
      * Runs what is missing.
      *
      * @return the sweep at its end, with losses on test text
-     * @throws IOException if the folder can't be written to or read; an InterruptedIOException if the thread is interrupted
-     * @throws IllegalArgumentException if the pretrained model can't take a text, or its loss there is not finite;
-     *     the message names the text
-     * @throws IllegalStateException if another sweep works in the folder, or the folder holds another sweep; the message
-     *     says what differs. Or if something failed that says nothing about the candidate, such as an iterator; the
-     *     message names the candidate
-     * @throws io.github.dl4jretention.teacher.TeacherException if the teacher has no values for a batch, such as
-     *     a cache that lacks it
+     * @throws IOException if the folder can't be written to or read; an InterruptedIOException if the thread is
+     *     interrupted
+     * @throws IllegalArgumentException if the pretrained model can't take a text, or its loss there is not finite; the
+     *     message names the text
+     * @throws IllegalStateException if another sweep works in the folder, or the folder holds another sweep; the
+     *     message says what differs. Or if something failed that says nothing about the candidate, such as an iterator;
+     *     the message names the candidate
+     * @throws io.github.dl4jretention.teacher.TeacherException if the teacher has no values for a batch, such as a
+     *     cache that lacks it
      */
     public SweepOutcome run() throws IOException {
         try (SweepFolder files = new SweepFolder(folder)) {
@@ -161,8 +162,8 @@ public final class Sweep {
     }
 
     /**
-     * Trains one candidate as the sweep does, with the same texts, teacher, updater and seed. It seeds the calling thread's
-     * random generator of ND4J.
+     * Trains one candidate as the sweep does, with the same texts, teacher, updater and seed. It seeds the calling
+     * thread's random generator of ND4J.
      *
      * @param candidate how to finetune; from a sweep's outcome or your own
      * @return a network of the model's class without any part of this library
@@ -244,28 +245,28 @@ public final class Sweep {
             return this;
         }
 
-        /** @param teacher of all candidates, or a cache of it; default: the model as it is
+        /** @param teacher the teacher of all candidates, or a cache of it; default: the model as it is
          * @return this builder */
         public Builder teacher(Teacher teacher) {
             this.teacher = teacher;
             return this;
         }
 
-        /** @param data texts to train on, to choose by, to report on
+        /** @param data the texts to train on, to choose by, and to report on
          * @return this builder */
         public Builder data(SweepData data) {
             this.data = data;
             return this;
         }
 
-        /** @param space of candidates; default: {@link FinetuneSpace} with its defaults
+        /** @param space what varies between candidates; default: {@link FinetuneSpace} with its defaults
          * @return this builder */
         public Builder space(FinetuneSpace space) {
             this.space = Objects.requireNonNull(space, "space");
             return this;
         }
 
-        /** @param space of losses, with the rest as {@link FinetuneSpace} has it by default
+        /** @param space what varies in the loss; everything else is as {@link FinetuneSpace} has it by default
          * @return this builder */
         public Builder space(RetentionSpace space) {
             return space(FinetuneSpace.builder().retention(space).build());
@@ -300,16 +301,18 @@ public final class Sweep {
             return this;
         }
 
-        /** @param folder of the results, made if need be
+        /** @param folder where results go; made if it isn't there
          * @return this builder */
         public Builder folder(Path folder) {
             this.folder = folder;
             return this;
         }
 
-        /** @param candidates at most, over all starts, at least 1; default: as many as the search gives, for
-         *     a grid or with minutes only
-         * @return this builder */
+        /**
+         * @param candidates the most that are run, over all starts, at least 1; default: as many as the search gives. A
+         *     search that doesn't end by itself needs this or minutes
+         * @return this builder
+         */
         public Builder candidates(int candidates) {
             if (candidates < 1) {
                 throw new IllegalArgumentException("candidates: expected at least 1, got " + candidates);
@@ -328,7 +331,7 @@ public final class Sweep {
             return this;
         }
 
-        /** @param parallelism candidates at once, each on a thread, at least 1; default 1
+        /** @param parallelism how many candidates run at once, each on a thread, at least 1; default 1
          * @return this builder */
         public Builder parallelism(int parallelism) {
             if (parallelism < 1) {
@@ -345,14 +348,14 @@ public final class Sweep {
             return this;
         }
 
-        /** @param listener is told how the sweep goes; one more each time
+        /** @param listener follows the sweep; each call adds one
          * @return this builder */
         public Builder listener(SweepListener listener) {
             listeners.add(Objects.requireNonNull(listener, "listener"));
             return this;
         }
 
-        /** @param listener of Arbiter's, as the one of its user interface; one more each time
+        /** @param listener one of Arbiter's, such as that of its user interface; each call adds one
          * @return this builder */
         public Builder statusListener(StatusListener listener) {
             statusListeners.add(Objects.requireNonNull(listener, "listener"));
@@ -369,7 +372,7 @@ public final class Sweep {
          */
         public Sweep build() throws IOException {
             Sweep sweep = new Sweep(this);
-            requireWritable(folder);
+            requireWritable(sweep.folder);
             return sweep;
         }
 

@@ -21,6 +21,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Consumer;
@@ -135,7 +136,7 @@ final class SweepJournal implements FinetuneObserver {
                 .filter(other -> other.step() == rung.step())
                 .mapToDouble(RungScore::score)
                 .toArray();
-        return !pruning.goesOn(rung.score(), others);
+        return pruning != null && !pruning.goesOn(rung.score(), others);
     }
 
     @Override
@@ -170,7 +171,9 @@ final class SweepJournal implements FinetuneObserver {
             SweepOutcome next = with(candidate);
             try {
                 if (next.front().contains(candidate)) {
-                    folder.write(SweepFolder.model(candidate.index()), file -> model.save(plain, file));
+                    folder.write(
+                            SweepFolder.model(candidate.index()),
+                            file -> model.save(Objects.requireNonNull(plain), file));
                 }
                 write(next);
             } catch (IOException | RuntimeException e) {
@@ -204,12 +207,12 @@ final class SweepJournal implements FinetuneObserver {
             return;
         }
         boolean best = now.recommended().filter(candidate::equals).isPresent();
-        boolean feasible = now.score().isFeasible(now.base(), candidate.validation());
+        boolean feasible = now.isFeasible(candidate);
         LOG.info(
                 "candidate {}: gain {}, forgetting {} nats per token{}",
                 candidate.index(),
-                String.format(Locale.ROOT, "%.4f", candidate.validation().gain(now.base())),
-                String.format(Locale.ROOT, "%.4f", candidate.validation().forgetting(now.base())),
+                String.format(Locale.ROOT, "%.4f", now.gain(candidate)),
+                String.format(Locale.ROOT, "%.4f", now.forgetting(candidate)),
                 best ? ", the best so far" : feasible ? "" : ", forgets too much");
     }
 
@@ -273,7 +276,7 @@ final class SweepJournal implements FinetuneObserver {
         }
     }
 
-    private Losses test(CandidateOutcome candidate, FinetuneProblem problem) throws IOException {
+    private @Nullable Losses test(CandidateOutcome candidate, FinetuneProblem problem) throws IOException {
         return candidate.test() != null || lost.contains(candidate.index())
                 ? candidate.test()
                 : problem.test(model.load(folder.resolve(SweepFolder.model(candidate.index()))));

@@ -4,7 +4,7 @@ import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
 
-/** Is told how a sweep goes, by one training thread at a time. */
+/** Follows a sweep. One training thread at a time calls it. */
 public interface SweepListener {
 
     /**
@@ -25,7 +25,7 @@ public interface SweepListener {
     default void onStep(int candidate, int step, int steps, TokenLoss loss) {}
 
     /**
-     * A candidate has ended and is on the disk.
+     * A candidate has ended, and its results are on the disk.
      *
      * @param sweep     so far, with the candidate
      * @param candidate that has ended: complete, pruned or failed

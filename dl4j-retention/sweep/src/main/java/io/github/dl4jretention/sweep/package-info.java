@@ -3,4 +3,7 @@
  * operating point. {@link io.github.dl4jretention.sweep.Sweep} is where to start. Calls its own subpackages, the
  * internal package of the core, Arbiter, DL4J and ND4J.
  */
+@NullMarked
 package io.github.dl4jretention.sweep;
+
+import org.jspecify.annotations.NullMarked;

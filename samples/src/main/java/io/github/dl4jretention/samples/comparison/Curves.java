@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.function.ToDoubleFunction;
@@ -95,7 +96,7 @@ record Curves(Result base) {
                 .collect(Collectors.toMap(Family::kind, Function.identity(), (first, second) -> first));
         return Plot.png(
                 everyRate.stream()
-                        .map(family -> panelOfRates(family, best.get(family.kind()), most))
+                        .map(family -> panelOfRates(family, Objects.requireNonNull(best.get(family.kind())), most))
                         .toList(),
                 3);
     }

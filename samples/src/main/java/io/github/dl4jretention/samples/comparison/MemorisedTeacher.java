@@ -6,6 +6,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** A teacher that is asked for the same held-out text again and again, and remembers its answers. */
@@ -46,7 +47,7 @@ final class MemorisedTeacher extends Teacher {
     }
 
     @Override
-    public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
+    public INDArray[] logProbabilities(INDArray[] features, INDArray @Nullable [] featuresMasks) {
         INDArray values = features[0];
         INDArray[] remembered = answers.computeIfAbsent(
                 new Features(values.dup('c').reshape(values.length()).toFloatVector()),

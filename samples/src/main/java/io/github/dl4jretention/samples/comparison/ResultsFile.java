@@ -147,7 +147,7 @@ final class ResultsFile {
         values.add(orEmpty(result.stepMillis()));
         values.add(orEmpty(result.heldMegabytes()));
         for (Domain domain : Domain.values()) {
-            values.add(orEmpty(result.test().domains().getOrDefault(domain, Double.NaN)));
+            values.add(orEmpty(result.test().on(domain)));
         }
         return values;
     }

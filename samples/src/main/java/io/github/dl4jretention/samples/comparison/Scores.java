@@ -75,6 +75,11 @@ record Scores(
                 .allMatch(Double::isFinite);
     }
 
+    /** Cross-entropy on a domain; NaN where it was not kept. */
+    double on(Domain domain) {
+        return domains.getOrDefault(domain, Double.NaN);
+    }
+
     double gain(Scores base) {
         return base.target - target;
     }

@@ -11,6 +11,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVParser;
 import org.apache.commons.csv.CSVPrinter;
@@ -64,7 +65,7 @@ final class StepTimes {
                 for (Map.Entry<String, Method.Training> training : trainings.entrySet()) {
                     double taken = round(training.getValue());
                     if (round >= 0) {
-                        millis.get(training.getKey())[round] = taken;
+                        Objects.requireNonNull(millis.get(training.getKey()))[round] = taken;
                     }
                     progress.step(() -> "%.0f ms".formatted(taken));
                 }
@@ -87,7 +88,7 @@ final class StepTimes {
             for (CSVRecord row : kept) {
                 csv.printRecord(row);
             }
-            double[] plain = millis.get(Method.PLAIN.label());
+            double[] plain = Objects.requireNonNull(millis.get(Method.PLAIN.label()));
             for (Map.Entry<String, double[]> method : millis.entrySet()) {
                 double[] ratios = new double[ROUNDS];
                 Arrays.setAll(ratios, round -> method.getValue()[round] / plain[round]);

@@ -200,8 +200,7 @@ public final class Summary {
                 .append(domain.name().toLowerCase(Locale.ROOT))
                 .append(domain.name().equals(base.target()) ? ", target |" : " |"));
         table.append("\n|---|---|---|").append("---|".repeat(domains.size())).append("\n| base | | |");
-        domains.forEach(
-                domain -> table.append(" %.4f |".formatted(base.test().domains().get(domain))));
+        domains.forEach(domain -> table.append(" %.4f |".formatted(base.test().on(domain))));
         table.append('\n');
         families.forEach(family -> row(table, family, base, domains));
         return table.append('\n').toString();
@@ -211,11 +210,9 @@ public final class Summary {
         List<Result> chosen = family.balanced();
         table.append("| %s | %s | %s |".formatted(family.name(), family.rate(), strengths(chosen)));
         for (Domain domain : domains) {
-            double loss = Family.Spread.of(
-                            chosen, result -> result.test().domains().get(domain))
-                    .mean();
-            table.append(" %.4f (%+.4f) |"
-                    .formatted(loss, loss - base.test().domains().get(domain)));
+            double loss =
+                    Family.Spread.of(chosen, result -> result.test().on(domain)).mean();
+            table.append(" %.4f (%+.4f) |".formatted(loss, loss - base.test().on(domain)));
         }
         table.append('\n');
     }

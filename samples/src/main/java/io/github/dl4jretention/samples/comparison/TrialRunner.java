@@ -11,6 +11,7 @@ import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.apache.commons.math3.stat.StatUtils;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
@@ -20,6 +21,10 @@ final class TrialRunner {
 
     private static final double MEGABYTE = 1 << 20;
     private static final long IMPORTANCE_SEED = 20240601;
+
+    /** Of a model that gives no finite numbers. */
+    private static final Map<Corpus.Part, Scores> NO_SCORES =
+            Map.of(Corpus.Part.VALIDATION, Scores.NONE, Corpus.Part.TEST, Scores.NONE);
 
     private final Plan plan;
     private final Corpus corpus;
@@ -38,7 +43,17 @@ final class TrialRunner {
 
     /** The base itself. */
     Result base(Plan.Pair pair) {
-        return result(base, pair, Result.BASE, Double.NaN, "", Double.NaN, Double.NaN, 0, Double.NaN, Double.NaN);
+        return result(
+                pair,
+                Result.BASE,
+                Double.NaN,
+                "",
+                Double.NaN,
+                Double.NaN,
+                0,
+                scores(base, pair),
+                Double.NaN,
+                Double.NaN);
     }
 
     /**
@@ -58,7 +73,7 @@ final class TrialRunner {
                 network.fit(batches.next());
                 millis[step - 1] = (System.nanoTime() - started) / 1e6;
                 if (!Double.isFinite(network.score())) {
-                    results.add(withoutScores(trial));
+                    results.add(result(trial, NO_SCORES, "", Double.NaN, Double.NaN, Double.NaN));
                     stopped.forEach((end, early) ->
                             results.add(result(trial, early, Result.STOP, end, Double.NaN, Double.NaN)));
                     return results;
@@ -96,24 +111,6 @@ final class TrialRunner {
                         base, trial, plan, corpus, () -> importances.computeIfAbsent(trial.pair(), this::importance)));
     }
 
-    private Result withoutScores(Trial trial) {
-        return new Result(
-                model.label(),
-                trial.pair().target().name(),
-                trial.method().method().label(),
-                trial.strength(),
-                "",
-                Double.NaN,
-                trial.learningRate(),
-                trial.seed(),
-                plan.steps(),
-                plan.batch(),
-                Scores.NONE,
-                Scores.NONE,
-                Double.NaN,
-                Double.NaN);
-    }
-
     private Importance importance(Plan.Pair pair) {
         int examples = plan.importanceExamples();
         DataSetIterator source = TrialSetup.sourceWindows(corpus, pair, examples, IMPORTANCE_SEED);
@@ -127,8 +124,17 @@ final class TrialRunner {
             double mergeStrength,
             double stepMillis,
             double heldMegabytes) {
+        return result(trial, scores(network, trial.pair()), merge, mergeStrength, stepMillis, heldMegabytes);
+    }
+
+    private Result result(
+            Trial trial,
+            Map<Corpus.Part, Scores> scores,
+            String merge,
+            double mergeStrength,
+            double stepMillis,
+            double heldMegabytes) {
         return result(
-                network,
                 trial.pair(),
                 trial.method().method().label(),
                 trial.strength(),
@@ -136,12 +142,12 @@ final class TrialRunner {
                 mergeStrength,
                 trial.learningRate(),
                 trial.seed(),
+                scores,
                 stepMillis,
                 heldMegabytes);
     }
 
     private Result result(
-            MultiLayerNetwork network,
             Plan.Pair pair,
             String method,
             double strength,
@@ -149,9 +155,9 @@ final class TrialRunner {
             double mergeStrength,
             double learningRate,
             long seed,
+            Map<Corpus.Part, Scores> scores,
             double stepMillis,
             double heldMegabytes) {
-        Map<Corpus.Part, Scores> scores = scores(network, pair);
         return new Result(
                 model.label(),
                 pair.target().name(),
@@ -163,8 +169,8 @@ final class TrialRunner {
                 seed,
                 plan.steps(),
                 plan.batch(),
-                scores.get(Corpus.Part.VALIDATION),
-                scores.get(Corpus.Part.TEST),
+                Objects.requireNonNull(scores.get(Corpus.Part.VALIDATION)),
+                Objects.requireNonNull(scores.get(Corpus.Part.TEST)),
                 stepMillis,
                 heldMegabytes);
     }
@@ -180,7 +186,7 @@ final class TrialRunner {
                 if (network == base || Scores.areFinite(network, pair, corpus, part, batches)) {
                     throw e;
                 }
-                return Map.of(Corpus.Part.VALIDATION, Scores.NONE, Corpus.Part.TEST, Scores.NONE);
+                return NO_SCORES;
             }
         }
         return scores;

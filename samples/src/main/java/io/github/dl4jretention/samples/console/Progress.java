@@ -5,6 +5,7 @@ import me.tongfei.progressbar.ConsoleProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
+import org.jspecify.annotations.Nullable;
 
 /** Progress of one task: a bar on a terminal, a plain line every tenth of the way elsewhere. */
 public final class Progress implements AutoCloseable {
@@ -13,7 +14,7 @@ public final class Progress implements AutoCloseable {
 
     private final String task;
     private long total;
-    private final ProgressBar bar;
+    private final @Nullable ProgressBar bar;
     private final long started = System.nanoTime();
     private long done;
 

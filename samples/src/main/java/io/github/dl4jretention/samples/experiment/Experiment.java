@@ -14,6 +14,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.zip.CRC32;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
 
@@ -35,7 +36,7 @@ public record Experiment(
         int batch,
         double learningRate,
         long seed,
-        TeacherCache.Builder cache) {
+        TeacherCache.@Nullable Builder cache) {
 
     /**
      * @param base what the base model is worth
@@ -55,7 +56,7 @@ public record Experiment(
         MultiLayerNetwork plain = Retention.withUpdater(base, new Adam(learningRate));
         double seconds = train("plain", plain, batches());
         runs.add(new Run("plain", Double.NaN, plain, Measurement.of(plain, teacher, task), seconds));
-        TeacherCache cached = cache == null ? null : cached(teacher);
+        TeacherCache cached = cache == null ? null : cached(cache, teacher);
         for (double coefficient : coefficients) {
             String name = "retention " + coefficient;
             runs.add(retention(name, coefficient, teacher, teacher));
@@ -75,7 +76,7 @@ public record Experiment(
         return new Run(name, coefficient, tuned, Measurement.of(tuned, whole, task), seconds);
     }
 
-    private TeacherCache cached(Teacher teacher) throws IOException {
+    private TeacherCache cached(TeacherCache.Builder cache, Teacher teacher) throws IOException {
         CRC32 checksum = new CRC32();
         checksum.update(task.training());
         TeacherCache cached = cache.teacher(teacher)

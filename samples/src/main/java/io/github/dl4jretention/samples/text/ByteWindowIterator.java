@@ -4,6 +4,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.NoSuchElementException;
 import java.util.Random;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
@@ -30,7 +31,7 @@ public final class ByteWindowIterator implements DataSetIterator {
     private final long seed;
     private Random generator;
     private int next;
-    private DataSetPreProcessor preProcessor;
+    private @Nullable DataSetPreProcessor preProcessor;
 
     private ByteWindowIterator(byte[][] texts, int batch, int length, int batches, boolean random, long seed) {
         for (byte[] text : texts) {
@@ -156,7 +157,7 @@ public final class ByteWindowIterator implements DataSetIterator {
     }
 
     @Override
-    public DataSetPreProcessor getPreProcessor() {
+    public @Nullable DataSetPreProcessor getPreProcessor() {
         return preProcessor;
     }
 

@@ -12,6 +12,7 @@ import java.security.NoSuchAlgorithmException;
 import java.util.EnumMap;
 import java.util.HexFormat;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
@@ -69,7 +70,8 @@ public final class Corpus {
                     if (Domain.PRETRAINED.contains(domain)) {
                         digest.update(bytes);
                     }
-                    parts.get(SPLIT[index++ % SPLIT.length]).writeBytes(bytes);
+                    Objects.requireNonNull(parts.get(SPLIT[index++ % SPLIT.length]))
+                            .writeBytes(bytes);
                 }
             }
             Map<Part, byte[]> split = new EnumMap<>(Part.class);
@@ -81,7 +83,8 @@ public final class Corpus {
 
     /** The bytes of one part of one domain (UTF-8). */
     public byte[] text(Domain domain, Part part) {
-        return text.get(domain).get(part).clone();
+        return Objects.requireNonNull(Objects.requireNonNull(text.get(domain)).get(part))
+                .clone();
     }
 
     /** SHA-256 of all text of the domains of pretraining, in reading order. */

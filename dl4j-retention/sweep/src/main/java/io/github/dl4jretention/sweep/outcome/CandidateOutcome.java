@@ -11,7 +11,7 @@ import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 /**
- * One candidate of a sweep after it has ended.
+ * A candidate of a sweep that has ended.
  *
  * @param index             from 0, in the order in which candidates were drawn
  * @param status            how it ended
@@ -57,7 +57,7 @@ public record CandidateOutcome(
     }
 
     /**
-     * {@return a candidate as its task has left it, complete or pruned, without losses on test text}
+     * {@return the outcome of a candidate that its task has completed or pruned, without losses on test text}
      *
      * @param index         from 0, in the order in which candidates were drawn
      * @param configuration how it was finetuned
@@ -83,11 +83,12 @@ public record CandidateOutcome(
     }
 
     /**
-     * {@return a candidate that failed: steps and times are 0, curve and rungs empty, whatever was trained}
+     * {@return the outcome of a candidate that failed: steps and times are 0, curve and rungs are empty, however far it
+     * was trained}
      *
-     * @param index         from 0, in the order in which candidates were drawn
+     * @param index from 0, in the order in which candidates were drawn
      * @param configuration how it was finetuned; null if it failed while it was generated
-     * @param reason        why it failed
+     * @param reason why it failed
      */
     public static CandidateOutcome failed(int index, @Nullable FinetuneConfiguration configuration, String reason) {
         return new CandidateOutcome(
@@ -95,7 +96,7 @@ public record CandidateOutcome(
     }
 
     /**
-     * {@return this one with losses on test text}
+     * {@return this outcome with losses on test text}
      *
      * @param measured in nats per token; null for none
      */

@@ -9,8 +9,10 @@ import io.github.dl4jretention.sweep.task.RetentionScore;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
@@ -18,7 +20,7 @@ import org.nd4j.shade.jackson.core.JsonProcessingException;
 /**
  * A sweep so far: what {@code sweep.json} holds.
  *
- * @param configuration what was asked for, by name: another value is another sweep
+ * @param configuration the sweep's settings by name; a sweep with other values is another sweep
  * @param score         what candidates are chosen by
  * @param base          losses of the pretrained model on validation text
  * @param baseTest      losses of the pretrained model on test text
@@ -35,8 +37,8 @@ public record SweepOutcome(
         @JsonProperty("configuration") Map<String, String> configuration,
         @JsonProperty("score") RetentionScore score,
         @JsonProperty("base") Losses base,
-        @JsonProperty("baseTest") Losses baseTest,
-        @JsonProperty("budget") Integer budget,
+        @JsonProperty("baseTest") @Nullable Losses baseTest,
+        @JsonProperty("budget") @Nullable Integer budget,
         @JsonProperty("seconds") double seconds,
         @JsonProperty("finished") boolean finished,
         @JsonProperty("candidates") List<CandidateOutcome> candidates) {
@@ -54,17 +56,48 @@ public record SweepOutcome(
     }
 
     /**
-     * {@return the complete candidates that no other betters in gain and forgetting on validation text, from the least
+     * {@return the complete candidates that no other beats in gain and forgetting on validation text, from the least
      * forgetting and gain to the most; see {@link ParetoFront}}
      */
     public List<CandidateOutcome> front() {
         return paretoFront().points();
     }
 
+    /**
+     * {@return how much better than the pretrained model a candidate is on target validation text, in nats per token; NaN
+     * unless it's complete}
+     *
+     * @param candidate of this sweep
+     */
+    public double gain(CandidateOutcome candidate) {
+        return candidate.validation() == null
+                ? Double.NaN
+                : candidate.validation().gain(base);
+    }
+
+    /**
+     * {@return how much worse than the pretrained model a candidate is on source validation text, in nats per token; NaN
+     * unless it's complete}
+     *
+     * @param candidate of this sweep
+     */
+    public double forgetting(CandidateOutcome candidate) {
+        return candidate.validation() == null
+                ? Double.NaN
+                : candidate.validation().forgetting(base);
+    }
+
+    /**
+     * {@return whether a candidate is complete and keeps forgetting within the score's limit}
+     *
+     * @param candidate of this sweep
+     */
+    public boolean isFeasible(CandidateOutcome candidate) {
+        return candidate.validation() != null && score.isFeasible(base, candidate.validation());
+    }
+
     private ParetoFront<CandidateOutcome> paretoFront() {
-        return ParetoFront.of(complete(), candidate -> candidate.validation().gain(base), candidate -> candidate
-                .validation()
-                .forgetting(base));
+        return ParetoFront.of(complete(), this::gain, this::forgetting);
     }
 
     /**
@@ -72,10 +105,7 @@ public record SweepOutcome(
      * the largest forgetting of all complete candidates, at least 0}
      */
     public double[] reference() {
-        double most = complete().stream()
-                .mapToDouble(candidate -> candidate.validation().forgetting(base))
-                .max()
-                .orElse(0);
+        double most = complete().stream().mapToDouble(this::forgetting).max().orElse(0);
         return new double[] {0, Math.max(0, most)};
     }
 
@@ -88,18 +118,18 @@ public record SweepOutcome(
      * {@return the complete candidate of the best score, of those that keep forgetting within the score's limit}
      *
      * <p>It's empty if no candidate was trained to its end, if all of them forget too much, or if none scores better
-     * than the pretrained model itself: then the best is to keep the model as it is. With {@code weighted(w)} a
-     * candidate must lower {@code target + w source}, with {@code constrained(x)} the target loss.
+     * than the pretrained model itself; then it's best to keep the model as it is. With {@code weighted(w)} a candidate
+     * must lower {@code target + w source}, with {@code constrained(x)} the target loss.
      */
     public Optional<CandidateOutcome> recommended() {
         return complete().stream()
-                .filter(candidate -> score.isFeasible(base, candidate.validation()))
+                .filter(this::isFeasible)
                 .min(Comparator.comparing(CandidateOutcome::score).thenComparing(CandidateOutcome::index))
-                .filter(candidate -> candidate.score() < score.score(base, base));
+                .filter(candidate -> Objects.requireNonNull(candidate.score()) < score.score(base, base));
     }
 
     /**
-     * {@return one line of Java that trains a candidate again, by the {@code Sweep} that has found it}
+     * {@return a line of Java with which the {@code Sweep} that found a candidate trains it again}
      *
      * @param candidate with a configuration
      * @throws IllegalArgumentException if it failed while it was generated: there is no configuration to train
@@ -114,7 +144,7 @@ public record SweepOutcome(
 
     /**
      * {@return training time in seconds that pruning has saved: the steps that were not trained, at the pace of those
-     * that were, less the time that scores on the way have taken} Below 0 where scores on the way have taken more.
+     * that were, less the time for scores on the way} It's below 0 if those scores took more time than was saved.
      */
     public double secondsSaved() {
         double saved = 0;

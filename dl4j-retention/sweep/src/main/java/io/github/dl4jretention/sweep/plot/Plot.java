@@ -42,9 +42,6 @@ public final class Plot {
     /** The most curves that a picture may have. */
     public static final int MOST = 5;
 
-    /** A line of more points has no markers. */
-    private static final int MOST_MARKERS = 40;
-
     private static final Color[] COLOURS = {
         // Told apart by colour-blind readers, too. Source: Wong, Points of view: Color blindness, doi
         // 10.1038/nmeth.1618.
@@ -66,49 +63,6 @@ public final class Plot {
     final double[] xRange;
     final double[] yRange;
 
-    enum Kind {
-        CURVE,
-        DOTS,
-        CONTEXT_LINE,
-        CONTEXT_DOTS,
-        POINT
-    }
-
-    /** Points with finite coordinates; bars may be null. */
-    record Marks(
-            Kind kind, String name, double[] x, double[] y, double @Nullable [] bars, Color colour, Marker marker) {
-
-        static Marks of(
-                Kind kind, String name, double[] x, double[] y, double @Nullable [] bars, Color colour, Marker marker) {
-            Objects.requireNonNull(name, "name");
-            if (x.length != y.length || bars != null && bars.length != x.length) {
-                throw new IllegalArgumentException(name + ": expected as many y (and bars) as x, got " + x.length
-                        + " x, " + y.length + " y" + (bars == null ? "" : ", " + bars.length + " bars"));
-            }
-            int[] finite = IntStream.range(0, x.length)
-                    .filter(i -> Double.isFinite(x[i]) && Double.isFinite(y[i]))
-                    .toArray();
-            return new Marks(
-                    kind, name, at(finite, x), at(finite, y), bars == null ? null : at(finite, bars), colour, marker);
-        }
-
-        private static double[] at(int[] indices, double[] values) {
-            return Arrays.stream(indices).mapToDouble(i -> values[i]).toArray();
-        }
-
-        boolean isLine() {
-            return kind == Kind.CURVE || kind == Kind.CONTEXT_LINE;
-        }
-
-        boolean hasMarkers() {
-            return x.length > 0 && kind != Kind.CONTEXT_LINE && (kind != Kind.CURVE || x.length <= MOST_MARKERS);
-        }
-
-        boolean isCurve() {
-            return kind == Kind.CURVE || kind == Kind.DOTS;
-        }
-    }
-
     record Label(String text, double x, double y) {}
 
     private record Hover(String text, double[] x, double[] y) {}
@@ -120,18 +74,7 @@ public final class Plot {
                 : range(builder.marks.stream().map(Marks::x));
         yRange = builder.yRange != null
                 ? builder.yRange
-                : range(builder.marks.stream().flatMap(Plot::reach));
-    }
-
-    /** What the y axis must reach: the points, and the ends of their bars. */
-    private static Stream<double[]> reach(Marks marks) {
-        if (marks.bars == null) {
-            return Stream.of(marks.y);
-        }
-        return Stream.of(-1, 1).map(side -> IntStream.range(0, marks.y.length)
-                .mapToDouble(i -> marks.y[i] + side * marks.bars[i])
-                .filter(Double::isFinite)
-                .toArray());
+                : range(builder.marks.stream().flatMap(Marks::reach));
     }
 
     private static double[] range(Stream<double[]> values) {
@@ -155,7 +98,7 @@ public final class Plot {
 
     /** {@return whether there is nothing to draw: no point has finite coordinates} */
     public boolean isEmpty() {
-        return plan.marks.stream().allMatch(marks -> marks.x.length == 0);
+        return plan.marks.stream().allMatch(marks -> marks.x().length == 0);
     }
 
     /** {@return the picture as the bytes of a PNG file, on white} */
@@ -321,7 +264,7 @@ public final class Plot {
          * @throws IllegalArgumentException if there are more than {@value Plot#MOST} curves, or not as many y as x
          */
         public Builder curve(String name, double[] x, double[] y) {
-            return addCurve(Kind.CURVE, name, x, y, null);
+            return addCurve(Marks.Kind.CURVE, name, x, y, null);
         }
 
         /**
@@ -336,7 +279,7 @@ public final class Plot {
          *     length
          */
         public Builder curve(String name, double[] x, double[] y, double[] bars) {
-            return addCurve(Kind.CURVE, name, x, y, Objects.requireNonNull(bars, "bars"));
+            return addCurve(Marks.Kind.CURVE, name, x, y, Objects.requireNonNull(bars, "bars"));
         }
 
         /**
@@ -349,7 +292,7 @@ public final class Plot {
          * @throws IllegalArgumentException if there are more than {@value Plot#MOST} curves, or not as many y as x
          */
         public Builder dots(String name, double[] x, double[] y) {
-            return addCurve(Kind.DOTS, name, x, y, null);
+            return addCurve(Marks.Kind.DOTS, name, x, y, null);
         }
 
         /**
@@ -360,7 +303,7 @@ public final class Plot {
          * @return this builder
          */
         public Builder contextLine(double[] x, double[] y) {
-            return add(Kind.CONTEXT_LINE, "", x, y, null, GREY, SeriesMarkers.NONE);
+            return add(Marks.Kind.CONTEXT_LINE, "", x, y, null, GREY, SeriesMarkers.NONE);
         }
 
         /**
@@ -371,7 +314,7 @@ public final class Plot {
          * @return this builder
          */
         public Builder contextDots(double[] x, double[] y) {
-            return add(Kind.CONTEXT_DOTS, "", x, y, null, GREY, SeriesMarkers.CIRCLE);
+            return add(Marks.Kind.CONTEXT_DOTS, "", x, y, null, GREY, SeriesMarkers.CIRCLE);
         }
 
         /**
@@ -383,10 +326,10 @@ public final class Plot {
          * @return this builder
          */
         public Builder point(String name, double x, double y) {
-            return add(Kind.POINT, name, new double[] {x}, new double[] {y}, null, INK, SeriesMarkers.CIRCLE);
+            return add(Marks.Kind.POINT, name, new double[] {x}, new double[] {y}, null, INK, SeriesMarkers.CIRCLE);
         }
 
-        private Builder addCurve(Kind kind, String name, double[] x, double[] y, double @Nullable [] bars) {
+        private Builder addCurve(Marks.Kind kind, String name, double[] x, double[] y, double @Nullable [] bars) {
             int curves = (int) marks.stream().filter(Marks::isCurve).count();
             if (curves == MOST) {
                 throw new IllegalArgumentException("curve: expected at most " + MOST + " in a picture, got another: "
@@ -396,7 +339,13 @@ public final class Plot {
         }
 
         private Builder add(
-                Kind kind, String name, double[] x, double[] y, double @Nullable [] bars, Color colour, Marker marker) {
+                Marks.Kind kind,
+                String name,
+                double[] x,
+                double[] y,
+                double @Nullable [] bars,
+                Color colour,
+                Marker marker) {
             marks.add(Marks.of(kind, name, x, y, bars, colour, marker));
             return this;
         }
@@ -437,9 +386,9 @@ public final class Plot {
          * @return this builder
          */
         public Builder hover(String text, double[] x, double[] y) {
-            Marks finite = Marks.of(Kind.POINT, text, x, y, null, INK, SeriesMarkers.NONE);
-            if (finite.x.length > 0) {
-                hovers.add(new Hover(text, finite.x, finite.y));
+            Marks finite = Marks.of(Marks.Kind.POINT, text, x, y, null, INK, SeriesMarkers.NONE);
+            if (finite.x().length > 0) {
+                hovers.add(new Hover(text, finite.x(), finite.y()));
             }
             return this;
         }

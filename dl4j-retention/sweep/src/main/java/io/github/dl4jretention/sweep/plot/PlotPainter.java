@@ -1,6 +1,5 @@
 package io.github.dl4jretention.sweep.plot;
 
-import io.github.dl4jretention.sweep.plot.Plot.Marks;
 import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Font;
@@ -24,7 +23,9 @@ import org.knowm.xchart.style.Styler;
 import org.knowm.xchart.style.lines.SeriesLines;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
-/** Paints a {@link Plot}: axes and markers by XChart; lines, the ring and the texts where XChart says that points are. */
+/**
+ * Paints a {@link Plot}: axes and markers by XChart; lines, the ring and the texts where XChart says that points are.
+ */
 final class PlotPainter {
 
     private static final Color RING = new Color(0x0B6E4F);
@@ -139,7 +140,7 @@ final class PlotPainter {
                 points.forEach(point -> path.lineTo(point.getX(), point.getY()));
                 graphics.setColor(marks.colour());
                 graphics.setStroke(new BasicStroke(
-                        marks.kind() == Plot.Kind.CURVE ? 2 : 1, BasicStroke.CAP_ROUND, BasicStroke.JOIN_ROUND));
+                        marks.kind() == Marks.Kind.CURVE ? 2 : 1, BasicStroke.CAP_ROUND, BasicStroke.JOIN_ROUND));
                 graphics.draw(path);
             }
         }
@@ -171,13 +172,13 @@ final class PlotPainter {
         LabelPlacer placer = new LabelPlacer(frame(), plan.fontSize);
         for (Marks marks : plan.marks) {
             List<Point2D> points = points(marks);
-            placer.avoid(points, marks.kind() == Plot.Kind.CURVE);
+            placer.avoid(points, marks.kind() == Marks.Kind.CURVE);
         }
         if (plan.ring != null) {
             placer.avoidRing(screen(plan.ring[0], plan.ring[1]), ringRadius());
         }
         for (Marks marks : plan.marks) {
-            if ((marks.isCurve() || marks.kind() == Plot.Kind.POINT)
+            if ((marks.isCurve() || marks.kind() == Marks.Kind.POINT)
                     && marks.x().length > 0
                     && !marks.name().isEmpty()) {
                 TextLayout text = layout(graphics, marks.name(), marks.isCurve());

@@ -15,16 +15,17 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A sweep as one HTML page that needs nothing from elsewhere: recommended operating point, trade-off, training curves,
- * sortable table, failures, and the settings of the sweep. Whoever points at a candidate in a plot, or tabs to it, reads
- * what it is. The page is well-formed XML, too.
+ * A sweep as one HTML page that needs no other file: recommended operating point, trade-off, training curves, sortable
+ * table, failures, and the settings of the sweep. Readers who point at a candidate in a plot, or tab to it, are told
+ * which one it is. The page is also well-formed XML.
  *
- * <p>The page of a sweep that hasn't finished loads itself again every {@value #REFRESH} seconds, and keeps the order of
- * its table and its place; the page of one that has finished stays as it is.
+ * <p>The page of a sweep that hasn't finished reloads itself every {@value #REFRESH} seconds, and keeps the order of
+ * its table and where the reader is; the page of a finished sweep doesn't.
  */
 public final class HtmlReport {
 
@@ -136,7 +137,7 @@ public final class HtmlReport {
                 : "No candidate scores better than the pretrained model yet.";
     }
 
-    private static String losses(String text, Losses losses, Losses base) {
+    private static String losses(String text, @Nullable Losses losses, @Nullable Losses base) {
         return losses == null || base == null
                 ? ""
                 : "<tr><th>" + text + "</th><td>" + fixed(losses.gain(base)) + "</td><td>"
@@ -216,30 +217,34 @@ public final class HtmlReport {
         var configuration = candidate.configuration();
         var retention = configuration == null ? null : configuration.retention();
         Losses losses = candidate.validation();
-        boolean measured = losses != null;
-        boolean feasible = measured && sweep.score().isFeasible(sweep.base(), losses);
-        boolean tested = candidate.test() != null && sweep.baseTest() != null;
+        Losses test = candidate.test();
+        Losses baseTest = test == null ? null : sweep.baseTest();
+        Double score = sweep.isFeasible(candidate) ? candidate.score() : null;
         StringBuilder html = new StringBuilder(
                 sweep.recommended().filter(candidate::equals).isPresent() ? "<tr class=\"best\">" : "<tr>");
         cell(html, String.valueOf(candidate.index()));
         cell(html, candidate.status().name().toLowerCase(Locale.ROOT));
         cell(html, configuration == null ? "" : SweepPlots.method(configuration));
         if (strengths) {
-            cell(html, hasStrength(candidate) ? compact(configuration.strength()) : "");
+            cell(
+                    html,
+                    configuration != null && configuration.method().hasStrength()
+                            ? compact(configuration.strength())
+                            : "");
         }
         cell(html, compact(candidate.coefficient()));
         cell(html, retention == null ? "" : compact(retention.getTemperature()));
         cell(html, retention == null ? "" : retention.getDivergence().name().toLowerCase(Locale.ROOT));
         cell(html, configuration == null ? "" : compact(configuration.learningRate()));
         cell(html, String.valueOf(candidate.steps()));
-        cell(html, measured ? fixed(losses.target()) : "");
-        cell(html, measured ? fixed(losses.source()) : "");
-        cell(html, measured ? fixed(losses.gain(sweep.base())) : "");
-        cell(html, measured ? fixed(losses.forgetting(sweep.base())) : "");
-        cell(html, feasible ? fixed(candidate.score()) : measured ? "forgets too much" : "");
+        cell(html, losses == null ? "" : fixed(losses.target()));
+        cell(html, losses == null ? "" : fixed(losses.source()));
+        cell(html, losses == null ? "" : fixed(losses.gain(sweep.base())));
+        cell(html, losses == null ? "" : fixed(losses.forgetting(sweep.base())));
+        cell(html, score != null ? fixed(score) : losses == null ? "" : "forgets too much");
         cell(html, front.contains(candidate) ? "yes" : "");
-        cell(html, tested ? fixed(candidate.test().gain(sweep.baseTest())) : "");
-        cell(html, tested ? fixed(candidate.test().forgetting(sweep.baseTest())) : "");
+        cell(html, test == null || baseTest == null ? "" : fixed(test.gain(baseTest)));
+        cell(html, test == null || baseTest == null ? "" : fixed(test.forgetting(baseTest)));
         cell(html, String.format(Locale.ROOT, "%.1f", candidate.trainingSeconds()));
         return html.append("</tr>\n").toString();
     }
@@ -258,7 +263,7 @@ public final class HtmlReport {
                 ? ""
                 : sweep.failed().stream()
                         .map(candidate -> "<li><strong>" + escape(SweepPlots.name(candidate)) + "</strong><br/>"
-                                + escape(candidate.reason()) + "</li>\n")
+                                + escape(String.valueOf(candidate.reason())) + "</li>\n")
                         .collect(Collectors.joining(
                                 "", "<section id=\"failures\">\n<h2>Failures</h2>\n<ul>\n", "</ul>\n</section>\n"));
     }

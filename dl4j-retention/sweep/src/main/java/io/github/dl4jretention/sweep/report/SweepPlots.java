@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -53,24 +54,25 @@ public final class SweepPlots {
         List<CandidateOutcome> front = sweep.front();
         Plot.Builder plot = builder("Gain against forgetting on validation text")
                 .axes("gain on target, nats per token (more is better)", "forgetting on source (less is better)")
-                .contextDots(each(complete, this::gain), each(complete, this::forgetting))
-                .curve("Pareto front", each(front, this::gain), each(front, this::forgetting))
+                .contextDots(each(complete, sweep::gain), each(complete, sweep::forgetting))
+                .curve("Pareto front", each(front, sweep::gain), each(front, sweep::forgetting))
                 .point("base", 0, 0)
                 .hover("base: the pretrained model", new double[] {0}, new double[] {0});
-        sweep.recommended().ifPresent(best -> plot.ring(gain(best), forgetting(best)));
+        sweep.recommended().ifPresent(best -> plot.ring(sweep.gain(best), sweep.forgetting(best)));
         Stream.concat(sweep.recommended().stream(), front.stream())
                 .distinct()
-                .forEach(candidate -> plot.label(setting(candidate), gain(candidate), forgetting(candidate)));
+                .forEach(candidate ->
+                        plot.label(setting(candidate), sweep.gain(candidate), sweep.forgetting(candidate)));
         for (CandidateOutcome candidate : complete) {
             plot.hover(
                     String.format(
                             Locale.ROOT,
                             "%s, gain %.4f, forgetting %.4f",
                             name(candidate),
-                            gain(candidate),
-                            forgetting(candidate)),
-                    new double[] {gain(candidate)},
-                    new double[] {forgetting(candidate)});
+                            sweep.gain(candidate),
+                            sweep.forgetting(candidate)),
+                    new double[] {sweep.gain(candidate)},
+                    new double[] {sweep.forgetting(candidate)});
         }
         return plot.build();
     }
@@ -136,14 +138,6 @@ public final class SweepPlots {
         return candidates.stream().mapToDouble(value).toArray();
     }
 
-    private double gain(CandidateOutcome candidate) {
-        return candidate.validation().gain(sweep.base());
-    }
-
-    private double forgetting(CandidateOutcome candidate) {
-        return candidate.validation().forgetting(sweep.base());
-    }
-
     /** What a candidate is, for a reader: what doesn't vary from the defaults is left out. */
     static String name(CandidateOutcome candidate) {
         FinetuneConfiguration configuration = candidate.configuration();
@@ -170,7 +164,7 @@ public final class SweepPlots {
 
     /** The coefficient, or a baseline's name and strength. */
     private static String setting(CandidateOutcome candidate) {
-        FinetuneConfiguration configuration = candidate.configuration();
+        FinetuneConfiguration configuration = Objects.requireNonNull(candidate.configuration());
         if (configuration.retention() != null) {
             return compact(configuration.retention().getCoefficient());
         }

@@ -9,16 +9,16 @@ import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 /**
- * One candidate: how a pretrained model is finetuned.
+ * How one candidate is finetuned from the pretrained model.
  *
- * @param method       plain, near the teacher, or a baseline
- * @param retention    the loss near the teacher; null for any other method
+ * @param method plain, near the teacher, or a baseline
+ * @param retention the loss near the teacher; null for any other method
  * @param learningRate finite and above 0
- * @param epochs       passes over the training data, at least 1; as many as the steps need where there are steps
- * @param steps        minibatches, at least 1; 0 for all of every epoch
- * @param frozenUpTo   index of the last layer that is not trained, counted from the input; -1 for none. In graphs the
- *     index in topological order, and everything before that layer is frozen too
- * @param strength     of a baseline, see {@link FinetuneMethod}; 0 for any other method
+ * @param epochs passes over the training data, at least 1; as many as the steps need where there are steps
+ * @param steps minibatches, at least 1; 0 for all of every epoch
+ * @param frozenUpTo index of the last layer that is not trained, counted from the input; -1 for none. In graphs it's
+ *     the index in topological order, and everything before that layer is frozen too
+ * @param strength of a baseline, see {@link FinetuneMethod}; 0 for any other method
  * @serial exclude
  */
 @JsonAutoDetect(
@@ -67,7 +67,7 @@ public record FinetuneConfiguration(
     }
 
     /**
-     * Of a method without a strength.
+     * Makes a configuration for a method that has no strength.
      *
      * @param method       plain, near the teacher, or a baseline
      * @param retention    the loss near the teacher; null for any other method

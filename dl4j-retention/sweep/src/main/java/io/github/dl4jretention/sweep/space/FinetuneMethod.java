@@ -8,17 +8,17 @@ public enum FinetuneMethod {
     /** Near the teacher: {@code sum [ CE(y, p) + lambda T^2 D(p0, p) ]}. */
     RETENTION(false, 0),
 
-    /** Plain with a pull back to the start, {@code strength / 2 sum (w - w0)^2}. Source: arXiv 1802.01483. */
+    /** Plain, with a pull back to the start, {@code strength / 2 sum (w - w0)^2}. Source: arXiv 1802.01483. */
     L2_SP(false, Double.POSITIVE_INFINITY),
 
     /**
-     * Elastic weight consolidation: the pull weighed by the diagonal F of the empirical Fisher information on source
-     * text, {@code strength / 2 sum F (w - w0)^2}. Source: arXiv 1612.00796.
+     * Elastic weight consolidation: the pull is weighted by the diagonal F of the empirical Fisher information on
+     * source text, {@code strength / 2 sum F (w - w0)^2}. Source: arXiv 1612.00796.
      */
     EWC(true, Double.POSITIVE_INFINITY),
 
     /**
-     * Memory aware synapses: the pull weighed by the sensitivity of the outputs on source text. Source: arXiv
+     * Memory aware synapses: the pull is weighted by the sensitivity of the outputs on source text. Source: arXiv
      * 1711.09601.
      */
     MAS(true, Double.POSITIVE_INFINITY),

@@ -12,8 +12,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A {@link RetentionOutputLayer} whose loss is searched, for Arbiter's own MultiLayerSpace and ComputationGraphSpace.
- * Their candidates start from random weights; a search that starts from a pretrained model is that of
- * {@link io.github.dl4jretention.sweep.task.FinetuneSpace}.
+ * Their candidates start from random weights; to start from a pretrained model, use {@link
+ * io.github.dl4jretention.sweep.task.FinetuneSpace}.
  */
 public final class RetentionOutputLayerSpace extends LayerSpace<RetentionOutputLayer> {
 

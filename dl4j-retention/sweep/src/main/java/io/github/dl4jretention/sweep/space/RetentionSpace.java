@@ -12,8 +12,8 @@ import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
  * label smoothing, each fixed or searched. By default the coefficient is searched log-uniformly in [0.03, 30] and the
  * rest is that of {@link RetentionConfiguration#builder()}. Searched numbers are rounded to four digits.
  *
- * <p>Beta has an effect on Jensen-Shannon alone; temperature, divergence and beta have none at coefficient 0. There
- * they have the first value of their space, so that candidates of the same effect are equal.
+ * <p>Beta only matters for Jensen-Shannon, and temperature, divergence and beta don't matter at coefficient 0. A
+ * setting that doesn't matter has the first value of its space, so that candidates that train alike are equal.
  *
  * <pre>{@code
  * RetentionSpace space = RetentionSpace.builder()
@@ -67,7 +67,7 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
     }
 
     /**
-     * Refuses what the builder refuses, in a space that was read from JSON.
+     * Checks a space that was read from JSON as the builder would.
      *
      * @throws IllegalArgumentException if a space is missing, empty or reaches outside of its range; the message names
      *     it

@@ -16,7 +16,7 @@ import org.deeplearning4j.arbiter.optimize.generator.genetic.population.Populati
 import org.deeplearning4j.arbiter.optimize.generator.genetic.selection.GeneticSelectionOperator;
 
 /**
- * How a sweep draws its candidates: with which of Arbiter's generators. All random numbers are seeded: the same seed and
+ * How a sweep draws its candidates, by one of Arbiter's generators. All random numbers are seeded, so the same seed and
  * the same results give the same candidates.
  */
 public sealed interface Search {
@@ -37,8 +37,8 @@ public sealed interface Search {
     boolean ends();
 
     /**
-     * {@return all combinations: every value of a discrete parameter, so many of any other, evenly spaced in its
-     * distribution}
+     * {@return a search of all combinations: every value of a discrete parameter, and so many values of any other,
+     * evenly spaced in its distribution}
      *
      * @param points values of a continuous parameter, at least 2
      * @throws IllegalArgumentException if there are fewer
@@ -47,13 +47,13 @@ public sealed interface Search {
         return new Grid(points);
     }
 
-    /** {@return independent draws from the space's distributions} */
+    /** {@return a search by independent draws from the space's distributions} */
     static Search random() {
         return new Random();
     }
 
     /**
-     * {@return Arbiter's genetic search: at first random draws, then mixtures of good candidates with some mutation}
+     * {@return Arbiter's genetic search: first random draws, then mixtures of good candidates with some mutation}
      *
      * @param population candidates to breed from, at least 3
      * @throws IllegalArgumentException if it is smaller

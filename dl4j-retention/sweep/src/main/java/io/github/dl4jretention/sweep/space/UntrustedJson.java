@@ -19,10 +19,11 @@ import org.nd4j.shade.jackson.databind.jsontype.PolymorphicTypeValidator;
 import org.nd4j.shade.jackson.databind.module.SimpleModule;
 
 /**
- * Reads spaces and search configurations from people you don't know. Don't give them to Arbiter's own mapper: their JSON
- * names the classes to make, and a FixedValue in it can hold a Java-serialised object, which runs its author's code while
- * it's read. Here a FixedValue holds a number, text, enum or truth value, classes come from DL4J, ND4J and this library
- * only, naming a class doesn't initialise it, and a "resultSaver", which writes where its author likes, is refused.
+ * Reads spaces and search configurations from people you don't know. Don't read those with Arbiter's own mapper: such
+ * JSON names the classes to make, and a FixedValue in it can hold a Java-serialised object, which runs its author's
+ * code while it's read. Here a FixedValue holds a number, text, enum or truth value, classes come from DL4J, ND4J and
+ * this library only, naming a class doesn't initialise it, and a "resultSaver", which writes where its author likes, is
+ * refused.
  */
 public final class UntrustedJson {
 

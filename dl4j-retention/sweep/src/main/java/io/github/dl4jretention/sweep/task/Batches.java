@@ -11,8 +11,8 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 
 /**
- * A text in batches, which several threads read, each with an iterator of its own. Labels are one-hot, distributions or
- * class ids. All iterators give the same batches in the same order.
+ * A text in batches. Several threads read it, each with an iterator of its own, and all iterators give the same batches
+ * in the same order. Labels are one-hot, distributions or class ids.
  */
 @FunctionalInterface
 public interface Batches {

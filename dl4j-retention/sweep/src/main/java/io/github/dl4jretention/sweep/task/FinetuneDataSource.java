@@ -2,6 +2,7 @@ package io.github.dl4jretention.sweep.task;
 
 import java.util.Properties;
 import org.deeplearning4j.arbiter.optimize.api.data.DataSource;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 
 /**
@@ -38,7 +39,7 @@ public interface FinetuneDataSource extends DataSource {
      * @param properties what it is configured with; null for none
      * @throws IllegalArgumentException if it is no such class
      */
-    static FinetuneProblem problem(Class<? extends DataSource> dataSource, Properties properties) {
+    static FinetuneProblem problem(@Nullable Class<? extends DataSource> dataSource, @Nullable Properties properties) {
         if (dataSource == null || !FinetuneDataSource.class.isAssignableFrom(dataSource)) {
             throw new IllegalArgumentException("dataSource: expected a FinetuneDataSource, got " + dataSource);
         }

@@ -188,7 +188,8 @@ public abstract class FinetuneModel {
             Model start, FinetuneConfiguration configuration, @Nullable Importance importance) {
         return switch (configuration.method()) {
             case L2_SP -> Optional.of(QuadraticPenalty.toStart(start, configuration.strength()));
-            case EWC, MAS -> Optional.of(QuadraticPenalty.weighted(start, importance, configuration.strength()));
+            case EWC, MAS -> Optional.of(
+                    QuadraticPenalty.weighted(start, Objects.requireNonNull(importance), configuration.strength()));
             case PLAIN, RETENTION, REPLAY, LABEL_SMOOTHING -> Optional.empty();
         };
     }
@@ -231,7 +232,7 @@ public abstract class FinetuneModel {
     /** Methods without a teacher are retention at coefficient 0, whose numbers are the stock layer's. */
     static RetentionConfiguration lossOf(FinetuneConfiguration configuration) {
         return switch (configuration.method()) {
-            case RETENTION -> configuration.retention();
+            case RETENTION -> Objects.requireNonNull(configuration.retention());
             case LABEL_SMOOTHING -> RetentionConfiguration.builder()
                     .coefficient(0)
                     .labelSmoothing(configuration.strength())

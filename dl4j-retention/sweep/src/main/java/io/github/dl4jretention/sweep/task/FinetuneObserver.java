@@ -4,7 +4,7 @@ import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import org.jspecify.annotations.Nullable;
 
-/** Is told what candidates do, on their own threads, and can end one early. */
+/** Follows candidates, on their own threads, and can end one early. */
 public interface FinetuneObserver {
 
     /**
@@ -38,7 +38,7 @@ public interface FinetuneObserver {
     default void onStep(int candidate, int step, int steps, TokenLoss loss) {}
 
     /**
-     * A candidate was trained to its end, or pruned.
+     * A candidate was trained to its end, or was pruned.
      *
      * @param candidate     its index
      * @param configuration how it was finetuned
@@ -54,10 +54,11 @@ public interface FinetuneObserver {
             @Nullable Object plain) {}
 
     /**
-     * A candidate couldn't be trained or measured, for a reason that isn't its own: no memory, a full disk, an interrupt.
+     * A candidate couldn't be trained or measured, for a reason that isn't its own: no memory, a full disk, an
+     * interrupt.
      *
      * @param candidate index
-     * @param error     what has happened
+     * @param error what has happened
      */
     default void onError(int candidate, Throwable error) {}
 

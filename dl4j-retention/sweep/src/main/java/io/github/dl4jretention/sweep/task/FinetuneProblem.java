@@ -22,13 +22,15 @@ import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.IUpdater;
 
 /**
- * What all candidates of a sweep share: pretrained model, teacher, texts, updater and seed.
- *
- * <p>The losses of the pretrained model on validation text are computed once, when they are first asked for.
+ * Everything that the candidates of a sweep share: pretrained model, teacher, texts, updater and seed. <p>The losses of
+ * the pretrained model on validation text are computed once, when they are first asked for.
  */
 public final class FinetuneProblem {
 
-    /** A candidate diverges at this many times the largest of a uniform guess's loss, the base's and the first minibatch's. */
+    /**
+     * A candidate diverges at this many times the largest of a uniform guess's loss, the base's and the first
+     * minibatch's.
+     */
     static final double DIVERGED = 2;
 
     private final FinetuneModel model;
@@ -61,7 +63,7 @@ public final class FinetuneProblem {
     }
 
     /**
-     * With the model as its own teacher, Adam, and seed 0.
+     * Makes a problem with the model as its own teacher, Adam, and seed 0.
      *
      * @param model where every candidate starts
      * @param data  texts
@@ -117,8 +119,8 @@ public final class FinetuneProblem {
      * Refuses texts that can't be read as often as candidates need.
      *
      * @param space of the candidates
-     * @throws IllegalArgumentException if the training text can't be reset and is shorter than the longest training, or the
-     *     source text can't be reset and is replayed; the message names the text
+     * @throws IllegalArgumentException if the training text can't be reset and is shorter than the longest training, or
+     *     the source text can't be reset and is replayed; the message names the text
      */
     public void requireResets(FinetuneSpace space) {
         long steps = space.mostSteps(trainingBatches());
@@ -126,8 +128,7 @@ public final class FinetuneProblem {
             throw new IllegalArgumentException("training: expected batches that can be reset for up to " + steps
                     + " steps, got " + trainingBatches() + " that cannot");
         }
-        if (space.has(FinetuneMethod.REPLAY)
-                && !data.trainingSource().iterator().resetSupported()) {
+        if (space.has(FinetuneMethod.REPLAY) && !source().resetSupported()) {
             throw new IllegalArgumentException(
                     "trainingSource: expected batches that can be reset, which are replayed, got others");
         }
@@ -232,12 +233,16 @@ public final class FinetuneProblem {
         return model.training(configuration, own, teacher(configuration), importance(configuration.method()));
     }
 
+    /** Of methods that train with source text, for which it was checked that there is one. */
+    private MultiDataSetIterator source() {
+        return Objects.requireNonNull(data.trainingSource(), "trainingSource").iterator();
+    }
+
     /** Batches of a candidate's training, with the teacher's values where its student takes them. */
     MultiDataSetIterator training(FinetuneConfiguration configuration) {
         MultiDataSetIterator text = data.training().iterator();
         if (configuration.method() == FinetuneMethod.REPLAY) {
-            text = new ReplayMultiDataSetIterator(
-                    text, data.trainingSource().iterator(), configuration.strength(), ReplayUnit.EXAMPLES, seed);
+            text = new ReplayMultiDataSetIterator(text, source(), configuration.strength(), ReplayUnit.EXAMPLES, seed);
         }
         boolean taught = configuration.method() == FinetuneMethod.RETENTION || !model.plainWithoutTeacher();
         return taught ? new TeacherMultiDataSetIterator(text, teacher(configuration)).setReleaseLabels(true) : text;
@@ -252,10 +257,10 @@ public final class FinetuneProblem {
     /** Importance of the parameters on source text, one pass for all candidates of a method; null without. */
     private synchronized @Nullable Importance importance(FinetuneMethod method) {
         return switch (method) {
-            case EWC -> importance.computeIfAbsent(method, m -> model.importance()
-                    .empiricalFisher(data.trainingSource().iterator()));
-            case MAS -> importance.computeIfAbsent(method, m -> model.importance()
-                    .memoryAwareSynapses(data.trainingSource().iterator()));
+            case EWC -> importance.computeIfAbsent(
+                    method, m -> model.importance().empiricalFisher(source()));
+            case MAS -> importance.computeIfAbsent(
+                    method, m -> model.importance().memoryAwareSynapses(source()));
             case PLAIN, RETENTION, L2_SP, REPLAY, LABEL_SMOOTHING -> null;
         };
     }
@@ -313,7 +318,6 @@ public final class FinetuneProblem {
             error = reason;
         }
 
-        @Nullable
         Object network() {
             if (error instanceof InterruptedException) {
                 Thread.currentThread().interrupt();
@@ -329,7 +333,7 @@ public final class FinetuneProblem {
             if (reason != null) {
                 throw new IllegalStateException("candidate: " + reason.getMessage(), reason);
             }
-            return network;
+            return Objects.requireNonNull(network);
         }
     }
 }

@@ -6,7 +6,7 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a candidate's task found out; the model-specific results of Arbiter's OptimizationResult.
+ * The results of a candidate's task: in Arbiter's terms, the model-specific results of an OptimizationResult.
  *
  * @param validation        losses on validation text at the end; null if the candidate was pruned
  * @param steps             minibatches trained

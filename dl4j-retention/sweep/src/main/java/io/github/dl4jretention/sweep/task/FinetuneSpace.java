@@ -20,12 +20,12 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * What a sweep can vary: the method, its loss or strength, the learning rate, the length of training and the number of
- * frozen layers, each fixed or searched. The default is retention with the default {@link RetentionSpace}, learning rate
- * 3e-4, one epoch and no frozen layer.
+ * frozen layers, each fixed or searched. The default is retention with the default {@link RetentionSpace}, learning
+ * rate 3e-4, one epoch and no frozen layer.
  *
- * <p>Settings without effect are the same in all candidates: strengths of other methods, epochs where there are steps, and
- * those that {@link RetentionSpace} names. Generators then repeat candidates, and a
- * {@link io.github.dl4jretention.sweep.Sweep} runs each once.
+ * <p>Settings that don't matter are the same in all candidates: strengths of other methods, epochs if there are steps,
+ * and those that {@link RetentionSpace} names. So generators repeat candidates, and a {@link
+ * io.github.dl4jretention.sweep.Sweep} runs each once.
  */
 public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
 
@@ -53,7 +53,7 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
 
     private FinetuneSpace(Builder builder) {
         method = builder.method;
-        retention = builder.retention;
+        retention = Objects.requireNonNull(builder.retention, "retention");
         learningRate = builder.learningRate;
         epochs = builder.epochs;
         steps = builder.steps;
@@ -103,7 +103,7 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
     }
 
     /**
-     * Refuses what the builder refuses, in a space that was read from JSON.
+     * Checks a space that was read from JSON as the builder would.
      *
      * @throws IllegalArgumentException if a space is missing, empty or reaches outside of its range; the message names
      *     it

@@ -50,8 +50,8 @@ public final class FinetuneTaskCreator implements TaskCreator {
     @Override
     public Callable<OptimizationResult> create(
             Candidate candidate,
-            Class<? extends DataSource> dataSource,
-            Properties dataSourceProperties,
+            @Nullable Class<? extends DataSource> dataSource,
+            @Nullable Properties dataSourceProperties,
             ScoreFunction scoreFunction,
             List<StatusListener> statusListeners,
             IOptimizationRunner runner) {

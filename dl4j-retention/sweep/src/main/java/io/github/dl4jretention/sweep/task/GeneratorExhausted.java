@@ -4,7 +4,7 @@ import org.deeplearning4j.arbiter.optimize.api.termination.TerminationCondition;
 import org.deeplearning4j.arbiter.optimize.runner.IOptimizationRunner;
 
 /**
- * Ends Arbiter's runner when the generator has no more candidates and none is in work. Arbiter alone would run on.
+ * Ends Arbiter's runner when the generator has no more candidates and none is running. Arbiter by itself would go on.
  */
 public final class GeneratorExhausted implements TerminationCondition {
 

@@ -73,7 +73,8 @@ final class SameDiffFinetuneModel extends FinetuneModel {
         switch (configuration.method()) {
             case L2_SP -> QuadraticPenalty.toStart(sameDiff, configuration.strength())
                     .addTo(sameDiff);
-            case EWC, MAS -> QuadraticPenalty.weighted(sameDiff, importance, configuration.strength())
+            case EWC, MAS -> QuadraticPenalty.weighted(
+                            sameDiff, Objects.requireNonNull(importance), configuration.strength())
                     .addTo(sameDiff);
             case PLAIN, RETENTION, REPLAY, LABEL_SMOOTHING -> {}
         }

@@ -16,15 +16,15 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 
 /**
- * The texts of a sweep. Candidates are trained on target text, chosen on validation text and reported on test text,
+ * The texts of a sweep. Candidates are trained on target text, chosen by validation text, and reported on test text,
  * which plays no part in the choice. The target is what the model should learn, the source what it must not forget.
  *
- * @param training         target text to train on; every candidate gets the same batches
+ * @param training target text to train on; every candidate gets the same batches
  * @param validationTarget held-out target text
  * @param validationSource held-out source text
- * @param testTarget       more of it, for the report
- * @param testSource       more of it, for the report
- * @param trainingSource   source text for methods that train with it; null for none
+ * @param testTarget more of it, for the report
+ * @param testSource more of it, for the report
+ * @param trainingSource source text for methods that train with it; null for none
  */
 public record SweepData(
         Batches training,
@@ -54,7 +54,7 @@ public record SweepData(
     }
 
     /**
-     * Without source text to train with.
+     * Makes data without source text to train with.
      *
      * @param training         target text to train on
      * @param validationTarget held-out target text
