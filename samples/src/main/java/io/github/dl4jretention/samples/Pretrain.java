@@ -87,8 +87,19 @@ public final class Pretrain implements Callable<Integer> {
         Path file = out.resolve(kind.label() + ".zip");
         Checkpoint.save(
                 network,
-                PretrainingRecord.ofPretraining(
-                        kind, command, seed, steps, batch, learningRate, jars, corpus.sha256Hex()),
+                new PretrainingRecord(
+                        kind,
+                        command,
+                        seed,
+                        steps,
+                        batch,
+                        ModelKind.CONTEXT,
+                        learningRate,
+                        jars,
+                        corpus.sha256Hex(),
+                        null,
+                        "1.0.0-M2.1",
+                        System.getProperty("java.version")),
                 file);
         System.out.println("wrote " + file);
         return CommandLine.ExitCode.OK;

@@ -8,7 +8,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.util.List;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVPrinter;
 
@@ -18,17 +17,8 @@ import org.apache.commons.csv.CSVPrinter;
  */
 public final class ReportCsv implements ReportSink {
 
-    private static final List<String> COLUMNS = List.of(
-            "iteration",
-            "epoch",
-            "output",
-            "tokens",
-            "cross_entropy",
-            "divergence",
-            "coefficient",
-            "total",
-            "agreement",
-            "gradient_norm");
+    private static final String HEADER =
+            "iteration,epoch,output,tokens,cross_entropy,divergence,coefficient,total,agreement,gradient_norm";
 
     private final CSVPrinter printer;
 
@@ -46,7 +36,7 @@ public final class ReportCsv implements ReportSink {
                 file, StandardCharsets.UTF_8, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
         printer = new CSVPrinter(writer, CSVFormat.RFC4180);
         if (!continued) {
-            printer.printRecord(COLUMNS);
+            printer.printRecord((Object[]) HEADER.split(","));
         } else if (!endsWithLine(file)) {
             printer.println();
         }
@@ -63,10 +53,9 @@ public final class ReportCsv implements ReportSink {
 
     private static void requireReports(Path file) throws IOException {
         try (var lines = Files.lines(file, StandardCharsets.UTF_8)) {
-            String header = String.join(",", COLUMNS);
             String found = lines.findFirst().orElse("");
-            if (!found.equals(header)) {
-                throw new IOException("file: expected a new file or one with the header \"" + header + "\", got " + file
+            if (!found.equals(HEADER)) {
+                throw new IOException("file: expected a new file or one with the header \"" + HEADER + "\", got " + file
                         + " with \"" + found + "\"");
             }
         } catch (UncheckedIOException e) {

@@ -26,49 +26,15 @@ record LayerDescription(String name, String kind, SortedMap<String, String> sett
     static final LayerDescription NONE = new LayerDescription("none", "", new TreeMap<>());
 
     /** Training, first values, the choice of an implementation, what is worked out later, and names. */
-    private static final Set<String> LEFT_OUT = Set.of(
-            "biasInit",
-            "biasUpdater",
-            "constraints",
-            "corruptionLevel",
-            "cudnnAlgoMode",
-            "cudnnAllowFallback",
-            "cudnnBwdDataAlgo",
-            "cudnnBwdFilterAlgo",
-            "cudnnFwdAlgo",
-            "dataType",
-            "decay",
-            "defaultValueOverriden",
-            "defaultValueOverridden",
-            "forgetGateBiasInit",
-            "gainInit",
-            "gradientNormalization",
-            "gradientNormalizationThreshold",
-            "helperAllowFallback",
-            "iUpdater",
-            "idropout",
-            "iDropout",
-            "isMinibatch",
-            "iupdater",
-            "layerName",
-            "layerParams",
-            "lossFn",
-            "lossFunction",
-            "minibatch",
-            "modified",
-            "name",
-            "paramWeightInit",
-            "regularization",
-            "regularizationBias",
-            "sparsity",
-            "timeDistributedFormat",
-            "updater",
-            "vertexParams",
-            "visibleBiasInit",
-            "weightInit",
-            "weightInitFn",
-            "weightInitFnRecurrent",
-            "weightNoise");
+    private static final Set<String> LEFT_OUT =
+            Set.of(("biasInit biasUpdater constraints corruptionLevel cudnnAlgoMode cudnnAllowFallback "
+                            + "cudnnBwdDataAlgo cudnnBwdFilterAlgo cudnnFwdAlgo dataType decay defaultValueOverriden "
+                            + "defaultValueOverridden forgetGateBiasInit gainInit gradientNormalization "
+                            + "gradientNormalizationThreshold helperAllowFallback iUpdater idropout iDropout isMinibatch "
+                            + "iupdater layerName layerParams lossFn lossFunction minibatch modified name paramWeightInit "
+                            + "regularization regularizationBias sparsity timeDistributedFormat updater vertexParams "
+                            + "visibleBiasInit weightInit weightInitFn weightInitFnRecurrent weightNoise")
+                    .split(" "));
 
     /** The same, of names that others compute with, by class. */
     private static final Map<String, Set<String>> LEFT_OUT_OF = Map.of(

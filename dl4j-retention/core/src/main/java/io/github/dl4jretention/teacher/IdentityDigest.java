@@ -32,43 +32,14 @@ import org.nd4j.shade.jackson.databind.ObjectMapper;
 /** A SHA-256 under way over texts, configurations, arrays and SameDiff models. */
 final class IdentityDigest {
 
-    private static final Set<String> TRAINING_ONLY = Set.of(
-            "iterationCount",
-            "epochCount",
-            "iupdater",
-            "iUpdater",
-            "updater",
-            "biasUpdater",
-            "seed",
-            "regularization",
-            "regularizationBias",
-            "gradientNormalization",
-            "gradientNormalizationThreshold",
-            "trainingWorkspaceMode",
-            "inferenceWorkspaceMode",
-            "cacheMode",
-            "backpropType",
-            "tbpttFwdLength",
-            "tbpttBackLength",
-            "miniBatch",
-            "minimize",
-            "optimizationAlgo",
-            "maxNumLineSearchIterations",
-            "stepFunction",
-            "constraints",
-            "idropout",
-            "iDropout",
-            "weightNoise",
-            "weightInit",
-            "weightInitFn",
-            "biasInit",
-            "gainInit",
-            "attentionDropout",
-            "residualDropout",
-            "recompute",
-            "lossFn",
-            "validateOutputLayerConfig",
-            "variables");
+    private static final Set<String> TRAINING_ONLY =
+            Set.of(("iterationCount epochCount iupdater iUpdater updater biasUpdater seed regularization "
+                            + "regularizationBias gradientNormalization gradientNormalizationThreshold trainingWorkspaceMode "
+                            + "inferenceWorkspaceMode cacheMode backpropType tbpttFwdLength tbpttBackLength miniBatch minimize "
+                            + "optimizationAlgo maxNumLineSearchIterations stepFunction constraints idropout iDropout weightNoise "
+                            + "weightInit weightInitFn biasInit gainInit attentionDropout residualDropout recompute lossFn "
+                            + "validateOutputLayerConfig variables")
+                    .split(" "));
 
     /** Freezing a layer or a vertex changes nothing of what it computes: what is inside counts. */
     private static final Set<String> FROZEN = Set.of(

@@ -16,30 +16,11 @@ import org.apache.commons.csv.CSVPrinter;
 /** {@code candidates.csv}: a row for each candidate that has ended. */
 final class CandidateTable {
 
-    private static final String[] COLUMNS = {
-        "candidate",
-        "status",
-        "method",
-        "strength",
-        "coefficient",
-        "temperature",
-        "divergence",
-        "beta",
-        "label_smoothing",
-        "learning_rate",
-        "steps",
-        "frozen_up_to",
-        "target",
-        "source",
-        "gain",
-        "forgetting",
-        "score",
-        "on_front",
-        "test_target",
-        "test_source",
-        "training_seconds",
-        "reason"
-    };
+    private static final String[] COLUMNS =
+            ("candidate,status,method,strength,coefficient,temperature,divergence,beta,label_smoothing,"
+                            + "learning_rate,steps,frozen_up_to,target,source,gain,forgetting,score,on_front,test_target,"
+                            + "test_source,training_seconds,reason")
+                    .split(",");
 
     private CandidateTable() {}
 

@@ -46,27 +46,11 @@ final class ResultsFile {
     }
 
     private static List<String> columns() {
-        List<String> columns = new ArrayList<>(List.of(
-                "model",
-                "target",
-                "method",
-                "strength",
-                "merge",
-                "merge_strength",
-                "learning_rate",
-                "seed",
-                "steps",
-                "batch",
-                "validation_target",
-                "validation_source",
-                "validation_kl_target",
-                "validation_kl_source",
-                "test_target",
-                "test_source",
-                "test_kl_target",
-                "test_kl_source",
-                "step_ms",
-                "held_mb"));
+        List<String> columns = new ArrayList<>(
+                List.of(("model,target,method,strength,merge,merge_strength,learning_rate,seed,steps,batch,"
+                                + "validation_target,validation_source,validation_kl_target,validation_kl_source,test_target,"
+                                + "test_source,test_kl_target,test_kl_source,step_ms,held_mb")
+                        .split(",")));
         for (Domain domain : Domain.values()) {
             columns.add(column(domain));
         }

@@ -26,6 +26,10 @@ public final class Report {
     /** The file that tells that a folder holds results. */
     public static final String RESULTS = "results.csv";
 
+    private static final String[] COLUMNS =
+            ("run,coefficient,learning_rate,steps,batch,seed,target,source,gain,forgetting,avoided,gain_share,"
+                            + "kl_target,kl_source,step_ms,step_ratio")
+                    .split(",");
     private static final String PICTURE = "tradeoff.png";
     private static final String SAMPLES = "samples.txt";
 
@@ -93,26 +97,7 @@ public final class Report {
     }
 
     private void writeCsv(Writer writer) throws IOException {
-        CSVFormat format = CSVFormat.RFC4180
-                .builder()
-                .setHeader(
-                        "run",
-                        "coefficient",
-                        "learning_rate",
-                        "steps",
-                        "batch",
-                        "seed",
-                        "target",
-                        "source",
-                        "gain",
-                        "forgetting",
-                        "avoided",
-                        "gain_share",
-                        "kl_target",
-                        "kl_source",
-                        "step_ms",
-                        "step_ratio")
-                .build();
+        CSVFormat format = CSVFormat.RFC4180.builder().setHeader(COLUMNS).build();
         try (CSVPrinter csv = new CSVPrinter(writer, format)) {
             Measurement base = outcome.base();
             csv.printRecord("base", "", "", "", "", "", base.target(), base.source(), 0, 0, "", "", 0, 0, "", "");

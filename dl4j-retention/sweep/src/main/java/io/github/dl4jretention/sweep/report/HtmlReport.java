@@ -15,6 +15,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -31,6 +32,11 @@ public final class HtmlReport {
 
     private static final int REFRESH = 5;
     private static final Logger LOG = LoggerFactory.getLogger(HtmlReport.class);
+
+    private static final String[] COLUMNS =
+            ("#,status,method,strength,coefficient,T,divergence,learning rate,steps,target,source,gain,"
+                            + "forgetting,score,front,test gain,test forgetting,s")
+                    .split(",");
 
     private final SweepOutcome sweep;
     private final List<CandidateOutcome> front;
@@ -184,26 +190,7 @@ public final class HtmlReport {
     }
 
     private String table() {
-        String heads = List.of(
-                        "#",
-                        "status",
-                        "method",
-                        "strength",
-                        "coefficient",
-                        "T",
-                        "divergence",
-                        "learning rate",
-                        "steps",
-                        "target",
-                        "source",
-                        "gain",
-                        "forgetting",
-                        "score",
-                        "front",
-                        "test gain",
-                        "test forgetting",
-                        "s")
-                .stream()
+        String heads = Stream.of(COLUMNS)
                 .filter(column -> strengths || !column.equals("strength"))
                 .map(column -> "<th scope=\"col\"><button type=\"button\">" + column + "</button></th>")
                 .collect(Collectors.joining());
