@@ -1,6 +1,8 @@
 package io.github.dl4jretention.sweep;
 
 import java.io.InterruptedIOException;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.Future;
@@ -9,8 +11,6 @@ import java.util.concurrent.TimeUnit;
 import org.deeplearning4j.arbiter.optimize.api.OptimizationResult;
 import org.deeplearning4j.arbiter.optimize.api.TaskCreator;
 import org.deeplearning4j.arbiter.optimize.config.OptimizationConfiguration;
-import org.deeplearning4j.arbiter.optimize.runner.CandidateInfo;
-import org.deeplearning4j.arbiter.optimize.runner.IOptimizationRunner;
 import org.deeplearning4j.arbiter.optimize.runner.LocalOptimizationRunner;
 import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
 import org.slf4j.Logger;
@@ -21,6 +21,8 @@ import org.slf4j.LoggerFactory;
  * leaves threads behind.
  */
 final class SweepRunner extends LocalOptimizationRunner implements AutoCloseable {
+
+    private static final Logger LOG = LoggerFactory.getLogger(SweepRunner.class);
 
     private final SweepJournal journal;
 
@@ -58,7 +60,7 @@ final class SweepRunner extends LocalOptimizationRunner implements AutoCloseable
         boolean interrupted = false;
         try (SweepRunner closed = this) {
             try {
-                addListeners(listeners.stream().map(LoggedStatusListener::new).toArray(StatusListener[]::new));
+                addListeners(listeners.stream().map(SweepRunner::logged).toArray(StatusListener[]::new));
                 execute();
             } catch (RuntimeException | Error e) {
                 interrupted = isInterrupt(e);
@@ -112,48 +114,19 @@ final class SweepRunner extends LocalOptimizationRunner implements AutoCloseable
         }
     }
 
-    /** Logs what one of Arbiter's listeners throws, which would end the runner. */
-    private static final class LoggedStatusListener implements StatusListener {
-
-        private static final Logger LOG = LoggerFactory.getLogger(LoggedStatusListener.class);
-
-        private final StatusListener listener;
-
-        LoggedStatusListener(StatusListener listener) {
-            this.listener = listener;
-        }
-
-        @Override
-        public void onInitialization(IOptimizationRunner runner) {
-            tell(() -> listener.onInitialization(runner));
-        }
-
-        @Override
-        public void onShutdown(IOptimizationRunner runner) {
-            tell(() -> listener.onShutdown(runner));
-        }
-
-        @Override
-        public void onRunnerStatusChange(IOptimizationRunner runner) {
-            tell(() -> listener.onRunnerStatusChange(runner));
-        }
-
-        @Override
-        public void onCandidateStatusChange(CandidateInfo info, IOptimizationRunner runner, OptimizationResult result) {
-            tell(() -> listener.onCandidateStatusChange(info, runner, result));
-        }
-
-        @Override
-        public void onCandidateIteration(CandidateInfo info, Object candidate, int iteration) {
-            tell(() -> listener.onCandidateIteration(info, candidate, iteration));
-        }
-
-        private void tell(Runnable event) {
-            try {
-                event.run();
-            } catch (RuntimeException e) {
-                LOG.warn("{} has failed", listener, e);
-            }
-        }
+    /** A listener of Arbiter's. What it throws is logged, for it would end the runner. */
+    private static StatusListener logged(StatusListener listener) {
+        return (StatusListener) Proxy.newProxyInstance(
+                StatusListener.class.getClassLoader(), new Class<?>[] {StatusListener.class}, (proxy, event, told) -> {
+                    try {
+                        return event.invoke(listener, told);
+                    } catch (InvocationTargetException e) {
+                        if (e.getCause() instanceof RuntimeException) {
+                            LOG.warn("{} has failed", listener, e.getCause());
+                            return null;
+                        }
+                        throw e.getCause();
+                    }
+                });
     }
 }

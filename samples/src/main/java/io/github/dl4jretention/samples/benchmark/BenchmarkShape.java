@@ -5,11 +5,8 @@ import io.github.dl4jretention.samples.model.ModelSize;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
-import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.dataset.DataSet;
-import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 
@@ -36,12 +33,6 @@ public record BenchmarkShape(int vocabulary, int batch, int time) {
     public List<DataSet> tokens(int count, long seed) {
         Random random = new Random(seed);
         return IntStream.range(0, count).mapToObj(i -> tokens(random)).toList();
-    }
-
-    /** An endless stream of new minibatches, each made when the iterator is asked for it. */
-    public DataSetIterator endlessTokens(long seed) {
-        Random random = new Random(seed);
-        return new ExistingDataSetIterator(Stream.generate(() -> tokens(random)).iterator());
     }
 
     private DataSet tokens(Random random) {
