@@ -140,7 +140,9 @@ public final class Retention {
     public static void finetune(MultiLayerNetwork student, Teacher teacher, DataSetIterator iterator, int epochs) {
         requireSame(RetentionLayers.of(student), teacher);
         withListener(teacher, student, student.getListeners());
-        student.fit(new TeacherIterator(iterator, teacher), epochs);
+        try (TeacherIterator batches = new TeacherIterator(iterator, teacher)) {
+            student.fit(batches, epochs);
+        }
     }
 
     /**
@@ -178,7 +180,9 @@ public final class Retention {
         }
         heads.values().forEach(head -> requireSame(head, teacher));
         withListener(teacher, student, student.getListeners());
-        student.fit(new TeacherMultiDataSetIterator(iterator, teacher), epochs);
+        try (TeacherMultiDataSetIterator batches = new TeacherMultiDataSetIterator(iterator, teacher)) {
+            student.fit(batches, epochs);
+        }
     }
 
     /**

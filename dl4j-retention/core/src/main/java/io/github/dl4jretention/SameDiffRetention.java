@@ -229,8 +229,8 @@ final class SameDiffRetention {
         for (MovingAverageTeacher average : teacher.movingAverages()) {
             require(student, present.contains(average.sameDiffListener()), average::sameDiffListener);
         }
-        try {
-            student.fit(new TeacherMultiDataSetIterator(iterator, teacher), epochs);
+        try (TeacherMultiDataSetIterator taught = new TeacherMultiDataSetIterator(iterator, teacher)) {
+            student.fit(taught, epochs);
         } finally {
             RetentionListener.restoreBatch(student);
         }

@@ -2,6 +2,7 @@ package io.github.dl4jretention;
 
 import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -275,6 +276,51 @@ class SameDiffRetentionTest {
         assertEquals(3 * Networks.TIME - 1, loss(student).tokens());
         assertEquals(
                 List.of("mask"), Retention.detach(student).getTrainingConfig().getDataSetLabelMaskMapping());
+    }
+
+    /** M2.1 wants an array for every placeholder. */
+    @Test
+    void a_missing_mask_is_one_of_ones_and_is_freed() {
+        List<INDArray> masks = new ArrayList<>();
+        List<SameDiff> students = new ArrayList<>();
+        MultiDataSet plain = batch(DataType.DOUBLE, 12);
+        INDArray ones = Nd4j.ones(DataType.DOUBLE, 3, Networks.TIME);
+        MultiDataSet masked = new MultiDataSet(plain.getFeatures(), plain.getLabels(), null, new INDArray[] {ones});
+        for (MultiDataSet data : List.of(plain, masked)) {
+            SameDiff pretrained = pretrained(DataType.DOUBLE, true);
+            pretrained.placeHolder("mask", DataType.DOUBLE, -1, Networks.TIME);
+            pretrained.getTrainingConfig().setDataSetLabelMaskMapping(List.of("mask"));
+            SameDiff student = Retention.attach(pretrained, CONF, "logits", "features");
+            student.addListeners(new BaseListener() {
+                @Override
+                public boolean isActive(Operation operation) {
+                    return operation == Operation.TRAINING;
+                }
+
+                @Override
+                public void opExecution(
+                        SameDiff sd,
+                        At at,
+                        org.nd4j.linalg.dataset.api.MultiDataSet data,
+                        SameDiffOp op,
+                        OpContext context,
+                        INDArray[] outputs) {
+                    masks.add(data.getLabelsMaskArray(0));
+                }
+            });
+            Retention.finetune(
+                    student, Teacher.of(pretrained, "logits", "features"), new SingletonMultiDataSetIterator(data), 1);
+            students.add(student);
+        }
+        assertFalse(masks.isEmpty());
+        assertTrue(masks.get(0).wasClosed());
+        assertNull(plain.getLabelsMaskArrays());
+        assertFalse(ones.wasClosed());
+        assertEquals(loss(students.get(1)), loss(students.get(0)));
+        assertClose(
+                students.get(1).getVariable("w").getArr(),
+                students.get(0).getVariable("w").getArr(),
+                0);
     }
 
     @Test

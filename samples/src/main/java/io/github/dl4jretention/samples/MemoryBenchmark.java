@@ -164,7 +164,9 @@ public final class MemoryBenchmark implements Callable<Integer> {
     private void fitNear(Teacher teacher) {
         MultiLayerNetwork student =
                 Retention.attach(pretrained(), RetentionConfiguration.builder().build());
-        fit(student, new TeacherIterator(new ExistingDataSetIterator(batches(false)), teacher));
+        try (TeacherIterator taught = new TeacherIterator(new ExistingDataSetIterator(batches(false)), teacher)) {
+            fit(student, taught);
+        }
     }
 
     private void fit(MultiLayerNetwork network, DataSetIterator batches) {

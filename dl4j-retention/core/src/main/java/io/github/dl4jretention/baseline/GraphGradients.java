@@ -1,6 +1,7 @@
 package io.github.dl4jretention.baseline;
 
 import io.github.dl4jretention.internal.Configurations;
+import io.github.dl4jretention.internal.EmbeddedIds;
 import io.github.dl4jretention.teacher.SoftmaxOutput;
 import java.util.List;
 import java.util.Map;
@@ -17,6 +18,7 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
 final class GraphGradients implements ExampleGradients {
 
     private final ComputationGraph graph;
+    private final EmbeddedIds ids;
     private final int[] classAxes;
 
     /** @param ownLabels whether labels will be given in place of the examples' */
@@ -32,6 +34,7 @@ final class GraphGradients implements ExampleGradients {
                     (LayerVertex) Objects.requireNonNull(conf.getVertices().get(outputs.get(i)));
             InferenceConfiguration.takeDistributions(vertex.getLayerConf().getLayer());
         }
+        ids = EmbeddedIds.of(conf);
         graph = new ComputationGraph(conf);
         graph.init(original.params().dup(), false);
     }
@@ -53,6 +56,7 @@ final class GraphGradients implements ExampleGradients {
 
     @Override
     public Map<String, INDArray> gradients(MultiDataSet example, @Nullable List<INDArray> labels) {
+        ids.require(example.getFeatures(), example.getFeaturesMaskArrays());
         graph.setInputs(example.getFeatures());
         graph.setLabels(labels == null ? example.getLabels() : labels.toArray(INDArray[]::new));
         graph.setLayerMaskArrays(example.getFeaturesMaskArrays(), example.getLabelsMaskArrays());

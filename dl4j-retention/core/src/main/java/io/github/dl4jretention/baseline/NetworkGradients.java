@@ -1,6 +1,7 @@
 package io.github.dl4jretention.baseline;
 
 import io.github.dl4jretention.internal.Configurations;
+import io.github.dl4jretention.internal.EmbeddedIds;
 import io.github.dl4jretention.teacher.SoftmaxOutput;
 import java.util.List;
 import java.util.Map;
@@ -18,6 +19,7 @@ import org.nd4j.linalg.dataset.api.MultiDataSet;
 final class NetworkGradients implements ExampleGradients {
 
     private final MultiLayerNetwork network;
+    private final EmbeddedIds ids;
     private final int classAxis;
 
     /** @param ownLabels whether labels will be given in place of the examples' */
@@ -36,6 +38,7 @@ final class NetworkGradients implements ExampleGradients {
             InferenceConfiguration.takeDistributions(last);
         }
         classAxis = axis;
+        ids = EmbeddedIds.of(conf);
         network = new MultiLayerNetwork(conf);
         network.init(original.params().dup(), false);
     }
@@ -57,6 +60,7 @@ final class NetworkGradients implements ExampleGradients {
 
     @Override
     public Map<String, INDArray> gradients(MultiDataSet example, @Nullable List<INDArray> labels) {
+        ids.require(example.getFeatures(), example.getFeaturesMaskArrays());
         network.setInput(example.getFeatures(0));
         network.setLabels(labels == null ? example.getLabels(0) : labels.get(0));
         network.setLayerMaskArrays(example.getFeaturesMaskArray(0), example.getLabelsMaskArray(0));

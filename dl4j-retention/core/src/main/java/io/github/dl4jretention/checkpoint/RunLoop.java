@@ -129,7 +129,17 @@ final class RunLoop<M> {
     private void train() throws IOException {
         student.listen(listeners, teacher);
         listeners.sinks().forEach(sink -> sink.start(startIterations));
-        TeacherMultiDataSetIterator taught = new TeacherMultiDataSetIterator(batches, teacher, divergenceMask);
+        try (TeacherMultiDataSetIterator taught = new TeacherMultiDataSetIterator(batches, teacher, divergenceMask)) {
+            train(taught);
+        }
+        if (unsaved) {
+            save();
+        }
+        String how = isFinished() ? "finished" : "stopped, start again with this folder to go on";
+        LOG.info("{} after iteration {}: {}", how, iteration, newest);
+    }
+
+    private void train(TeacherMultiDataSetIterator taught) throws IOException {
         boolean first = true;
         while (!isFinished() && !stopped) {
             announceLength();
@@ -160,11 +170,6 @@ final class RunLoop<M> {
                 endEpoch();
             }
         }
-        if (unsaved) {
-            save();
-        }
-        String how = isFinished() ? "finished" : "stopped, start again with this folder to go on";
-        LOG.info("{} after iteration {}: {}", how, iteration, newest);
     }
 
     private void endEpoch() {

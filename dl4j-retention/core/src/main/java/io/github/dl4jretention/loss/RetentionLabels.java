@@ -1,5 +1,6 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.internal.BatchMemory;
 import io.github.dl4jretention.internal.WholeNumbers;
 import io.github.dl4jretention.loss.fused.FusedLoops;
 import java.util.Arrays;
@@ -49,6 +50,7 @@ public final class RetentionLabels {
     private final boolean lastAxis;
     private final String teacher;
     private final double sampledAt;
+    private final @Nullable BatchMemory memory;
 
     // Set as soon as the teacher's shape is known.
     @SuppressWarnings("NullAway.Init")
@@ -84,6 +86,7 @@ public final class RetentionLabels {
      * @param classAxis of labels of rank 3: 1, or 2 for {@code [batch, time, classes]}
      * @param teacher   its SHA-256
      * @param sampledAt the temperature of samples; 0 for a teacher that gives whole distributions
+     * @param memory    lends the packed labels theirs; null for memory of their own
      */
     public RetentionLabels(
             INDArray labels,
@@ -91,13 +94,15 @@ public final class RetentionLabels {
             Weights weights,
             int classAxis,
             String teacher,
-            double sampledAt) {
+            double sampledAt,
+            @Nullable BatchMemory memory) {
         this.labels = labels;
         this.labelMask = labelMask;
         this.weights = weights;
         this.lastAxis = classAxis == 2;
         this.teacher = teacher;
         this.sampledAt = sampledAt;
+        this.memory = memory;
     }
 
     /**
@@ -122,7 +127,7 @@ public final class RetentionLabels {
             int classAxis,
             String identity) {
         RetentionLabels packing =
-                new RetentionLabels(labels, labelMask, (batch, time) -> weights, classAxis, identity, 0);
+                new RetentionLabels(labels, labelMask, (batch, time) -> weights, classAxis, identity, 0, null);
         packing.put(teacher);
         return packing.packed();
     }
@@ -259,7 +264,9 @@ public final class RetentionLabels {
             layout = new LabelLayout(Math.toIntExact(vocabulary), classId, own != null, entries, sampledAt, teacher);
             // HALF rounds class ids above 2048.
             DataType type = teacherType == DataType.FLOAT16 ? DataType.FLOAT : teacherType;
-            ordered = Nd4j.createUninitialized(type, time, batch, layout.size());
+            ordered = memory == null
+                    ? Nd4j.createUninitialized(type, time, batch, layout.size())
+                    : memory.array(type, time, batch, layout.size());
             accessible = FusedLoops.isAccessible(ordered);
             packed = LabelLayout.fromTimeFirst(ordered, shape.length, classAxis);
             part(0, layout.labelSize()).assign(ids == null ? plain : ids);
@@ -421,8 +428,8 @@ public final class RetentionLabels {
     }
 
     /**
-     * Frees an array's memory now, with every view of it, rather than at some garbage collection. Arrays of a workspace
-     * and memory that can't be freed stay.
+     * Frees an array's memory now, with every view of it, rather than at some garbage collection, or gives it back to
+     * whoever lent it. Arrays of a workspace and memory that can't be freed stay.
      *
      * @param array not used afterwards, nor any view of it
      */
@@ -431,7 +438,7 @@ public final class RetentionLabels {
         if (!array.isAttached() && buffer.closeable()) {
             TEACHERS.remove(buffer);
             USERS.remove(buffer);
-            buffer.close();
+            BatchMemory.release(buffer);
         }
     }
 

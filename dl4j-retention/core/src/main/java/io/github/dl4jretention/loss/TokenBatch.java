@@ -1,8 +1,10 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.internal.BatchMemory;
 import io.github.dl4jretention.internal.WholeNumbers;
 import io.github.dl4jretention.loss.fused.FusedLoops;
 import java.util.Arrays;
+import java.util.Objects;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -45,9 +47,7 @@ public final class TokenBatch {
     private final String shapes;
     private final boolean inPlace;
 
-    @SuppressWarnings("NullAway.Init")
-    private INDArray prepared;
-
+    private @Nullable INDArray prepared;
     private int first;
     private long timeStride;
     private long exampleStride;
@@ -232,10 +232,11 @@ public final class TokenBatch {
      * Makes a chunk's rows readable: in place where a token's values lie side by side in FLOAT, as packed labels do,
      * else from a copy of the chunk.
      *
-     * @param start first token
-     * @param end   of the chunk, as {@link #chunkEnd} says
+     * @param start  first token
+     * @param end    of the chunk, as {@link #chunkEnd} says
+     * @param memory lends the copy its memory until the next chunk is prepared, or {@link #release}
      */
-    public void prepare(int start, int end) {
+    public void prepare(int start, int end, BatchMemory memory) {
         if (inPlace) {
             prepared = labels;
             timeStride = labels.stride(0);
@@ -248,19 +249,25 @@ public final class TokenBatch {
                 NDArrayIndex.interval(time, wholeSteps ? end / examples : time + 1),
                 wholeSteps ? NDArrayIndex.all() : NDArrayIndex.interval(start % examples, (end - 1) % examples + 1),
                 NDArrayIndex.all());
-        if (prepared != null) {
-            RetentionLabels.release(prepared);
-        }
-        prepared = Nd4j.createUninitialized(DataType.FLOAT, chunk.shape()).assign(chunk);
+        release();
+        prepared = memory.array(DataType.FLOAT, chunk.shape()).assign(chunk);
         first = start;
         exampleStride = labels.size(2);
+    }
+
+    /** Gives back the memory of the last chunk's copy, if there is one. */
+    public void release() {
+        if (prepared != null && !inPlace) {
+            RetentionLabels.release(prepared);
+        }
+        prepared = null;
     }
 
     private void read(int token, int from, float[] to, int length) {
         long row = inPlace
                 ? token / examples * timeStride + token % examples * exampleStride
                 : (token - first) * exampleStride;
-        FusedLoops.get(prepared, row + from, to, 0, length);
+        FusedLoops.get(Objects.requireNonNull(prepared, "prepare a chunk first"), row + from, to, 0, length);
     }
 
     /**

@@ -18,7 +18,6 @@ import org.deeplearning4j.nn.conf.layers.BatchNormalization;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.conf.layers.samediff.SDVertexParams;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffVertex;
-import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.graph.util.GraphIndices;
 import org.deeplearning4j.nn.params.BatchNormalizationParamInitializer;
@@ -154,7 +153,7 @@ record ModelArchitecture(List<LayerDescription> layers, List<Parameter> paramete
             next += view.getValue().length();
         }
         if (oneAfterAnother && next == length) {
-            boolean normalisation = innermost(conf.getLayer()) instanceof BatchNormalization;
+            boolean normalisation = ThawedLayer.innermost(conf.getLayer()) instanceof BatchNormalization;
             views.forEach(view -> parameters.add(new Parameter(
                     name + "_" + view.getKey(),
                     Arrays.stream(view.getValue().shape()).boxed().toList(),
@@ -162,11 +161,6 @@ record ModelArchitecture(List<LayerDescription> layers, List<Parameter> paramete
         } else {
             parameters.add(new Parameter(name, length));
         }
-    }
-
-    private static Layer innermost(Layer layer) {
-        Layer thawed = ThawedLayer.of(layer);
-        return thawed instanceof BaseWrapperLayer wrapper ? innermost(wrapper.getUnderlying()) : thawed;
     }
 
     long length() {

@@ -130,6 +130,11 @@ public final class MovingAverageTeacher extends NetworkTeacher {
         return moved;
     }
 
+    /** The arrays themselves, by the names of the parameters. */
+    Map<String, INDArray> averages() {
+        return averages;
+    }
+
     private void update(Map<String, INDArray> student) {
         synchronized (model()) {
             requireOpen();

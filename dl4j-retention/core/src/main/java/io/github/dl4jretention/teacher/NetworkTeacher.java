@@ -1,6 +1,7 @@
 package io.github.dl4jretention.teacher;
 
 import io.github.dl4jretention.internal.Configurations;
+import io.github.dl4jretention.internal.EmbeddedIds;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionLabels;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
@@ -94,12 +95,14 @@ class NetworkTeacher extends Teacher {
         List<LayerSlot> slots = LayerSlot.of(conf);
         LayerParameters places = parameters.apply(slots);
         copy.init(places.apply(slots, pretrained.params()), false);
+        EmbeddedIds ids = EmbeddedIds.of(conf);
         return new NetworkTeacher(
                 copy,
                 places.identity(NetworkIdentity.sha256(pretrained)),
                 List.of(new TeacherOutput("output", 0, SoftmaxOutput.classAxis(output))),
                 Map.of(PARAMS, copy.params()),
                 (features, featuresMasks, destinations) -> {
+                    ids.require(features, featuresMasks);
                     write(copy.getOutputLayer(), destinations, 0);
                     INDArray mask = featuresMasks == null ? null : featuresMasks[0];
                     return new INDArray[] {copy.output(features[0], false, mask, null)};
@@ -126,13 +129,16 @@ class NetworkTeacher extends Teacher {
         List<LayerSlot> slots = LayerSlot.of(conf, pretrained);
         LayerParameters places = parameters.apply(slots);
         copy.init(places.apply(slots, pretrained.params()), false);
+        EmbeddedIds ids = EmbeddedIds.of(conf);
         return new NetworkTeacher(
                 copy,
                 places.identity(NetworkIdentity.sha256(pretrained)),
                 outputs,
                 Map.of(PARAMS, copy.params()),
-                (features, featuresMasks, destinations) ->
-                        ofGraph(copy, outputs, features, featuresMasks, destinations),
+                (features, featuresMasks, destinations) -> {
+                    ids.require(features, featuresMasks);
+                    return ofGraph(copy, outputs, features, featuresMasks, destinations);
+                },
                 () -> free(copy.params(), places));
     }
 

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.internal.BatchMemory;
 import io.github.dl4jretention.loss.RetentionLabels;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -9,8 +10,8 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.function.BiFunction;
 import java.util.function.BooleanSupplier;
-import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -26,7 +27,7 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
  *
  * @param <B> kind of batch
  */
-final class TaughtBatches<B> {
+final class TaughtBatches<B> implements AutoCloseable {
 
     private static final ExecutorService THREADS = Executors.newCachedThreadPool(work -> {
         Thread thread = new Thread(work, "teacher-prefetch");
@@ -36,12 +37,14 @@ final class TaughtBatches<B> {
 
     private final Supplier<B> source;
     private final BooleanSupplier hasNext;
-    private final Function<B, Taught<B>> teaching;
+    private final BiFunction<B, BatchMemory, Taught<B>> teaching;
     private final boolean fetchHere;
+    private final BatchMemory memory = new BatchMemory();
     private boolean enabled;
     private @Nullable CompletableFuture<Taught<B>> prepared;
     private boolean releases = true;
     private List<INDArray> last = List.of();
+    private boolean closed;
 
     /**
      * A batch with its teacher.
@@ -54,10 +57,14 @@ final class TaughtBatches<B> {
     /**
      * @param source    gives plain batches
      * @param hasNext   whether it has one more
-     * @param teaching  adds the teacher
+     * @param teaching  adds the teacher, in arrays of the memory that it's given
      * @param fetchHere whether plain batches must come from the caller's thread
      */
-    TaughtBatches(Supplier<B> source, BooleanSupplier hasNext, Function<B, Taught<B>> teaching, boolean fetchHere) {
+    TaughtBatches(
+            Supplier<B> source,
+            BooleanSupplier hasNext,
+            BiFunction<B, BatchMemory, Taught<B>> teaching,
+            boolean fetchHere) {
         this.source = source;
         this.hasNext = hasNext;
         this.teaching = teaching;
@@ -79,7 +86,7 @@ final class TaughtBatches<B> {
     }
 
     B next() {
-        B batch = taken(prepared == null ? teaching.apply(source.get()) : take(prepared));
+        B batch = next(source);
         if (enabled) {
             try {
                 prepared = hasNext.getAsBoolean() ? prepare() : null;
@@ -92,21 +99,27 @@ final class TaughtBatches<B> {
 
     /** The prepared batch; of another size if none is. */
     B next(Supplier<B> other) {
-        return taken(prepared == null ? teaching.apply(other.get()) : take(prepared));
-    }
-
-    private B taken(Taught<B> taught) {
-        last.stream().filter(RetentionLabels::isUsedHere).forEach(RetentionLabels::release);
+        if (closed) {
+            throw new IllegalStateException(
+                    "iterator: expected one that is open, it was closed; close it after the last batch");
+        }
+        releaseLast();
+        Taught<B> taught = prepared == null ? teaching.apply(other.get(), memory) : take(prepared);
         last = releases ? taught.made() : List.of();
         return taught.batch();
+    }
+
+    private void releaseLast() {
+        last.stream().filter(RetentionLabels::isUsedHere).forEach(RetentionLabels::release);
+        last = List.of();
     }
 
     private CompletableFuture<Taught<B>> prepare() {
         if (fetchHere) {
             B plain = source.get();
-            return CompletableFuture.supplyAsync(() -> teaching.apply(plain), THREADS);
+            return CompletableFuture.supplyAsync(() -> teaching.apply(plain, memory), THREADS);
         }
-        return CompletableFuture.supplyAsync(() -> teaching.apply(source.get()), THREADS);
+        return CompletableFuture.supplyAsync(() -> teaching.apply(source.get(), memory), THREADS);
     }
 
     private Taught<B> take(CompletableFuture<Taught<B>> ready) {
@@ -136,16 +149,27 @@ final class TaughtBatches<B> {
         }
     }
 
+    /** Frees the labels of batches that this thread has trained on or nobody has taken, and all memory for others. */
+    @Override
+    public void close() {
+        clear();
+        releaseLast();
+        memory.close();
+        closed = true;
+    }
+
     /**
      * Asks a teacher.
      *
-     * @param batch plain
+     * @param batch  plain
+     * @param memory lends packed labels theirs
      * @return the batch with labels for the student: those of the teacher's outputs packed, others as they were. For a
      *     SameDiff student the teacher's values and the divergence's weights follow them as arrays of their own. Its
      *     features are finite
      * @throws IllegalArgumentException if the batch doesn't fit the teacher; the message says what doesn't
      */
-    static Taught<MultiDataSet> teach(Teacher teacher, DivergenceMask divergenceMask, MultiDataSet batch) {
+    static Taught<MultiDataSet> teach(
+            Teacher teacher, DivergenceMask divergenceMask, MultiDataSet batch, BatchMemory memory) {
         INDArray[] features = batch.getFeatures();
         INDArray[] masks = batch.getFeaturesMaskArrays();
         for (int i = 0; features != null && masks != null && i < masks.length; i++) {
@@ -180,7 +204,7 @@ final class TaughtBatches<B> {
             }
         } else {
             RetentionLabels[] packing = outputs.stream()
-                    .map(output -> packing(teacher, divergenceMask, batch, output))
+                    .map(output -> packing(teacher, divergenceMask, batch, output, memory))
                     .toArray(RetentionLabels[]::new);
             try {
                 teacher.teach(batch, packing);
@@ -204,7 +228,11 @@ final class TaughtBatches<B> {
     }
 
     private static RetentionLabels packing(
-            Teacher teacher, DivergenceMask divergenceMask, MultiDataSet batch, TeacherOutput output) {
+            Teacher teacher,
+            DivergenceMask divergenceMask,
+            MultiDataSet batch,
+            TeacherOutput output,
+            BatchMemory memory) {
         INDArray[] masks = batch.getLabelsMaskArrays();
         return new RetentionLabels(
                 batch.getLabels(output.index()),
@@ -212,7 +240,8 @@ final class TaughtBatches<B> {
                 (examples, time) -> divergenceMask.of(batch, output, examples, time),
                 output.classAxis(),
                 teacher.sha256(),
-                sampledAt(teacher));
+                sampledAt(teacher),
+                memory);
     }
 
     private static double sampledAt(Teacher teacher) {

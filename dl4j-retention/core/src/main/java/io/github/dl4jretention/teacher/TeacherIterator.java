@@ -1,5 +1,6 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.internal.BatchMemory;
 import java.util.List;
 import java.util.Objects;
 import org.nd4j.linalg.dataset.DataSet;
@@ -16,8 +17,11 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
  * there is thrown by the {@code next()} whose batch it is. The wrapped iterator must give new arrays for every batch,
  * or {@link #setPrefetch} be off. DL4J's own asynchronous prefetching is declined: in M2.1 an error on its thread
  * leaves {@code fit} waiting forever.
+ *
+ * <p>The labels of one batch after another share memory, see {@link #setReleaseLabels}. {@link #close} frees it; an
+ * iterator that isn't closed frees it when it's garbage collected.
  */
-public final class TeacherIterator implements DataSetIterator {
+public final class TeacherIterator implements DataSetIterator, AutoCloseable {
 
     private static final long serialVersionUID = 1L;
 
@@ -90,6 +94,15 @@ public final class TeacherIterator implements DataSetIterator {
         return this;
     }
 
+    /**
+     * Frees the labels of the last batch, if this thread has trained on it, and the memory for those of others. The
+     * teacher and the wrapped iterator stay open. A second call does nothing; {@link #next} fails afterwards.
+     */
+    @Override
+    public void close() {
+        batches.close();
+    }
+
     @Override
     public DataSet next() {
         return batches.next();
@@ -111,9 +124,9 @@ public final class TeacherIterator implements DataSetIterator {
         return plain;
     }
 
-    private TaughtBatches.Taught<DataSet> withTeacher(DataSet plain) {
+    private TaughtBatches.Taught<DataSet> withTeacher(DataSet plain, BatchMemory memory) {
         TaughtBatches.Taught<MultiDataSet> taught =
-                TaughtBatches.teach(teacher, divergenceMask, plain.toMultiDataSet());
+                TaughtBatches.teach(teacher, divergenceMask, plain.toMultiDataSet(), memory);
         DataSet batch = new DataSet(
                 taught.batch().getFeatures(0),
                 taught.batch().getLabels(0),

@@ -19,8 +19,11 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
  * there is thrown by the {@code next()} whose batch it is. The wrapped iterator must give new arrays for every batch,
  * or {@link #setPrefetch} be off. DL4J's own asynchronous prefetching is declined: in M2.1 an error on its thread
  * leaves {@code fit} waiting forever.
+ *
+ * <p>The labels of one batch after another share memory, see {@link TeacherIterator#setReleaseLabels}. {@link #close}
+ * frees it; an iterator that isn't closed frees it when it's garbage collected.
  */
-public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
+public final class TeacherMultiDataSetIterator implements MultiDataSetIterator, AutoCloseable {
 
     private static final long serialVersionUID = 1L;
 
@@ -55,7 +58,7 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
         batches = new TaughtBatches<>(
                 this::plain,
                 iterator::hasNext,
-                plain -> TaughtBatches.teach(teacher, divergenceMask, plain),
+                (plain, memory) -> TaughtBatches.teach(teacher, divergenceMask, plain, memory),
                 !iterator.asyncSupported());
         batches.setEnabled(teacher.isFrozen());
     }
@@ -85,6 +88,12 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator {
     public TeacherMultiDataSetIterator setReleaseLabels(boolean releases) {
         batches.setReleases(releases);
         return this;
+    }
+
+    /** See {@link TeacherIterator#close}. */
+    @Override
+    public void close() {
+        batches.close();
     }
 
     @Override

@@ -110,6 +110,28 @@ class ClosedTeacherTest {
         assertThrows(IllegalStateException.class, () -> teacher.listener().iterationDone(network, 1, 0));
     }
 
+    /** Whoever reads or moves the average has the lock; those of HALF networks are arrays of their own. */
+    @Test
+    void an_average_is_not_closed_while_it_is_used() throws InterruptedException {
+        for (DataType type : List.of(DataType.FLOAT, DataType.FLOAT16)) {
+            MultiLayerNetwork network = Networks.lstm(type, 7);
+            MovingAverageTeacher teacher = Teacher.movingAverage(network, 0.5);
+            INDArray held = teacher.averages().get(NetworkTeacher.PARAMS);
+            Thread closing = new Thread(teacher::close);
+            synchronized (teacher.model()) {
+                closing.start();
+                while (closing.getState() != Thread.State.BLOCKED && closing.getState() != Thread.State.TERMINATED) {
+                    Thread.onSpinWait();
+                }
+                assertFalse(held.wasClosed());
+                teacher.listener().iterationDone(network, 1, 0);
+                assertEquals(network.numParams(), teacher.params().length());
+            }
+            closing.join();
+            assertTrue(held.wasClosed());
+        }
+    }
+
     @Test
     void a_mixture_frees_what_its_teachers_gave() {
         List<INDArray> given = new ArrayList<>();

@@ -13,12 +13,16 @@ import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionLabels;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -42,7 +46,7 @@ class TaughtBatchesTest {
                     return source.next();
                 },
                 source::hasNext,
-                number -> {
+                (number, memory) -> {
                     taught.add(Thread.currentThread());
                     if (number == 3) {
                         throw new IllegalArgumentException("three");
@@ -82,7 +86,7 @@ class TaughtBatchesTest {
                     return number;
                 },
                 source::hasNext,
-                number -> new TaughtBatches.Taught<>(number, List.of()),
+                (number, memory) -> new TaughtBatches.Taught<>(number, List.of()),
                 fetchHere);
         prefetch.setEnabled(true);
         assertEquals(0, prefetch.next());
@@ -100,7 +104,7 @@ class TaughtBatchesTest {
         TaughtBatches<Integer> prefetch = new TaughtBatches<>(
                 source::next,
                 source::hasNext,
-                number -> {
+                (number, memory) -> {
                     if (number == 1) {
                         throw error;
                     }
@@ -204,7 +208,7 @@ class TaughtBatchesTest {
         TaughtBatches<Integer> prefetch = new TaughtBatches<>(
                 () -> 1,
                 () -> true,
-                number -> {
+                (number, memory) -> {
                     INDArray array = Nd4j.scalar(number);
                     made.add(array);
                     return new TaughtBatches.Taught<>(number, List.of(array));
@@ -248,5 +252,52 @@ class TaughtBatchesTest {
                 new TeacherIterator(new ExistingDataSetIterator(Networks.batches(DataType.FLOAT, 1, true)), failing);
         assertThrows(IllegalStateException.class, batches::next);
         assertTrue(made.get(0).data().wasClosed());
+    }
+
+    @Test
+    void one_batch_after_another_uses_the_same_memory_and_a_batch_that_is_kept_has_its_own() {
+        MultiLayerNetwork student =
+                Retention.attach(network, RetentionConfiguration.builder().build());
+        List<DataSet> batches = Networks.batches(DataType.FLOAT, 12, true);
+        try (TeacherIterator iterator = new TeacherIterator(new ExistingDataSetIterator(batches), teacher)) {
+            DataSet kept = iterator.next();
+            INDArray before = kept.getLabels().dup();
+            Set<Long> addresses = new HashSet<>();
+            DataSet last = kept;
+            while (iterator.hasNext()) {
+                last = iterator.next();
+                addresses.add(last.getLabels().data().addressPointer().address());
+                student.fit(last);
+            }
+            assertEquals(2, addresses.size());
+            assertFalse(
+                    addresses.contains(kept.getLabels().data().addressPointer().address()));
+            assertClose(before, kept.getLabels(), 0);
+            iterator.close();
+            INDArray freed = last.getLabels();
+            assertTrue(freed.data().wasClosed());
+            assertThrows(IllegalStateException.class, freed::sumNumber);
+            assertTrue(assertThrows(IllegalStateException.class, iterator::next)
+                    .getMessage()
+                    .startsWith("iterator: "));
+        }
+    }
+
+    @Test
+    void finetuning_frees_its_labels_and_leaves_the_callers() {
+        MultiLayerNetwork student =
+                Retention.attach(network, RetentionConfiguration.builder().build());
+        List<INDArray> seen = new ArrayList<>();
+        student.setListeners(new BaseTrainingListener() {
+            @Override
+            public void onGradientCalculation(Model model) {
+                seen.add(((MultiLayerNetwork) model).getLabels());
+            }
+        });
+        List<DataSet> batches = Networks.batches(DataType.FLOAT, 4, true);
+        Retention.finetune(student, teacher, new ExistingDataSetIterator(batches), 2);
+        assertEquals(8, seen.size());
+        seen.forEach(labels -> assertTrue(labels.data().wasClosed()));
+        batches.forEach(batch -> assertFalse(batch.getLabels().wasClosed()));
     }
 }

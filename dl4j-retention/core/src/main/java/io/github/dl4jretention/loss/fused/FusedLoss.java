@@ -1,5 +1,6 @@
 package io.github.dl4jretention.loss.fused;
 
+import io.github.dl4jretention.internal.BatchMemory;
 import io.github.dl4jretention.internal.Workers;
 import io.github.dl4jretention.loss.LossPath;
 import io.github.dl4jretention.loss.RetentionConfiguration;
@@ -43,6 +44,10 @@ public final class FusedLoss implements LossPath {
 
     private final INDArray[] inputGradients;
     private final FusedToken[] workers;
+    private final float[] biases;
+
+    /** Of chunks of labels that can't be read in place. */
+    private final BatchMemory labels = new BatchMemory();
 
     /**
      * @param configuration the loss
@@ -96,6 +101,7 @@ public final class FusedLoss implements LossPath {
                 logits[part] = matrix(width(part), chunk);
             }
         }
+        biases = new float[bias == null ? 0 : vocabulary];
         workers = new FusedToken[threads.rows()];
         for (int i = 0; i < workers.length; i++) {
             workers[i] = new FusedToken(configuration, vocabulary);
@@ -125,7 +131,7 @@ public final class FusedLoss implements LossPath {
         INDArray back = workspaceMgr.createUninitialized(ArrayType.ACTIVATION_GRAD, DataType.FLOAT, input.shape());
         run(batch, input, gradients.get(DefaultParamInitializer.WEIGHT_KEY), back);
         if (gradients.containsKey(DefaultParamInitializer.BIAS_KEY)) {
-            gradients.get(DefaultParamInitializer.BIAS_KEY).assign(biasGradient());
+            setBiasGradient(gradients.get(DefaultParamInitializer.BIAS_KEY));
         }
         return back;
     }
@@ -161,7 +167,7 @@ public final class FusedLoss implements LossPath {
                 int end = batch.chunkEnd(start, chunk);
                 INDArray chunkInput = columns.get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
                 project(chunkInput);
-                batch.prepare(start, end);
+                batch.prepare(start, end, labels);
                 ofWorkers(start, end, (worker, token) -> {
                     if (batch.counts(token)) {
                         readLogits(token - first, worker.logits());
@@ -177,11 +183,22 @@ public final class FusedLoss implements LossPath {
                 }
                 start = end;
             }
+        } finally {
+            batch.release();
         }
     }
 
+    /** Copied without native memory, which would wait for a garbage collection at every step. */
     private float @Nullable [] biases() {
-        return bias == null ? null : bias.toFloatVector();
+        if (bias == null) {
+            return null;
+        }
+        FusedLoops.get(dense(bias) ? bias : bias.dup('c'), 0, biases, 0, vocabulary);
+        return biases;
+    }
+
+    private static boolean dense(INDArray row) {
+        return row.length() == 1 || row.stride(row.rank() - 1) == 1;
     }
 
     /** What a worker does with a token. */
@@ -204,12 +221,16 @@ public final class FusedLoss implements LossPath {
         return (rows.ordering() == 'c' ? rows : rows.dup('c')).transpose();
     }
 
-    private INDArray biasGradient() {
-        float[] sum = new float[vocabulary];
-        for (FusedToken worker : workers) {
-            FusedLoops.add(1, worker.biasGradient(), sum, vocabulary);
+    private void setBiasGradient(INDArray gradient) {
+        float[] sum = workers[0].biasGradient();
+        for (int i = 1; i < workers.length; i++) {
+            FusedLoops.add(1, workers[i].biasGradient(), sum, vocabulary);
         }
-        return Nd4j.createFromArray(sum).reshape(1, vocabulary);
+        if (dense(gradient)) {
+            FusedLoops.put(gradient, 0, sum, 0, vocabulary);
+        } else {
+            gradient.assign(Nd4j.createFromArray(sum).reshape(gradient.shape()));
+        }
     }
 
     /**

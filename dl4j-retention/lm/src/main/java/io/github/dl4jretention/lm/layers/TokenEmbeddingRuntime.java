@@ -1,6 +1,7 @@
 package io.github.dl4jretention.lm.layers;
 
 import io.github.dl4jretention.internal.TiedWeights;
+import io.github.dl4jretention.internal.WholeNumbers;
 import java.util.Arrays;
 import java.util.Map;
 import org.deeplearning4j.nn.api.layers.RecurrentLayer;
@@ -107,6 +108,12 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
                     + (layerConf().getVocabulary() - 1) + ", got " + number + " in example " + index / length
                     + " at time step " + index % length + " of " + Arrays.toString(input.shape()) + " " + layerId());
         }
+        WholeNumbers.requireExact(
+                number,
+                input.dataType(),
+                layerConf().getVocabulary(),
+                "features",
+                Arrays.toString(input.shape()) + " " + layerId());
         return id;
     }
 

@@ -145,6 +145,24 @@ class DecoderInputTest {
                 () -> network.output(ids));
     }
 
+    /** 2049 in HALF is 2048, another token. */
+    @Test
+    void idsThatTheirTypeRounds() {
+        MultiLayerNetwork large = DecoderNetworkTest.network(
+                new NeuralNetConfiguration.Builder()
+                        .list()
+                        .layer(TokenEmbedding.builder()
+                                .vocabulary(3000)
+                                .width(2)
+                                .build()),
+                DecoderNetworkTest.output());
+        INDArray ids = Nd4j.createFromArray(7, 2049).reshape(1, 2);
+        refused(
+                "features: expected class ids below 2048, which HALF holds exactly, got 2048 in [1, 2]",
+                () -> large.output(ids.castTo(DataType.FLOAT16)));
+        assertArrayEquals(flat(large.output(ids)), flat(large.output(ids.castTo(DataType.FLOAT))));
+    }
+
     @Test
     void sequencesBeyondThePositions() {
         refused(
