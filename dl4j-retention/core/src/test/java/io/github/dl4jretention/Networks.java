@@ -27,6 +27,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
@@ -157,6 +158,33 @@ public final class Networks {
         MultiLayerNetwork network = new MultiLayerNetwork(list.build());
         network.init();
         return network;
+    }
+
+    /** A recurrent language model of one-hot tokens, with distributions that are far from even. */
+    public static MultiLayerNetwork languageModel(DataType type, long seed) {
+        MultiLayerNetwork network = stacked(
+                type,
+                seed,
+                new LSTM.Builder().nIn(VOCABULARY).nOut(9).build(),
+                new RnnOutputLayer.Builder(LossFunction.MCXENT)
+                        .nIn(9)
+                        .nOut(VOCABULARY)
+                        .activation(Activation.SOFTMAX)
+                        .dataFormat(RNNFormat.NCW)
+                        .build());
+        network.params().muli(3);
+        return network;
+    }
+
+    /** Tokens and the tokens that follow them, one-hot. */
+    public static DataSet text(DataType type, int rows, int time, long seed) {
+        Random random = new Random(seed);
+        INDArray tokens = oneHot(type, rows, time + 1, random);
+        return new DataSet(
+                tokens.get(NDArrayIndex.all(), NDArrayIndex.all(), NDArrayIndex.interval(0, time))
+                        .dup('c'),
+                tokens.get(NDArrayIndex.all(), NDArrayIndex.all(), NDArrayIndex.interval(1, time + 1))
+                        .dup('c'));
     }
 
     public static INDArray oneHot(DataType type, int batch, int time, Random random) {

@@ -7,7 +7,6 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
-import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.dataset.api.DataSetPreProcessor;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
@@ -44,14 +43,34 @@ public final class ReplayIterator implements DataSetIterator, RestartableIterato
      * @param source what is replayed; must be resettable, and is reset
      * @param share  of source among all examples, or among all batches where whole batches are replayed; in [0, 1)
      * @param unit   the pieces
-     * @param seed   of the rounding or of the order
+     * @param seed   of the order, where whole batches are replayed
      * @throws IllegalArgumentException if the source cannot be reset or the share is outside of its range
      */
     public ReplayIterator(DataSetIterator target, DataSetIterator source, double share, ReplayUnit unit, long seed) {
         this.target = Objects.requireNonNull(target, "target");
         this.source = Objects.requireNonNull(source, "source");
         mixed = new ReplayMultiDataSetIterator(
-                new MultiDataSetIteratorAdapter(target), new MultiDataSetIteratorAdapter(source), share, unit, seed);
+                RestartableIterator.multi(target), RestartableIterator.multi(source), share, unit, seed);
+    }
+
+    /** Of what a model wrote, whose labels may count nowhere. */
+    ReplayIterator(DataSetIterator target, DataSetIterator written, double share) {
+        this.target = target;
+        this.source = written;
+        mixed = ReplayMultiDataSetIterator.ofWritten(
+                RestartableIterator.multi(target), RestartableIterator.multi(written), share);
+    }
+
+    /**
+     * {@return a weight of the divergence for each part, see
+     * {@link ReplayMultiDataSetIterator#divergenceWeights(double, double)}}
+     *
+     * @param target of the target's tokens, finite and at least 0
+     * @param source of the replayed tokens, finite and at least 0
+     * @throws IllegalArgumentException if a weight is outside of its range
+     */
+    public DivergenceMask divergenceWeights(double target, double source) {
+        return mixed.divergenceWeights(target, source);
     }
 
     /**

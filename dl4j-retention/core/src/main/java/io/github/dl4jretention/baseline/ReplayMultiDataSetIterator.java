@@ -21,7 +21,7 @@ import org.nd4j.shade.guava.collect.MapMaker;
  * Mixes source text into target text (experience replay), so that a share of all examples comes from the source.
  *
  * <p>An epoch has all target batches. After {@code reset()} they come again, with the source examples that follow those
- * of the epoch before, and an order and rounding drawn anew; the source begins again where it ends. So over the epochs
+ * of the epoch before, and an order drawn anew; the source begins again where it ends. So over the epochs
  * a short target is mixed with all of a long source. The same arguments give the same epochs if target and source give
  * the same batches after each reset; {@link #restart} goes to the beginning of any epoch, which a {@code FinetuningRun}
  * does when it picks up. A cache of the teacher that was built with one epoch of the mixture lacks what other epochs
@@ -41,6 +41,9 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
 
     private static final long serialVersionUID = 1L;
 
+    /** So that the number of replayed examples is the nearest to the wanted one. */
+    private static final double ROUNDED = 0.5;
+
     /** What is to be learned. */
     private final MultiDataSetIterator target;
 
@@ -53,14 +56,18 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
     /** Of source among all, in [0, 1). */
     private final double share;
 
-    /** Of the rounding or of the order. */
+    /** Of the order. */
     private final long seed;
+
+    /** Whether all tokens of the source count for {@link #divergenceWeights}, whatever they weigh as labels. */
+    private final boolean written;
 
     /** How many of a batch's examples, the first ones, are target; weak keys compare by identity. */
     private final transient Map<INDArray, Long> targetExamples =
             new MapMaker().weakKeys().makeMap();
 
     private transient SplittableRandom random;
+    private transient double owed;
     private transient @Nullable MultiDataSet sourceBatch;
     private transient long sourceUsed;
 
@@ -69,11 +76,22 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
      * @param source what is replayed; must be resettable, and is reset
      * @param share  of source among all examples, or among all batches where whole batches are replayed; in [0, 1)
      * @param unit   the pieces
-     * @param seed   of the rounding or of the order
+     * @param seed   of the order, where whole batches are replayed
      * @throws IllegalArgumentException if the source cannot be reset or the share is outside of its range
      */
     public ReplayMultiDataSetIterator(
             MultiDataSetIterator target, MultiDataSetIterator source, double share, ReplayUnit unit, long seed) {
+        this(target, source, share, unit, seed, false);
+    }
+
+    private ReplayMultiDataSetIterator(
+            MultiDataSetIterator target,
+            MultiDataSetIterator source,
+            double share,
+            ReplayUnit unit,
+            long seed,
+            boolean written) {
+        this.written = written;
         this.target = Objects.requireNonNull(target, "target");
         this.source = Objects.requireNonNull(source, "source");
         this.unit = Objects.requireNonNull(unit, "unit");
@@ -88,6 +106,12 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
         begin();
     }
 
+    /** What a model wrote among the target text: its tokens may count nowhere as labels. */
+    static ReplayMultiDataSetIterator ofWritten(
+            MultiDataSetIterator target, MultiDataSetIterator written, double share) {
+        return new ReplayMultiDataSetIterator(target, written, share, ReplayUnit.EXAMPLES, 0, true);
+    }
+
     /**
      * Begins anew: what is kept of a batch is not serialised.
      *
@@ -95,16 +119,26 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
      */
     private Object readResolve() {
         if (target.resetSupported()) {
-            target.reset();
+            rewind(target);
         }
-        return new ReplayMultiDataSetIterator(target, source, share, unit, seed);
+        return new ReplayMultiDataSetIterator(target, source, share, unit, seed, written);
     }
 
     private void begin() {
         random = new SplittableRandom(seed);
-        source.reset();
+        rewind(source);
         sourceBatch = null;
         sourceUsed = 0;
+        owed = ROUNDED;
+    }
+
+    /** A reset of one that counts its epochs would begin the next. */
+    static void rewind(MultiDataSetIterator iterator) {
+        if (iterator instanceof RestartableIterator restartable) {
+            restartable.restart(0);
+        } else {
+            iterator.reset();
+        }
     }
 
     @Override
@@ -135,8 +169,9 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
         MultiDataSet batch = num < 0 ? target.next() : target.next(num);
         long examples = batch.getFeatures(0).size(0);
         if (unit == ReplayUnit.EXAMPLES) {
-            double wanted = examples * share / (1 - share);
-            long count = (long) wanted + (random.nextDouble() < wanted - (long) wanted ? 1 : 0);
+            owed += examples * share / (1 - share);
+            long count = (long) owed;
+            owed -= count;
             while (count > 0) {
                 long available = available();
                 long taken = Math.min(count, available);
@@ -188,21 +223,71 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
     public DivergenceMask divergenceOn(ReplayPart part, DivergenceMask mask) {
         Objects.requireNonNull(part, "part");
         Objects.requireNonNull(mask, "mask");
-        return (batch, output, batchSize, time) -> {
-            Long count = targetExamples.get(batch.getFeatures(0));
-            if (count == null) {
-                throw new IllegalArgumentException("batch: expected one of this ReplayIterator with its own features "
-                        + "array, got another; nothing that copies batches may stand between it and the teacher's "
-                        + "iterator");
-            }
-            INDArray weights = weights(mask.of(batch, output, batchSize, time), batch, output, batchSize, time);
-            long from = part == ReplayPart.TARGET ? count : 0;
-            long to = part == ReplayPart.TARGET ? batchSize : count;
-            if (from < to) {
-                weights.get(NDArrayIndex.interval(from, to), NDArrayIndex.all()).assign(0);
-            }
-            return weights;
-        };
+        return (batch, output, batchSize, time) -> on(part, mask, batch, output, batchSize, time);
+    }
+
+    /** The weights of a mask where a batch has a part, else 0. */
+    private INDArray on(
+            ReplayPart part, DivergenceMask mask, MultiDataSet batch, TeacherOutput output, long batchSize, long time) {
+        Long count = targetExamples.get(batch.getFeatures(0));
+        if (count == null) {
+            throw new IllegalArgumentException("batch: expected one of this ReplayIterator with its own features "
+                    + "array, got another; nothing that copies batches may stand between it and the teacher's "
+                    + "iterator");
+        }
+        INDArray weights = weights(mask.of(batch, output, batchSize, time), batch, output, batchSize, time);
+        long from = part == ReplayPart.TARGET ? count : 0;
+        long to = part == ReplayPart.TARGET ? batchSize : count;
+        if (from < to) {
+            weights.get(NDArrayIndex.interval(from, to), NDArrayIndex.all()).assign(0);
+        }
+        return weights;
+    }
+
+    /**
+     * {@return a weight of the divergence for each part, on top of the label mask}
+     *
+     * <p>The loss multiplies them by lambda: at lambda = 1 they are the coefficients of the two parts. Of sequences that a
+     * model wrote ({@link SelfReplay}) all tokens count, whatever they weigh as labels.
+     *
+     * @param target of the target's tokens, finite and at least 0
+     * @param source of the replayed tokens, finite and at least 0
+     * @return a mask for batches of this iterator and no others
+     * @throws IllegalArgumentException if a weight is outside of its range
+     */
+    public DivergenceMask divergenceWeights(double target, double source) {
+        return new PartWeights(require(target, "target"), require(source, "source"));
+    }
+
+    private static double require(double weight, String name) {
+        if (!(weight >= 0) || Double.isInfinite(weight)) {
+            throw new IllegalArgumentException(name + ": expected a finite number of at least 0, got " + weight);
+        }
+        return weight;
+    }
+
+    /** Weights that a run can tell from others by their name. */
+    private final class PartWeights implements DivergenceMask {
+        private final double ofTarget;
+        private final double ofSource;
+
+        PartWeights(double ofTarget, double ofSource) {
+            this.ofTarget = ofTarget;
+            this.ofSource = ofSource;
+        }
+
+        @Override
+        public INDArray of(MultiDataSet batch, TeacherOutput output, long batchSize, long time) {
+            INDArray replayed =
+                    on(ReplayPart.SOURCE, written ? ALL_TOKENS : LABEL_MASK, batch, output, batchSize, time);
+            INDArray learned = on(ReplayPart.TARGET, LABEL_MASK, batch, output, batchSize, time);
+            return replayed.muli(ofSource).addi(learned.muli(ofTarget));
+        }
+
+        @Override
+        public String name() {
+            return "weights " + ofTarget + " of the target, " + ofSource + " of what is replayed";
+        }
     }
 
     private static INDArray weights(
@@ -226,7 +311,7 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
         if (epoch < 0) {
             throw new IllegalArgumentException("epoch: expected at least 0, got " + epoch);
         }
-        target.reset();
+        rewind(target);
         begin();
         for (int i = 0; i < epoch; i++) {
             while (hasNext()) {

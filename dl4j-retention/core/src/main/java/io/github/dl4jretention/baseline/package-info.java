@@ -1,6 +1,6 @@
 /**
  * Other ways not to forget, to compare with retention or to combine with it: penalties on the distance from the start
- * (L2-SP, EWC, MAS) and replay of source text. Calls the teacher package for output layers and masks, the checkpoint
+ * (L2-SP, EWC, MAS), replay of source text and of what the model itself writes. Calls the teacher package for output layers and masks, the checkpoint
  * package for iterators that a run can restart, the loss and internal packages, DL4J and ND4J.
  */
 @NullMarked

@@ -187,7 +187,7 @@ public final class FinetuningRun<M> {
          */
         public Builder<M> iterator(DataSetIterator iterator) {
             requirePlain(iterator);
-            return iterator(RestartableAdapter.of(iterator));
+            return iterator(RestartableIterator.multi(iterator));
         }
 
         /**

@@ -58,6 +58,6 @@ record RunState(
         if (mask == DivergenceMask.LABEL_MASK) {
             return "LABEL_MASK";
         }
-        return mask == DivergenceMask.ALL_TOKENS ? "ALL_TOKENS" : "one of the user's";
+        return mask == DivergenceMask.ALL_TOKENS ? "ALL_TOKENS" : mask.name();
     }
 }

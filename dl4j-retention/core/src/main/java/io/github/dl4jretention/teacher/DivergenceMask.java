@@ -83,6 +83,14 @@ public interface DivergenceMask {
         return of(batch, output, values.size(0), tokens / values.size(0));
     }
 
+    /**
+     * {@return a name that a training which goes on must find again; masks of the default name, "one of the user's", aren't
+     * told apart}
+     */
+    default String name() {
+        return "one of the user's";
+    }
+
     /** A features mask may number documents that share a sequence; each of their tokens counts once. */
     private static INDArray ones(INDArray mask) {
         return Transforms.min(mask.castTo(DataType.FLOAT), 1);

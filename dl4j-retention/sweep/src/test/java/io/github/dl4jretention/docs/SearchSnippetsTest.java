@@ -11,6 +11,7 @@ import io.github.dl4jretention.baseline.QuadraticPenalty;
 import io.github.dl4jretention.baseline.ReplayIterator;
 import io.github.dl4jretention.baseline.ReplayPart;
 import io.github.dl4jretention.baseline.ReplayUnit;
+import io.github.dl4jretention.baseline.SelfReplay;
 import io.github.dl4jretention.checkpoint.FinetuningRun;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.sweep.Sweep;
@@ -174,6 +175,25 @@ class SearchSnippetsTest {
         // snippet
         ReplayIterator replay = new ReplayIterator(target, source, 0.25, ReplayUnit.EXAMPLES, 1);
         student.fit(new TeacherIterator(replay, teacher, replay.divergenceOn(ReplayPart.TARGET)), epochs);
+        // end
+        Networks.assertMoved(pretrained.params(), student.params(), 1e-5);
+    }
+
+    @Test
+    void self_replay() throws IOException {
+        MultiLayerNetwork pretrained = Networks.languageModel(DataType.FLOAT, 1);
+        DataSetIterator target = new ExistingDataSetIterator(
+                List.of(Networks.text(DataType.FLOAT, 3, 5, 1), Networks.text(DataType.FLOAT, 3, 5, 2)));
+        Teacher teacher = Teacher.of(pretrained);
+        MultiLayerNetwork student =
+                Retention.attach(pretrained, RetentionConfiguration.builder().build());
+        // snippet
+        SelfReplay written = SelfReplay.of(pretrained, target) // before anything is trained
+                .count(256)
+                .file(folder.resolve("written.json"))
+                .build();
+        ReplayIterator mixed = written.mixedInto(target, 0.25); // one written sequence beside three of the target
+        student.fit(new TeacherIterator(mixed, teacher, mixed.divergenceWeights(0, 1)), epochs);
         // end
         Networks.assertMoved(pretrained.params(), student.params(), 1e-5);
     }

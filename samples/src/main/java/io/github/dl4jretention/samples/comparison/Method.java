@@ -8,6 +8,7 @@ import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.samples.model.LowRankAdapters;
 import io.github.dl4jretention.samples.model.ModelKind;
+import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import java.util.Locale;
@@ -87,6 +88,20 @@ public enum Method {
             return retained(setup, forward(setup.strength()), replayed(setup));
         }
     },
+    /** A quarter of text that the base wrote, and forward KL to the start on it alone; strength: lambda. */
+    SELF_REPLAY(true, false) {
+        @Override
+        Training prepare(TrialSetup setup) {
+            return selfReplayed(setup, 0);
+        }
+    },
+    /** A quarter of text that the base wrote, and retention on all; strength: lambda. */
+    SELF_REPLAY_RETENTION(true, false) {
+        @Override
+        Training prepare(TrialSetup setup) {
+            return selfReplayed(setup, 1);
+        }
+    },
     /** Low-rank adapters; strength: their rank. */
     LORA(true, false) {
         @Override
@@ -155,12 +170,12 @@ public enum Method {
         return source;
     }
 
-    /** Whether source examples take places of target examples. */
+    /** Whether source examples, or what the base wrote, take places of target examples. */
     boolean replays() {
-        return this == REPLAY || this == REPLAY_RETENTION;
+        return this == REPLAY || this == REPLAY_RETENTION || this == SELF_REPLAY || this == SELF_REPLAY_RETENTION;
     }
 
-    /** Source examples in a minibatch of a method that replays. */
+    /** Examples that aren't of the target in a minibatch of a method that replays. */
     int replayedExamples(int batch, double strength) {
         return (int) Math.round(batch * (this == REPLAY ? strength : SHARE));
     }
@@ -194,10 +209,15 @@ public enum Method {
     }
 
     private static Training retained(TrialSetup setup, RetentionConfiguration conf, DataSetIterator batches) {
+        return retained(setup, conf, batches, DivergenceMask.LABEL_MASK);
+    }
+
+    private static Training retained(
+            TrialSetup setup, RetentionConfiguration conf, DataSetIterator batches, DivergenceMask mask) {
         Teacher teacher = Teacher.of(setup.base());
         return new Training(
                 Retention.attach(setup.fresh(), conf, teacher),
-                new TeacherIterator(batches, teacher).setReleaseLabels(true),
+                new TeacherIterator(batches, teacher, mask).setReleaseLabels(true),
                 Retention::detach,
                 setup.base().numParams());
     }
@@ -211,6 +231,15 @@ public enum Method {
 
     private static MultiLayerNetwork adapted(TrialSetup setup, int rank) {
         return LowRankAdapters.attach(setup.base(), rank, 2.0 * rank, setup.updater(), setup.seed());
+    }
+
+    /** @param ofTarget the divergence's weight on target text */
+    private static Training selfReplayed(TrialSetup setup, double ofTarget) {
+        int examples = setup.trial().method().method().replayedExamples(setup.batch(), setup.strength());
+        ReplayIterator mixed = setup.written()
+                .get()
+                .mixedInto(setup.targetBatches(setup.batch() - examples), (double) examples / setup.batch());
+        return retained(setup, forward(setup.strength()), mixed, mixed.divergenceWeights(ofTarget, 1));
     }
 
     /** As many examples in all as without replay. */

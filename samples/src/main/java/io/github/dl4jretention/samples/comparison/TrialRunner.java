@@ -2,10 +2,13 @@ package io.github.dl4jretention.samples.comparison;
 
 import io.github.dl4jretention.baseline.Importance;
 import io.github.dl4jretention.baseline.ImportanceEstimator;
+import io.github.dl4jretention.baseline.SelfReplay;
 import io.github.dl4jretention.samples.console.Progress;
 import io.github.dl4jretention.samples.model.ModelKind;
 import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.teacher.Teacher;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HashMap;
@@ -21,6 +24,8 @@ final class TrialRunner {
 
     private static final double MEGABYTE = 1 << 20;
     private static final long IMPORTANCE_SEED = 20240601;
+    private static final int WRITTEN = 512;
+    private static final long WRITTEN_SEED = 20240602;
 
     /** Of a model that gives no finite numbers. */
     private static final Map<Corpus.Part, Scores> NO_SCORES =
@@ -32,6 +37,7 @@ final class TrialRunner {
     private final MultiLayerNetwork base;
     private final Teacher remembered;
     private final Map<Plan.Pair, Importance> importances = new HashMap<>();
+    private final Map<Plan.Pair, SelfReplay> written = new HashMap<>();
 
     TrialRunner(Plan plan, Corpus corpus, ModelKind model, MultiLayerNetwork base) {
         this.plan = plan;
@@ -108,13 +114,30 @@ final class TrialRunner {
         return trial.method()
                 .method()
                 .prepare(new TrialSetup(
-                        base, trial, plan, corpus, () -> importances.computeIfAbsent(trial.pair(), this::importance)));
+                        base,
+                        trial,
+                        plan,
+                        corpus,
+                        () -> importances.computeIfAbsent(trial.pair(), this::importance),
+                        () -> written.computeIfAbsent(trial.pair(), this::written)));
     }
 
     private Importance importance(Plan.Pair pair) {
         int examples = plan.importanceExamples();
         DataSetIterator source = TrialSetup.sourceWindows(corpus, pair, examples, IMPORTANCE_SEED);
         return ImportanceEstimator.of(base).examples(examples).fisher(source, IMPORTANCE_SEED);
+    }
+
+    /** Each sequence begins with the first byte of a window of target text. */
+    private SelfReplay written(Plan.Pair pair) {
+        try {
+            return SelfReplay.of(base, TrialSetup.targetWindows(corpus, pair, WRITTEN, 1, WRITTEN_SEED))
+                    .count(WRITTEN)
+                    .seed(WRITTEN_SEED)
+                    .build();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private Result result(

@@ -2,6 +2,7 @@ package io.github.dl4jretention.samples.comparison;
 
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.baseline.Importance;
+import io.github.dl4jretention.baseline.SelfReplay;
 import io.github.dl4jretention.samples.model.ModelKind;
 import io.github.dl4jretention.samples.text.ByteWindowIterator;
 import io.github.dl4jretention.samples.text.Corpus;
@@ -16,8 +17,15 @@ import org.nd4j.linalg.learning.config.IUpdater;
  *
  * @param base       the pretrained model
  * @param importance of its parameters for the source text, estimated when it is asked for
+ * @param written    what the base writes, sampled when it is asked for
  */
-record TrialSetup(MultiLayerNetwork base, Trial trial, Plan plan, Corpus corpus, Supplier<Importance> importance) {
+record TrialSetup(
+        MultiLayerNetwork base,
+        Trial trial,
+        Plan plan,
+        Corpus corpus,
+        Supplier<Importance> importance,
+        Supplier<SelfReplay> written) {
 
     /** Of replayed text, so that its windows are not those of the target. */
     private static final long SOURCE_SEED = 1_000_003;
@@ -48,12 +56,12 @@ record TrialSetup(MultiLayerNetwork base, Trial trial, Plan plan, Corpus corpus,
     }
 
     DataSetIterator targetBatches(int examples) {
+        return targetWindows(corpus, trial.pair(), examples, plan.steps(), trial.seed());
+    }
+
+    static DataSetIterator targetWindows(Corpus corpus, Plan.Pair pair, int examples, int batches, long seed) {
         return ByteWindowIterator.training(
-                examples,
-                ModelKind.CONTEXT,
-                plan.steps(),
-                trial.seed(),
-                corpus.text(trial.pair().target(), Corpus.Part.FINETUNE));
+                examples, ModelKind.CONTEXT, batches, seed, corpus.text(pair.target(), Corpus.Part.FINETUNE));
     }
 
     /** At least so many windows for every step, the sources in turn. */

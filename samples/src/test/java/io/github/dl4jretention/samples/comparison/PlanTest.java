@@ -136,7 +136,7 @@ class PlanTest {
 
     /** Features of both steps, below each other. */
     private static INDArray windows(Trial trial, Plan plan, MultiLayerNetwork base, Corpus corpus) {
-        TrialSetup setup = new TrialSetup(base, trial, plan, corpus, () -> null);
+        TrialSetup setup = new TrialSetup(base, trial, plan, corpus, () -> null, () -> null);
         DataSetIterator batches = trial.method().method().prepare(setup).batches();
         INDArray first = batches.next().getFeatures().dup();
         return Nd4j.concat(0, first, batches.next().getFeatures());
