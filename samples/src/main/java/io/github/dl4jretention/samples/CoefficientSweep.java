@@ -3,8 +3,7 @@ package io.github.dl4jretention.samples;
 import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.samples.console.Console;
 import io.github.dl4jretention.samples.console.Progress;
-import io.github.dl4jretention.samples.model.ModelKind;
-import io.github.dl4jretention.samples.text.ByteWindowIterator;
+import io.github.dl4jretention.samples.model.TextModel;
 import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.samples.text.Domain;
 import io.github.dl4jretention.sweep.SuccessiveHalving;
@@ -48,7 +47,7 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false,
-        description = "Finetunes a byte-level language model at several coefficients and recommends one.")
+        description = "Finetunes a language model at several coefficients and recommends one.")
 public final class CoefficientSweep implements Callable<Integer> {
 
     @Spec
@@ -68,13 +67,13 @@ public final class CoefficientSweep implements Callable<Integer> {
 
     @Option(
             names = "--forgetting",
-            description = "Largest rise of the source loss, in nats per token, which is a byte here.")
+            description = "Largest rise of the source loss, in nats per token; a token of the sample model is a byte.")
     private double forgetting = 0.02;
 
     @Option(names = "--steps", converter = Errors.Count.class, description = "Minibatches of each finetuning.")
     private int steps = 100;
 
-    @Option(names = "--batch", converter = Errors.Count.class, description = "Sequences of 64 bytes in a minibatch.")
+    @Option(names = "--batch", converter = Errors.Count.class, description = "Sequences of 64 tokens in a minibatch.")
     private int batch = 16;
 
     @Option(names = "--learning-rate", converter = Errors.AboveZero.class, description = "Adam's learning rate.")
@@ -115,10 +114,11 @@ public final class CoefficientSweep implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         validate();
-        FinetuneModel model = FinetuneModel.of(given.base());
+        TextModel base = given.base();
+        FinetuneModel model = FinetuneModel.of(base.network());
         Sweep.Builder builder = Sweep.builder()
                 .model(model)
-                .data(data())
+                .data(data(base))
                 .space(FinetuneSpace.builder()
                         .retention(RetentionSpace.builder()
                                 .coefficient(lowest, highest)
@@ -137,7 +137,7 @@ public final class CoefficientSweep implements Callable<Integer> {
         }
         requireFolder();
         SweepOutcome sweep = run(builder);
-        show(sweep);
+        show(sweep, base);
         return sweep.complete().isEmpty() ? CommandLine.ExitCode.SOFTWARE : CommandLine.ExitCode.OK;
     }
 
@@ -175,63 +175,73 @@ public final class CoefficientSweep implements Callable<Integer> {
         }
     }
 
-    private SweepData data() throws IOException {
+    private SweepData data(TextModel base) throws IOException {
         if (given.isSample()) {
             Corpus corpus = given.corpus();
             return data(
-                    corpus.text(Domain.SCALA, Corpus.Part.FINETUNE),
-                    corpus.text(Domain.SCALA, Corpus.Part.VALIDATION),
-                    corpus.text(Domain.SCALA, Corpus.Part.TEST),
-                    sources(corpus, Corpus.Part.VALIDATION),
-                    sources(corpus, Corpus.Part.TEST));
+                    base,
+                    base.tokens(corpus.text(Domain.SCALA, Corpus.Part.FINETUNE)),
+                    held(base, List.of(base.tokens(corpus.text(Domain.SCALA, Corpus.Part.VALIDATION)))),
+                    held(base, List.of(base.tokens(corpus.text(Domain.SCALA, Corpus.Part.TEST)))),
+                    held(base, sources(base, corpus, Corpus.Part.VALIDATION)),
+                    held(base, sources(base, corpus, Corpus.Part.TEST)));
         }
-        byte[] text = given.target(10);
-        List<byte[]> sources = given.sources(2);
+        int[] text = given.target(base, 10);
+        List<int[]> sources = given.sources(base, 2);
         int tenth = text.length / 10;
         return data(
+                base,
                 Arrays.copyOf(text, 8 * tenth),
-                Arrays.copyOfRange(text, 8 * tenth, 9 * tenth),
-                Arrays.copyOfRange(text, 9 * tenth, text.length),
-                sources.stream().map(s -> Arrays.copyOf(s, s.length / 2)).toList(),
-                sources.stream()
-                        .map(s -> Arrays.copyOfRange(s, s.length / 2, s.length))
-                        .toList());
+                held(base, List.of(Arrays.copyOfRange(text, 8 * tenth, 9 * tenth))),
+                held(base, List.of(Arrays.copyOfRange(text, 9 * tenth, text.length))),
+                held(
+                        base,
+                        sources.stream()
+                                .map(s -> Arrays.copyOf(s, s.length / 2))
+                                .toList()),
+                held(
+                        base,
+                        sources.stream()
+                                .map(s -> Arrays.copyOfRange(s, s.length / 2, s.length))
+                                .toList()));
     }
 
-    private static List<byte[]> sources(Corpus corpus, Corpus.Part part) {
-        return List.of(corpus.text(Domain.PROSE, part), corpus.text(Domain.JAVA, part));
+    private static List<int[]> sources(TextModel base, Corpus corpus, Corpus.Part part) throws IOException {
+        return List.of(base.tokens(corpus.text(Domain.PROSE, part)), base.tokens(corpus.text(Domain.JAVA, part)));
     }
 
     private SweepData data(
-            byte[] training,
-            byte[] validationTarget,
-            byte[] testTarget,
-            List<byte[]> validationSources,
-            List<byte[]> testSources) {
+            TextModel base,
+            int[] training,
+            Batches validationTarget,
+            Batches testTarget,
+            Batches validationSources,
+            Batches testSources) {
         return new SweepData(
-                Batches.of(() -> ByteWindowIterator.training(batch, ModelKind.CONTEXT, steps, seed, training)),
-                held(List.of(validationTarget)),
-                held(validationSources),
-                held(List.of(testTarget)),
-                held(testSources));
+                Batches.of(() -> base.training(batch, steps, seed, training)),
+                validationTarget,
+                validationSources,
+                testTarget,
+                testSources);
     }
 
-    private Batches held(List<byte[]> texts) {
+    private Batches held(TextModel base, List<int[]> texts) {
         List<DataSet> batches = new ArrayList<>();
-        for (byte[] text : texts) {
-            ByteWindowIterator.evaluation(16, ModelKind.CONTEXT, heldOut, text).forEachRemaining(batches::add);
+        for (int[] text : texts) {
+            base.evaluation(16, heldOut, text).forEachRemaining(batches::add);
         }
         return Batches.of(new ExistingDataSetIterator(batches));
     }
 
-    private void show(SweepOutcome sweep) {
+    private void show(SweepOutcome sweep, TextModel base) {
         System.out.printf("%-4s %12s %10s %10s%n", "#", "coefficient", "gain", "forgetting");
         for (CandidateOutcome candidate : sweep.candidates()) {
             System.out.println(line(sweep, candidate));
         }
         System.out.println(
                 "gain is how far the target loss fell, forgetting how far the source loss rose (below 0 if it fell too),");
-        System.out.println("in nats per token (a token is a byte here), on validation text; * on the Pareto front");
+        System.out.println("in nats per token" + (base.folder() == null ? " (a token is a byte here)" : "")
+                + ", on validation text; * on the Pareto front");
         System.out.println("rule: " + sweep.score().description());
         Optional<CandidateOutcome> recommended = sweep.recommended();
         if (sweep.complete().isEmpty()) {

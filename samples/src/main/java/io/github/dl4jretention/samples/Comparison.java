@@ -4,10 +4,12 @@ import io.github.dl4jretention.samples.comparison.ComparisonRun;
 import io.github.dl4jretention.samples.comparison.Plan;
 import io.github.dl4jretention.samples.comparison.Summary;
 import io.github.dl4jretention.samples.console.Console;
+import io.github.dl4jretention.samples.model.TextModel;
 import io.github.dl4jretention.samples.text.Corpus;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -54,6 +56,13 @@ public final class Comparison implements Callable<Integer> {
     private String part = "1/1";
 
     @Option(
+            names = "--model",
+            paramLabel = "DIR",
+            description =
+                    "A model folder that is compared in place of the plan's models; its name is that in the results.")
+    private Path model;
+
+    @Option(
             names = "--redraw",
             paramLabel = "FILE",
             description = "Trains nothing, and draws the pictures of this comparison.csv into the folder.")
@@ -90,10 +99,11 @@ public final class Comparison implements Callable<Integer> {
                 matcher.matches() && Integer.parseInt(matcher.group(1)) <= Integer.parseInt(matcher.group(2)),
                 "--part: expected I/N with I from 1 to N, got " + part);
         Errors.require(spec, Files.isReadable(plan), "--plan: expected a readable file, got " + plan);
+        Plan read = plan();
         new ComparisonRun(
-                        Plan.read(plan),
+                        read,
                         Corpus.read(corpus),
-                        checkpoints,
+                        bases(read),
                         out,
                         Integer.parseInt(matcher.group(1)),
                         Integer.parseInt(matcher.group(2)))
@@ -101,5 +111,24 @@ public final class Comparison implements Callable<Integer> {
         Summary.of(out).write(out);
         System.out.println("wrote summary.md, comparison.csv and pictures to " + out.toAbsolutePath());
         return CommandLine.ExitCode.OK;
+    }
+
+    /** Its bases, by their names in the results. */
+    private Map<String, ComparisonRun.Base> bases(Plan read) throws IOException {
+        if (model == null) {
+            return ComparisonRun.samples(read, checkpoints);
+        }
+        TextModel base = TextModel.of(Finetune.load(spec, model));
+        return Map.of(String.valueOf(model.toAbsolutePath().normalize().getFileName()), () -> base);
+    }
+
+    /** Without methods whose adapters are for the sample transformer, if the model is another. */
+    private Plan plan() throws IOException {
+        Plan read = Plan.read(plan);
+        Plan able = model == null ? read : read.ofFolders();
+        if (able.methods().size() < read.methods().size()) {
+            System.err.println("leaving out lora and lora_retention: these adapters are for the sample transformer");
+        }
+        return able;
     }
 }

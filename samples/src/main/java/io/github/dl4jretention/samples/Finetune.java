@@ -1,7 +1,10 @@
 package io.github.dl4jretention.samples;
 
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.checkpoint.FinetuningRun;
 import io.github.dl4jretention.eval.TokenEvaluation;
+import io.github.dl4jretention.listener.ReportSink;
+import io.github.dl4jretention.listener.RetentionReport;
 import io.github.dl4jretention.lm.Generator;
 import io.github.dl4jretention.lm.LanguageModel;
 import io.github.dl4jretention.lm.ModelCard;
@@ -11,10 +14,10 @@ import io.github.dl4jretention.lm.text.TextIterator;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.samples.console.Console;
 import io.github.dl4jretention.samples.console.Progress;
+import io.github.dl4jretention.samples.text.StepsIterator;
 import io.github.dl4jretention.sweep.plot.Plot;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
-import io.github.dl4jretention.teacher.TeacherIterator;
 import java.io.IOException;
 import java.io.Writer;
 import java.nio.charset.StandardCharsets;
@@ -22,15 +25,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.Callable;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVPrinter;
+import org.apache.commons.math3.stat.StatUtils;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.learning.config.Adam;
@@ -41,7 +44,10 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
-/** Finetunes the model of a folder with retention, and writes the tuned folder, with what it learned and forgot. */
+/**
+ * Finetunes the model of a folder with retention, and writes the tuned folder, with what it learned and forgot. If it's
+ * killed, the same command goes on from the last checkpoint.
+ */
 @Command(
         name = "finetune",
         mixinStandardHelpOptions = true,
@@ -51,6 +57,11 @@ import picocli.CommandLine.Spec;
 public final class Finetune implements Callable<Integer> {
 
     private static final String RESULTS = "results.csv";
+    private static final String TUNED = "tuned";
+
+    /** Checkpoints, as long as the run isn't done. */
+    private static final String RUN = "run";
+
     private static final double HELD_OUT = 0.2;
     private static final int PROMPT = 16;
     private static final int CONTINUATION = 60;
@@ -84,7 +95,9 @@ public final class Finetune implements Callable<Integer> {
             names = "--out",
             paramLabel = "DIR",
             required = true,
-            description = "Where results.csv, tradeoff.png, samples.txt and the folder tuned go.")
+            description =
+                    "Where results.csv, tradeoff.png, samples.txt and the folder tuned go. If it's killed, run the same"
+                            + " command again: it picks up at the last checkpoint.")
     private Path out;
 
     @Option(
@@ -110,6 +123,9 @@ public final class Finetune implements Callable<Integer> {
             converter = Errors.Count.class,
             description = "Minibatches of held-out text that each loss is measured on, at most.")
     private int evaluated = 50;
+
+    @Option(names = "--every", converter = Errors.Count.class, description = "Steps from one checkpoint to the next.")
+    private int every = 100;
 
     @Option(names = "--seed", description = "Seed of the batches and of the text samples.")
     private long seed = 1;
@@ -140,7 +156,7 @@ public final class Finetune implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        Errors.require(spec, isFree(out), "--out: expected a new or an empty folder, got " + out);
+        requireFolder();
         LanguageModel base = load(spec, model);
         Errors.require(
                 spec,
@@ -157,23 +173,21 @@ public final class Finetune implements Callable<Integer> {
 
         Teacher teacher = Teacher.of(base.network());
         Measured before = measure("base", base.network(), teacher, targetTexts, sourceTexts);
-        MultiLayerNetwork student = Retention.attach(
-                Retention.withUpdater(base.network(), new Adam(learningRate)),
-                RetentionConfiguration.builder().coefficient(coefficient).build());
-        double stepSeconds = train(student, learned.iterator(), teacher);
-        MultiLayerNetwork tuned = Retention.detach(student);
-        Measured after = measure("tuned", tuned, teacher, targetTexts, sourceTexts);
+        StepTimes times = new StepTimes();
+        MultiLayerNetwork student = train(base, learned, teacher, times);
+        Measured after = measure("tuned", Retention.detach(student), teacher, targetTexts, sourceTexts);
 
         double gain = before.target() - after.target();
         double forgetting = after.source() - before.source();
-        String names =
-                Stream.of(target).map(Path::getFileName).map(Path::toString).collect(Collectors.joining(", "));
-        LanguageModel result = base.withNetwork(student).withCard(new ModelCard(names, gain, forgetting));
-        Files.createDirectories(out);
-        result.save(out.resolve("tuned"));
+        LanguageModel result = base.withNetwork(student)
+                .withCard(new ModelCard(String.valueOf(target.getFileName()), gain, forgetting));
+        if (!Files.exists(out.resolve(TUNED))) {
+            result.save(out.resolve(TUNED));
+        }
         write("samples.txt", samples(base, result, targetTexts, sourceTexts).getBytes(StandardCharsets.UTF_8));
         write("tradeoff.png", plot(gain, forgetting).png());
-        writeResults(before, after, stepSeconds);
+        writeResults(before, after, times.median());
+        deleteRun();
         System.out.printf("%-8s %10s %10s %10s %10s%n", "", "target", "source", "KL target", "KL source");
         print("base", before);
         print("tuned", after);
@@ -182,6 +196,24 @@ public final class Finetune implements Callable<Integer> {
                 gain, forgetting);
         System.out.println("wrote tuned, results.csv, tradeoff.png and samples.txt to " + out.toAbsolutePath());
         return CommandLine.ExitCode.OK;
+    }
+
+    /** New, empty, or of a run that was killed. */
+    private void requireFolder() throws IOException {
+        boolean killed = Files.isDirectory(out.resolve(RUN)) && !Files.exists(out.resolve(RESULTS));
+        Errors.require(
+                spec,
+                killed || isFree(out),
+                "--out: expected a new or an empty folder, or one of a run that was killed, got " + out);
+    }
+
+    private void deleteRun() throws IOException {
+        try (Stream<Path> files = Files.list(out.resolve(RUN))) {
+            for (Path file : files.toList()) {
+                Files.delete(file);
+            }
+        }
+        Files.delete(out.resolve(RUN));
     }
 
     private static boolean isFree(Path folder) throws IOException {
@@ -231,29 +263,74 @@ public final class Finetune implements Callable<Integer> {
         }
     }
 
-    /** {@return the median time of a step, in seconds} */
-    private double train(MultiLayerNetwork student, TextIterator texts, Teacher teacher) {
-        TeacherIterator batches = new TeacherIterator(texts, teacher, DivergenceMask.ALL_TOKENS);
-        double[] seconds = new double[steps];
-        try (Progress progress = new Progress("finetuning", steps)) {
-            for (int step = 0; step < steps; step++) {
-                if (!batches.hasNext()) {
-                    batches.reset();
+    /** Trains to the end, from the start or from the last checkpoint. */
+    private MultiLayerNetwork train(LanguageModel base, TextDataset learned, Teacher teacher, StepTimes times)
+            throws IOException {
+        Files.createDirectories(out);
+        FinetuningRun<MultiLayerNetwork> run = FinetuningRun.builder()
+                .student(Retention.attach(
+                        Retention.withUpdater(base.network(), new Adam(learningRate)),
+                        RetentionConfiguration.builder()
+                                .coefficient(coefficient)
+                                .build()))
+                .teacher(teacher)
+                .iterator(new StepsIterator(learned.iterator(), steps))
+                .divergenceMask(DivergenceMask.ALL_TOKENS)
+                .iterationsPerEpoch(steps)
+                .every(every)
+                .keep(1)
+                .seed(seed)
+                .data("%s, %d steps of %d x %d tokens".formatted(target.getFileName(), steps, batch, sequenceLength))
+                .folder(out.resolve(RUN))
+                .report(1, times)
+                .build();
+        try (times) {
+            return run.run();
+        } catch (IllegalStateException e) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--out: can't go on with the run in " + out + ": " + e.getMessage()
+                            + "; give the same options and files again, or name another folder",
+                    e);
+        }
+    }
+
+    /** Shows progress and the time left, and notes how long steps take. */
+    private final class StepTimes implements ReportSink {
+
+        private final List<Double> seconds = new ArrayList<>();
+        private @Nullable Progress progress;
+        private long last = System.nanoTime();
+
+        @Override
+        public void accept(RetentionReport report) {
+            if (progress == null) {
+                if (report.iteration() > 0) {
+                    System.err.printf(
+                            "picking up where the run stopped: %d of %d steps are done%n", report.iteration(), steps);
                 }
-                long started = System.nanoTime();
-                DataSet data = batches.next();
-                double tokens = data.getLabelsMaskArray().sumNumber().doubleValue() / data.numExamples();
-                student.fit(data);
-                seconds[step] = (System.nanoTime() - started) / 1e9;
-                if (!Double.isFinite(student.score())) {
-                    throw new ArithmeticException("loss at step " + (step + 1) + ": expected a finite number, got "
-                            + student.score() + "; a lower --learning-rate may help");
-                }
-                progress.step(() -> "loss %.3f nats per token".formatted(student.score() / tokens));
+                progress = new Progress("finetuning", steps - report.iteration());
+            }
+            long now = System.nanoTime();
+            seconds.add((now - last) / 1e9);
+            last = now;
+            progress.step(
+                    () -> "loss %.3f, KL %.4f nats per token".formatted(report.crossEntropy(), report.divergence()));
+        }
+
+        /** NaN if another process has trained all. */
+        double median() {
+            return seconds.isEmpty()
+                    ? Double.NaN
+                    : StatUtils.percentile(seconds.stream().mapToDouble(s -> s).toArray(), 50);
+        }
+
+        @Override
+        public void close() {
+            if (progress != null) {
+                progress.close();
             }
         }
-        Arrays.sort(seconds);
-        return seconds[steps / 2];
     }
 
     /** What both models write after the same prompts, one of held-out target and one of source. */
@@ -336,7 +413,7 @@ public final class Finetune implements Callable<Integer> {
                     after.source() - before.source(),
                     after.targetDivergence(),
                     after.sourceDivergence(),
-                    1000 * stepSeconds);
+                    Double.isNaN(stepSeconds) ? "" : 1000 * stepSeconds);
         }
         Files.move(part, out.resolve(RESULTS), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     }

@@ -2,6 +2,7 @@ package io.github.dl4jretention.samples;
 
 import io.github.dl4jretention.samples.model.Checkpoint;
 import io.github.dl4jretention.samples.model.ModelKind;
+import io.github.dl4jretention.samples.model.TextModel;
 import io.github.dl4jretention.samples.text.ByteWindowIterator;
 import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.teacher.Teacher;
@@ -47,11 +48,11 @@ final class ModelAndTexts {
 
     @Option(
             names = "--model",
-            paramLabel = "FILE",
+            paramLabel = "DIR|FILE",
             description =
-                    "A byte-level MultiLayerNetwork saved by DL4J, or the Hugging Face folder of a byte-level model:"
-                            + " features [batch, 1, time] of byte values, 256 classes. Default: the sample transformer. Finetune"
-                            + " takes models of any tokens.")
+                    "A model folder: config.json, model.safetensors or its shards, and tokenizer.json. Or a byte-level"
+                            + " MultiLayerNetwork saved by DL4J: features [batch, 1, time] of byte values, 256 classes."
+                            + " Default: the sample transformer.")
     private Path model;
 
     @Option(names = "--corpus", hidden = true)
@@ -82,16 +83,24 @@ final class ModelAndTexts {
         return Corpus.read(corpusDirectory);
     }
 
-    /** @param parts that the text is to be split into, each of at least one sequence */
-    byte[] target(int parts) {
-        return read("--target", target, parts);
+    /**
+     * The target text's tokens.
+     *
+     * @param parts that they are to be split into, each of at least one sequence
+     */
+    int[] target(TextModel base, int parts) {
+        return read("--target", target, base, parts);
     }
 
-    /** @param parts that each text is to be split into, each of at least one sequence */
-    List<byte[]> sources(int parts) {
-        List<byte[]> texts = new ArrayList<>();
+    /**
+     * The source texts' tokens.
+     *
+     * @param parts that each are to be split into, each of at least one sequence
+     */
+    List<int[]> sources(TextModel base, int parts) {
+        List<int[]> texts = new ArrayList<>();
         for (Path source : sources) {
-            texts.add(read("--source", source, parts));
+            texts.add(read("--source", source, base, parts));
         }
         return texts;
     }
@@ -101,23 +110,24 @@ final class ModelAndTexts {
         Errors.require(spec, !same, "--source: expected another text than --target, got the same in " + source);
     }
 
-    /** The model, which is byte-level. */
-    MultiLayerNetwork base() throws IOException {
+    /** The model, which is byte-level if it's no folder. */
+    TextModel base() throws IOException {
+        if (model != null && Files.isDirectory(model)) {
+            return TextModel.of(Finetune.load(spec, model));
+        }
         MultiLayerNetwork base = model == null ? Checkpoint.load(checkpoint).network() : given();
         requireByteLevel(base);
-        return base;
+        return TextModel.of(base);
     }
 
     private MultiLayerNetwork given() {
-        if (Files.isDirectory(model)) {
-            return Finetune.load(spec, model).network();
-        }
         try {
             return Checkpoint.loadNetwork(model);
         } catch (IOException e) {
             throw new ParameterException(
                     spec.commandLine(),
-                    "--model: expected a MultiLayerNetwork saved by DL4J's ModelSerializer, got " + model,
+                    "--model: expected a model folder, or a MultiLayerNetwork saved by DL4J's ModelSerializer, got "
+                            + model,
                     e);
         }
     }
@@ -139,18 +149,29 @@ final class ModelAndTexts {
                         + Arrays.toString(bytes.shape()) + ", got " + found);
     }
 
-    private byte[] read(String option, Path file, int parts) {
+    private int[] read(String option, Path file, TextModel base, int parts) {
         byte[] text = bytes(option, file);
-        int shortest = parts * (ModelKind.CONTEXT + 1);
+        int[] tokens = tokens(option, file, base, text);
+        int shortest = parts * (base.window() + 1);
         Errors.require(
                 spec,
-                text.length >= shortest,
-                option + ": expected at least " + shortest + " bytes of text, got " + text.length + " in " + file);
+                tokens.length >= shortest,
+                option + ": expected at least " + shortest + " " + base.unit() + "s of text, got " + tokens.length
+                        + " in " + file);
         if (text.length < SHORT) {
             System.err.println("warning: " + option + ": " + file + " has only " + text.length
                     + " bytes; numbers from so little text mean little");
         }
-        return text;
+        return tokens;
+    }
+
+    private int[] tokens(String option, Path file, TextModel base, byte[] text) {
+        try {
+            return base.tokens(text);
+        } catch (IOException e) {
+            throw new ParameterException(
+                    spec.commandLine(), option + ": expected UTF-8, got other bytes in " + file, e);
+        }
     }
 
     private byte[] bytes(String option, Path file) {

@@ -6,7 +6,7 @@ import io.github.dl4jretention.samples.console.Console;
 import io.github.dl4jretention.samples.experiment.Experiment;
 import io.github.dl4jretention.samples.experiment.Report;
 import io.github.dl4jretention.samples.experiment.Task;
-import io.github.dl4jretention.samples.model.ModelKind;
+import io.github.dl4jretention.samples.model.TextModel;
 import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.samples.text.Domain;
 import java.io.IOException;
@@ -15,7 +15,6 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.Callable;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -30,7 +29,7 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false,
-        description = "Finetunes a byte-level language model on a target text, plainly and with retention.")
+        description = "Finetunes a language model on a target text, plainly and with retention.")
 public final class Quickstart implements Callable<Integer> {
 
     private static final double TRAINING_SHARE = 0.8;
@@ -51,7 +50,7 @@ public final class Quickstart implements Callable<Integer> {
     @Option(names = "--steps", converter = Errors.Count.class, description = "Minibatches of each finetuning.")
     private int steps = 100;
 
-    @Option(names = "--batch", converter = Errors.Count.class, description = "Sequences of 64 bytes in a minibatch.")
+    @Option(names = "--batch", converter = Errors.Count.class, description = "Sequences of 64 tokens in a minibatch.")
     private int batch = 16;
 
     @Option(names = "--learning-rate", converter = Errors.AboveZero.class, description = "Adam's learning rate.")
@@ -97,15 +96,17 @@ public final class Quickstart implements Callable<Integer> {
     public Integer call() throws IOException {
         out = out == null ? defaultFolder() : out;
         validate();
-        MultiLayerNetwork base = given.base();
-        Task task = task();
+        TextModel base = given.base();
+        Task task = task(base);
         System.out.printf(
-                "%d runs of %d steps of %d x %d bytes; %d bytes to learn, %d held out%n",
+                "%d runs of %d steps of %d x %d %ss; %d %ss to learn, %d held out%n",
                 1 + (cache == null ? 1 : 2) * coefficients.size(),
                 steps,
                 batch,
-                ModelKind.CONTEXT,
+                base.window(),
+                base.unit(),
                 task.training().length,
+                base.unit(),
                 task.target().length);
         Experiment experiment = new Experiment(base, task, steps, batch, learningRate, seed, cache());
         Report report = new Report(experiment, experiment.run(coefficients));
@@ -148,16 +149,19 @@ public final class Quickstart implements Callable<Integer> {
                 "--out: expected a folder that can be written to, got " + out);
     }
 
-    private Task task() throws IOException {
+    private Task task(TextModel base) throws IOException {
         if (given.isSample()) {
             Corpus corpus = given.corpus();
             return new Task(
-                    corpus.text(Domain.SCALA, Corpus.Part.FINETUNE),
-                    corpus.text(Domain.SCALA, Corpus.Part.TEST),
-                    List.of(corpus.text(Domain.PROSE, Corpus.Part.TEST), corpus.text(Domain.JAVA, Corpus.Part.TEST)));
+                    base.tokens(corpus.text(Domain.SCALA, Corpus.Part.FINETUNE)),
+                    base.tokens(corpus.text(Domain.SCALA, Corpus.Part.TEST)),
+                    List.of(
+                            base.tokens(corpus.text(Domain.PROSE, Corpus.Part.TEST)),
+                            base.tokens(corpus.text(Domain.JAVA, Corpus.Part.TEST))));
         }
-        byte[] text = given.target(2);
-        int split = Math.min((int) (text.length * TRAINING_SHARE), text.length - ModelKind.CONTEXT - 1);
-        return new Task(Arrays.copyOf(text, split), Arrays.copyOfRange(text, split, text.length), given.sources(1));
+        int[] text = given.target(base, 2);
+        int split = Math.min((int) (text.length * TRAINING_SHARE), text.length - base.window() - 1);
+        return new Task(
+                Arrays.copyOf(text, split), Arrays.copyOfRange(text, split, text.length), given.sources(base, 1));
     }
 }

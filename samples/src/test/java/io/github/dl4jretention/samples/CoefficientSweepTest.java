@@ -127,7 +127,10 @@ class CoefficientSweepTest {
             {"--held-out=0", "--held-out: expected a whole number of at least 1, got 0"},
             {"--parallelism=0", "--parallelism: expected a whole number of at least 1, got 0"},
             {"--model=missing.zip", "--model: expected a readable file or a model folder, got missing.zip"},
-            {"--model=" + file, "--model: expected a MultiLayerNetwork saved by DL4J's ModelSerializer, got " + file},
+            {
+                "--model=" + file,
+                "--model: expected a model folder, or a MultiLayerNetwork saved by DL4J's ModelSerializer, got " + file
+            },
             {"--source=missing.txt", "--source: expected a readable file, got missing.txt"},
             {"--out=" + file, "--out: expected a folder that can be written to, got " + file}
         }) {

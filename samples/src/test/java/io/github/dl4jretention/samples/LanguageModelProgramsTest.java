@@ -6,11 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.lm.LanguageModel;
+import io.github.dl4jretention.samples.model.RandomFolder;
+import io.github.dl4jretention.samples.text.BytePairs;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -18,15 +18,14 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The programs on a byte-level GPT-2 of random weights, written here byte by byte. */
+/** The programs on the folder of a small Llama model of random weights, whose tokens are pairs of bytes. */
 class LanguageModelProgramsTest {
-
-    private static final int WIDTH = 8;
 
     @TempDir
     private Path folder;
@@ -39,54 +38,21 @@ class LanguageModelProgramsTest {
 
     @BeforeEach
     void files() throws IOException {
+        String learned = ("val x = 1 + 2\n".repeat(160) + "\n").repeat(8);
+        String kept = "The quick brown fox jumps. ".repeat(200);
         model = Files.createDirectory(folder.resolve("model"));
-        Files.writeString(
-                model.resolve("config.json"),
-                "{\"model_type\":\"gpt2\",\"vocab_size\":256,\"n_embd\":8,\"n_layer\":1,\"n_head\":2,\"n_positions\":64}");
-        Map<String, int[]> shapes = new LinkedHashMap<>();
-        shapes.put("wte.weight", new int[] {256, WIDTH});
-        shapes.put("wpe.weight", new int[] {64, WIDTH});
-        for (String norm : List.of("h.0.ln_1", "h.0.ln_2", "ln_f")) {
-            shapes.put(norm + ".weight", new int[] {WIDTH});
-            shapes.put(norm + ".bias", new int[] {WIDTH});
-        }
-        linear(shapes, "h.0.attn.c_attn", WIDTH, 3 * WIDTH);
-        linear(shapes, "h.0.attn.c_proj", WIDTH, WIDTH);
-        linear(shapes, "h.0.mlp.c_fc", WIDTH, 4 * WIDTH);
-        linear(shapes, "h.0.mlp.c_proj", 4 * WIDTH, WIDTH);
-        safetensors(shapes);
-        target = Files.writeString(folder.resolve("target.txt"), ("val x = 1 + 2\n".repeat(160) + "\n").repeat(8));
-        source = Files.writeString(folder.resolve("source.txt"), "The quick brown fox. ".repeat(200));
-    }
-
-    private static void linear(Map<String, int[]> shapes, String name, int in, int out) {
-        shapes.put(name + ".weight", new int[] {in, out});
-        shapes.put(name + ".bias", new int[] {out});
-    }
-
-    private void safetensors(Map<String, int[]> shapes) throws IOException {
-        Random random = new Random(3);
-        StringBuilder header = new StringBuilder("{");
-        ByteBuffer data = ByteBuffer.allocate(1 << 20).order(ByteOrder.LITTLE_ENDIAN);
-        shapes.forEach((name, shape) -> {
-            int begin = data.position();
-            int count = shape.length == 1 ? shape[0] : shape[0] * shape[1];
-            for (int i = 0; i < count; i++) {
-                data.putFloat(
-                        name.contains("ln_") && name.endsWith("weight") ? 1 : (float) random.nextGaussian() * 0.3f);
-            }
-            header.append(header.length() == 1 ? "" : ",")
-                    .append('"' + name + "\":{\"dtype\":\"F32\",\"shape\":" + java.util.Arrays.toString(shape)
-                            + ",\"data_offsets\":[" + begin + "," + data.position() + "]}");
-        });
-        byte[] text = header.append('}').toString().getBytes(StandardCharsets.UTF_8);
-        ByteBuffer file = ByteBuffer.allocate(8 + text.length + data.position()).order(ByteOrder.LITTLE_ENDIAN);
-        file.putLong(text.length).put(text).put(data.flip());
-        Files.write(model.resolve("model.safetensors"), file.array());
+        int vocabulary = BytePairs.write(model, learned + kept, 290);
+        new RandomFolder(vocabulary, 16, 2, 4, 2, 24, 128).write(model, false, 3);
+        target = Files.writeString(folder.resolve("target.txt"), learned);
+        source = Files.writeString(folder.resolve("source.txt"), kept);
     }
 
     /** @param changed options and values that differ from the test's usual ones */
     private Ended finetune(String... changed) {
+        return run(() -> Finetune.commandLine().execute(args(changed).toArray(String[]::new)));
+    }
+
+    private List<String> args(String... changed) {
         Map<String, String> options = new LinkedHashMap<>(Map.of(
                 "--model", model.toString(),
                 "--target", target.toString(),
@@ -102,7 +68,11 @@ class LanguageModelProgramsTest {
         }
         List<String> args = new ArrayList<>();
         options.forEach((name, value) -> args.addAll(List.of(name, value)));
-        return run(() -> Finetune.commandLine().execute(args.toArray(String[]::new)));
+        return args;
+    }
+
+    private static String[] with(String[] options, String... more) {
+        return Stream.of(options, more).flatMap(Stream::of).toArray(String[]::new);
     }
 
     private static Ended run(java.util.function.IntSupplier program) {
@@ -119,6 +89,64 @@ class LanguageModelProgramsTest {
             System.setOut(oldOut);
             System.setErr(oldError);
         }
+    }
+
+    /** The program in a process of its own, killed once there is a checkpoint. */
+    @Test
+    void a_finetuning_that_is_killed_goes_on_by_the_same_command() throws Exception {
+        String[] options = {"--steps", "400", "--every", "20"};
+        assertEquals(
+                0,
+                finetune(with(options, "--out", folder.resolve("whole").toString()))
+                        .code());
+        Path out = folder.resolve("out");
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-cp",
+                System.getProperty("java.class.path"),
+                Finetune.class.getName()));
+        command.addAll(args(options));
+        Process process = new ProcessBuilder(command)
+                .redirectErrorStream(true)
+                .redirectOutput(folder.resolve("killed.log").toFile())
+                .start();
+        while (process.isAlive() && checkpoints(out.resolve("run")).isEmpty()) {
+            process.waitFor(1, TimeUnit.MILLISECONDS);
+        }
+        assertTrue(process.isAlive(), Files.readString(folder.resolve("killed.log")));
+        process.destroyForcibly().waitFor();
+        assertFalse(Files.exists(out.resolve("results.csv")));
+
+        Ended other = finetune(with(options, "--learning-rate", "0.02"));
+        assertEquals(2, other.code());
+        assertTrue(other.error().contains("error: --out: can't go on with the run in " + out), other.error());
+
+        Ended ended = finetune(options);
+        assertEquals(0, ended.code(), ended.error());
+        assertTrue(ended.error().contains("picking up where the run stopped: "), ended.error());
+        assertTrue(ended.error().contains(" of 400 steps are done"), ended.error());
+        assertTrue(ended.error().contains(" s left, loss "), ended.error());
+        assertFalse(Files.exists(out.resolve("run")), "checkpoints of a run that is done");
+        assertEquals(
+                LanguageModel.load(folder.resolve("whole/tuned")).network().params(),
+                LanguageModel.load(out.resolve("tuned")).network().params());
+        assertEquals(untimed(folder.resolve("whole")), untimed(out));
+    }
+
+    private static List<Path> checkpoints(Path run) throws IOException {
+        if (!Files.isDirectory(run)) {
+            return List.of();
+        }
+        try (Stream<Path> files = Files.list(run)) {
+            return files.filter(file -> file.toString().endsWith(".zip")).toList();
+        }
+    }
+
+    /** Results without the times. */
+    private static List<String> untimed(Path out) throws IOException {
+        return Files.readAllLines(out.resolve("results.csv")).stream()
+                .map(line -> line.substring(0, line.lastIndexOf(',')))
+                .toList();
     }
 
     @Test
@@ -145,7 +173,7 @@ class LanguageModelProgramsTest {
 
     @Test
     void refuses_what_does_not_fit_in_one_line() throws IOException {
-        assertLine("--sequence-length", finetune("--sequence-length", "65"));
+        assertLine("--sequence-length", finetune("--sequence-length", "129"));
         assertLine("--target", finetune("--target", folder.resolve("none.txt").toString()));
         Files.writeString(model.resolve("config.json"), "{\"model_type\":\"mamba\"}");
         assertLine("--model", finetune());
@@ -173,25 +201,93 @@ class LanguageModelProgramsTest {
                 2, run(() -> Generate.commandLine().execute("--prompt", "a")).code());
     }
 
+    private List<String> ofTexts(String out, String... more) {
+        List<String> args = new ArrayList<>(List.of(
+                "--model", model.toString(),
+                "--target", target.toString(),
+                "--source", source.toString(),
+                "--out", folder.resolve(out).toString(),
+                "--steps", "2",
+                "--batch", "2"));
+        args.addAll(List.of(more));
+        return args;
+    }
+
     @Test
-    void other_programs_take_the_folder_too() {
+    void quickstart_takes_the_folder_too() throws IOException {
         Ended ended = run(() -> Quickstart.commandLine()
+                .execute(ofTexts(
+                                "quick",
+                                "--coefficients",
+                                "1",
+                                "--save-models",
+                                "--cache",
+                                folder.resolve("cache").toString())
+                        .toArray(String[]::new)));
+        assertEquals(0, ended.code(), ended.error());
+        Path out = folder.resolve("quick");
+        assertEquals(5, Files.readAllLines(out.resolve("results.csv")).size(), "base, plain, retention, cached");
+        assertTrue(ended.out().contains("2 x 64 tokens") && ended.out().contains("nats per token"), ended.out());
+        String samples = Files.readString(out.resolve("samples.txt"));
+        assertTrue(samples.startsWith("=== prompt: The quick brown fox"), samples);
+        assertTrue(samples.contains("--- retention 1.0"), samples);
+        assertNotEquals(
+                LanguageModel.load(model).network().params(),
+                LanguageModel.load(out.resolve("retention-1.0")).network().params());
+    }
+
+    @Test
+    void a_sweep_takes_the_folder_too() throws IOException {
+        String[] args = ofTexts("sweep", "--candidates", "2", "--held-out", "1", "--forgetting", "10")
+                .toArray(String[]::new);
+        Ended ended = run(() -> CoefficientSweep.commandLine().execute(args));
+        assertEquals(0, ended.code(), ended.error());
+        assertTrue(ended.out().contains("recommended: #"), ended.out());
+        assertTrue(ended.out().contains("in nats per token, on validation text"), ended.out());
+        assertEquals(
+                3, Files.readAllLines(folder.resolve("sweep/candidates.csv")).size());
+        Ended again = run(() -> CoefficientSweep.commandLine().execute(args));
+        assertTrue(again.error().contains("2 of 2 candidates are done"), again.error());
+    }
+
+    /** Every method but those whose adapters are for the sample transformer. */
+    @Test
+    void a_comparison_takes_the_folder_too() throws IOException {
+        Path plan = Files.writeString(
+                folder.resolve("plan.json"),
+                """
+                {"models": ["TRANSFORMER"], "pairs": [{"target": "KOTLIN", "sources": ["PROSE"]}],
+                 "learningRates": [0.001], "seeds": [1],
+                 "steps": 2, "batch": 4, "evaluationBatches": 1, "importanceExamples": 2,
+                 "methods": [
+                   {"method": "PLAIN", "merges": [{"merge": "WISE_FT", "strengths": [0.5]}]},
+                   {"method": "RETENTION", "strengths": [1]}, {"method": "RETENTION_REVERSE", "strengths": [1]},
+                   {"method": "LABEL_SMOOTHING", "strengths": [0.1]}, {"method": "L2_SP", "strengths": [1]},
+                   {"method": "EWC", "strengths": [1]}, {"method": "REPLAY", "strengths": [0.25]},
+                   {"method": "REPLAY_RETENTION", "strengths": [1]}, {"method": "LORA", "strengths": [2]}]}""");
+        Path out = folder.resolve("comparison");
+        Ended ended = run(() -> Comparison.commandLine()
                 .execute(
                         "--model",
                         model.toString(),
-                        "--target",
-                        target.toString(),
-                        "--source",
-                        source.toString(),
+                        "--plan",
+                        plan.toString(),
                         "--out",
-                        folder.resolve("quick").toString(),
-                        "--steps",
-                        "2",
-                        "--batch",
-                        "2",
-                        "--coefficients",
-                        "1"));
+                        out.toString(),
+                        "--corpus",
+                        "target/corpus"));
         assertEquals(0, ended.code(), ended.error());
-        assertTrue(Files.exists(folder.resolve("quick/results.csv")));
+        assertTrue(ended.error().contains("leaving out lora"), ended.error());
+        List<String> rows = Files.readAllLines(out.resolve("results.csv"));
+        assertEquals(1 + 1 + 8 + 1, rows.size(), rows.toString());
+        assertTrue(rows.stream().skip(1).allMatch(row -> row.startsWith("model,KOTLIN,")), rows.toString());
+        assertTrue(Files.readString(out.resolve("summary.md")).contains("nats per token"));
+    }
+
+    @Test
+    void texts_that_are_not_utf8_are_refused() throws IOException {
+        Files.write(source, new byte[] {(byte) 0xC3, 'a', 'b'});
+        assertLine("--source", run(() -> Quickstart.commandLine()
+                .execute(ofTexts("quick").toArray(String[]::new))));
     }
 }

@@ -55,8 +55,8 @@ class NotebooksTest {
     }
 
     @Test
-    void there_are_four() throws IOException {
-        assertEquals(4, notebooks().size());
+    void there_are_five() throws IOException {
+        assertEquals(5, notebooks().size());
     }
 
     @ParameterizedTest

@@ -1,47 +1,37 @@
 package io.github.dl4jretention.lm;
 
 import io.github.dl4jretention.lm.generation.TokenChoice;
-import io.github.dl4jretention.lm.layers.TokenEmbedding;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
-import java.util.Random;
-import java.util.Set;
-import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
-import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.nd4j.linalg.api.buffer.DataType;
-import org.nd4j.linalg.api.memory.MemoryWorkspace;
-import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
  * Writes text with a language model, token after token. {@code rnnTimeStep} keeps what the network knows about the tokens
  * so far: keys and values of decoder blocks, states of LSTMs. So a token costs one step, however long the text is.
+ * Of a prompt only the last token's distribution is computed.
  *
  * <pre>{@code
  * String more = Generator.of(model).temperature(0).maxTokens(60).generate("Once upon a time");
  * }</pre>
  *
- * <p><b>How a token is chosen</b> from its distribution p: the repetition penalty r multiplies the log-probability of
- * each token that is in the text already, its prompt included; the temperature T makes it {@code p^(1/T)}; top-k keeps
- * the k likeliest tokens, top-p the likeliest whose probabilities sum to p or more; and one of those is drawn. T = 0
- * takes the likeliest. Sources: Holtzman et al., "The Curious Case of Neural Text Degeneration",
- * https://arxiv.org/abs/1904.09751, for top-p; Keskar et al., "CTRL", https://arxiv.org/abs/1909.05858, equation 2, for
- * the penalty, there on logits.
+ * <p><b>How a token is chosen</b> from its logits z and distribution p: the repetition penalty r makes the logit of each
+ * token that is in the text already, its prompt included, {@code z / r} if it's above 0 and {@code z r} if not; the
+ * temperature T makes the distribution {@code p^(1/T)}; top-k keeps the k likeliest tokens, top-p the likeliest whose
+ * probabilities sum to p or more; and one of those is drawn. T = 0 takes the likeliest. Sources: Holtzman et al., "The
+ * Curious Case of Neural Text Degeneration", https://arxiv.org/abs/1904.09751, for top-p; Keskar et al., "CTRL",
+ * https://arxiv.org/abs/1909.05858, equation 2, for the penalty, as the transformers library computes it.
  *
  * <p><b>Where it ends:</b> at a token that ends a text, before a stop string, after maxTokens, or at the model's
- * context. Settings give a new generator; this one stays as it is. A generator uses its network's stored state: one
- * thread at a time for each network.
+ * context. Settings give a new generator; this one stays as it is. The network's stored state isn't touched, but its last
+ * layer is used: one thread at a time for each network.
  */
 public final class Generator {
 
-    /** Tokens of a prompt that are computed at once; more would need more memory for distributions nobody reads. */
-    private static final int PROMPT_STEP = 64;
+    /** Tokens of a prompt that are computed at once. */
+    private static final int PROMPT_STEP = 256;
 
     /** Is told about each token. */
     @FunctionalInterface
@@ -63,7 +53,8 @@ public final class Generator {
     private final int context;
     private final Settings settings;
 
-    private record Settings(TokenChoice choice, int maxTokens, List<String> stops, long seed, TokenListener listener) {}
+    /** What the setters set. */
+    record Settings(TokenChoice choice, int maxTokens, List<String> stops, long seed, TokenListener listener) {}
 
     private Generator(MultiLayerNetwork network, Tokenizer tokenizer, int context, Settings settings) {
         this.network = network;
@@ -136,9 +127,8 @@ public final class Generator {
     }
 
     /**
-     * {@return the same that repeats itself less} Others, the transformers library among them, divide a logit above 0 by
-     * the penalty and multiply one below 0. Here it multiplies log-probabilities, as a network gives no logits: they're all
-     * below 0, so the same number doesn't mean the same, and a value near 1 goes a long way.
+     * {@return the same that repeats itself less} The rule and the number are those of the transformers library: of tokens
+     * that are in the text already, a logit above 0 is divided by the penalty, and another one multiplied.
      *
      * @param penalty at least 1, the default, for none
      */
@@ -236,7 +226,7 @@ public final class Generator {
 
     /** All sequences take one step at a time: from their prompt while it lasts, and then from what they chose. */
     private List<String> texts(List<int[]> prompts) {
-        List<Writing> writings = new ArrayList<>();
+        List<Continuation> writings = new ArrayList<>();
         int shortest = Integer.MAX_VALUE;
         for (int i = 0; i < prompts.size(); i++) {
             int[] prompt = prompts.get(i);
@@ -245,168 +235,35 @@ public final class Generator {
                         + " tokens, as many as the model's context, got " + prompt.length);
             }
             shortest = Math.min(shortest, prompt.length);
-            writings.add(new Writing(i, prompt));
+            writings.add(new Continuation(i, prompt, tokenizer, context, settings));
         }
         if (writings.isEmpty()) {
             throw new IllegalArgumentException("prompts: expected at least one, got none");
         }
-        network.rnnClearPreviousState();
-        try {
-            int time = 0;
-            while (writings.stream().anyMatch(writing -> !writing.done)) {
-                // The last token of a prompt alone: of those before nobody needs the distribution.
-                int count = time < shortest - 1 ? Math.min(PROMPT_STEP, shortest - 1 - time) : 1;
-                step(writings, time, count);
-                time += count;
-            }
-        } finally {
-            network.rnnClearPreviousState();
+        NetworkSteps steps = new NetworkSteps(network);
+        for (int time = 0; time < shortest - 1; time += PROMPT_STEP) {
+            steps.read(ids(writings, time, Math.min(PROMPT_STEP, shortest - 1 - time)));
         }
-        return writings.stream().map(writing -> writing.text).toList();
-    }
-
-    private void step(List<Writing> writings, int time, int count) {
-        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces();
-                INDArray input = input(writings, time, count);
-                INDArray output = network.rnnTimeStep(input)) {
-            for (int row = 0; row < writings.size(); row++) {
-                Writing writing = writings.get(row);
-                if (!writing.done && time + count >= writing.ids.size()) {
-                    INDArray last =
-                            output.get(NDArrayIndex.point(row), NDArrayIndex.all(), NDArrayIndex.point(count - 1L));
-                    writing.add(last.toFloatVector());
+        for (int time = shortest - 1; !writings.stream().allMatch(Continuation::isDone); time++) {
+            NetworkSteps.Distribution[] next =
+                    steps.next(ids(writings, time, 1), settings.choice().repetitionPenalty() != 1);
+            for (int i = 0; i < next.length; i++) {
+                Continuation writing = writings.get(i);
+                if (!writing.isDone() && time + 1 >= writing.length()) {
+                    writing.add(next[i]);
                 }
             }
         }
+        return writings.stream().map(Continuation::text).toList();
     }
 
-    private INDArray input(List<Writing> writings, int time, int count) {
-        DataType type = network.getLayerWiseConfigurations().getDataType();
-        Layer first = network.getLayerWiseConfigurations().getConf(0).getLayer();
-        boolean asIds = first instanceof TokenEmbedding || first instanceof EmbeddingSequenceLayer;
-        INDArray input = asIds
-                ? Nd4j.create(type, writings.size(), 1, count)
-                : Nd4j.create(type, writings.size(), network.layerInputSize(0), count);
-        for (int row = 0; row < writings.size(); row++) {
+    private static int[][] ids(List<Continuation> writings, int time, int count) {
+        int[][] ids = new int[writings.size()][count];
+        for (int i = 0; i < ids.length; i++) {
             for (int t = 0; t < count; t++) {
-                int id = writings.get(row).at(time + t);
-                if (asIds) {
-                    input.putScalar(new int[] {row, 0, t}, id);
-                } else {
-                    input.putScalar(new int[] {row, id, t}, 1);
-                }
+                ids[i][t] = writings.get(i).at(time + t);
             }
         }
-        return input;
-    }
-
-    /** One text as it grows. */
-    private final class Writing {
-
-        private final int number;
-        private final Random random;
-        private final List<Integer> ids = new ArrayList<>();
-        private final Set<Integer> seen = new HashSet<>();
-        private final int prompt;
-        private String text = "";
-        private String settled = "";
-        private int windowStart;
-        private int windowSettled;
-        private int told;
-        private boolean done;
-
-        Writing(int number, int[] prompt) {
-            this.number = number;
-            random = new Random(settings.seed() + number);
-            for (int id : prompt) {
-                ids.add(id);
-                seen.add(id);
-            }
-            this.prompt = prompt.length;
-            windowSettled = prompt.length;
-            done = settings.maxTokens() == 0;
-        }
-
-        private String decoded(int until) {
-            return tokenizer.decode(ids.subList(windowStart, until).stream()
-                    .mapToInt(Integer::intValue)
-                    .toArray());
-        }
-
-        /**
-         * Decoded with the tokens before, first the prompt's and then those of the last whole character: alone, some
-         * tokenizers' first token would lose its space.
-         */
-        private String grown() {
-            String before = decoded(windowSettled);
-            String with = decoded(ids.size());
-            String added = with.substring(Math.min(before.length(), with.length()));
-            String grown = settled + added;
-            if (!added.isEmpty() && !added.endsWith("\uFFFD")) {
-                settled = grown;
-                windowStart = windowSettled;
-                windowSettled = ids.size();
-            }
-            return grown;
-        }
-
-        /** Sequences that are done repeat their last token until all are. */
-        int at(int time) {
-            return ids.get(Math.min(time, ids.size() - 1));
-        }
-
-        void add(float[] probabilities) {
-            int id = settings.choice().choose(probabilities, seen, random);
-            if (tokenizer.ends().contains(id)) {
-                end(-1);
-                return;
-            }
-            ids.add(id);
-            seen.add(id);
-            text = grown();
-            int stop = stop();
-            if (stop >= 0) {
-                text = text.substring(0, stop);
-                end(id);
-            } else if (ids.size() - prompt >= settings.maxTokens() || ids.size() >= context) {
-                end(id);
-            } else {
-                tell(id, Math.max(told, text.length() - held()));
-            }
-        }
-
-        private void end(int id) {
-            done = true;
-            if (id >= 0 || told < text.length()) {
-                tell(id, text.length());
-            }
-        }
-
-        private void tell(int id, int until) {
-            int from = Math.min(told, until);
-            told = until;
-            settings.listener().onToken(number, id, text.substring(from, until));
-        }
-
-        private int stop() {
-            return settings.stops().stream()
-                    .mapToInt(text::indexOf)
-                    .filter(at -> at >= 0)
-                    .min()
-                    .orElse(-1);
-        }
-
-        /** Characters at the end that may yet become part of a stop string or of another character. */
-        private int held() {
-            int held = text.length() - text.replaceAll("\uFFFD+$", "").length();
-            for (String stop : settings.stops()) {
-                for (int length = Math.min(stop.length() - 1, text.length()); length > held; length--) {
-                    if (text.endsWith(stop.substring(0, length))) {
-                        held = length;
-                    }
-                }
-            }
-            return held;
-        }
+        return ids;
     }
 }

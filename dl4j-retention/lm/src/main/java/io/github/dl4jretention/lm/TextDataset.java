@@ -27,12 +27,12 @@ import java.util.Random;
  *
  * <p><b>Minibatches.</b> Features are token ids and labels the ids one token later, both {@code [batch, 1, time]} of type
  * INT32, with masks {@code [batch, time]}. The labels mask is 1 where a token is to be learned: everywhere in texts, in
- * answers only of documents with prompts, unless {@code answersOnly(false)} is set. The features mask is 1 for tokens and
- * 0 for padding. So that the divergence counts for prompts too, give the
+ * answers only of documents with prompts, unless {@code answersOnly(false)} is set. The features mask is 0 for padding and
+ * 1 for tokens, if they aren't packed. So that the divergence counts for prompts too, give the
  * TeacherIterator {@code DivergenceMask.ALL_TOKENS}.
  *
  * <p><b>Packed</b>, the default: documents fill sequences of {@code sequenceLength}, and the features mask holds the
- * number of each token's document, 1, 2 and so on. The layers of this library see each document by itself, with positions
+ * number of each token's document, from {@link io.github.dl4jretention.lm.layers.DecoderBlock#FIRST_DOCUMENT} on. The layers of this library see each document by itself, with positions
  * from 0; other layers don't know such masks, so use {@code packed(false)} for them: one document is one sequence. A text
  * that is longer than the room left is cut; a prompt and its answer never are.
  *

@@ -2,6 +2,7 @@ package io.github.dl4jretention.lm;
 
 import java.beans.FeatureDescriptor;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.Iterator;
 import java.util.List;
@@ -33,6 +34,9 @@ final class TextMethods extends ELResolver {
                     case "strip(x)" -> stripped(text, argument, true, true);
                     case "lstrip(x)" -> stripped(text, argument, true, false);
                     case "rstrip(x)" -> stripped(text, argument, false, true);
+                    case "title()" -> title(text);
+                    case "split()" -> new ArrayList<>(Arrays.asList(
+                            text.isBlank() ? new String[0] : text.strip().split("(?U)\\s+")));
                     case "split(x)" -> split(text, argument, parameters);
                     default -> null;
                 };
@@ -43,6 +47,18 @@ final class TextMethods extends ELResolver {
     private static List<String> split(String text, String separator, Object[] parameters) {
         int parts = parameters.length > 1 ? ((Number) parameters[1]).intValue() + 1 : -1;
         return new ArrayList<>(List.of(text.split(Pattern.quote(separator), parts)));
+    }
+
+    /** The first letter of each run of letters large, the others small. */
+    private static String title(String text) {
+        StringBuilder title = new StringBuilder();
+        boolean inside = false;
+        for (int i = 0; i < text.length(); i++) {
+            char c = text.charAt(i);
+            title.append(inside ? Character.toLowerCase(c) : Character.toTitleCase(c));
+            inside = Character.isLetter(c);
+        }
+        return title.toString();
     }
 
     private static String stripped(String text, String characters, boolean left, boolean right) {

@@ -11,7 +11,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
@@ -165,32 +167,70 @@ class GeneratorTest {
     @Test
     void chooses_by_the_formulas() {
         float[] p = {0.1f, 0.5f, 0.05f, 0.35f};
-        assertEquals(1, TokenChoice.PLAIN.temperature(0).choose(p, Set.of(), new Random(1)));
-        // log 0.5 * 2 = log 0.25: the other one is likelier.
-        assertEquals(3, TokenChoice.PLAIN.temperature(0).repetitionPenalty(2).choose(p, Set.of(1), new Random(1)));
+        assertEquals(1, TokenChoice.PLAIN.temperature(0).choose(p, 0, Set.of(), new Random(1)));
         assertFrequencies(TokenChoice.PLAIN, p, 0.1, 0.5, 0.05, 0.35);
         assertFrequencies(TokenChoice.PLAIN.topK(2), p, 0, 0.5 / 0.85, 0, 0.35 / 0.85);
         assertFrequencies(TokenChoice.PLAIN.topP(0.5), p, 0, 1, 0, 0);
         assertFrequencies(TokenChoice.PLAIN.topP(0.86), p, 0.1 / 0.95, 0.5 / 0.95, 0, 0.35 / 0.95);
         double sum = 0.01 + 0.25 + 0.0025 + 0.1225;
         assertFrequencies(TokenChoice.PLAIN.temperature(0.5), p, 0.01 / sum, 0.25 / sum, 0.0025 / sum, 0.1225 / sum);
-        // The penalty applies to token 1 alone: 0.25 instead of 0.5.
-        assertFrequencies(TokenChoice.PLAIN.repetitionPenalty(2), p, 0.1 / 0.75, 0.25 / 0.75, 0.05 / 0.75, 0.35 / 0.75);
+        double rest = 0.01 + 0.25 + 0.1225;
+        assertFrequencies(TokenChoice.PLAIN.temperature(0.5).topK(3), p, 0.01 / rest, 0.25 / rest, 0, 0.1225 / rest);
+        // 0.25 of 0.385 is 0.65, 0.3725 of it 0.97.
+        assertFrequencies(TokenChoice.PLAIN.temperature(0.5).topP(0.9), p, 0, 0.25 / 0.3725, 0, 0.1225 / 0.3725);
         assertThrows(
                 IllegalArgumentException.class,
-                () -> TokenChoice.PLAIN.choose(new float[] {Float.NaN, 1}, Set.of(), new Random(1)));
+                () -> TokenChoice.PLAIN.choose(new float[] {Float.NaN, 1}, 0, Set.of(), new Random(1)));
+    }
+
+    /** Of the same distribution with logits above 0 and below: token 1's logit is halved or doubled. */
+    @Test
+    void the_penalty_is_that_of_the_transformers_library() {
+        float[] p = {0.1f, 0.5f, 0.05f, 0.35f};
+        TokenChoice penalised = TokenChoice.PLAIN.repetitionPenalty(2);
+        for (double normaliser : new double[] {0, 3}) {
+            double logit = Math.log(0.5) + normaliser;
+            double weight = Math.exp((logit > 0 ? logit / 2 : logit * 2) - normaliser);
+            assertEquals(3, penalised.temperature(0).choose(p, normaliser, Set.of(1), new Random(1)));
+            double sum = 0.5 + weight;
+            assertFrequencies(penalised, normaliser, p, 0.1 / sum, weight / sum, 0.05 / sum, 0.35 / sum);
+        }
     }
 
     private static void assertFrequencies(TokenChoice choice, float[] p, double... expected) {
+        assertFrequencies(choice, 0, p, expected);
+    }
+
+    private static void assertFrequencies(TokenChoice choice, double normaliser, float[] p, double... expected) {
         int draws = 100_000;
         int[] counts = new int[p.length];
         Random random = new Random(7);
         for (int i = 0; i < draws; i++) {
-            counts[choice.choose(p, Set.of(1), random)]++;
+            counts[choice.choose(p, normaliser, Set.of(1), random)]++;
         }
         for (int i = 0; i < p.length; i++) {
             double deviation = Math.sqrt(expected[i] * (1 - expected[i]) / draws);
             assertEquals(expected[i], counts[i] / (double) draws, 5 * deviation, choice + " token " + i);
+        }
+    }
+
+    /** The reference's logits at the end of its first sequence, with the penalty by the rule. */
+    @ParameterizedTest
+    @MethodSource("models")
+    void penalises_the_logits_of_pytorch(String name) throws IOException {
+        Map<String, double[]> reference = ReferenceModels.reference(name);
+        LanguageModel model = model(name);
+        double[] ids = Arrays.copyOf(reference.get("ids"), reference.get("ids").length / 2);
+        int vocabulary = model.vocabulary();
+        int at = (ids.length - 1) * vocabulary;
+        double[] logits = Arrays.copyOfRange(reference.get("logits"), at, at + vocabulary);
+        NetworkSteps steps = new NetworkSteps(model.network());
+        NetworkSteps.Distribution next = null;
+        for (double id : ids) {
+            next = steps.next(new int[][] {{(int) id}}, true)[0];
+        }
+        for (int i = 0; i < vocabulary; i++) {
+            assertEquals(logits[i], Math.log(next.probabilities()[i]) + next.normaliser(), 1e-4, name + " " + i);
         }
     }
 

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.lm;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -16,9 +17,9 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
-import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -139,69 +140,96 @@ class LanguageModelTest {
         assertThrows(IllegalArgumentException.class, () -> model.save(temporary.resolve("long"), DataType.INT64));
     }
 
-    /** Runs where there is a python3 with PyTorch: its own reader gives the logits of what this library saved. */
+    /** Runs where there is a Python with PyTorch: its own reader gives the logits of what this library saved. */
     @ParameterizedTest
     @MethodSource("models")
     void pytorch_reads_what_was_saved(String name) throws IOException, InterruptedException {
-        assumeTrue(hasPyTorch(), "python3 with torch");
+        assumeTrue(python() != null, "python3 with torch");
         LanguageModel model = LanguageModel.load(ReferenceModels.folder(name));
         Path out = temporary.resolve("tuned");
         model.withNetwork(student(model)).save(out);
-        LanguageModel again = LanguageModel.load(out);
-        INDArray ids = Nd4j.createFromArray(new double[][] {{1, 5, 3, 0, 7, 2}});
-        INDArray got = again.network().output(ids);
-        JsonNode logits = MAPPER.readTree(
-                python(ReferenceModels.folder("make_models.py").toString(), "logits", out.toString(), "1,5,3,0,7,2"));
-        for (int t = 0; t < 6; t++) {
-            double sum = 0;
-            for (JsonNode logit : logits.get(t)) {
-                sum += Math.exp(logit.asDouble());
-            }
-            for (int i = 0; i < model.vocabulary(); i++) {
-                double expected = logits.get(t).get(i).asDouble() - Math.log(sum);
-                assertEquals(expected, Math.log(got.getDouble(0, i, t)), 1e-4 * Math.max(1, Math.abs(expected)));
+        assertLogits(pytorch(out, 1, 5, 3, 0, 7, 2), LanguageModel.load(out), 1, 5, 3, 0, 7, 2);
+    }
+
+    /** Within 1e-4 of each logit, or of 1 if that is larger; NaN fails. */
+    private static void assertLogits(double[][] expected, LanguageModel model, int... ids) {
+        NetworkSteps steps = new NetworkSteps(model.network());
+        for (int t = 0; t < ids.length; t++) {
+            NetworkSteps.Distribution next = steps.next(new int[][] {{ids[t]}}, true)[0];
+            for (int i = 0; i < expected[t].length; i++) {
+                double logit = Math.log(next.probabilities()[i]) + next.normaliser();
+                assertEquals(expected[t][i], logit, 1e-4 * Math.max(1, Math.abs(expected[t][i])), t + " " + i);
             }
         }
     }
 
-    private static boolean hasPyTorch() throws IOException, InterruptedException {
-        try {
-            Process process = new ProcessBuilder("python3", "-c", "import torch").start();
-            return process.waitFor(60, TimeUnit.SECONDS) && process.exitValue() == 0;
-        } catch (IOException e) {
-            return false;
+    /** {@return the first Python that has PyTorch; null for none} */
+    private static String python() throws InterruptedException {
+        for (String candidate : List.of("python3", "/usr/bin/python3")) {
+            try {
+                Process process = new ProcessBuilder(candidate, "-c", "import torch").start();
+                if (process.waitFor() == 0) {
+                    return candidate;
+                }
+            } catch (IOException e) {
+                // There is none of this name.
+                continue;
+            }
         }
+        return null;
     }
 
-    private static String python(String... arguments) throws IOException, InterruptedException {
-        List<String> command = new java.util.ArrayList<>(List.of("python3"));
-        command.addAll(List.of(arguments));
-        Process process = new ProcessBuilder(command)
+    private static double[][] pytorch(Path folder, int... ids) throws IOException, InterruptedException {
+        String list = Arrays.toString(ids).replaceAll("[^0-9,]", "");
+        Process process = new ProcessBuilder(
+                        python(), ReferenceModels.script().toString(), "logits", folder.toString(), list)
                 .redirectError(ProcessBuilder.Redirect.INHERIT)
                 .start();
         String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertEquals(0, process.waitFor());
-        return text;
+        return MAPPER.readValue(text, double[][].class);
     }
 
     /** {@code -Dstories260k=FOLDER}: a trained model and its expected.json, which are not part of this project. */
     @Test
-    void a_trained_model_gives_its_logits_and_its_text() throws IOException {
+    void a_trained_model_gives_its_encodings_and_its_logits() throws IOException {
         String property = System.getProperty("stories260k");
         assumeTrue(property != null, "-Dstories260k");
         LanguageModel model = LanguageModel.load(Path.of(property));
         JsonNode expected = MAPPER.readTree(Path.of(property, "expected.json").toFile());
-        double[] ids = MAPPER.convertValue(expected.get("ids"), double[].class);
-        INDArray got = model.network().output(Nd4j.createFromArray(new double[][] {ids}));
-        for (int t = 0; t < ids.length; t++) {
-            double[] logits = MAPPER.convertValue(expected.get("logits").get(t), double[].class);
-            double sum = 0;
-            for (double logit : logits) {
-                sum += Math.exp(logit);
-            }
-            for (int i = 0; i < logits.length; i++) {
-                assertEquals(logits[i] - Math.log(sum), Math.log(got.getDouble(0, i, t)), 1e-3, t + " " + i);
-            }
+        int texts = 0;
+        for (JsonNode encoding : expected.get("encodings")) {
+            int[] ids = MAPPER.convertValue(encoding.get("ids"), int[].class);
+            assertArrayEquals(ids, model.tokenizer().encode(encoding.get("text").asText()), encoding.toString());
+            texts++;
         }
+        assertTrue(texts > 0);
+        int[] ids = MAPPER.convertValue(expected.get("ids"), int[].class);
+        assertLogits(MAPPER.convertValue(expected.get("logits"), double[][].class), model, ids);
+    }
+
+    /** The same model, tuned on a text with retention: PyTorch reads what it became. */
+    @Test
+    void a_trained_model_that_was_tuned_gives_the_logits_of_pytorch() throws IOException, InterruptedException {
+        String property = System.getProperty("stories260k");
+        assumeTrue(property != null && python() != null, "-Dstories260k, and python3 with torch");
+        LanguageModel model = LanguageModel.load(Path.of(property));
+        Path text =
+                Files.writeString(temporary.resolve("text.txt"), "A cat sat on a mat. It was a red mat.\n".repeat(80));
+        MultiLayerNetwork pretrained = Retention.withUpdater(model.network(), new Adam(1e-3));
+        MultiLayerNetwork student = Retention.attach(
+                pretrained, RetentionConfiguration.builder().coefficient(0.5).build());
+        TextDataset data = TextDataset.builder(model)
+                .file(text)
+                .sequenceLength(64)
+                .batch(2)
+                .build();
+        student.fit(new TeacherIterator(data.iterator(), Teacher.of(pretrained)), 3);
+        Path out = temporary.resolve("tuned");
+        model.withNetwork(student).save(out);
+        int[] ids = model.tokenizer().encode("Once upon a time, a cat sat on a mat.");
+        LanguageModel again = LanguageModel.load(out);
+        Networks.assertMoved(model.network().params(), again.network().params(), 0);
+        assertLogits(pytorch(out, ids), again, ids);
     }
 }

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.lm.huggingface.ReferenceModels;
+import io.github.dl4jretention.lm.layers.DecoderBlock;
 import io.github.dl4jretention.lm.text.TextIterator;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.teacher.DivergenceMask;
@@ -19,6 +20,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -71,6 +73,13 @@ class TextDatasetTest {
         return array.castTo(DataType.INT32).dup('c').data().asInt();
     }
 
+    /** Numbers of documents from 1 on. */
+    private static int[] documents(INDArray array) {
+        return Arrays.stream(mask(array))
+                .map(number -> number == 0 ? 0 : number - DecoderBlock.FIRST_DOCUMENT + 1)
+                .toArray();
+    }
+
     /** Worked by hand: {@code <s> a b' </s>} with ab = 8, c = 4, d = 5. */
     @Test
     void packs_documents_behind_each_other() throws IOException {
@@ -86,7 +95,7 @@ class TextDatasetTest {
         assertArrayEquals(new long[] {2, 1, 6}, data.getFeatures().shape());
         assertArrayEquals(new int[] {0, 8, 0, 4, 5, 0, 4, 4, 4, 4, 4, 0}, ints(data.getFeatures()));
         assertArrayEquals(new int[] {8, 1, 4, 5, 1, 4, 4, 4, 4, 4, 1, 0}, ints(data.getLabels()));
-        assertArrayEquals(new int[] {1, 1, 2, 2, 2, 3, 1, 1, 1, 1, 1, 0}, mask(data.getFeaturesMaskArray()));
+        assertArrayEquals(new int[] {1, 1, 2, 2, 2, 3, 1, 1, 1, 1, 1, 0}, documents(data.getFeaturesMaskArray()));
         assertArrayEquals(new int[] {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0}, mask(data.getLabelsMaskArray()));
         assertFalse(iterator.hasNext());
     }

@@ -119,6 +119,19 @@ class TokenizerTest {
                 new ChatTemplate(llama3, "<|begin|>", "").render(messages.subList(1, 2), true));
     }
 
+    /** Expected is what Python gives. */
+    @Test
+    void templates_may_split_at_spaces_and_write_titles() {
+        String template = "{% for word in messages[0].content.split() %}[{{ word }}]{% endfor %}|"
+                + "{{ messages[0].role.title() }}|{{ \"they're bill's 3rd\".title() }}";
+        assertEquals(
+                "[a][b][c]|User|They'Re Bill'S 3Rd",
+                new ChatTemplate(template, "", "").render(conversation("user", " a b\n\u2003c "), false));
+        assertEquals(
+                "|User|They'Re Bill'S 3Rd",
+                new ChatTemplate(template, "", "").render(conversation("user", " "), false));
+    }
+
     private static String template(String file) throws IOException {
         return Files.readString(SmallModels.tokenizerFolder().resolve(file));
     }

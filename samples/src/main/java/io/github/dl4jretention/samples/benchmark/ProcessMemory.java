@@ -9,18 +9,28 @@ public final class ProcessMemory {
 
     private static final Path STATUS = Path.of("/proc/self/status");
     private static final String PEAK = "VmHWM:";
+    private static final String ARRAYS = "RssAnon:";
 
     private ProcessMemory() {}
 
     /** {@return the most that was ever resident, in megabytes} */
     public static double peak() throws IOException {
+        return megabytes(PEAK);
+    }
+
+    /** {@return what is resident and no file's, in megabytes: the heap, arrays, the JVM itself} */
+    public static double ofArrays() throws IOException {
+        return megabytes(ARRAYS);
+    }
+
+    private static double megabytes(String field) throws IOException {
         for (String line : Files.readAllLines(STATUS)) {
-            if (line.startsWith(PEAK)) {
+            if (line.startsWith(field)) {
                 return Long.parseLong(
-                                line.substring(PEAK.length()).replace("kB", "").trim())
+                                line.substring(field.length()).replace("kB", "").trim())
                         / 1024.0;
             }
         }
-        throw new IOException(STATUS + ": expected a field " + PEAK);
+        throw new IOException(STATUS + ": expected a field " + field);
     }
 }

@@ -2,14 +2,17 @@ package io.github.dl4jretention.samples.comparison;
 
 import io.github.dl4jretention.samples.model.Checkpoint;
 import io.github.dl4jretention.samples.model.ModelKind;
+import io.github.dl4jretention.samples.model.TextModel;
 import io.github.dl4jretention.samples.text.Corpus;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * Runs a {@link Plan}, or one of several parts of it side by side. Every trial's results are in the file before the
@@ -22,22 +25,30 @@ public final class ComparisonRun {
 
     private final Plan plan;
     private final Corpus corpus;
-    private final Path checkpoints;
+    private final Map<String, Base> bases;
     private final Path folder;
     private final int part;
     private final int parts;
-    private final Map<ModelKind, TrialRunner> runners = new EnumMap<>(ModelKind.class);
+    private final Map<String, TrialRunner> runners = new HashMap<>();
+
+    /** Loads a model. */
+    @FunctionalInterface
+    public interface Base {
+
+        /** @throws IOException if it can't be read */
+        TextModel load() throws IOException;
+    }
 
     /**
-     * @param checkpoints folder of the base models
+     * @param bases       base models by the names that they have in the results
      * @param folder      of the results
      * @param part        which part, from 1
      * @param parts       how many parts there are
      */
-    public ComparisonRun(Plan plan, Corpus corpus, Path checkpoints, Path folder, int part, int parts) {
+    public ComparisonRun(Plan plan, Corpus corpus, Map<String, Base> bases, Path folder, int part, int parts) {
         this.plan = plan;
         this.corpus = corpus;
-        this.checkpoints = checkpoints;
+        this.bases = new LinkedHashMap<>(bases);
         this.folder = folder;
         this.part = part;
         this.parts = parts;
@@ -61,7 +72,7 @@ public final class ComparisonRun {
                 others.add(new ResultsFile(other));
             }
         }
-        for (ModelKind model : plan.models()) {
+        for (String model : bases.keySet()) {
             for (Plan.Pair pair : plan.pairs()) {
                 Result base = runner(model).base(pair);
                 requireSameBase(base, file.results());
@@ -73,7 +84,7 @@ public final class ComparisonRun {
                 }
             }
         }
-        List<Trial> trials = plan.trials();
+        List<Trial> trials = trials();
         for (int i = part - 1; i < trials.size(); i += parts) {
             Trial trial = trials.get(i);
             if (!file.holds(trial) && others.stream().noneMatch(other -> other.holds(trial))) {
@@ -90,8 +101,8 @@ public final class ComparisonRun {
         for (Path file : ResultsFile.all(folder)) {
             files.add(new ResultsFile(file));
         }
-        if (plan.trials().stream().allMatch(trial -> files.stream().anyMatch(file -> file.holds(trial)))) {
-            for (ModelKind model : plan.models()) {
+        if (trials().stream().allMatch(trial -> files.stream().anyMatch(file -> file.holds(trial)))) {
+            for (String model : bases.keySet()) {
                 StepTimes.measure(plan, model, runner(model), folder);
             }
         }
@@ -126,13 +137,32 @@ public final class ComparisonRun {
         }
     }
 
-    private TrialRunner runner(ModelKind model) throws IOException {
+    private List<Trial> trials() {
+        return plan.trials(bases.keySet().toArray(String[]::new));
+    }
+
+    private TrialRunner runner(String model) throws IOException {
         TrialRunner runner = runners.get(model);
         if (runner == null) {
-            Checkpoint checkpoint = Checkpoint.load(checkpoints.resolve(model.label() + ".zip"));
-            runner = new TrialRunner(plan, corpus, model, checkpoint.network());
+            runner = new TrialRunner(
+                    plan,
+                    corpus,
+                    model,
+                    Objects.requireNonNull(bases.get(model), model).load());
             runners.put(model, runner);
         }
         return runner;
+    }
+
+    /** The sample models of a plan, from a folder of checkpoints. */
+    public static Map<String, Base> samples(Plan plan, Path checkpoints) {
+        Map<String, Base> bases = new LinkedHashMap<>();
+        for (ModelKind model : plan.models()) {
+            bases.put(
+                    model.label(),
+                    () -> TextModel.of(Checkpoint.load(checkpoints.resolve(model.label() + ".zip"))
+                            .network()));
+        }
+        return bases;
     }
 }

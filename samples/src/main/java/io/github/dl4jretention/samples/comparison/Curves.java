@@ -35,7 +35,7 @@ record Curves(Result base) {
         List<Plot> panels = new ArrayList<>();
         groups(shown).forEach((title, members) -> {
             Plot.Builder panel = panel(title, most)
-                    .axes("gain on target text, nats per byte (more is better)", FORGETTING)
+                    .axes("gain on target text, nats per " + base.unit() + " (more is better)", FORGETTING)
                     .size(480, 380, 13);
             shown.stream().filter(family -> !members.contains(family)).forEach(family -> {
                 List<List<Result>> points = points(family);
@@ -119,7 +119,7 @@ record Curves(Result base) {
     byte[] divergences(List<Result> results, Predicate<Result> seesSource) {
         Predicate<Result> merged = result -> !result.merge().isEmpty();
         Plot.Builder plot = Plot.builder("Forgetting over divergence: each dot is a model tuned on " + domain())
-                .axes("forward KL from the base on target text, nats per byte", FORGETTING);
+                .axes("forward KL from the base on target text, nats per " + base.unit(), FORGETTING);
         addDots(plot, "stopped earlier or merged", results, merged.and(seesSource.negate()));
         addDots(plot, "saw source text", results, seesSource);
         addDots(plot, "trained to the end", results, seesSource.or(merged).negate());

@@ -196,7 +196,12 @@ public enum Method {
 
     /** Whether it can train such a model. */
     boolean trains(ModelKind model) {
-        return model == ModelKind.TRANSFORMER || this != LORA && this != LORA_RETENTION;
+        return model == ModelKind.TRANSFORMER || trainsFolders();
+    }
+
+    /** Whether it can train the model of a folder. */
+    boolean trainsFolders() {
+        return this != LORA && this != LORA_RETENTION;
     }
 
     /** The name in results. */

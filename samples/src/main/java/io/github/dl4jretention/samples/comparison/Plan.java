@@ -71,6 +71,7 @@ public record Plan(
             requireReplayed(method);
         }
         requireDifferentTrials();
+        requireTrainable();
         if (methods.stream().noneMatch(method -> method.method() == Method.PLAIN)) {
             throw new IllegalArgumentException("methods: expected PLAIN among them, to which costs are compared");
         }
@@ -91,6 +92,17 @@ public record Plan(
         }
     }
 
+    private void requireTrainable() {
+        for (MethodPlan method : methods) {
+            for (ModelKind model : models) {
+                if (!method.method().trains(model)) {
+                    throw new IllegalArgumentException(
+                            "models: got " + model + ", which " + method.method() + " cannot train");
+                }
+            }
+        }
+    }
+
     private void requireDifferentTrials() {
         Set<String> keys = new HashSet<>();
         for (Trial trial : trials()) {
@@ -98,10 +110,6 @@ public record Plan(
                 throw new IllegalArgumentException(
                         "methods: expected each model, target, method, strength, rate and seed once, got twice "
                                 + trial.key());
-            }
-            if (!trial.method().method().trains(trial.model())) {
-                throw new IllegalArgumentException("models: got " + trial.model() + ", which "
-                        + trial.method().method() + " cannot train");
             }
         }
     }
@@ -234,11 +242,24 @@ public record Plan(
         }
     }
 
-    /** All trials, in an order that finishes one seed of all methods before the next. */
+    /** This plan, without the methods that can't train the model of a folder. */
+    public Plan ofFolders() {
+        List<MethodPlan> able = methods.stream()
+                .filter(method -> method.method().trainsFolders())
+                .toList();
+        return new Plan(models, pairs, able, learningRates, seeds, steps, batch, evaluationBatches, importanceExamples);
+    }
+
+    /** All trials of the plan's models, in an order that finishes one seed of all methods before the next. */
     List<Trial> trials() {
+        return trials(models.stream().map(ModelKind::label).toArray(String[]::new));
+    }
+
+    /** All trials of some bases, likewise. */
+    List<Trial> trials(String... bases) {
         List<Trial> trials = new ArrayList<>();
         for (long seed : seeds) {
-            for (ModelKind model : models) {
+            for (String base : bases) {
                 for (Pair pair : pairs) {
                     for (MethodPlan method : methods) {
                         List<Double> rates = method.learningRates().isEmpty() ? learningRates : method.learningRates();
@@ -246,7 +267,7 @@ public record Plan(
                                 method.strengths().isEmpty() ? List.of(Double.NaN) : method.strengths();
                         for (double strength : strengths) {
                             for (double learningRate : rates) {
-                                trials.add(new Trial(model, pair, method, strength, learningRate, seed));
+                                trials.add(new Trial(base, pair, method, strength, learningRate, seed));
                             }
                         }
                     }

@@ -1,9 +1,12 @@
 package io.github.dl4jretention.samples.comparison;
 
+import io.github.dl4jretention.samples.model.ModelKind;
+import java.util.stream.Stream;
+
 /**
  * One measured model: a row of the results.
  *
- * @param model         kind of the base
+ * @param model         name of the base
  * @param target        domain
  * @param method        label; "base" for the base itself
  * @param strength      of the method; NaN for none
@@ -39,6 +42,11 @@ record Result(
 
     boolean isBase() {
         return method.equals(BASE);
+    }
+
+    /** What a token of the model is: a byte in the sample models. */
+    String unit() {
+        return Stream.of(ModelKind.values()).anyMatch(kind -> kind.label().equals(model)) ? "byte" : "token";
     }
 
     static String point(String merge, double strength) {

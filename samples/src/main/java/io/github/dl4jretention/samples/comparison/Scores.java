@@ -1,10 +1,9 @@
 package io.github.dl4jretention.samples.comparison;
 
 import io.github.dl4jretention.eval.TokenEvaluation;
-import io.github.dl4jretention.samples.model.ModelKind;
-import io.github.dl4jretention.samples.text.ByteWindowIterator;
 import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.samples.text.Domain;
+import io.github.dl4jretention.samples.text.TokenWindowIterator;
 import io.github.dl4jretention.teacher.Teacher;
 import java.util.EnumMap;
 import java.util.HashSet;
@@ -14,7 +13,7 @@ import java.util.stream.DoubleStream;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 
 /**
- * A model on held-out text of one part, in nats per byte.
+ * A model on held-out text of one part, in nats per token.
  *
  * @param target           cross-entropy on target text
  * @param source           mean of the cross-entropies on the source texts
@@ -31,14 +30,19 @@ record Scores(
     private static final int BATCH = 16;
 
     static Scores of(
-            MultiLayerNetwork network, Teacher base, Plan.Pair pair, Corpus corpus, Corpus.Part part, int batches) {
+            MultiLayerNetwork network,
+            Teacher base,
+            Plan.Pair pair,
+            TokenCorpus corpus,
+            Corpus.Part part,
+            int batches) {
         Map<Domain, Double> domains = new EnumMap<>(Domain.class);
-        TokenEvaluation target = evaluate(network, base, corpus.text(pair.target(), part), batches);
+        TokenEvaluation target = evaluate(network, base, windows(corpus, pair.target(), part, batches));
         domains.put(pair.target(), target.crossEntropy());
         double crossEntropy = 0;
         double divergence = 0;
         for (Domain source : pair.sources()) {
-            TokenEvaluation evaluation = evaluate(network, base, corpus.text(source, part), batches);
+            TokenEvaluation evaluation = evaluate(network, base, windows(corpus, source, part, batches));
             domains.put(source, evaluation.crossEntropy());
             crossEntropy += evaluation.crossEntropy() / pair.sources().size();
             divergence += evaluation.divergence() / pair.sources().size();
@@ -47,11 +51,12 @@ record Scores(
     }
 
     /** Whether all probabilities that a model gives for the text of such scores are numbers. */
-    static boolean areFinite(MultiLayerNetwork network, Plan.Pair pair, Corpus corpus, Corpus.Part part, int batches) {
+    static boolean areFinite(
+            MultiLayerNetwork network, Plan.Pair pair, TokenCorpus corpus, Corpus.Part part, int batches) {
         Set<Domain> domains = new HashSet<>(pair.sources());
         domains.add(pair.target());
         for (Domain domain : domains) {
-            ByteWindowIterator windows = windows(corpus.text(domain, part), batches);
+            TokenWindowIterator windows = windows(corpus, domain, part, batches);
             while (windows.hasNext()) {
                 if (network.output(windows.next().getFeatures()).isNaN().any()) {
                     return false;
@@ -61,12 +66,12 @@ record Scores(
         return true;
     }
 
-    private static TokenEvaluation evaluate(MultiLayerNetwork network, Teacher base, byte[] text, int batches) {
-        return TokenEvaluation.of(network, base, windows(text, batches));
+    private static TokenEvaluation evaluate(MultiLayerNetwork network, Teacher base, TokenWindowIterator windows) {
+        return TokenEvaluation.of(network, base, windows);
     }
 
-    private static ByteWindowIterator windows(byte[] text, int batches) {
-        return ByteWindowIterator.evaluation(BATCH, ModelKind.CONTEXT, batches, text);
+    private static TokenWindowIterator windows(TokenCorpus corpus, Domain domain, Corpus.Part part, int batches) {
+        return corpus.model().evaluation(BATCH, batches, corpus.text(domain, part));
     }
 
     /** Whether there are scores, all of them numbers. */

@@ -1,7 +1,6 @@
 package io.github.dl4jretention.samples.comparison;
 
 import io.github.dl4jretention.samples.console.Progress;
-import io.github.dl4jretention.samples.model.ModelKind;
 import java.io.IOException;
 import java.io.Writer;
 import java.nio.charset.StandardCharsets;
@@ -35,23 +34,21 @@ final class StepTimes {
     private final int steps;
     private final Map<String, Method.Training> trainings = new LinkedHashMap<>();
 
-    private StepTimes(Plan plan, ModelKind model, TrialRunner runner) {
-        this.model = model.label();
+    private StepTimes(Plan plan, String model, TrialRunner runner) {
+        this.model = model;
         steps = Math.min(STEPS, plan.steps());
-        for (Trial trial : plan.trials()) {
-            boolean first =
-                    trial.model() == model && trial.pair().equals(plan.pairs().get(0));
-            if (first) {
+        for (Trial trial : plan.trials(model)) {
+            if (trial.pair().equals(plan.pairs().get(0))) {
                 trainings.computeIfAbsent(trial.method().method().label(), label -> runner.prepare(trial));
             }
         }
     }
 
     /** Measures, unless the file has all methods of the plan for this model. */
-    static void measure(Plan plan, ModelKind model, TrialRunner runner, Path folder) throws IOException {
+    static void measure(Plan plan, String model, TrialRunner runner, Path folder) throws IOException {
         List<String> labels =
                 plan.methods().stream().map(method -> method.method().label()).toList();
-        if (!read(folder, model.label()).keySet().containsAll(labels)) {
+        if (!read(folder, model).keySet().containsAll(labels)) {
             new StepTimes(plan, model, runner).write(folder);
         }
     }

@@ -124,8 +124,8 @@ public final class Summary {
 
     private static String tradeOffs(
             Result base, List<Family> families, List<Result> members, Map<String, Double> times) {
-        StringBuilder table = new StringBuilder("Base: target %.4f, source %.4f nats per byte. "
-                        .formatted(base.test().target(), base.test().source()))
+        StringBuilder table = new StringBuilder("Base: target %.4f, source %.4f nats per %s. "
+                        .formatted(base.test().target(), base.test().source(), base.unit()))
                 .append("Hypervolume against gain 0 and forgetting %.4f.\n\n"
                         .formatted(Family.REFERENCE * base.test().source()))
                 .append("| method | sees source | rate | trainings | points | hypervolume x 1000 ")

@@ -1,15 +1,18 @@
 package io.github.dl4jretention.samples.comparison;
 
-import io.github.dl4jretention.samples.model.ModelKind;
 import java.util.HashSet;
 import java.util.Set;
 
-/** One training of one method. */
-record Trial(ModelKind model, Plan.Pair pair, Plan.MethodPlan method, double strength, double learningRate, long seed) {
+/**
+ * One training of one method.
+ *
+ * @param model name of the base
+ */
+record Trial(String model, Plan.Pair pair, Plan.MethodPlan method, double strength, double learningRate, long seed) {
 
     /** Under which its results are found again. */
     String key() {
-        return key(model.label(), pair.target().name(), method.method().label(), strength, learningRate, seed);
+        return key(model, pair.target().name(), method.method().label(), strength, learningRate, seed);
     }
 
     /** The merge and its strength of every row that its results are to have. */

@@ -4,7 +4,7 @@ import io.github.dl4jretention.baseline.Importance;
 import io.github.dl4jretention.baseline.ImportanceEstimator;
 import io.github.dl4jretention.baseline.SelfReplay;
 import io.github.dl4jretention.samples.console.Progress;
-import io.github.dl4jretention.samples.model.ModelKind;
+import io.github.dl4jretention.samples.model.TextModel;
 import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
@@ -32,19 +32,21 @@ final class TrialRunner {
             Map.of(Corpus.Part.VALIDATION, Scores.NONE, Corpus.Part.TEST, Scores.NONE);
 
     private final Plan plan;
-    private final Corpus corpus;
-    private final ModelKind model;
+    private final TokenCorpus corpus;
+    private final String model;
     private final MultiLayerNetwork base;
     private final Teacher remembered;
     private final Map<Plan.Pair, Importance> importances = new HashMap<>();
     private final Map<Plan.Pair, SelfReplay> written = new HashMap<>();
 
-    TrialRunner(Plan plan, Corpus corpus, ModelKind model, MultiLayerNetwork base) {
+    TrialRunner(Plan plan, Corpus corpus, String model, TextModel base) {
         this.plan = plan;
-        this.corpus = corpus;
+        this.corpus = new TokenCorpus(corpus, base);
         this.model = model;
-        this.base = base;
-        this.remembered = new MemorisedTeacher(Teacher.of(base));
+        this.base = base.network();
+        Teacher teacher = Teacher.of(base.network());
+        // Of a large vocabulary the answers would take gigabytes.
+        this.remembered = base.folder() == null ? new MemorisedTeacher(teacher) : teacher;
     }
 
     /** The base itself. */
@@ -87,7 +89,10 @@ final class TrialRunner {
                 if (trial.method().stops().contains(step)) {
                     stopped.put(step, training.finish().apply(network).clone());
                 }
-                progress.step(() -> "loss %.3f nats per byte".formatted(network.score() / ModelKind.CONTEXT));
+                progress.step(() -> "loss %.3f nats per %s"
+                        .formatted(
+                                network.score() / corpus.model().window(),
+                                corpus.model().unit()));
             }
         }
         double held = training.bytes() / MEGABYTE;
@@ -182,7 +187,7 @@ final class TrialRunner {
             double stepMillis,
             double heldMegabytes) {
         return new Result(
-                model.label(),
+                model,
                 pair.target().name(),
                 method,
                 strength,

@@ -3,8 +3,6 @@ package io.github.dl4jretention.samples.comparison;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.baseline.Importance;
 import io.github.dl4jretention.baseline.SelfReplay;
-import io.github.dl4jretention.samples.model.ModelKind;
-import io.github.dl4jretention.samples.text.ByteWindowIterator;
 import io.github.dl4jretention.samples.text.Corpus;
 import java.util.function.Supplier;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -23,7 +21,7 @@ record TrialSetup(
         MultiLayerNetwork base,
         Trial trial,
         Plan plan,
-        Corpus corpus,
+        TokenCorpus corpus,
         Supplier<Importance> importance,
         Supplier<SelfReplay> written) {
 
@@ -59,9 +57,8 @@ record TrialSetup(
         return targetWindows(corpus, trial.pair(), examples, plan.steps(), trial.seed());
     }
 
-    static DataSetIterator targetWindows(Corpus corpus, Plan.Pair pair, int examples, int batches, long seed) {
-        return ByteWindowIterator.training(
-                examples, ModelKind.CONTEXT, batches, seed, corpus.text(pair.target(), Corpus.Part.FINETUNE));
+    static DataSetIterator targetWindows(TokenCorpus corpus, Plan.Pair pair, int examples, int batches, long seed) {
+        return corpus.model().training(examples, batches, seed, corpus.text(pair.target(), Corpus.Part.FINETUNE));
     }
 
     /** At least so many windows for every step, the sources in turn. */
@@ -72,11 +69,11 @@ record TrialSetup(
     /**
      * Text of the sources that the base was pretrained on: each batch has one window of each, so that shares are equal.
      */
-    static DataSetIterator sourceWindows(Corpus corpus, Plan.Pair pair, int atLeast, long seed) {
-        byte[][] texts = pair.sources().stream()
+    static DataSetIterator sourceWindows(TokenCorpus corpus, Plan.Pair pair, int atLeast, long seed) {
+        int[][] texts = pair.sources().stream()
                 .map(domain -> corpus.text(domain, Corpus.Part.PRETRAIN))
-                .toArray(byte[][]::new);
+                .toArray(int[][]::new);
         int batches = (atLeast + texts.length - 1) / texts.length;
-        return ByteWindowIterator.training(texts.length, ModelKind.CONTEXT, batches, seed, texts);
+        return corpus.model().training(texts.length, batches, seed, texts);
     }
 }

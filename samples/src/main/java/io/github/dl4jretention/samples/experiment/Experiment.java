@@ -4,11 +4,11 @@ import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.samples.console.Progress;
-import io.github.dl4jretention.samples.model.ModelKind;
-import io.github.dl4jretention.samples.text.ByteWindowIterator;
+import io.github.dl4jretention.samples.model.TextModel;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -30,7 +30,7 @@ import org.nd4j.linalg.learning.config.Adam;
  * @param cache a teacher's cache with folder and codec, with which every retention is run once more; null for none
  */
 public record Experiment(
-        MultiLayerNetwork base,
+        TextModel base,
         Task task,
         int steps,
         int batch,
@@ -50,12 +50,13 @@ public record Experiment(
      * @throws IOException if the teacher's cache cannot be written
      */
     public Outcome run(List<Double> coefficients) throws IOException {
-        Teacher teacher = Teacher.of(base);
-        Measurement before = Measurement.of(base, teacher, task);
+        MultiLayerNetwork pretrained = base.network();
+        Teacher teacher = Teacher.of(pretrained);
+        Measurement before = Measurement.of(base, pretrained, teacher, task);
         List<Run> runs = new ArrayList<>();
-        MultiLayerNetwork plain = Retention.withUpdater(base, new Adam(learningRate));
+        MultiLayerNetwork plain = Retention.withUpdater(base.network(), new Adam(learningRate));
         double seconds = train("plain", plain, batches());
-        runs.add(new Run("plain", Double.NaN, plain, Measurement.of(plain, teacher, task), seconds));
+        runs.add(new Run("plain", Double.NaN, plain, Measurement.of(base, plain, teacher, task), seconds));
         TeacherCache cached = cache == null ? null : cached(cache, teacher);
         for (double coefficient : coefficients) {
             String name = "retention " + coefficient;
@@ -69,26 +70,28 @@ public record Experiment(
 
     private Run retention(String name, double coefficient, Teacher teacher, Teacher whole) {
         MultiLayerNetwork student = Retention.attach(
-                Retention.withUpdater(base, new Adam(learningRate)),
+                Retention.withUpdater(base.network(), new Adam(learningRate)),
                 RetentionConfiguration.builder().coefficient(coefficient).build());
         double seconds = train(name, student, new TeacherIterator(batches(), teacher).setReleaseLabels(true));
         MultiLayerNetwork tuned = Retention.detach(student);
-        return new Run(name, coefficient, tuned, Measurement.of(tuned, whole, task), seconds);
+        return new Run(name, coefficient, tuned, Measurement.of(base, tuned, whole, task), seconds);
     }
 
     private TeacherCache cached(TeacherCache.Builder cache, Teacher teacher) throws IOException {
         CRC32 checksum = new CRC32();
-        checksum.update(task.training());
+        for (int token : task.training()) {
+            checksum.update(ByteBuffer.allocate(Integer.BYTES).putInt(0, token));
+        }
         TeacherCache cached = cache.teacher(teacher)
                 .data("%d x %d windows, seed %d, of text %08x".formatted(steps, batch, seed, checksum.getValue()))
-                .tokenisation("bytes")
+                .tokenisation(base.folder() == null ? "bytes" : "the model folder's")
                 .build(batches());
         System.out.println("teacher's cache: " + cached.statistics());
         return cached;
     }
 
     private DataSetIterator batches() {
-        return ByteWindowIterator.training(batch, ModelKind.CONTEXT, steps, seed, task.training());
+        return base.training(batch, steps, seed, task.training());
     }
 
     private double train(String name, MultiLayerNetwork network, DataSetIterator batches) {
@@ -103,7 +106,7 @@ public record Experiment(
                             "loss of run \"" + name + "\" at step " + (step + 1) + ": expected a finite number, got "
                                     + network.score() + "; a lower --learning-rate may help");
                 }
-                progress.step(() -> "loss %.3f nats per byte".formatted(network.score() / ModelKind.CONTEXT));
+                progress.step(() -> "loss %.3f nats per %s".formatted(network.score() / base.window(), base.unit()));
             }
         }
         Arrays.sort(seconds);

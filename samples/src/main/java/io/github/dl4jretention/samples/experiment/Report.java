@@ -1,7 +1,7 @@
 package io.github.dl4jretention.samples.experiment;
 
+import io.github.dl4jretention.lm.LanguageModel;
 import io.github.dl4jretention.samples.console.Progress;
-import io.github.dl4jretention.samples.model.ModelKind;
 import io.github.dl4jretention.sweep.plot.Plot;
 import java.io.IOException;
 import java.io.Writer;
@@ -62,11 +62,12 @@ public final class Report {
         }
         return table.append(
                         """
-                        Losses are in nats per byte on held-out text; KL is to the teacher, on target text.
+                        Losses are in nats per %s on held-out text; KL is to the teacher, on target text.
                         gain: base minus run, on target text. forgetting: run minus base, on source text.
-                        avoided: share of plain finetuning's forgetting; above 100% the run is better than the base.
+                        avoided: share of plain finetuning's forgetting; above 100%% the run is better than the base.
                         ratio: time of a step as a multiple of plain finetuning's.
-                        """)
+                        """
+                                .formatted(unit()))
                 .toString();
     }
 
@@ -86,13 +87,22 @@ public final class Report {
         move(part, folder.resolve(RESULTS));
     }
 
-    /** Writes every finetuned model, with a stock output layer, into a folder, which is made if need be. */
+    /**
+     * Writes every finetuned model without retention into a folder, which is made if need be: as a zip file, or as a model
+     * folder if the base was one.
+     */
     public void writeModels(Path folder) throws IOException {
         Files.createDirectories(folder);
+        LanguageModel model = experiment.base().folder();
         for (Run run : outcome.runs()) {
-            Path part = folder.resolve("model.part");
-            run.network().save(part.toFile(), false);
-            move(part, folder.resolve(run.name().replace(' ', '-') + ".zip"));
+            String name = run.name().replace(' ', '-');
+            if (model == null) {
+                Path part = folder.resolve("model.part");
+                run.network().save(part.toFile(), false);
+                move(part, folder.resolve(name + ".zip"));
+            } else {
+                model.withNetwork(run.network()).save(folder.resolve(name));
+            }
         }
     }
 
@@ -130,8 +140,8 @@ public final class Report {
                 .toList();
         Plot.Builder plot = Plot.builder("What was learned and what was forgotten")
                 .axes(
-                        "gain on target text, nats per byte (more is better)",
-                        "forgetting on source text, nats per byte (less is better)")
+                        "gain on target text, nats per " + unit() + " (more is better)",
+                        "forgetting on source text, nats per " + unit() + " (less is better)")
                 .point("base", 0, 0)
                 .curve("plain finetuning", gains(List.of(plain())), forgettings(List.of(plain())))
                 .curve("retention", gains(retained), forgettings(retained));
@@ -157,12 +167,12 @@ public final class Report {
         return runs.stream().mapToDouble(run -> run.forgetting(outcome.base())).toArray();
     }
 
-    private String samples() {
-        List<byte[]> prompts =
+    private String samples() throws IOException {
+        List<int[]> prompts =
                 List.of(experiment.task().sources().get(0), experiment.task().target());
         Map<String, List<String>> written = new LinkedHashMap<>();
         try (Progress progress = new Progress("text samples", 1 + outcome.runs().size())) {
-            written.put("base", sample(prompts, experiment.base(), progress));
+            written.put("base", sample(prompts, experiment.base().network(), progress));
             for (Run run : outcome.runs()) {
                 written.put(run.name(), sample(prompts, run.network(), progress));
             }
@@ -170,7 +180,7 @@ public final class Report {
         StringBuilder text = new StringBuilder();
         for (int i = 0; i < prompts.size(); i++) {
             text.append("=== prompt: ")
-                    .append(new String(prompts.get(i), 0, ModelKind.CONTEXT, StandardCharsets.UTF_8))
+                    .append(experiment.base().tokenizer().decode(TextSample.prompt(prompts.get(i), experiment.base())))
                     .append("\n\n");
             for (Map.Entry<String, List<String>> model : written.entrySet()) {
                 text.append("--- ").append(model.getKey()).append('\n');
@@ -180,10 +190,14 @@ public final class Report {
         return text.toString();
     }
 
-    private List<String> sample(List<byte[]> prompts, MultiLayerNetwork network, Progress progress) {
-        List<String> written = TextSample.after(prompts, network, experiment.seed());
+    private List<String> sample(List<int[]> prompts, MultiLayerNetwork network, Progress progress) throws IOException {
+        List<String> written = TextSample.after(prompts, experiment.base(), network, experiment.seed());
         progress.step(() -> prompts.size() + " prompts");
         return written;
+    }
+
+    private String unit() {
+        return experiment.base().unit();
     }
 
     private Run plain() {

@@ -14,12 +14,12 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 public record Run(
         String name, double coefficient, MultiLayerNetwork network, Measurement measured, double stepSeconds) {
 
-    /** How much better than the base on target text, nats per byte. */
+    /** How much better than the base on target text, nats per token. */
     public double gain(Measurement base) {
         return base.target() - measured.target();
     }
 
-    /** How much worse than the base on source text, nats per byte. */
+    /** How much worse than the base on source text, nats per token. */
     public double forgetting(Measurement base) {
         return measured.source() - base.source();
     }

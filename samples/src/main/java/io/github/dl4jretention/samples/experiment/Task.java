@@ -3,10 +3,10 @@ package io.github.dl4jretention.samples.experiment;
 import java.util.List;
 
 /**
- * What is learned and what must not be forgotten.
+ * What is learned and what must not be forgotten, as tokens.
  *
  * @param training text that the model is finetuned on
  * @param target   held-out text of the same kind
  * @param sources  held-out texts of what the model knew before
  */
-public record Task(byte[] training, byte[] target, List<byte[]> sources) {}
+public record Task(int[] training, int[] target, List<int[]> sources) {}

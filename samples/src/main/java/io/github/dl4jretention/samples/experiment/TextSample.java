@@ -1,59 +1,76 @@
 package io.github.dl4jretention.samples.experiment;
 
-import io.github.dl4jretention.samples.model.ModelKind;
+import io.github.dl4jretention.lm.Generator;
+import io.github.dl4jretention.samples.model.TextModel;
 import io.github.dl4jretention.teacher.Teacher;
-import java.nio.charset.StandardCharsets;
+import java.io.IOException;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.Stream;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
-/** Text that a byte-level model writes after prompts. */
+/** Text that a model writes after prompts. */
 final class TextSample {
 
     private static final int LENGTH = 120;
 
     private TextSample() {}
 
+    /** The first tokens of a text: as many as the model sees at once. */
+    static int[] prompt(int[] text, TextModel model) {
+        return Arrays.copyOf(text, model.window());
+    }
+
     /**
-     * Samples bytes one by one from the model's distribution, for all prompts at once.
+     * Samples tokens one by one from the model's distribution, for all prompts at once.
      *
-     * @param texts their first bytes are the prompts
+     * @param texts   their first tokens are the prompts
+     * @param model   whose tokens they are
+     * @param network the model's own, or one that was tuned
      * @return one continuation for each text
      */
-    static List<String> after(List<byte[]> texts, MultiLayerNetwork network, long seed) {
-        try (Teacher model = Teacher.of(network)) {
-            return after(texts, model, seed);
+    static List<String> after(List<int[]> texts, TextModel model, MultiLayerNetwork network, long seed)
+            throws IOException {
+        if (model.folder() != null) {
+            return Generator.of(model.folder().withNetwork(network))
+                    .maxTokens(LENGTH)
+                    .seed(seed)
+                    .generate(texts.stream()
+                            .map(text -> model.tokenizer().decode(prompt(text, model)))
+                            .toList());
+        }
+        try (Teacher teacher = Teacher.of(network)) {
+            return after(texts, model, teacher, seed);
         }
     }
 
-    private static List<String> after(List<byte[]> texts, Teacher model, long seed) {
+    /** The samples' transformer keeps no keys and values: it sees a window that moves on. */
+    private static List<String> after(List<int[]> texts, TextModel model, Teacher network, long seed) {
         Random random = new Random(seed);
-        int context = ModelKind.CONTEXT;
-        byte[][] written = new byte[texts.size()][context + LENGTH];
-        for (int row = 0; row < written.length; row++) {
-            System.arraycopy(texts.get(row), 0, written[row], 0, context);
-        }
+        int context = model.window();
+        int[][] written = new int[texts.size()][];
+        Arrays.setAll(written, row -> Arrays.copyOf(prompt(texts.get(row), model), context + LENGTH));
         for (int i = 0; i < LENGTH; i++) {
-            INDArray last = model.logProbabilities(windows(written, i), null)
+            INDArray last = network.logProbabilities(windows(written, i, context), null)
                     .get(NDArrayIndex.all(), NDArrayIndex.all(), NDArrayIndex.point(context - 1L));
             for (int row = 0; row < written.length; row++) {
-                written[row][context + i] = (byte) sample(last.getRow(row).toDoubleVector(), random.nextDouble());
+                written[row][context + i] = sample(last.getRow(row).toDoubleVector(), random.nextDouble());
             }
         }
-        return List.of(written).stream()
-                .map(bytes -> new String(bytes, context, LENGTH, StandardCharsets.UTF_8))
+        return Stream.of(written)
+                .map(tokens -> model.tokenizer().decode(Arrays.copyOfRange(tokens, context, tokens.length)))
                 .toList();
     }
 
-    private static INDArray windows(byte[][] written, int from) {
-        int context = ModelKind.CONTEXT;
+    private static INDArray windows(int[][] written, int from, int context) {
         float[] features = new float[written.length * context];
         for (int row = 0; row < written.length; row++) {
             for (int t = 0; t < context; t++) {
-                features[row * context + t] = Byte.toUnsignedInt(written[row][from + t]);
+                features[row * context + t] = written[row][from + t];
             }
         }
         return Nd4j.createFromArray(features).reshape(written.length, 1, context);

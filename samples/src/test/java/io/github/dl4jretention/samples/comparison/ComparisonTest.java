@@ -47,7 +47,7 @@ class ComparisonTest {
 
     private void run(Plan plan, Path out, int part, int parts) throws IOException {
         Corpus corpus = Corpus.read(Path.of("target", "corpus"));
-        new ComparisonRun(plan, corpus, Path.of("checkpoints"), out, part, parts).run();
+        new ComparisonRun(plan, corpus, ComparisonRun.samples(plan, Path.of("checkpoints")), out, part, parts).run();
     }
 
     /** Without what is measured anew on each run. */

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.samples.model.Checkpoint;
+import io.github.dl4jretention.samples.model.TextModel;
 import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.samples.text.Domain;
 import java.io.IOException;
@@ -136,7 +137,8 @@ class PlanTest {
 
     /** Features of both steps, below each other. */
     private static INDArray windows(Trial trial, Plan plan, MultiLayerNetwork base, Corpus corpus) {
-        TrialSetup setup = new TrialSetup(base, trial, plan, corpus, () -> null, () -> null);
+        TokenCorpus tokens = new TokenCorpus(corpus, TextModel.of(base));
+        TrialSetup setup = new TrialSetup(base, trial, plan, tokens, () -> null, () -> null);
         DataSetIterator batches = trial.method().method().prepare(setup).batches();
         INDArray first = batches.next().getFeatures().dup();
         return Nd4j.concat(0, first, batches.next().getFeatures());
@@ -150,7 +152,10 @@ class PlanTest {
                         .formatted("{\"method\": \"PLAIN\"}")
                         .replace("[\"PROSE\"]", "[\"PROSE\", \"JAVA\", \"SCALA\"]")));
         Corpus corpus = Corpus.read(Path.of("target", "corpus"));
-        DataSetIterator windows = TrialSetup.sourceWindows(corpus, plan.pairs().get(0), 7, 1);
+        TextModel base = TextModel.of(
+                Checkpoint.load(Path.of("checkpoints", "transformer.zip")).network());
+        TokenCorpus tokens = new TokenCorpus(corpus, base);
+        DataSetIterator windows = TrialSetup.sourceWindows(tokens, plan.pairs().get(0), 7, 1);
         int[] shares = new int[3];
         while (windows.hasNext()) {
             INDArray features = windows.next().getFeatures();

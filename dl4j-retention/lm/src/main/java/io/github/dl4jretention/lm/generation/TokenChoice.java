@@ -1,6 +1,7 @@
 package io.github.dl4jretention.lm.generation;
 
 import java.util.Arrays;
+import java.util.PriorityQueue;
 import java.util.Random;
 import java.util.Set;
 
@@ -10,7 +11,7 @@ import java.util.Set;
  * @param temperature       0 for the likeliest
  * @param topK              how many of the likeliest; 0 for all
  * @param topP              what the likeliest sum to
- * @param repetitionPenalty factor of log-probabilities of tokens that were there before
+ * @param repetitionPenalty divides logits above 0, and multiplies others, of tokens that were there before
  */
 public record TokenChoice(double temperature, int topK, double topP, double repetitionPenalty) {
 
@@ -86,62 +87,56 @@ public record TokenChoice(double temperature, int topK, double topP, double repe
     /**
      * {@return a token}
      *
-     * @param probabilities of all tokens
+     * @param probabilities of all tokens, finite and at least 0
+     * @param normaliser    the logarithm of the sum of all tokens' exponentials of logits, so that a token's logit is its
+     *     log-probability plus this; only read for a repetition penalty other than 1
      * @param seen          tokens that are in the text already
      * @param random        draws one number if the temperature isn't 0
      * @throws IllegalArgumentException if a probability is NaN
      */
-    public int choose(float[] probabilities, Set<Integer> seen, Random random) {
-        double[] scores = new double[probabilities.length];
-        int best = 0;
-        for (int i = 0; i < scores.length; i++) {
+    public int choose(float[] probabilities, double normaliser, Set<Integer> seen, Random random) {
+        double[] weights = new double[probabilities.length];
+        for (int i = 0; i < weights.length; i++) {
             if (Float.isNaN(probabilities[i])) {
                 throw new IllegalArgumentException("network: expected probabilities, got NaN of token " + i);
             }
-            scores[i] = repetitionPenalty == 1 ? probabilities[i] : Math.log(probabilities[i]);
-            if (repetitionPenalty != 1 && seen.contains(i)) {
-                scores[i] *= repetitionPenalty;
+            weights[i] = probabilities[i];
+        }
+        if (repetitionPenalty != 1) {
+            for (int i : seen) {
+                double logit = Math.log(weights[i]) + normaliser;
+                double less = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
+                weights[i] = Math.exp(less - normaliser);
             }
-            if (scores[i] > scores[best]) {
-                best = i;
-            }
         }
-        if (temperature == 0) {
-            return best;
+        int best = 0;
+        for (int i = 1; i < weights.length; i++) {
+            best = weights[i] > weights[best] ? i : best;
         }
-        double largest = repetitionPenalty == 1 ? Math.log(scores[best]) : scores[best];
-        for (int i = 0; i < scores.length; i++) {
-            double score = repetitionPenalty == 1 ? Math.log(scores[i]) : scores[i];
-            scores[i] = Math.exp((score - largest) / temperature);
-        }
-        return draw(scores, random);
+        return temperature == 0 ? best : draw(weights, weights[best], random);
     }
 
-    private int draw(double[] weights, Random random) {
-        double least = 0;
-        if (topK > 0 || topP < 1) {
-            double[] sorted = weights.clone();
-            Arrays.sort(sorted);
-            int kept = topK == 0 ? sorted.length : Math.min(topK, sorted.length);
-            double sum =
-                    Arrays.stream(sorted, sorted.length - kept, sorted.length).sum();
-            double part = 0;
-            for (int i = sorted.length - 1; i >= sorted.length - kept; i--) {
-                part += sorted[i];
-                least = sorted[i];
-                if (part >= topP * sum) {
-                    break;
-                }
-            }
-        }
+    private int draw(double[] weights, double largest, Random random) {
+        double least = topK > 0 && topK < weights.length ? ofRank(weights, topK) : 0;
         double sum = 0;
-        for (double weight : weights) {
-            sum += weight >= least ? weight : 0;
+        for (int i = 0; i < weights.length; i++) {
+            weights[i] = weights[i] < least
+                    ? 0
+                    : temperature == 1 ? weights[i] : Math.exp(Math.log(weights[i] / largest) / temperature);
+            sum += weights[i];
+        }
+        if (topP < 1) {
+            least = smallest(weights, temperature == 1 ? largest : 1, topP * sum);
+            sum = 0;
+            for (int i = 0; i < weights.length; i++) {
+                weights[i] = weights[i] < least ? 0 : weights[i];
+                sum += weights[i];
+            }
         }
         double left = random.nextDouble() * sum;
         int chosen = -1;
         for (int i = 0; i < weights.length; i++) {
-            if (weights[i] >= least && weights[i] > 0) {
+            if (weights[i] > 0) {
                 chosen = i;
                 left -= weights[i];
                 if (left < 0) {
@@ -150,5 +145,39 @@ public record TokenChoice(double temperature, int topK, double topP, double repe
             }
         }
         return chosen;
+    }
+
+    /** {@return the largest number but {@code rank - 1}} */
+    private static double ofRank(double[] numbers, int rank) {
+        PriorityQueue<Double> largest = new PriorityQueue<>(rank);
+        for (double number : numbers) {
+            if (largest.size() < rank) {
+                largest.add(number);
+            } else if (number > largest.element()) {
+                largest.remove();
+                largest.add(number);
+            }
+        }
+        return largest.element();
+    }
+
+    /** {@return the smallest of the largest numbers that sum to so much} Sorts only as many of them as need be. */
+    private static double smallest(double[] numbers, double largest, double sum) {
+        double[] sorted = {};
+        double covered = -1;
+        for (double bound = largest / 64; covered < sum && sorted.length < numbers.length; bound /= 64) {
+            double from = bound;
+            sorted = Arrays.stream(numbers).filter(number -> number >= from).toArray();
+            covered = Arrays.stream(sorted).sum();
+        }
+        Arrays.sort(sorted);
+        double part = 0;
+        for (int i = sorted.length - 1; i >= 0; i--) {
+            part += sorted[i];
+            if (part >= sum) {
+                return sorted[i];
+            }
+        }
+        return 0;
     }
 }

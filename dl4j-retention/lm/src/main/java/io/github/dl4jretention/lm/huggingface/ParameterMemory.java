@@ -4,9 +4,9 @@ import org.bytedeco.javacpp.DoublePointer;
 import org.bytedeco.javacpp.FloatPointer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 
-/** A parameter's memory outside of the heap, as float numbers; safe for several threads. Layers of the models that have it refuse
- * other backends than nd4j-native when a network is made. */
+/** A parameter's memory outside of the heap, as float numbers; safe for several threads. */
 final class ParameterMemory {
 
     /** Keeps the memory alive. */
@@ -16,6 +16,10 @@ final class ParameterMemory {
 
     /** @param array a network's parameter, FLOAT or DOUBLE, without gaps */
     ParameterMemory(INDArray array) {
+        if (!Nd4j.getEnvironment().isCPU()) {
+            throw new IllegalStateException("backend: expected nd4j-native, whose arrays are in the host's memory, got "
+                    + Nd4j.getBackend().getClass().getSimpleName());
+        }
         this.array = array;
         isFloat = array.dataType() == DataType.FLOAT;
         if (!isFloat && array.dataType() != DataType.DOUBLE) {

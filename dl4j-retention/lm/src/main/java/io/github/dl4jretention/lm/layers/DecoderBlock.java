@@ -52,6 +52,12 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  */
 public final class DecoderBlock extends TokenLayer {
 
+    /**
+     * The least number of a document in a features mask that has several documents in a sequence, 2^20: far from any
+     * weight of a token, and whole in FLOAT for as many documents as a sequence can have.
+     */
+    public static final int FIRST_DOCUMENT = 1 << 20;
+
     private static final long serialVersionUID = 1L;
 
     static final String QUERY = "query";

@@ -114,9 +114,10 @@ abstract class TokenLayerRuntime extends SameDiffLayer {
                 .reshape((long) batch * time)
                 .toDoubleVector();
         for (double number : numbers) {
-            if (number > 1 && number != Math.rint(number)) {
-                throw new IllegalArgumentException("featuresMask: expected 0 and 1, or whole numbers of documents, got "
-                        + number + "; weights of tokens belong in the labels mask " + layerId());
+            if (number != 0 && !(number >= DecoderBlock.FIRST_DOCUMENT && number == Math.rint(number))) {
+                throw new IllegalArgumentException("featuresMask: expected 0 and 1, or 0 and numbers of documents from "
+                        + DecoderBlock.FIRST_DOCUMENT + " on, got " + number
+                        + "; weights of tokens belong in the labels mask " + layerId());
             }
         }
         if (past > 0) {

@@ -1,6 +1,7 @@
 package io.github.dl4jretention.lm.text;
 
 import io.github.dl4jretention.checkpoint.RestartableIterator;
+import io.github.dl4jretention.lm.layers.DecoderBlock;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.ArrayList;
@@ -159,13 +160,13 @@ public final class TextIterator implements DataSetIterator, RestartableIterator 
         float[] labelsMask = new float[rows.size() * time];
         for (int r = 0; r < rows.size(); r++) {
             int at = r * time;
-            int number = 0;
+            int number = DecoderBlock.FIRST_DOCUMENT - 1;
             for (Piece piece : rows.get(r)) {
                 number++;
                 for (int i = 0; i < piece.length(); i++, at++) {
                     features[at] = piece.ids()[i];
                     labels[at] = piece.ids()[i + 1];
-                    featuresMask[at] = number;
+                    featuresMask[at] = packed ? number : 1;
                     labelsMask[at] = piece.learned()[i + 1] ? 1 : 0;
                 }
             }

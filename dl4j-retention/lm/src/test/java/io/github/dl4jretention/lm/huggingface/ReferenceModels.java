@@ -18,7 +18,12 @@ public final class ReferenceModels {
 
     private ReferenceModels() {}
 
+    /** {@return a model's folder, of those beside the tests or, with {@code -DreferenceModels=DIR}, of others} */
     public static Path folder(String name) {
+        String others = System.getProperty("referenceModels");
+        if (others != null) {
+            return Path.of(others, name);
+        }
         try {
             return Path.of(
                     ReferenceModels.class.getResource("/huggingface/" + name).toURI());
@@ -27,9 +32,20 @@ public final class ReferenceModels {
         }
     }
 
+    /** {@return the script that made the models, and that reads a folder} */
+    public static Path script() {
+        try {
+            return Path.of(ReferenceModels.class
+                    .getResource("/huggingface/make_models.py")
+                    .toURI());
+        } catch (URISyntaxException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
     /** {@return names of all models} */
     public static List<String> names() {
-        try (Stream<Path> folders = Files.list(folder("llama").getParent())) {
+        try (Stream<Path> folders = Files.list(folder("").toAbsolutePath())) {
             return folders.filter(Files::isDirectory)
                     .map(path -> path.getFileName().toString())
                     .sorted()
@@ -58,7 +74,7 @@ public final class ReferenceModels {
     }
 
     /** {@return numbers of the reference: ids, labels, logits, and the gradients by the names of weights} */
-    static Map<String, double[]> reference(String name) throws IOException {
+    public static Map<String, double[]> reference(String name) throws IOException {
         Map<String, double[]> numbers = new LinkedHashMap<>();
         try (SafetensorsFile file = SafetensorsFile.open(folder(name).resolve("reference.safetensors"))) {
             for (Tensor tensor : file.tensors()) {

@@ -106,13 +106,16 @@ class DecoderInputTest {
                         new TiedOutputLayer(DecoderNetworkTest.VOCABULARY)));
     }
 
+    /** Whole numbers are no documents either, unless they're those of documents. */
     @Test
     void featuresMasksOfWeights() {
         INDArray ids = Nd4j.zeros(DataType.FLOAT, 1, 1, 3);
-        INDArray mask = Nd4j.createFromArray(new float[][] {{1, 1.5f, 1}});
-        refused(
-                "featuresMask: expected 0 and 1, or whole numbers of documents, got 1.5",
-                () -> network.output(ids, false, mask, null));
+        int first = DecoderBlock.FIRST_DOCUMENT;
+        for (float[] weights : new float[][] {{1, 1.5f, 1}, {2, 1, 1}, {first, 1, 0}, {first + 0.5f, 0, 0}}) {
+            refused(
+                    "featuresMask: expected 0 and 1, or 0 and numbers of documents from 1048576 on, got ",
+                    () -> network.output(ids, false, Nd4j.createFromArray(new float[][] {weights}), null));
+        }
     }
 
     @ParameterizedTest

@@ -1,0 +1,87 @@
+package io.github.dl4jretention.samples.model;
+
+import io.github.dl4jretention.lm.LanguageModel;
+import io.github.dl4jretention.lm.Tokenizer;
+import io.github.dl4jretention.samples.text.ByteWindowIterator;
+import io.github.dl4jretention.samples.text.TokenWindowIterator;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.stream.IntStream;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A language model that a program finetunes, and how text becomes its tokens: bytes, or those of a model folder's
+ * tokenizer.
+ *
+ * @param network   features {@code [batch, 1, time]} of token ids, output {@code [batch, V, time]}
+ * @param tokenizer of its tokens
+ * @param window    tokens that are trained on and measured together
+ * @param folder    what the network was loaded from; null for a byte-level network by itself
+ */
+public record TextModel(MultiLayerNetwork network, Tokenizer tokenizer, int window, @Nullable LanguageModel folder) {
+
+    /** Characters that are made tokens at once; tokenizers hold several objects for each. */
+    private static final int PIECE = 20_000;
+
+    /** A byte-level network, whose labels are one-hot. */
+    public static TextModel of(MultiLayerNetwork network) {
+        return new TextModel(network, Tokenizer.bytes(), ModelKind.CONTEXT, null);
+    }
+
+    /**
+     * The model of a folder, with windows of 64 tokens, or of its context if that is shorter.
+     *
+     * @throws IOException if its tokenizer can't be read
+     */
+    public static TextModel of(LanguageModel model) throws IOException {
+        int window = Math.min(ModelKind.CONTEXT, model.contextLength());
+        return new TextModel(model.network(), model.tokenizer(), window, model);
+    }
+
+    /** What a token is, in words. */
+    public String unit() {
+        return folder == null ? "byte" : "token";
+    }
+
+    /**
+     * Tokens of a text, without those that begin and end one.
+     *
+     * @param utf8 the text
+     * @throws IOException if it's not UTF-8, and the model's tokens aren't bytes
+     */
+    public int[] tokens(byte[] utf8) throws IOException {
+        if (folder == null) {
+            return IntStream.range(0, utf8.length)
+                    .map(i -> Byte.toUnsignedInt(utf8[i]))
+                    .toArray();
+        }
+        String text = StandardCharsets.UTF_8
+                .newDecoder()
+                .decode(ByteBuffer.wrap(utf8))
+                .toString();
+        IntStream.Builder tokens = IntStream.builder();
+        for (int from = 0; from < text.length(); ) {
+            int to = text.indexOf('\n', Math.min(text.length(), from + PIECE)) + 1;
+            to = to == 0 ? text.length() : to;
+            IntStream.of(tokenizer.encode(text.substring(from, to), false)).forEach(tokens::add);
+            from = to;
+        }
+        return tokens.build().toArray();
+    }
+
+    /** Windows at random places of texts of tokens, see {@link TokenWindowIterator#training}. */
+    public TokenWindowIterator training(int batch, int batches, long seed, int[]... texts) {
+        return folder == null
+                ? ByteWindowIterator.training(batch, window, batches, seed, texts)
+                : TokenWindowIterator.training(folder.vocabulary(), batch, window, batches, seed, texts);
+    }
+
+    /** Windows at evenly spaced places of a text of tokens, see {@link TokenWindowIterator#evaluation}. */
+    public TokenWindowIterator evaluation(int batch, int batches, int[] text) {
+        return folder == null
+                ? ByteWindowIterator.evaluation(batch, window, batches, text)
+                : TokenWindowIterator.evaluation(folder.vocabulary(), batch, window, batches, text);
+    }
+}
