@@ -4,6 +4,7 @@ import java.lang.ref.WeakReference;
 import java.util.Arrays;
 import java.util.Collection;
 import org.deeplearning4j.optimize.api.TrainingListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
@@ -27,6 +28,7 @@ public final class TiedWeights {
          * {@return where the output layer sets its gradient, likewise a view; null if the weights don't train} The owner
          * adds its own gradient to what it finds there.
          */
+        @Nullable
         INDArray weightGradients();
 
         /**
@@ -44,7 +46,7 @@ public final class TiedWeights {
                 }
 
                 @Override
-                public INDArray weightGradients() {
+                public @Nullable INDArray weightGradients() {
                     return owner.weightGradients();
                 }
             };

@@ -245,7 +245,13 @@ public final class FusedLoss implements LossPath {
         }
         Workers.run(parts, part -> {
             INDArray result = first(logits[part], input.size(1));
-            Nd4j.gemm(ofPart(weights, part), input, result, true, false, 1, 0);
+            if (input.size(1) == 1) {
+                // A token at a time, as in generation: gemm would copy all weights into its own layout first.
+                INDArray rows = ofPart(weights, part).transpose();
+                Nd4j.getBlasWrapper().level2().gemv('f', 'N', 1, rows, input, 0, result);
+            } else {
+                Nd4j.gemm(ofPart(weights, part), input, result, true, false, 1, 0);
+            }
         });
     }
 

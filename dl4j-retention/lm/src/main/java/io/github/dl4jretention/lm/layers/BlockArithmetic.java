@@ -1,5 +1,6 @@
 package io.github.dl4jretention.lm.layers;
 
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** A block's forward and backward pass in one number type; arrays are {@code [tokens, width]} in 'c' order. */
@@ -8,21 +9,30 @@ interface BlockArithmetic {
     /** {@return numbers that are kept of each token from forward to backward} */
     long kept();
 
-    /** {@return numbers of working memory that forward needs} */
-    long forwardMemory(Sequences sequences);
+    /**
+     * {@return numbers of working memory that forward needs}
+     *
+     * @param backward whether a backward pass follows, so that something is kept for it
+     */
+    long forwardMemory(Sequences sequences, boolean backward);
 
     /** {@return numbers of working memory that backward needs} */
     long backwardMemory(Sequences sequences);
 
     /**
      * @param output to be set
-     * @param kept   memory of {@link #kept()} numbers for each token, to be set
+     * @param kept   memory of {@link #kept()} numbers for each token, to be set; null if no backward pass follows
      * @param memory to work in
      * @param known  keys and values {@code [batch, capacity, keyValueWidth]} each, to which this minibatch's are added;
      *     null if there is no past
      */
     void forward(
-            Sequences sequences, INDArray input, INDArray output, INDArray kept, INDArray memory, INDArray[] known);
+            Sequences sequences,
+            INDArray input,
+            INDArray output,
+            @Nullable INDArray kept,
+            INDArray memory,
+            INDArray @Nullable [] known);
 
     /**
      * @param kept          as forward has set it
@@ -36,7 +46,7 @@ interface BlockArithmetic {
             INDArray input,
             INDArray kept,
             INDArray memory,
-            INDArray[] known,
+            INDArray @Nullable [] known,
             INDArray gradient,
             INDArray inputGradient,
             INDArray gradients);

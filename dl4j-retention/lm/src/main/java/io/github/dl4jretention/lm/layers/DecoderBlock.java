@@ -1,15 +1,12 @@
 package io.github.dl4jretention.lm.layers;
 
-import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
-import java.util.Map;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.samediff.SDLayerParams;
 import org.deeplearning4j.optimize.api.TrainingListener;
-import org.nd4j.autodiff.samediff.SDVariable;
-import org.nd4j.autodiff.samediff.SameDiff;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -41,8 +38,11 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  * one row of products; truncated backpropagation lets later parts see the keys and values of earlier ones, without a
  * gradient to them. Positions count on.
  *
- * <p><b>Numbers.</b> FLOAT and DOUBLE on the CPU backend, by the same code; anything else is refused. Exponentials are
- * within 1.5e-7, relative. Dropout's choices come from ND4J's random generator, one number for each forward pass.
+ * <p><b>Numbers.</b> FLOAT and DOUBLE on the CPU backend run at native speed, by the same code. HALF and BFLOAT16, and
+ * other backends, run as SameDiff operations, which is slower by far: HALF and BFLOAT16 are computed in FLOAT and
+ * rounded at the block's end. With {@code -Ddl4jretention.samediff=true} every block runs that way, for comparison.
+ * Exponentials at native speed are within 1.5e-7, relative. Dropout's choices come from ND4J's random generator, one
+ * number for each forward pass.
  *
  * <p>Sources: Vaswani et al., "Attention Is All You Need", https://arxiv.org/abs/1706.03762; Ainslie et al., "GQA",
  * https://arxiv.org/abs/2305.13245; for the window Jiang et al., "Mistral 7B", https://arxiv.org/abs/2310.06825; for the
@@ -50,7 +50,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  * https://arxiv.org/abs/2010.04245, as Qwen3 has it: RMSNorm of each head before the rotation; for attention in tiles
  * Dao et al., "FlashAttention", https://arxiv.org/abs/2205.14135.
  */
-public final class DecoderBlock extends TokenLayer {
+public final class DecoderBlock extends DecoderSettings {
 
     /**
      * The least number of a document in a features mask that has several documents in a sequence, 2^20: far from any
@@ -81,188 +81,16 @@ public final class DecoderBlock extends TokenLayer {
     static final String FEED_FORWARD_NORM = "feedForwardNorm";
     static final String FEED_FORWARD_NORM_BIAS = "feedForwardNormBias";
 
-    private int heads;
-    private int keyValueHeads;
-    private int headSize;
-    private int hidden;
-    private Norm norm;
-    private double epsilon;
-    private FeedForward feedForward;
-    private RotaryPositions rotary;
-    private boolean queryKeyValueBias;
-    private boolean projectionBias;
-    private boolean feedForwardBias;
-    private boolean queryKeyNorm;
-    private boolean parallelResidual;
-    private int window;
-    private double attentionDropout;
-    private double residualDropout;
-    private boolean recompute;
-
     /** For JSON. */
     DecoderBlock() {}
 
     private DecoderBlock(Builder builder) {
         super(builder);
-        heads = builder.heads;
-        keyValueHeads = builder.keyValueHeads;
-        headSize = builder.headSize;
-        hidden = builder.hidden;
-        norm = builder.norm;
-        epsilon = builder.epsilon;
-        feedForward = builder.feedForward;
-        rotary = builder.rotary;
-        queryKeyValueBias = builder.queryKeyValueBias;
-        projectionBias = builder.projectionBias;
-        feedForwardBias = builder.feedForwardBias;
-        queryKeyNorm = builder.queryKeyNorm;
-        parallelResidual = builder.parallelResidual;
-        window = builder.window;
-        attentionDropout = builder.attentionDropout;
-        residualDropout = builder.residualDropout;
-        recompute = builder.recompute;
-        require(heads > 0, "heads", "a number above 0", heads);
-        require(keyValueHeads >= 0, "keyValueHeads", "a number of at least 0", keyValueHeads);
-        require(
-                keyValueHeads == 0 || heads % keyValueHeads == 0,
-                "keyValueHeads",
-                "a number that divides heads = " + heads,
-                keyValueHeads);
-        require(headSize >= 0, "headSize", "a number of at least 0", headSize);
-        require(hidden >= 0, "hidden", "a number of at least 0", hidden);
-        require(epsilon > 0, "epsilon", "a number above 0", epsilon);
-        require(window > 0, "window", "a number above 0", window);
-        require(attentionDropout >= 0 && attentionDropout < 1, "attentionDropout", "[0, 1)", attentionDropout);
-        require(residualDropout >= 0 && residualDropout < 1, "residualDropout", "[0, 1)", residualDropout);
-        if (width > 0) {
-            validate();
-        }
-    }
-
-    private static void require(boolean fits, String name, String expected, Object got) {
-        if (!fits) {
-            throw new IllegalArgumentException(name + ": expected " + expected + ", got " + got);
-        }
-    }
-
-    @Override
-    void validate() {
-        requireWidth();
-        require(
-                headSize > 0 || width % heads == 0,
-                "heads",
-                "a number that divides width = " + width + ", or a headSize of its own",
-                heads);
-        if (rotary != null) {
-            rotary.dimensionsOf(getHeadSize());
-        }
     }
 
     /** {@return a builder of blocks; heads is the one setting that it needs} */
     public static Builder builder() {
         return new Builder();
-    }
-
-    /** {@return number of attention heads} */
-    public int getHeads() {
-        return heads;
-    }
-
-    /** {@return number of heads of keys and values} */
-    public int getKeyValueHeads() {
-        return keyValueHeads == 0 ? heads : keyValueHeads;
-    }
-
-    /** {@return numbers of a head} */
-    public int getHeadSize() {
-        return headSize == 0 ? width / heads : headSize;
-    }
-
-    /** {@return numbers between the feed-forward part's products} */
-    public int getHidden() {
-        return hidden == 0 ? 4 * width : hidden;
-    }
-
-    /** {@return the kind of norm} */
-    public Norm getNorm() {
-        return norm;
-    }
-
-    /** {@return what norms add to the variance or the mean of squares} */
-    public double getEpsilon() {
-        return epsilon;
-    }
-
-    /** {@return the kind of feed-forward part} */
-    public FeedForward getFeedForward() {
-        return feedForward;
-    }
-
-    /** {@return rotary positions; null for none} */
-    public RotaryPositions getRotary() {
-        return rotary;
-    }
-
-    /** {@return whether queries, keys and values have biases} */
-    public boolean isQueryKeyValueBias() {
-        return queryKeyValueBias;
-    }
-
-    /** {@return whether the projection after attention has a bias} */
-    public boolean isProjectionBias() {
-        return projectionBias;
-    }
-
-    /** {@return whether the feed-forward part has biases} */
-    public boolean isFeedForwardBias() {
-        return feedForwardBias;
-    }
-
-    /** {@return whether queries and keys are normalised} */
-    public boolean isQueryKeyNorm() {
-        return queryKeyNorm;
-    }
-
-    /** {@return whether attention and feed-forward part both read the input} */
-    public boolean isParallelResidual() {
-        return parallelResidual;
-    }
-
-    /** {@return how many tokens a token sees, itself among them} */
-    public int getWindow() {
-        return window;
-    }
-
-    /** {@return how likely a probability of attention is dropped} */
-    public double getAttentionDropout() {
-        return attentionDropout;
-    }
-
-    /** {@return how likely a number of a branch is dropped} */
-    public double getResidualDropout() {
-        return residualDropout;
-    }
-
-    /** {@return whether backward computes the forward pass once more} */
-    public boolean isRecompute() {
-        return recompute;
-    }
-
-    int queryWidth() {
-        return heads * getHeadSize();
-    }
-
-    int keyValueWidth() {
-        return getKeyValueHeads() * getHeadSize();
-    }
-
-    int queryKeyValueWidth() {
-        return queryWidth() + 2 * keyValueWidth();
-    }
-
-    /** Columns of the feed-forward part's first product. */
-    int upWidth() {
-        return feedForward.isGated() ? 2 * getHidden() : getHidden();
     }
 
     /** Weights first, then the others, as DL4J lays them out; what makes one product lies side by side. */
@@ -272,33 +100,33 @@ public final class DecoderBlock extends TokenLayer {
         params.addWeightParam(KEY, width, keyValueWidth());
         params.addWeightParam(VALUE, width, keyValueWidth());
         params.addWeightParam(PROJECTION, queryWidth(), width);
-        if (feedForward.isGated()) {
+        if (getFeedForward().isGated()) {
             params.addWeightParam(GATE, width, getHidden());
         }
         params.addWeightParam(UP, width, getHidden());
         params.addWeightParam(DOWN, getHidden(), width);
-        if (queryKeyValueBias) {
+        if (isQueryKeyValueBias()) {
             params.addBiasParam(QUERY_BIAS, queryWidth());
             params.addBiasParam(KEY_BIAS, keyValueWidth());
             params.addBiasParam(VALUE_BIAS, keyValueWidth());
         }
-        if (projectionBias) {
+        if (isProjectionBias()) {
             params.addBiasParam(PROJECTION_BIAS, width);
         }
-        if (feedForwardBias && feedForward.isGated()) {
+        if (isFeedForwardBias() && getFeedForward().isGated()) {
             params.addBiasParam(GATE_BIAS, getHidden());
         }
-        if (feedForwardBias) {
+        if (isFeedForwardBias()) {
             params.addBiasParam(UP_BIAS, getHidden());
             params.addBiasParam(DOWN_BIAS, width);
         }
-        if (queryKeyNorm) {
+        if (isQueryKeyNorm()) {
             params.addBiasParam(QUERY_NORM, getHeadSize());
             params.addBiasParam(KEY_NORM, getHeadSize());
         }
         params.addBiasParam(ATTENTION_NORM, width);
         params.addBiasParam(FEED_FORWARD_NORM, width);
-        if (norm == Norm.LAYER_NORM) {
+        if (getNorm() == Norm.LAYER_NORM) {
             params.addBiasParam(ATTENTION_NORM_BIAS, width);
             params.addBiasParam(FEED_FORWARD_NORM_BIAS, width);
         }
@@ -310,12 +138,6 @@ public final class DecoderBlock extends TokenLayer {
     }
 
     @Override
-    public SDVariable defineLayer(
-            SameDiff sd, SDVariable layerInput, Map<String, SDVariable> paramTable, SDVariable mask) {
-        throw new UnsupportedOperationException("DecoderBlock computes natively");
-    }
-
-    @Override
     public Layer instantiate(
             NeuralNetConfiguration conf,
             Collection<TrainingListener> trainingListeners,
@@ -323,54 +145,34 @@ public final class DecoderBlock extends TokenLayer {
             INDArray layerParamsView,
             boolean initializeParams,
             DataType networkDataType) {
-        requireNative(networkDataType);
         return init(
                 new DecoderBlockRuntime(conf, networkDataType), conf, layerIndex, layerParamsView, initializeParams);
-    }
-
-    @Override
-    List<Object> fields() {
-        return Arrays.asList(
-                heads,
-                keyValueHeads,
-                headSize,
-                hidden,
-                norm,
-                epsilon,
-                feedForward,
-                rotary,
-                queryKeyValueBias,
-                projectionBias,
-                feedForwardBias,
-                queryKeyNorm,
-                parallelResidual,
-                window,
-                attentionDropout,
-                residualDropout,
-                recompute);
     }
 
     /** Builds a block; the defaults are those of GPT-2 without its learned positions. */
     @SuppressWarnings("unchecked")
     public static final class Builder extends TokenLayer.Builder<Builder> {
 
-        private int heads;
-        private int keyValueHeads;
-        private int headSize;
-        private int hidden;
-        private Norm norm = Norm.LAYER_NORM;
-        private double epsilon = 1e-5;
-        private FeedForward feedForward = FeedForward.GELU_TANH;
-        private RotaryPositions rotary;
-        private boolean queryKeyValueBias = true;
-        private boolean projectionBias = true;
-        private boolean feedForwardBias = true;
-        private boolean queryKeyNorm;
-        private boolean parallelResidual;
-        private int window = Integer.MAX_VALUE;
-        private double attentionDropout;
-        private double residualDropout;
-        private boolean recompute;
+        int heads;
+        int keyValueHeads;
+        int headSize;
+        int hidden;
+        Norm norm = Norm.LAYER_NORM;
+        double epsilon = 1e-5;
+        FeedForward feedForward = FeedForward.GELU_TANH;
+
+        @Nullable
+        RotaryPositions rotary;
+
+        boolean queryKeyValueBias = true;
+        boolean projectionBias = true;
+        boolean feedForwardBias = true;
+        boolean queryKeyNorm;
+        boolean parallelResidual;
+        int window = Integer.MAX_VALUE;
+        double attentionDropout;
+        double residualDropout;
+        boolean recompute;
 
         private Builder() {}
 
@@ -434,7 +236,7 @@ public final class DecoderBlock extends TokenLayer {
          * @param rotary rotary positions; default null, for none
          * @return this builder
          */
-        public Builder rotary(RotaryPositions rotary) {
+        public Builder rotary(@Nullable RotaryPositions rotary) {
             this.rotary = rotary;
             return this;
         }

@@ -1,25 +1,28 @@
 package io.github.dl4jretention.lm.layers;
 
+import static java.util.Objects.requireNonNull;
+
 import java.util.Map;
 import org.deeplearning4j.nn.api.layers.RecurrentLayer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 /** The working part of {@link DecoderBlock}: memory, masks and stored state around {@link BlockArithmetic}. */
-final class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
+class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
 
     private static final long serialVersionUID = 1L;
 
-    private transient BlockArithmetic arithmetic;
-    private transient Sequences sequences;
-    private transient INDArray kept;
-    private transient INDArray[] known;
+    private transient @Nullable BlockArithmetic arithmetic;
+    private transient @Nullable Sequences sequences;
+    private transient @Nullable INDArray kept;
+    private transient INDArray @Nullable [] known;
     private transient KeyValueState state = KeyValueState.EMPTY;
     private transient KeyValueState truncatedState = KeyValueState.EMPTY;
 
@@ -27,10 +30,26 @@ final class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLa
         super(conf, dataType);
     }
 
-    @Override
-    public DecoderBlock layerConf() {
-        return (DecoderBlock) super.layerConf();
+    /** What is computed. */
+    DecoderBlock block() {
+        return (DecoderBlock) layerConf();
     }
+
+    /** The block's parameters, its flat view. */
+    INDArray weights() {
+        return params;
+    }
+
+    /** Where the gradients of {@link #weights()} go. */
+    INDArray blockGradients() {
+        return gradients;
+    }
+
+    /** Before a forward or backward pass. */
+    void beforePass() {}
+
+    /** After gradients were set. */
+    void afterBackward() {}
 
     @Override
     public void setParamsViewArray(INDArray params) {
@@ -39,10 +58,12 @@ final class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLa
     }
 
     private BlockArithmetic arithmetic() {
-        if (arithmetic == null) {
+        if (arithmetic == null && !isNative()) {
+            arithmetic = new SameDiffDecoder(block(), weights());
+        } else if (arithmetic == null) {
             arithmetic = dataType == DataType.FLOAT
-                    ? new FloatDecoder(layerConf(), params)
-                    : new DoubleDecoder(layerConf(), params);
+                    ? new FloatDecoder(block(), weights())
+                    : new DoubleDecoder(block(), weights());
         }
         return arithmetic;
     }
@@ -67,13 +88,13 @@ final class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLa
     /** @param before keys and values of the tokens before, to which this minibatch's are added if there's room */
     private INDArray forward(boolean training, KeyValueState before, LayerWorkspaceMgr workspaceMgr) {
         assertInputSet(false);
+        beforePass();
         applyDropOutIfNecessary(training, workspaceMgr);
         INDArray rows = rows(input, "input", workspaceMgr, ArrayType.FF_WORKING_MEM);
         int batch = Math.toIntExact(input.size(0));
         int time = Math.toIntExact(input.size(2));
-        boolean drops = training
-                && (layerConf().getAttentionDropout() > 0 || layerConf().getResidualDropout() > 0);
-        sequences = new Sequences(
+        boolean drops = training && (block().getAttentionDropout() > 0 || block().getResidualDropout() > 0);
+        Sequences now = new Sequences(
                 batch,
                 time,
                 before.time(),
@@ -82,22 +103,36 @@ final class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLa
                 starts(maskArray, batch, time, before.time()),
                 drops ? Nd4j.getRandom().nextLong() : 0,
                 drops);
-        known = before.keys() == null ? null : new INDArray[] {before.keys(), before.values()};
-        boolean keep = training && !layerConf().isRecompute();
-        INDArray memory = keptMemory(keep ? ArrayType.ACTIVATIONS : ArrayType.FF_WORKING_MEM, workspaceMgr);
+        sequences = now;
+        known = before.keys() == null || before.values() == null
+                ? null
+                : new INDArray[] {before.keys(), before.values()};
+        boolean keep = training && !block().isRecompute();
+        kept = keep ? keptMemory(now, ArrayType.ACTIVATIONS, workspaceMgr) : null;
         INDArray output = array(workspaceMgr, ArrayType.ACTIVATIONS, rows.shape());
         arithmetic()
-                .forward(sequences, rows, output, memory, forwardMemory(ArrayType.FF_WORKING_MEM, workspaceMgr), known);
-        kept = keep ? memory : null;
+                .forward(
+                        now,
+                        rows,
+                        output,
+                        kept,
+                        forwardMemory(now, ArrayType.FF_WORKING_MEM, keep, workspaceMgr),
+                        known);
         return sequences(output, batch);
     }
 
-    private INDArray keptMemory(ArrayType type, LayerWorkspaceMgr workspaceMgr) {
-        return array(workspaceMgr, type, arithmetic().kept() * sequences.tokens());
+    private INDArray keptMemory(Sequences sequences, ArrayType type, LayerWorkspaceMgr workspaceMgr) {
+        return numbers(type, arithmetic().kept() * sequences.tokens(), workspaceMgr);
     }
 
-    private INDArray forwardMemory(ArrayType type, LayerWorkspaceMgr workspaceMgr) {
-        return array(workspaceMgr, type, arithmetic().forwardMemory(sequences));
+    private INDArray forwardMemory(
+            Sequences sequences, ArrayType type, boolean backward, LayerWorkspaceMgr workspaceMgr) {
+        return numbers(type, arithmetic().forwardMemory(sequences, backward), workspaceMgr);
+    }
+
+    /** ND4J makes no array of 0 numbers. */
+    private INDArray numbers(ArrayType type, long count, LayerWorkspaceMgr workspaceMgr) {
+        return array(workspaceMgr, type, Math.max(count, 1));
     }
 
     @Override
@@ -106,9 +141,10 @@ final class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLa
         if (sequences == null) {
             throw new IllegalStateException("backpropGradient: call activate first " + layerId());
         }
+        beforePass();
         INDArray rows = rows(input, "input", workspaceMgr, ArrayType.BP_WORKING_MEM);
         if (kept == null) {
-            kept = keptMemory(ArrayType.BP_WORKING_MEM, workspaceMgr);
+            kept = keptMemory(sequences, ArrayType.BP_WORKING_MEM, workspaceMgr);
             INDArray output = array(workspaceMgr, ArrayType.BP_WORKING_MEM, rows.shape());
             arithmetic()
                     .forward(
@@ -116,14 +152,14 @@ final class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLa
                             rows,
                             output,
                             kept,
-                            forwardMemory(ArrayType.BP_WORKING_MEM, workspaceMgr),
+                            forwardMemory(sequences, ArrayType.BP_WORKING_MEM, true, workspaceMgr),
                             known);
         }
         INDArray gradient = rows(epsilon, "epsilon", workspaceMgr, ArrayType.BP_WORKING_MEM);
         INDArray back = array(workspaceMgr, ArrayType.ACTIVATION_GRAD, rows.shape());
-        INDArray memory =
-                array(workspaceMgr, ArrayType.BP_WORKING_MEM, arithmetic().backwardMemory(sequences));
-        arithmetic().backward(sequences, rows, kept, memory, known, gradient, back, gradients);
+        INDArray memory = numbers(ArrayType.BP_WORKING_MEM, arithmetic().backwardMemory(sequences), workspaceMgr);
+        arithmetic().backward(sequences, rows, kept, memory, known, gradient, back, blockGradients());
+        afterBackward();
         kept = null;
         return new Pair<>(gradientOfViews(), backpropDropOutIfPresent(sequences(back, input.size(0))));
     }
@@ -140,7 +176,7 @@ final class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLa
         int room = state.time() + (int) input.size(2);
         KeyValueState before = withRoom(room, Math.max(room, 2 * state.capacity()), false);
         INDArray output = forward(false, before, workspaceMgr);
-        state = before.after(sequences);
+        state = before.after(requireNonNull(sequences));
         return output;
     }
 
@@ -152,13 +188,13 @@ final class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLa
         KeyValueState before = withRoom(room, room, true);
         INDArray output = forward(training, before, workspaceMgr);
         if (storeLastForTBPTT) {
-            truncatedState = before.after(sequences);
+            truncatedState = before.after(requireNonNull(sequences));
         }
         return output;
     }
 
     private KeyValueState withRoom(int room, int capacity, boolean copy) {
-        return state.withRoom(input.size(0), room, capacity, layerConf().keyValueWidth(), dataType, copy);
+        return state.withRoom(input.size(0), room, capacity, block().keyValueWidth(), dataType, copy);
     }
 
     @Override

@@ -1,6 +1,9 @@
 package io.github.dl4jretention.lm.layers;
 
+import static java.util.Objects.requireNonNull;
+
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Causal attention of one head of one sequence:
@@ -34,8 +37,8 @@ final class FloatAttention {
     private final double scale;
     private final int window;
     private final FloatDropout dropout;
-    private FloatRows scoreTile;
-    private FloatRows productTile;
+    private @Nullable FloatRows scoreTile;
+    private @Nullable FloatRows productTile;
     private float[] score = new float[0];
     private float[] product = new float[0];
     private float[] scratch = new float[0];
@@ -60,7 +63,7 @@ final class FloatAttention {
      * @param scoreTile   memory {@code [tile, past + time]}
      * @param productTile likewise; null if backward isn't called
      */
-    void start(Sequences sequences, FloatRows scoreTile, FloatRows productTile) {
+    void start(Sequences sequences, FloatRows scoreTile, @Nullable FloatRows productTile) {
         this.scoreTile = scoreTile;
         this.productTile = productTile;
         if (score.length < sequences.total()) {
@@ -95,6 +98,7 @@ final class FloatAttention {
             FloatRows mixed,
             long place) {
         int past = sequences.past();
+        FloatRows scoreTile = requireNonNull(this.scoreTile);
         int tile = scoreTile.rows();
         for (int from = 0; from < query.rows(); from += tile) {
             int to = Math.min(from + tile, query.rows());
@@ -124,7 +128,7 @@ final class FloatAttention {
         return place + (long) token * sequences.total() + key;
     }
 
-    private void hide(boolean[] keep, int firstKey, int start, int end) {
+    private void hide(boolean @Nullable [] keep, int firstKey, int start, int end) {
         if (keep != null) {
             for (int j = start; j < end; j++) {
                 score[j] = keep[firstKey + j] ? score[j] : Float.NEGATIVE_INFINITY;
@@ -179,7 +183,9 @@ final class FloatAttention {
             FloatRows valueGradient,
             long place) {
         int past = sequences.past();
+        FloatRows scoreTile = requireNonNull(this.scoreTile);
         int tile = scoreTile.rows();
+        FloatRows productTile = requireNonNull(this.productTile);
         logSum.get(0, 0, sums, 0, query.rows());
         for (int from = 0; from < query.rows(); from += tile) {
             int to = Math.min(from + tile, query.rows());

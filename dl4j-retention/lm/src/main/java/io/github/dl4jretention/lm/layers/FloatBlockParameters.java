@@ -1,5 +1,8 @@
 package io.github.dl4jretention.lm.layers;
 
+import static java.util.Objects.requireNonNull;
+
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
@@ -10,19 +13,19 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 final class FloatBlockParameters {
 
     final FloatRows queryKeyValue;
-    final FloatRows queryKeyValueBias;
-    final FloatRows queryNorm;
-    final FloatRows keyNorm;
+    final @Nullable FloatRows queryKeyValueBias;
+    final @Nullable FloatRows queryNorm;
+    final @Nullable FloatRows keyNorm;
     final FloatRows projection;
-    final FloatRows projectionBias;
+    final @Nullable FloatRows projectionBias;
     final FloatRows up;
-    final FloatRows upBias;
+    final @Nullable FloatRows upBias;
     final FloatRows down;
-    final FloatRows downBias;
+    final @Nullable FloatRows downBias;
     final FloatRows attentionNorm;
-    final FloatRows attentionNormBias;
+    final @Nullable FloatRows attentionNormBias;
     final FloatRows feedForwardNorm;
-    final FloatRows feedForwardNormBias;
+    final @Nullable FloatRows feedForwardNormBias;
 
     private final DecoderBlock block;
     private final FloatRows all;
@@ -32,19 +35,19 @@ final class FloatBlockParameters {
         all = FloatRows.all(view);
         int width = block.getWidth();
         boolean gated = block.getFeedForward().isGated();
-        queryKeyValue = rows(DecoderBlock.QUERY, block.queryKeyValueWidth(), width);
+        queryKeyValue = requireNonNull(rows(DecoderBlock.QUERY, block.queryKeyValueWidth(), width));
         queryKeyValueBias = rows(DecoderBlock.QUERY_BIAS, 1, block.queryKeyValueWidth());
         queryNorm = rows(DecoderBlock.QUERY_NORM, 1, block.getHeadSize());
         keyNorm = rows(DecoderBlock.KEY_NORM, 1, block.getHeadSize());
-        projection = rows(DecoderBlock.PROJECTION, width, block.queryWidth());
+        projection = requireNonNull(rows(DecoderBlock.PROJECTION, width, block.queryWidth()));
         projectionBias = rows(DecoderBlock.PROJECTION_BIAS, 1, width);
-        up = rows(gated ? DecoderBlock.GATE : DecoderBlock.UP, block.upWidth(), width);
+        up = requireNonNull(rows(gated ? DecoderBlock.GATE : DecoderBlock.UP, block.upWidth(), width));
         upBias = rows(gated ? DecoderBlock.GATE_BIAS : DecoderBlock.UP_BIAS, 1, block.upWidth());
-        down = rows(DecoderBlock.DOWN, width, block.getHidden());
+        down = requireNonNull(rows(DecoderBlock.DOWN, width, block.getHidden()));
         downBias = rows(DecoderBlock.DOWN_BIAS, 1, width);
-        attentionNorm = rows(DecoderBlock.ATTENTION_NORM, 1, width);
+        attentionNorm = requireNonNull(rows(DecoderBlock.ATTENTION_NORM, 1, width));
         attentionNormBias = rows(DecoderBlock.ATTENTION_NORM_BIAS, 1, width);
-        feedForwardNorm = rows(DecoderBlock.FEED_FORWARD_NORM, 1, width);
+        feedForwardNorm = requireNonNull(rows(DecoderBlock.FEED_FORWARD_NORM, 1, width));
         feedForwardNormBias = rows(DecoderBlock.FEED_FORWARD_NORM_BIAS, 1, width);
     }
 
@@ -53,7 +56,7 @@ final class FloatBlockParameters {
         all.requireOpen();
     }
 
-    private FloatRows rows(String first, int rows, int columns) {
+    private @Nullable FloatRows rows(String first, int rows, int columns) {
         long offset = TokenLayer.offset(block, first);
         return offset < 0 ? null : all.reshape(offset, rows, columns);
     }

@@ -1,10 +1,12 @@
 package io.github.dl4jretention.lm.layers;
 
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /** One thread's loops over rows of a {@link FloatDecoder}, between the products; it sums the gradients of biases and norms. */
 final class FloatBlockWorker {
 
+    final int number;
     final FloatAttention attention;
 
     private final DecoderBlock block;
@@ -12,7 +14,7 @@ final class FloatBlockWorker {
     private final FloatNorm feedForwardNorm;
     private final FloatNorm queryNorm;
     private final FloatNorm keyNorm;
-    private final FloatRotary rotary;
+    private final @Nullable FloatRotary rotary;
     private final FloatFeedForward feedForward;
     private final FloatDropout dropout;
     private final float[] row;
@@ -32,7 +34,9 @@ final class FloatBlockWorker {
     private final float[] upBiasGradient;
     private final float[] downBiasGradient;
 
-    FloatBlockWorker(DecoderBlock block, FloatRotary rotary) {
+    /** @param number of this worker among a decoder's */
+    FloatBlockWorker(DecoderBlock block, @Nullable FloatRotary rotary, int number) {
+        this.number = number;
         this.block = block;
         this.rotary = rotary;
         int width = block.getWidth();
@@ -80,7 +84,7 @@ final class FloatBlockWorker {
         }
     }
 
-    private static void read(FloatRows parameter, float[] to) {
+    private static void read(@Nullable FloatRows parameter, float[] to) {
         if (parameter != null) {
             parameter.get(0, to);
         }
@@ -115,7 +119,7 @@ final class FloatBlockWorker {
         FloatVectors.add(that.downBiasGradient, downBiasGradient, downBiasGradient.length);
     }
 
-    private static void put(FloatRows gradient, float[] sum) {
+    private static void put(@Nullable FloatRows gradient, float[] sum) {
         if (gradient != null) {
             gradient.put(0, sum);
         }
@@ -142,10 +146,10 @@ final class FloatBlockWorker {
     /**
      * Biases, norms and rotations of queries and keys, in place.
      *
-     * @param rawQueryKey to be set to queries and keys before their norm; null without one
+     * @param rawQueryKey to be set to queries and keys before their norm; null if nobody needs them
      */
-    void queryKeyValue(Sequences sequences, FloatRows rows, FloatRows rawQueryKey, int from, int to) {
-        if (!block.isQueryKeyValueBias() && rawQueryKey == null && rotary == null) {
+    void queryKeyValue(Sequences sequences, FloatRows rows, @Nullable FloatRows rawQueryKey, int from, int to) {
+        if (!block.isQueryKeyValueBias() && !block.isQueryKeyNorm() && rotary == null) {
             return;
         }
         for (int r = from; r < to; r++) {
@@ -157,7 +161,7 @@ final class FloatBlockWorker {
             int position = sequences.past() + r % sequences.time();
             for (int head = 0; head < block.getHeads() + block.getKeyValueHeads(); head++) {
                 int offset = head * block.getHeadSize();
-                if (rawQueryKey != null) {
+                if (block.isQueryKeyNorm()) {
                     norm(head).forward(queryKeyValue, queryKeyValue, offset);
                 }
                 if (rotary != null) {
@@ -173,7 +177,8 @@ final class FloatBlockWorker {
     }
 
     /** From gradients of queries, keys and values those of the product that made them, in place. */
-    void queryKeyValueBackward(Sequences sequences, FloatRows gradients, FloatRows rawQueryKey, int from, int to) {
+    void queryKeyValueBackward(
+            Sequences sequences, FloatRows gradients, @Nullable FloatRows rawQueryKey, int from, int to) {
         if (!block.isQueryKeyValueBias() && rawQueryKey == null && rotary == null) {
             return;
         }

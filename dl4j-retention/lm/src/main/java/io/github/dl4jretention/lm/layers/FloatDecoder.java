@@ -1,6 +1,9 @@
 package io.github.dl4jretention.lm.layers;
 
+import static java.util.Objects.requireNonNull;
+
 import io.github.dl4jretention.internal.Workers;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
@@ -12,12 +15,15 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  */
 final class FloatDecoder implements BlockArithmetic {
 
+    /** Tokens at a time: enough for fast products, and their rows stay in a cache of half a megabyte. */
+    private static final int WINDOW = 128;
+
     private final DecoderBlock block;
     private final FloatBlockParameters weights;
-    private final FloatRotary rotary;
+    private final @Nullable FloatRotary rotary;
     private final FloatBlockWorker[] workers;
-    private FloatBlockParameters gradients;
-    private INDArray gradientView;
+    private @Nullable FloatBlockParameters gradients;
+    private @Nullable INDArray gradientView;
 
     /** @param view the layer's parameters */
     FloatDecoder(DecoderBlock block, INDArray view) {
@@ -26,29 +32,44 @@ final class FloatDecoder implements BlockArithmetic {
         rotary = block.getRotary() == null ? null : new FloatRotary(block.getRotary(), block.getHeadSize());
         workers = new FloatBlockWorker[Workers.ofMachine().products()];
         for (int i = 0; i < workers.length; i++) {
-            workers[i] = new FloatBlockWorker(block, rotary);
+            workers[i] = new FloatBlockWorker(block, rotary, i);
         }
     }
 
-    /** What backward needs of forward, for every token. */
+    /** What backward needs of forward, for every token; without a backward pass what attention needs of all tokens. */
     private final class Kept {
         private final FloatRows queryKeyValue;
-        private final FloatRows rawQueryKey;
         private final FloatRows logSum;
         private final FloatRows mixed;
-        private final FloatRows middle;
-        private final FloatRows wide;
+        private final @Nullable FloatRows rawQueryKey;
+        private final @Nullable FloatRows middle;
+        private final @Nullable FloatRows wide;
 
-        Kept(Sequences sequences, INDArray memory) {
-            FloatArena arena = new FloatArena(memory);
+        Kept(Sequences sequences, FloatArena arena, boolean backward) {
             int tokens = sequences.tokens();
             queryKeyValue = arena.take(tokens, block.queryKeyValueWidth());
-            rawQueryKey =
-                    block.isQueryKeyNorm() ? arena.take(tokens, block.queryWidth() + block.keyValueWidth()) : null;
             logSum = arena.take(sequences.batch() * block.getHeads(), sequences.time());
             mixed = arena.take(tokens, block.queryWidth());
-            middle = arena.take(tokens, block.getWidth());
-            wide = arena.take(tokens, block.upWidth());
+            rawQueryKey = backward && block.isQueryKeyNorm()
+                    ? arena.take(tokens, block.queryWidth() + block.keyValueWidth())
+                    : null;
+            middle = backward ? arena.take(tokens, block.getWidth()) : null;
+            wide = backward ? arena.take(tokens, block.upWidth()) : null;
+        }
+    }
+
+    /** Memory for some tokens at a time, which stays in a processor's cache. */
+    private final class Window {
+        private final FloatRows normal;
+        private final FloatRows hidden;
+        private final @Nullable FloatRows middle;
+        private final @Nullable FloatRows wide;
+
+        Window(FloatArena arena, int tokens, boolean backward) {
+            normal = arena.take(tokens, block.getWidth());
+            hidden = arena.take(tokens, block.getHidden());
+            middle = backward ? null : arena.take(tokens, block.getWidth());
+            wide = backward ? null : arena.take(tokens, block.upWidth());
         }
     }
 
@@ -64,8 +85,18 @@ final class FloatDecoder implements BlockArithmetic {
     }
 
     @Override
-    public long forwardMemory(Sequences sequences) {
-        return (long) sequences.tokens() * (block.getWidth() + block.getHidden()) + tiles(sequences);
+    public long forwardMemory(Sequences sequences, boolean backward) {
+        long ofWindow = (long) block.getWidth() + block.getHidden();
+        long ofToken = 0;
+        if (!backward) {
+            ofWindow += block.getWidth() + block.upWidth();
+            ofToken = (long) block.queryKeyValueWidth() + block.getHeads() + block.queryWidth();
+        }
+        return (long) workers.length * window(sequences) * ofWindow + sequences.tokens() * ofToken + tiles(sequences);
+    }
+
+    private static int window(Sequences sequences) {
+        return Math.min(WINDOW, sequences.tokens());
     }
 
     @Override
@@ -84,20 +115,28 @@ final class FloatDecoder implements BlockArithmetic {
 
     @Override
     public void forward(
-            Sequences sequences, INDArray input, INDArray output, INDArray kept, INDArray memory, INDArray[] known) {
+            Sequences sequences,
+            INDArray input,
+            INDArray output,
+            @Nullable INDArray kept,
+            INDArray memory,
+            INDArray @Nullable [] known) {
         int width = block.getWidth();
         int tokens = sequences.tokens();
         start(sequences);
         FloatRows x = FloatRows.of(input, width);
         FloatRows y = FloatRows.of(output, width);
-        Kept k = new Kept(sequences, kept);
-        Heads heads = new Heads(sequences, k.queryKeyValue, known);
         FloatArena arena = new FloatArena(memory);
-        FloatRows normal = arena.take(tokens, width);
-        FloatRows hidden = arena.take(tokens, block.getHidden());
+        Kept k = new Kept(sequences, kept == null ? arena : new FloatArena(kept), kept != null);
+        Heads heads = new Heads(sequences, k.queryKeyValue, known);
+        Window[] windows = new Window[workers.length];
+        for (int i = 0; i < windows.length; i++) {
+            windows[i] = new Window(arena, window(sequences), kept != null);
+        }
         startAttention(sequences, arena, false);
 
-        rows(tokens, (worker, from, to) -> {
+        windows(tokens, windows, (worker, window, from, to) -> {
+            FloatRows normal = window.normal.asRowsFrom(from);
             worker.attentionNorm(x, normal, from, to);
             product(normal, weights.queryKeyValue, k.queryKeyValue, from, to);
             worker.queryKeyValue(sequences, k.queryKeyValue, k.rawQueryKey, from, to);
@@ -116,14 +155,18 @@ final class FloatDecoder implements BlockArithmetic {
                     heads.query(k.mixed, sequence, head),
                     place(sequences, item));
         });
-        rows(tokens, (worker, from, to) -> {
+        windows(tokens, windows, (worker, window, from, to) -> {
+            FloatRows normal = window.normal.asRowsFrom(from);
+            FloatRows hidden = window.hidden.asRowsFrom(from);
+            FloatRows middle = window.middle == null ? requireNonNull(k.middle) : window.middle.asRowsFrom(from);
+            FloatRows wide = window.wide == null ? requireNonNull(k.wide) : window.wide.asRowsFrom(from);
             product(k.mixed, weights.projection, y, from, to);
-            worker.addAttention(sequences, x, y, k.middle, from, to);
-            worker.feedForwardNorm(block.isParallelResidual() ? x : k.middle, normal, from, to);
-            product(normal, weights.up, k.wide, from, to);
-            worker.feedForward(k.wide, hidden, from, to);
+            worker.addAttention(sequences, x, y, middle, from, to);
+            worker.feedForwardNorm(block.isParallelResidual() ? x : middle, normal, from, to);
+            product(normal, weights.up, wide, from, to);
+            worker.feedForward(wide, hidden, from, to);
             product(hidden, weights.down, y, from, to);
-            worker.addFeedForward(sequences, k.middle, y, y, from, to);
+            worker.addFeedForward(sequences, middle, y, y, from, to);
         });
     }
 
@@ -133,7 +176,7 @@ final class FloatDecoder implements BlockArithmetic {
             INDArray input,
             INDArray kept,
             INDArray memory,
-            INDArray[] known,
+            INDArray @Nullable [] known,
             INDArray gradient,
             INDArray inputGradient,
             INDArray view) {
@@ -143,7 +186,9 @@ final class FloatDecoder implements BlockArithmetic {
         FloatRows x = FloatRows.of(input, width);
         FloatRows dy = FloatRows.of(gradient, width);
         FloatRows dx = FloatRows.of(inputGradient, width);
-        Kept k = new Kept(sequences, kept);
+        Kept k = new Kept(sequences, new FloatArena(kept), true);
+        FloatRows middle = requireNonNull(k.middle);
+        FloatRows wide = requireNonNull(k.wide);
         Heads heads = new Heads(sequences, k.queryKeyValue, known);
         FloatArena arena = new FloatArena(memory);
         FloatRows dMiddle = arena.take(tokens, width);
@@ -162,9 +207,9 @@ final class FloatDecoder implements BlockArithmetic {
         rows(tokens, (worker, from, to) -> {
             worker.feedForwardBranchBackward(sequences, dy, dFeedForward, from, to);
             productBack(dFeedForward, weights.down, dHidden, from, to);
-            worker.feedForwardBackward(k.wide, dHidden, hidden, dWide, from, to);
+            worker.feedForwardBackward(wide, dHidden, hidden, dWide, from, to);
             productBack(dWide, weights.up, dNormal, from, to);
-            FloatRows normalised = block.isParallelResidual() ? x : k.middle;
+            FloatRows normalised = block.isParallelResidual() ? x : middle;
             worker.feedForwardNormBackward(normalised, dNormal, dy, dMiddle, normalOfFeedForward, from, to);
             FloatRows dSum = block.isParallelResidual() ? dy : dMiddle;
             worker.attentionBranchBackward(sequences, dSum, dAttention, from, to);
@@ -246,11 +291,34 @@ final class FloatDecoder implements BlockArithmetic {
         void accept(FloatBlockWorker worker, int from, int to);
     }
 
+    /** Each thread its own tokens; of fewer tokens than threads one does the loops, and they share the products' columns. */
     private void rows(int tokens, RowWork work) {
-        int parts = Math.min(workers.length, tokens);
+        if (tokens < workers.length) {
+            work.accept(workers[0], 0, tokens);
+        } else {
+            shared(tokens, work);
+        }
+    }
+
+    private void shared(int items, RowWork work) {
+        int parts = Math.min(workers.length, items);
         Workers.run(parts, part -> {
-            int from = Workers.start(tokens, parts, part);
-            work.accept(workers[part], from, Workers.start(tokens, parts, part + 1));
+            int from = Workers.start(items, parts, part);
+            work.accept(workers[part], from, Workers.start(items, parts, part + 1));
+        });
+    }
+
+    private interface WindowWork {
+        void accept(FloatBlockWorker worker, Window window, int from, int to);
+    }
+
+    /** Each thread its own tokens, a window of them at a time. */
+    private void windows(int tokens, Window[] windows, WindowWork work) {
+        rows(tokens, (worker, from, to) -> {
+            Window window = windows[worker.number];
+            for (int start = from; start < to; start += WINDOW) {
+                work.accept(worker, window, start, Math.min(start + WINDOW, to));
+            }
         });
     }
 
@@ -259,7 +327,7 @@ final class FloatDecoder implements BlockArithmetic {
     }
 
     private void each(int items, ItemWork work) {
-        rows(items, (worker, from, to) -> {
+        shared(items, (worker, from, to) -> {
             for (int item = from; item < to; item++) {
                 work.accept(worker, item);
             }
@@ -267,8 +335,16 @@ final class FloatDecoder implements BlockArithmetic {
     }
 
     /** {@code Y = X W^T}: what lies in memory as {@code [nOut, nIn]} is W transposed. */
-    private static void product(FloatRows x, FloatRows weights, FloatRows y, int from, int to) {
-        FloatRows.product(1, x.rows(from, to), false, weights, true, 0, y.rows(from, to));
+    private void product(FloatRows x, FloatRows weights, FloatRows y, int from, int to) {
+        if (y.rows() >= workers.length) {
+            FloatRows.product(1, x.rows(from, to), false, weights, true, 0, y.rows(from, to));
+            return;
+        }
+        Workers.run(workers.length, part -> {
+            int first = Workers.start(weights.rows(), workers.length, part);
+            int end = Workers.start(weights.rows(), workers.length, part + 1);
+            FloatRows.product(1, x, false, weights.rows(first, end), true, 0, y.part(0, y.rows(), first, end));
+        });
     }
 
     private static void productBack(FloatRows dy, FloatRows weights, FloatRows dx, int from, int to) {
@@ -286,10 +362,10 @@ final class FloatDecoder implements BlockArithmetic {
 
         private final Sequences sequences;
         private final FloatRows queryKeyValue;
-        private final FloatRows knownKeys;
-        private final FloatRows knownValues;
+        private final @Nullable FloatRows knownKeys;
+        private final @Nullable FloatRows knownValues;
 
-        Heads(Sequences sequences, FloatRows queryKeyValue, INDArray[] known) {
+        Heads(Sequences sequences, FloatRows queryKeyValue, INDArray @Nullable [] known) {
             this.sequences = sequences;
             this.queryKeyValue = queryKeyValue;
             knownKeys = known == null ? null : FloatRows.of(known[0], block.keyValueWidth());
@@ -298,7 +374,7 @@ final class FloatDecoder implements BlockArithmetic {
 
         /** Adds rows of this minibatch to the keys and values that are known. */
         void remember(int from, int to) {
-            if (knownKeys == null) {
+            if (knownKeys == null || knownValues == null) {
                 return;
             }
             int columns = block.keyValueWidth();

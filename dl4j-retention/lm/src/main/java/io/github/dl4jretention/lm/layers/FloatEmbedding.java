@@ -2,6 +2,7 @@ package io.github.dl4jretention.lm.layers;
 
 import io.github.dl4jretention.internal.Workers;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
@@ -23,7 +24,7 @@ final class FloatEmbedding implements EmbeddingArithmetic {
         return FloatRows.of(view, 0, layer.getVocabulary(), layer.getWidth());
     }
 
-    private FloatRows positions(INDArray view) {
+    private @Nullable FloatRows positions(INDArray view) {
         long offset = TokenLayer.offset(layer, TokenEmbedding.POSITIONS);
         return offset < 0 ? null : FloatRows.of(view, offset, layer.getPositions(), layer.getWidth());
     }

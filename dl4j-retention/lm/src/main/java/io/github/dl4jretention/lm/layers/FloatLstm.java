@@ -1,6 +1,7 @@
 package io.github.dl4jretention.lm.layers;
 
 import io.github.dl4jretention.internal.Workers;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
@@ -45,7 +46,7 @@ final class FloatLstm implements LstmArithmetic {
             INDArray weights,
             INDArray recurrent,
             INDArray bias,
-            INDArray first,
+            @Nullable INDArray first,
             INDArray memory,
             INDArray output,
             INDArray lastCell) {

@@ -1,6 +1,9 @@
 package io.github.dl4jretention.lm.layers;
 
+import static java.util.Objects.requireNonNull;
+
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /** One thread's loops over its own sequences, between the products of {@link FloatLstm}; it sums the gradient of the bias. */
 final class FloatLstmWorker {
@@ -15,7 +18,7 @@ final class FloatLstmWorker {
     private final float[] tanh;
     private final float[] past;
 
-    private LstmArithmetic.Kept kept;
+    private LstmArithmetic.@Nullable Kept kept;
     private int from;
     private int count;
 
@@ -42,8 +45,8 @@ final class FloatLstmWorker {
             int from,
             int to,
             FloatRows bias,
-            FloatRows firstOutput,
-            FloatRows firstCell,
+            @Nullable FloatRows firstOutput,
+            @Nullable FloatRows firstCell,
             FloatRows previous) {
         start(kept, from, to);
         bias.get(0, this.bias);
@@ -60,7 +63,7 @@ final class FloatLstmWorker {
         count = to - from;
     }
 
-    private static void read(FloatRows rows, int index, float[] to) {
+    private static void read(@Nullable FloatRows rows, int index, float[] to) {
         if (rows == null) {
             Arrays.fill(to, 0);
         } else {
@@ -69,7 +72,14 @@ final class FloatLstmWorker {
     }
 
     /** @param product {@code [4 H, sequences]} in one row: the past's share of the gates; null for 0 */
-    void forward(int t, FloatRows product, FloatRows gateRows, FloatRows cells, FloatRows previous, FloatRows output) {
+    void forward(
+            int t,
+            @Nullable FloatRows product,
+            FloatRows gateRows,
+            FloatRows cells,
+            FloatRows previous,
+            FloatRows output) {
+        LstmArithmetic.Kept kept = requireNonNull(this.kept);
         getProducts(product, gates.length);
         for (int k = 0; k < count; k++) {
             int token = (from + k) * kept.time() + t;
@@ -97,13 +107,13 @@ final class FloatLstmWorker {
         }
     }
 
-    private void getProducts(FloatRows product, int width) {
+    private void getProducts(@Nullable FloatRows product, int width) {
         if (product != null) {
             product.get(0, 0, products, 0, width * count);
         }
     }
 
-    private void addProduct(FloatRows product, int k, float[] to) {
+    private void addProduct(@Nullable FloatRows product, int k, float[] to) {
         if (product != null) {
             for (int j = 0; j < to.length; j++) {
                 to[j] += products[j * count + k];
@@ -154,7 +164,13 @@ final class FloatLstmWorker {
      * @param product {@code [H, sequences]} in one row: the next token's share of {@code dL/dh(t)}; null for 0
      */
     void backward(
-            int t, FloatRows product, FloatRows hGradient, FloatRows gateRows, FloatRows cells, FloatRows firstCell) {
+            int t,
+            @Nullable FloatRows product,
+            FloatRows hGradient,
+            FloatRows gateRows,
+            FloatRows cells,
+            @Nullable FloatRows firstCell) {
+        LstmArithmetic.Kept kept = requireNonNull(this.kept);
         getProducts(product, units);
         for (int k = 0; k < count; k++) {
             int token = (from + k) * kept.time() + t;
@@ -172,7 +188,7 @@ final class FloatLstmWorker {
                 gateRows.get(token, gates);
                 cells.get(token, past);
                 FloatFunctions.tanh(past, tanh, 0, units);
-                pastCell(t, token, cells, firstCell);
+                pastCell(kept, t, token, cells, firstCell);
                 stepBackward(cell[k]);
                 FloatVectors.add(gates, biasGradient, gates.length);
             }
@@ -180,7 +196,7 @@ final class FloatLstmWorker {
         }
     }
 
-    private void pastCell(int t, int token, FloatRows cells, FloatRows firstCell) {
+    private void pastCell(LstmArithmetic.Kept kept, int t, int token, FloatRows cells, @Nullable FloatRows firstCell) {
         if (t == 0) {
             read(firstCell, token / kept.time(), past);
             return;
@@ -217,7 +233,7 @@ final class FloatLstmWorker {
         Arrays.fill(gates, 0);
         for (int k = 0; k < count; k++) {
             for (int t = 0; t < until; t++) {
-                gateRows.put((from + k) * kept.time() + t, gates);
+                gateRows.put((from + k) * requireNonNull(kept).time() + t, gates);
             }
         }
     }

@@ -1,6 +1,9 @@
 package io.github.dl4jretention.lm.layers;
 
+import static java.util.Objects.requireNonNull;
+
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Normalises the rows of a matrix, {@code width} numbers each:
@@ -46,9 +49,9 @@ final class FloatNorm {
     }
 
     /** Reads the parameters and forgets the gradients. */
-    void start(FloatRows gain, FloatRows bias) {
-        gain.get(0, this.gain);
-        if (centred) {
+    void start(@Nullable FloatRows gain, @Nullable FloatRows bias) {
+        requireNonNull(gain).get(0, this.gain);
+        if (bias != null) {
             bias.get(0, this.bias);
         }
         Arrays.fill(gainGradient, 0);

@@ -1,6 +1,9 @@
 package io.github.dl4jretention.lm.layers;
 
+import static java.util.Objects.requireNonNull;
+
 import io.github.dl4jretention.internal.Workers;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** The forward and backward pass of a {@link NormLayer}: threads share the rows. */
@@ -20,7 +23,7 @@ final class FloatNormRows implements NormArithmetic {
         }
     }
 
-    private FloatRows parameter(INDArray view, String name) {
+    private @Nullable FloatRows parameter(INDArray view, String name) {
         long offset = TokenLayer.offset(layer, name);
         return offset < 0 ? null : FloatRows.of(view, offset, 1, layer.getWidth());
     }
@@ -71,7 +74,7 @@ final class FloatNormRows implements NormArithmetic {
         for (int i = 1; i < norms.length; i++) {
             norms[0].add(norms[i]);
         }
-        parameter(gradients, NormLayer.GAIN).put(0, norms[0].gainGradient());
+        requireNonNull(parameter(gradients, NormLayer.GAIN)).put(0, norms[0].gainGradient());
         FloatRows bias = parameter(gradients, NormLayer.BIAS);
         if (bias != null) {
             bias.put(0, norms[0].biasGradient());

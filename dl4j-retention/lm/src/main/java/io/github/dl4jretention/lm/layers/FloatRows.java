@@ -4,6 +4,7 @@ import java.lang.ref.Reference;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import org.bytedeco.openblas.global.openblas_nolapack;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -33,7 +34,7 @@ final class FloatRows {
 
         private final long address;
         private final long length;
-        private volatile FloatBuffer buffer;
+        private volatile @Nullable FloatBuffer buffer;
 
         Memory(INDArray owner, long address, long length) {
             this.owner = owner;
@@ -136,6 +137,11 @@ final class FloatRows {
         }
         long start = offset + (long) fromRow * stride + fromColumn;
         return new FloatRows(memory, start, toRow - fromRow, toColumn - fromColumn, stride);
+    }
+
+    /** {@return the same memory as the rows of a larger matrix that begin with one of them} */
+    FloatRows asRowsFrom(int first) {
+        return new FloatRows(memory, offset - (long) first * stride, first + rows, columns, stride);
     }
 
     /** {@return as many numbers of this memory as another matrix, from a number on} */

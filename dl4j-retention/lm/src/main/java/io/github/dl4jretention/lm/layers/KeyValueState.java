@@ -1,8 +1,11 @@
 package io.github.dl4jretention.lm.layers;
 
+import static java.util.Objects.requireNonNull;
+
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -17,7 +20,7 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
  * @param values likewise
  * @param keep   {@code [batch][time]}: whether a token may be attended to; null if all may
  */
-record KeyValueState(int time, INDArray keys, INDArray values, boolean[][] keep) {
+record KeyValueState(int time, @Nullable INDArray keys, @Nullable INDArray values, boolean @Nullable [][] keep) {
 
     static final KeyValueState EMPTY = new KeyValueState(0, null, null, null);
 
@@ -32,7 +35,7 @@ record KeyValueState(int time, INDArray keys, INDArray values, boolean[][] keep)
     /** As DL4J hands states around: arrays of their own. */
     Map<String, INDArray> toMap() {
         Map<String, INDArray> map = new LinkedHashMap<>();
-        if (keys != null) {
+        if (keys != null && values != null) {
             map.put(KEYS, first(keys).dup('c'));
             map.put(VALUES, first(values).dup('c'));
             if (keep != null) {
@@ -52,7 +55,7 @@ record KeyValueState(int time, INDArray keys, INDArray values, boolean[][] keep)
             return EMPTY;
         }
         INDArray flags = map.get(KEEP);
-        boolean[][] keep = null;
+        boolean @Nullable [][] keep = null;
         if (flags != null) {
             int[][] numbers = flags.castTo(DataType.INT32).toIntMatrix();
             keep = new boolean[numbers.length][numbers[0].length];
@@ -63,7 +66,10 @@ record KeyValueState(int time, INDArray keys, INDArray values, boolean[][] keep)
             }
         }
         return new KeyValueState(
-                (int) keys.size(1), keys.dup('c'), map.get(VALUES).dup('c'), keep);
+                (int) keys.size(1),
+                keys.dup('c'),
+                requireNonNull(map.get(VALUES), VALUES).dup('c'),
+                keep);
     }
 
     /**
@@ -86,7 +92,7 @@ record KeyValueState(int time, INDArray keys, INDArray values, boolean[][] keep)
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             INDArray newKeys = Nd4j.createUninitialized(dataType, batch, capacity, width);
             INDArray newValues = Nd4j.createUninitialized(dataType, batch, capacity, width);
-            if (keys != null) {
+            if (keys != null && values != null) {
                 first(newKeys).assign(first(keys));
                 first(newValues).assign(first(values));
             }
@@ -95,7 +101,7 @@ record KeyValueState(int time, INDArray keys, INDArray values, boolean[][] keep)
     }
 
     /** Whether the tokens so far and those of a minibatch may be attended to; null if all may. */
-    boolean[][] keepWith(boolean[][] more, int batch, int count) {
+    boolean @Nullable [][] keepWith(boolean @Nullable [][] more, int batch, int count) {
         if (keep == null && more == null) {
             return null;
         }

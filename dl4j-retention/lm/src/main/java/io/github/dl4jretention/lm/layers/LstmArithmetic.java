@@ -1,5 +1,6 @@
 package io.github.dl4jretention.lm.layers;
 
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -25,7 +26,7 @@ interface LstmArithmetic {
     int GATES = 4;
 
     /** {@return the passes in a number type; null if there are none} */
-    static LstmArithmetic of(DataType type, int inputs, int units) {
+    static @Nullable LstmArithmetic of(DataType type, int inputs, int units) {
         if (type == DataType.FLOAT) {
             return new FloatLstm(inputs, units);
         }
@@ -47,12 +48,12 @@ interface LstmArithmetic {
     record Kept(
             int batch,
             int time,
-            double[] mask,
+            double @Nullable [] mask,
             INDArray input,
             INDArray gates,
             INDArray cells,
             INDArray previous,
-            INDArray cell) {
+            @Nullable INDArray cell) {
 
         int tokens() {
             return batch * time;
@@ -80,7 +81,7 @@ interface LstmArithmetic {
             INDArray weights,
             INDArray recurrent,
             INDArray bias,
-            INDArray first,
+            @Nullable INDArray first,
             INDArray memory,
             INDArray output,
             INDArray lastCell);

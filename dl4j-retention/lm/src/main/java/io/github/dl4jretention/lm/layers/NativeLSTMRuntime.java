@@ -1,5 +1,6 @@
 package io.github.dl4jretention.lm.layers;
 
+import static java.util.Objects.requireNonNull;
 import static org.deeplearning4j.nn.params.LSTMParamInitializer.BIAS_KEY;
 import static org.deeplearning4j.nn.params.LSTMParamInitializer.INPUT_WEIGHT_KEY;
 import static org.deeplearning4j.nn.params.LSTMParamInitializer.RECURRENT_WEIGHT_KEY;
@@ -14,6 +15,7 @@ import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.recurrent.LSTM;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -30,13 +32,14 @@ final class NativeLSTMRuntime extends LSTM {
 
     private static final long serialVersionUID = 1L;
 
-    private transient LstmArithmetic arithmetic;
-    private transient Pass pass;
+    private transient @Nullable LstmArithmetic arithmetic;
+    private transient @Nullable Pass pass;
 
     /** A forward pass in training, of which the backward pass is to come. */
-    private record Pass(INDArray input, INDArray first, INDArray firstCell, LstmArithmetic.Kept kept) {
+    private record Pass(
+            INDArray input, @Nullable INDArray first, @Nullable INDArray firstCell, LstmArithmetic.Kept kept) {
 
-        boolean is(INDArray input, INDArray first, INDArray firstCell) {
+        boolean is(INDArray input, @Nullable INDArray first, @Nullable INDArray firstCell) {
             return this.input == input && this.first == first && this.firstCell == firstCell;
         }
     }
@@ -120,18 +123,19 @@ final class NativeLSTMRuntime extends LSTM {
                 array(workspaceMgr, keep, (long) batch * time, LstmArithmetic.GATES * units),
                 array(workspaceMgr, keep, (long) batch * time, units),
                 array(workspaceMgr, keep, (long) batch * time, units),
-                ordered(firstCell, 'c'));
+                firstCell == null ? null : ordered(firstCell, 'c'));
         INDArray output = array(workspaceMgr, ArrayType.ACTIVATIONS, (long) batch * time, units);
         INDArray lastCell = Nd4j.createUninitializedDetached(dataType, batch, units);
-        arithmetic.forward(
-                kept,
-                ordered(getParamWithNoise(INPUT_WEIGHT_KEY, training, workspaceMgr), 'f'),
-                ordered(getParamWithNoise(RECURRENT_WEIGHT_KEY, training, workspaceMgr), 'f'),
-                ordered(getParamWithNoise(BIAS_KEY, training, workspaceMgr), 'c'),
-                ordered(first, 'c'),
-                array(workspaceMgr, ArrayType.FF_WORKING_MEM, LstmArithmetic.GATES * units * batch),
-                output,
-                lastCell);
+        requireNonNull(arithmetic)
+                .forward(
+                        kept,
+                        ordered(getParamWithNoise(INPUT_WEIGHT_KEY, training, workspaceMgr), 'f'),
+                        ordered(getParamWithNoise(RECURRENT_WEIGHT_KEY, training, workspaceMgr), 'f'),
+                        ordered(getParamWithNoise(BIAS_KEY, training, workspaceMgr), 'c'),
+                        first == null ? null : ordered(first, 'c'),
+                        array(workspaceMgr, ArrayType.FF_WORKING_MEM, LstmArithmetic.GATES * units * batch),
+                        output,
+                        lastCell);
         pass = training ? new Pass(input, first, firstCell, kept) : null;
         INDArray activations = output.reshape('c', batch, time, units).permute(0, 2, 1);
         INDArray last = Nd4j.createUninitializedDetached(dataType, batch, units);
@@ -150,7 +154,7 @@ final class NativeLSTMRuntime extends LSTM {
         }
     }
 
-    private void requireState(INDArray state, int batch) {
+    private void requireState(@Nullable INDArray state, int batch) {
         if (state != null && state.size(0) != batch) {
             throw new IllegalStateException("input: expected " + state.size(0)
                     + " sequences, as the stored state has, got " + batch
@@ -158,7 +162,7 @@ final class NativeLSTMRuntime extends LSTM {
         }
     }
 
-    private double[] mask(int batch, int time) {
+    private double @Nullable [] mask(int batch, int time) {
         if (maskArray == null) {
             return null;
         }
@@ -175,7 +179,8 @@ final class NativeLSTMRuntime extends LSTM {
     }
 
     /** The input as rows; a copy if its memory isn't in this order, or if it may hold anything under the mask. */
-    private INDArray inputRows(INDArray sequences, double[] mask, ArrayType keep, LayerWorkspaceMgr workspaceMgr) {
+    private INDArray inputRows(
+            INDArray sequences, double @Nullable [] mask, ArrayType keep, LayerWorkspaceMgr workspaceMgr) {
         INDArray rows = rows(sequences, mask != null, keep, workspaceMgr);
         for (int token = 0; mask != null && token < mask.length; token++) {
             if (mask[token] == 0) {
@@ -210,9 +215,6 @@ final class NativeLSTMRuntime extends LSTM {
 
     /** The array, or a copy if its elements don't lie side by side in this order. */
     private INDArray ordered(INDArray array, char order) {
-        if (array == null) {
-            return null;
-        }
         INDArray typed = array.castTo(dataType);
         boolean vector = typed.rank() < 2 || typed.size(0) == 1 || typed.size(1) == 1;
         boolean inPlace = typed.elementWiseStride() == 1 && (vector || typed.ordering() == order);
@@ -243,7 +245,7 @@ final class NativeLSTMRuntime extends LSTM {
         if (current == null
                 || !current.is(input, state.get(STATE_KEY_PREV_ACTIVATION), state.get(STATE_KEY_PREV_MEMCELL))) {
             forward(true, state, workspaceMgr);
-            current = pass;
+            current = requireNonNull(pass);
         }
         pass = null;
         LstmArithmetic.Kept kept = current.kept();
@@ -253,20 +255,21 @@ final class NativeLSTMRuntime extends LSTM {
                 ArrayType.ACTIVATION_GRAD,
                 kept.tokens(),
                 layerConf().getNIn());
-        INDArray weights = gradientViews.get(INPUT_WEIGHT_KEY);
-        INDArray recurrent = gradientViews.get(RECURRENT_WEIGHT_KEY);
-        INDArray bias = gradientViews.get(BIAS_KEY);
-        arithmetic.backward(
-                kept,
-                ordered(getParamWithNoise(INPUT_WEIGHT_KEY, true, workspaceMgr), 'f'),
-                ordered(getParamWithNoise(RECURRENT_WEIGHT_KEY, true, workspaceMgr), 'f'),
-                array(workspaceMgr, ArrayType.BP_WORKING_MEM, LstmArithmetic.GATES * units * kept.batch()),
-                from,
-                rows(permuteIfNWC(epsilon), false, ArrayType.BP_WORKING_MEM, workspaceMgr),
-                inputGradient,
-                weights,
-                recurrent,
-                bias);
+        INDArray weights = requireNonNull(gradientViews.get(INPUT_WEIGHT_KEY));
+        INDArray recurrent = requireNonNull(gradientViews.get(RECURRENT_WEIGHT_KEY));
+        INDArray bias = requireNonNull(gradientViews.get(BIAS_KEY));
+        requireNonNull(arithmetic)
+                .backward(
+                        kept,
+                        ordered(getParamWithNoise(INPUT_WEIGHT_KEY, true, workspaceMgr), 'f'),
+                        ordered(getParamWithNoise(RECURRENT_WEIGHT_KEY, true, workspaceMgr), 'f'),
+                        array(workspaceMgr, ArrayType.BP_WORKING_MEM, LstmArithmetic.GATES * units * kept.batch()),
+                        from,
+                        rows(permuteIfNWC(epsilon), false, ArrayType.BP_WORKING_MEM, workspaceMgr),
+                        inputGradient,
+                        weights,
+                        recurrent,
+                        bias);
         weightNoiseParams.clear();
         Gradient gradient = new DefaultGradient();
         gradient.gradientForVariable().put(INPUT_WEIGHT_KEY, weights);

@@ -3,13 +3,11 @@ package io.github.dl4jretention.lm.layers;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
-import java.util.Map;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.samediff.SDLayerParams;
 import org.deeplearning4j.optimize.api.TrainingListener;
-import org.nd4j.autodiff.samediff.SDVariable;
-import org.nd4j.autodiff.samediff.SameDiff;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -25,7 +23,7 @@ public final class NormLayer extends TokenLayer {
     static final String GAIN = "gain";
     static final String BIAS = "bias";
 
-    private Norm norm;
+    private Norm norm = Norm.LAYER_NORM;
     private double epsilon;
 
     /** For JSON. */
@@ -74,14 +72,8 @@ public final class NormLayer extends TokenLayer {
     }
 
     @Override
-    List<Object> fields() {
+    List<@Nullable Object> fields() {
         return Arrays.asList(norm, epsilon);
-    }
-
-    @Override
-    public SDVariable defineLayer(
-            SameDiff sd, SDVariable layerInput, Map<String, SDVariable> paramTable, SDVariable mask) {
-        throw new UnsupportedOperationException("NormLayer computes natively");
     }
 
     @Override
@@ -92,7 +84,6 @@ public final class NormLayer extends TokenLayer {
             INDArray layerParamsView,
             boolean initializeParams,
             DataType networkDataType) {
-        requireNative(networkDataType);
         return init(new NormLayerRuntime(conf, networkDataType), conf, layerIndex, layerParamsView, initializeParams);
     }
 

@@ -4,6 +4,7 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -13,13 +14,27 @@ final class NormLayerRuntime extends TokenLayerRuntime {
 
     private static final long serialVersionUID = 1L;
 
+    private transient @Nullable NormArithmetic arithmetic;
+
     NormLayerRuntime(NeuralNetConfiguration conf, DataType dataType) {
         super(conf, dataType);
     }
 
     private NormArithmetic arithmetic() {
         NormLayer layer = (NormLayer) layerConf();
-        return dataType == DataType.FLOAT ? new FloatNormRows(layer, params) : new DoubleNormRows(layer, params);
+        if (arithmetic == null && !isNative()) {
+            arithmetic = new SameDiffNorm(layer, params);
+        } else if (arithmetic == null) {
+            arithmetic =
+                    dataType == DataType.FLOAT ? new FloatNormRows(layer, params) : new DoubleNormRows(layer, params);
+        }
+        return arithmetic;
+    }
+
+    @Override
+    public void setParamsViewArray(INDArray params) {
+        super.setParamsViewArray(params);
+        arithmetic = null;
     }
 
     @Override

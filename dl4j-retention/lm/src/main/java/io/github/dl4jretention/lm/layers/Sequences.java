@@ -1,5 +1,7 @@
 package io.github.dl4jretention.lm.layers;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * What a block is told about a minibatch. Its tokens are rows, sequence after sequence.
  *
@@ -13,7 +15,14 @@ package io.github.dl4jretention.lm.layers;
  * @param training whether dropout acts
  */
 record Sequences(
-        int batch, int time, int past, int capacity, boolean[][] keep, int[][] starts, long seed, boolean training) {
+        int batch,
+        int time,
+        int past,
+        int capacity,
+        boolean @Nullable [][] keep,
+        int @Nullable [][] starts,
+        long seed,
+        boolean training) {
 
     int tokens() {
         return batch * time;
@@ -30,7 +39,7 @@ record Sequences(
      * @param keep   null for all
      * @param starts first key of each token's document; null for 0
      */
-    record Keys(boolean[] keep, int[] starts) {}
+    record Keys(boolean @Nullable [] keep, int @Nullable [] starts) {}
 
     Keys keep(int sequence) {
         return new Keys(keep == null ? null : keep[sequence], starts == null ? null : starts[sequence]);

@@ -4,15 +4,13 @@ import io.github.dl4jretention.internal.TiedWeights;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
-import java.util.Map;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.samediff.SDLayerParams;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.optimize.api.TrainingListener;
-import org.nd4j.autodiff.samediff.SDVariable;
-import org.nd4j.autodiff.samediff.SameDiff;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -96,14 +94,8 @@ public final class TokenEmbedding extends TokenLayer {
     }
 
     @Override
-    List<Object> fields() {
+    List<@Nullable Object> fields() {
         return Arrays.asList(vocabulary, positions);
-    }
-
-    @Override
-    public SDVariable defineLayer(
-            SameDiff sd, SDVariable layerInput, Map<String, SDVariable> paramTable, SDVariable mask) {
-        throw new UnsupportedOperationException("TokenEmbedding computes natively");
     }
 
     @Override
@@ -114,7 +106,6 @@ public final class TokenEmbedding extends TokenLayer {
             INDArray layerParamsView,
             boolean initializeParams,
             DataType networkDataType) {
-        requireNative(networkDataType);
         TokenEmbeddingRuntime layer = init(
                 new TokenEmbeddingRuntime(conf, networkDataType), conf, layerIndex, layerParamsView, initializeParams);
         TiedWeights.offer(trainingListeners, layer);

@@ -1,5 +1,7 @@
 package io.github.dl4jretention.lm.layers;
 
+import static java.util.Objects.requireNonNull;
+
 import io.github.dl4jretention.internal.TiedWeights;
 import io.github.dl4jretention.internal.WholeNumbers;
 import java.util.Arrays;
@@ -9,6 +11,7 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.common.primitives.Pair;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -22,8 +25,8 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
     private static final String TIME = "time";
     private static final int MASKED = -1;
 
-    private transient int[] ids;
-    private transient int[] places;
+    private transient int @Nullable [] ids;
+    private transient int @Nullable [] places;
     private int time;
     private int truncatedTime;
 
@@ -40,6 +43,9 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
     }
 
     private EmbeddingArithmetic arithmetic() {
+        if (!isNative()) {
+            return new ArrayEmbedding(layerConf(), params);
+        }
         return dataType == DataType.FLOAT
                 ? new FloatEmbedding(layerConf(), params)
                 : new DoubleEmbedding(layerConf(), params);
@@ -53,8 +59,10 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
     private INDArray forward(int past, LayerWorkspaceMgr workspaceMgr) {
         assertInputSet(false);
         int batch = Math.toIntExact(input.size(0));
-        ids = ids();
-        places = places(past, starts(maskArray, batch, sequenceLength(), past));
+        int[] ids = ids();
+        int[] places = places(ids.length, past, starts(maskArray, batch, sequenceLength(), past));
+        this.ids = ids;
+        this.places = places;
         INDArray output = array(
                 workspaceMgr, ArrayType.ACTIVATIONS, ids.length, layerConf().getWidth());
         arithmetic().forward(ids, places, output);
@@ -86,10 +94,10 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
     }
 
     /** Positions of the tokens; they count from the beginning of a document. */
-    private int[] places(int past, int[][] starts) {
+    private int[] places(int tokens, int past, int @Nullable [][] starts) {
         int positions = layerConf().getPositions();
         int time = sequenceLength();
-        int[] found = new int[ids.length];
+        int[] found = new int[tokens];
         for (int i = 0; i < found.length; i++) {
             found[i] = past + i % time - (starts == null ? 0 : starts[i / time][i % time]);
             if (positions > 0 && found[i] >= positions) {
@@ -120,7 +128,7 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
     @Override
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaceMgr) {
         assertInputSet(true);
-        if (ids == null) {
+        if (ids == null || places == null) {
             throw new IllegalStateException("backpropGradient: call activate first " + layerId());
         }
         for (Map.Entry<String, INDArray> view : gradTable.entrySet()) {
@@ -136,16 +144,16 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
 
     @Override
     public INDArray weights() {
-        return paramTable.get(TokenEmbedding.TOKENS).transpose();
+        return requireNonNull(paramTable.get(TokenEmbedding.TOKENS)).transpose();
     }
 
     @Override
-    public INDArray weightGradients() {
+    public @Nullable INDArray weightGradients() {
         if (gradTable == null) {
             return null;
         }
         gradientSet = true;
-        return gradTable.get(TokenEmbedding.TOKENS).transpose();
+        return requireNonNull(gradTable.get(TokenEmbedding.TOKENS)).transpose();
     }
 
     @Override

@@ -1,6 +1,9 @@
 package io.github.dl4jretention.lm.layers;
 
+import static java.util.Objects.requireNonNull;
+
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
@@ -10,8 +13,11 @@ import org.deeplearning4j.nn.conf.layers.samediff.SDLayerParams;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.weights.IWeightInit;
 import org.deeplearning4j.nn.weights.WeightInitXavier;
-import org.nd4j.linalg.api.buffer.DataType;
+import org.jspecify.annotations.Nullable;
+import org.nd4j.autodiff.samediff.SDVariable;
+import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 
 /**
@@ -28,7 +34,7 @@ abstract class TokenLayer extends SameDiffLayer {
     private static final long serialVersionUID = 1L;
 
     int width;
-    private IWeightInit weightInitFn;
+    private @Nullable IWeightInit weightInitFn;
 
     TokenLayer() {}
 
@@ -37,6 +43,13 @@ abstract class TokenLayer extends SameDiffLayer {
         width = builder.width;
         weightInitFn = builder.weightInitFn;
         initializeConstraints(builder);
+    }
+
+    /** A layer of another one's width, name and initial weights. */
+    TokenLayer(TokenLayer that) {
+        width = that.width;
+        weightInitFn = that.weightInitFn;
+        setLayerName(that.getLayerName());
     }
 
     /** {@return numbers of a token; 0 until it's set or known from the network's input type} */
@@ -48,7 +61,7 @@ abstract class TokenLayer extends SameDiffLayer {
     abstract List<String> gains();
 
     /** Fields beyond those of every layer, for equals. */
-    abstract List<Object> fields();
+    abstract List<@Nullable Object> fields();
 
     /** Complains about settings that don't fit. */
     abstract void validate();
@@ -73,6 +86,26 @@ abstract class TokenLayer extends SameDiffLayer {
         return -1;
     }
 
+    /** {@return the layer's parameters, or their gradients, by name: views of its flat view} */
+    Map<String, INDArray> views(INDArray flat) {
+        Map<String, INDArray> views = new LinkedHashMap<>();
+        long[] offset = {0};
+        getLayerParams().getParamShapes().forEach((name, shape) -> {
+            long length = Arrays.stream(shape).reduce(1, (a, b) -> a * b);
+            INDArray part = flat.reshape(flat.length()).get(NDArrayIndex.interval(offset[0], offset[0] + length));
+            views.put(name, part.reshape(paramReshapeOrder(name), shape));
+            offset[0] += length;
+        });
+        return views;
+    }
+
+    /** DL4J's base class asks for a graph; these layers' runtimes have passes of their own. */
+    @Override
+    public SDVariable defineLayer(
+            SameDiff sd, SDVariable layerInput, Map<String, SDVariable> paramTable, SDVariable mask) {
+        throw new UnsupportedOperationException(getClass().getSimpleName() + " defines no SameDiff layer");
+    }
+
     @Override
     public void initializeParameters(Map<String, INDArray> params) {
         params.forEach((name, array) -> {
@@ -81,8 +114,13 @@ abstract class TokenLayer extends SameDiffLayer {
             } else if (getLayerParams().isBiasParam(name)) {
                 array.assign(0);
             } else {
-                weightInitFn.init(
-                        (double) array.size(0), (double) array.size(1), array.shape(), paramReshapeOrder(name), array);
+                requireNonNull(weightInitFn, "weightInit")
+                        .init(
+                                (double) array.size(0),
+                                (double) array.size(1),
+                                array.shape(),
+                                paramReshapeOrder(name),
+                                array);
             }
         });
     }
@@ -115,7 +153,7 @@ abstract class TokenLayer extends SameDiffLayer {
     }
 
     @Override
-    public InputPreProcessor getPreProcessorForInputType(InputType inputType) {
+    public @Nullable InputPreProcessor getPreProcessorForInputType(InputType inputType) {
         return null;
     }
 
@@ -134,11 +172,6 @@ abstract class TokenLayer extends SameDiffLayer {
         return layer;
     }
 
-    /** FLOAT and DOUBLE on the CPU backend. */
-    void requireNative(DataType dataType) {
-        TokenLayerRuntime.requireNative(getLayerName(), dataType);
-    }
-
     @Override
     public boolean equals(Object other) {
         return this == other
@@ -152,7 +185,7 @@ abstract class TokenLayer extends SameDiffLayer {
         return getClass().isInstance(other);
     }
 
-    private List<Object> allFields() {
+    private List<@Nullable Object> allFields() {
         return Arrays.asList(width, weightInitFn, fields());
     }
 
@@ -171,7 +204,7 @@ abstract class TokenLayer extends SameDiffLayer {
     abstract static class Builder<T extends Builder<T>> extends SameDiffLayer.Builder<T> {
 
         private int width;
-        private IWeightInit weightInitFn;
+        private @Nullable IWeightInit weightInitFn;
 
         /**
          * @param width numbers of a token; default: from the network's input type or the layer before

@@ -1,5 +1,7 @@
 package io.github.dl4jretention.lm.layers;
 
+import static java.util.Objects.requireNonNull;
+
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -9,6 +11,7 @@ import org.deeplearning4j.nn.gradient.Gradient;
 import org.deeplearning4j.nn.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -22,21 +25,23 @@ abstract class TokenLayerRuntime extends SameDiffLayer {
 
     private static final long serialVersionUID = 1L;
 
-    private Gradient gradient;
+    /** System property: whether SameDiff computes layers that are made from now on, in every number type. */
+    static final String SAMEDIFF = "dl4jretention.samediff";
+
+    private @Nullable Gradient gradient;
+
+    private final boolean isNative;
 
     TokenLayerRuntime(NeuralNetConfiguration conf, DataType dataType) {
         super(conf, dataType);
+        isNative = (dataType == DataType.FLOAT || dataType == DataType.DOUBLE)
+                && Nd4j.getEnvironment().isCPU()
+                && !Boolean.getBoolean(SAMEDIFF);
     }
 
-    static void requireNative(String layer, DataType dataType) {
-        if (!Nd4j.getEnvironment().isCPU()) {
-            throw new IllegalStateException("backend: layer \"" + layer + "\" needs nd4j-native, got "
-                    + Nd4j.getBackend().getClass().getSimpleName());
-        }
-        if (dataType != DataType.FLOAT && dataType != DataType.DOUBLE) {
-            throw new IllegalArgumentException("dataType: layer \"" + layer + "\" expected FLOAT or DOUBLE, got "
-                    + dataType + "; set the network's dataType, or convert it with network.convertDataType(FLOAT)");
-        }
+    /** {@return whether loops in Java serve the layer; SameDiff does where they don't} */
+    boolean isNative() {
+        return isNative;
     }
 
     @Override
@@ -80,7 +85,7 @@ abstract class TokenLayerRuntime extends SameDiffLayer {
     }
 
     /** Whether tokens may be attended to, {@code [batch][time]}; null if all may. */
-    boolean[][] keep(INDArray mask, int batch, int time) {
+    boolean @Nullable [][] keep(@Nullable INDArray mask, int batch, int time) {
         if (mask == null) {
             return null;
         }
@@ -105,7 +110,7 @@ abstract class TokenLayerRuntime extends SameDiffLayer {
      *
      * @param past tokens before these
      */
-    int[][] starts(INDArray mask, int batch, int time, int past) {
+    int @Nullable [][] starts(@Nullable INDArray mask, int batch, int time, int past) {
         if (mask == null || mask.maxNumber().doubleValue() <= 1) {
             return null;
         }
@@ -139,14 +144,15 @@ abstract class TokenLayerRuntime extends SameDiffLayer {
 
     /** All gradient views as the gradient of this layer. */
     Gradient gradientOfViews() {
-        gradient = new DefaultGradient();
+        Gradient made = new DefaultGradient();
         gradTable.forEach(
-                (name, view) -> gradient.setGradientFor(name, view, layerConf().paramReshapeOrder(name)));
-        return gradient;
+                (name, view) -> made.setGradientFor(name, view, layerConf().paramReshapeOrder(name)));
+        gradient = made;
+        return made;
     }
 
     @Override
-    public Gradient gradient() {
+    public @Nullable Gradient gradient() {
         return gradient;
     }
 
@@ -165,7 +171,7 @@ abstract class TokenLayerRuntime extends SameDiffLayer {
     @Override
     public void setParam(String key, INDArray value) {
         super.setParam(key, value);
-        paramTable.get(key).assign(value);
+        requireNonNull(paramTable.get(key), key).assign(value);
     }
 
     @Override

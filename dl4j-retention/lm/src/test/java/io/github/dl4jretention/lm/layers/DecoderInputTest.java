@@ -132,13 +132,6 @@ class DecoderInputTest {
         assertTrue(exception.getMessage().contains("closed"), exception.getMessage());
     }
 
-    @Test
-    void halfPrecision() {
-        refused(
-                "dataType: layer \"layer0\" expected FLOAT or DOUBLE, got HALF",
-                () -> DecoderNetworkTest.network(DataType.FLOAT16, true));
-    }
-
     @ParameterizedTest
     @ValueSource(doubles = {-1, 11, 2.5, Double.NaN, Double.POSITIVE_INFINITY})
     void idsOutsideTheVocabulary(double id) {

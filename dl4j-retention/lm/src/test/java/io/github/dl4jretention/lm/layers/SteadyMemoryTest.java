@@ -11,9 +11,15 @@ import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.weights.WeightInitXavier;
+import org.deeplearning4j.nn.workspace.ArrayType;
+import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.junit.jupiter.api.Test;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
+import org.nd4j.linalg.api.memory.conf.WorkspaceConfiguration;
+import org.nd4j.linalg.api.memory.enums.LearningPolicy;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
@@ -105,7 +111,46 @@ class SteadyMemoryTest {
         }
     }
 
-    /** The formula of the block's documentation, and with recompute nothing but the input. */
+    /** What lies in the workspace of activations after a forward pass in training, in bytes of a token. */
+    private static double kept(boolean recompute) {
+        DecoderBlock block = DecoderBlock.builder()
+                .width(WIDTH)
+                .heads(4)
+                .hidden(48)
+                .recompute(recompute)
+                .weightInit(new WeightInitXavier())
+                .build();
+        TokenLayerRuntime layer = ReferenceBlocks.runtime(block, DataType.FLOAT);
+        LayerWorkspaceMgr.Builder builder = LayerWorkspaceMgr.builder();
+        for (ArrayType type : ArrayType.values()) {
+            builder.noWorkspaceFor(type);
+        }
+        LayerWorkspaceMgr workspaces = builder.build();
+        workspaces.setWorkspace(
+                ArrayType.ACTIVATIONS,
+                "KEPT",
+                WorkspaceConfiguration.builder()
+                        .initialSize(1 << 22)
+                        .policyLearning(LearningPolicy.NONE)
+                        .build());
+        int tokens = 8 * 64;
+        INDArray input = Nd4j.rand(DataType.FLOAT, 8, 64, WIDTH).permute(0, 2, 1);
+        try (MemoryWorkspace workspace = workspaces.notifyScopeEntered(ArrayType.ACTIVATIONS)) {
+            layer.setInput(input, workspaces);
+            layer.activate(true, workspaces);
+            return (double) workspace.getPrimaryOffset() / tokens;
+        }
+    }
+
+    @Test
+    void recomputingKeepsNothingButTheInput() {
+        int output = WIDTH * Float.BYTES;
+        int kept = (2 * (4 + 4) * 8 + 4 + WIDTH + 48) * Float.BYTES;
+        assertEquals(output, kept(true), 1, "the next block's input");
+        assertEquals(output + kept, kept(false), 1);
+    }
+
+    /** The formula of the block's documentation. */
     @Test
     void keepsAsManyNumbersAsItSays() {
         DecoderBlock gated = DecoderBlock.builder()
