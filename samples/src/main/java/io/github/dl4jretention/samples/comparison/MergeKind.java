@@ -8,40 +8,30 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 /** A merge of a tuned model with its start, at one strength. */
 public enum MergeKind {
     /** The average with the start; strength: the tuned model's share. */
-    WISE_FT {
-        @Override
-        MultiLayerNetwork merge(MultiLayerNetwork start, MultiLayerNetwork tuned, double strength, long seed) {
-            return withStart(MergeMethod.wiseFt(strength), start, tuned, 1);
-        }
-    },
+    WISE_FT,
     /** Beyond the tuned model; strength: alpha. */
-    EXPO {
-        @Override
-        MultiLayerNetwork merge(MultiLayerNetwork start, MultiLayerNetwork tuned, double strength, long seed) {
-            return withStart(MergeMethod.expo(strength), start, tuned, 1);
-        }
-    },
+    EXPO,
     /** The largest changes alone; strength: the density. */
-    TIES {
-        @Override
-        MultiLayerNetwork merge(MultiLayerNetwork start, MultiLayerNetwork tuned, double strength, long seed) {
-            return withStart(MergeMethod.ties(), start, tuned, strength);
-        }
-    },
+    TIES,
     /** Changes dropped at random; strength: the density. */
-    DARE {
-        @Override
-        MultiLayerNetwork merge(MultiLayerNetwork start, MultiLayerNetwork tuned, double strength, long seed) {
-            return withStart(MergeMethod.dareLinear(seed), start, tuned, strength);
-        }
-    };
+    DARE;
 
     /** Whether the merge has such a strength: a share or a density in (0, 1], or an alpha above 0. */
     boolean allows(double strength) {
         return strength > 0 && (this == EXPO ? Double.isFinite(strength) : strength <= 1);
     }
 
-    abstract MultiLayerNetwork merge(MultiLayerNetwork start, MultiLayerNetwork tuned, double strength, long seed);
+    MultiLayerNetwork merge(MultiLayerNetwork start, MultiLayerNetwork tuned, double strength, long seed) {
+        MergeMethod method =
+                switch (this) {
+                    case WISE_FT -> MergeMethod.wiseFt(strength);
+                    case EXPO -> MergeMethod.expo(strength);
+                    case TIES -> MergeMethod.ties();
+                    case DARE -> MergeMethod.dareLinear(seed);
+                };
+        double density = this == TIES || this == DARE ? strength : 1;
+        return Merge.networks(method).base(start).model(tuned, 1, density).merge();
+    }
 
     /** The name in results. */
     String label() {
@@ -66,10 +56,5 @@ public enum MergeKind {
 
     private static MergeKind of(String label) {
         return valueOf(label.toUpperCase(Locale.ROOT));
-    }
-
-    private static MultiLayerNetwork withStart(
-            MergeMethod method, MultiLayerNetwork start, MultiLayerNetwork tuned, double density) {
-        return Merge.networks(method).base(start).model(tuned, 1, density).merge();
     }
 }

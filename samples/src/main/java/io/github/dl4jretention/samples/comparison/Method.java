@@ -20,109 +20,29 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 /** A way to finetune. */
 public enum Method {
     /** Cross-entropy alone; no strength. Its learning rate and when it stops are baselines too. */
-    PLAIN(false, false) {
-        @Override
-        Training prepare(TrialSetup setup) {
-            return new Training(setup.fresh(), setup.targetBatches(), UnaryOperator.identity());
-        }
-    },
+    PLAIN(false, false),
     /** Forward KL to the start; strength: lambda. */
-    RETENTION(true, false) {
-        @Override
-        Training prepare(TrialSetup setup) {
-            return retained(setup, forward(setup.strength()), setup.targetBatches());
-        }
-    },
+    RETENTION(true, false),
     /** Reverse KL to the start; strength: lambda. */
-    RETENTION_REVERSE(true, false) {
-        @Override
-        Training prepare(TrialSetup setup) {
-            return retained(
-                    setup,
-                    RetentionConfiguration.builder()
-                            .divergence(Divergence.REVERSE_KL)
-                            .coefficient(setup.strength())
-                            .build(),
-                    setup.targetBatches());
-        }
-    },
+    RETENTION_REVERSE(true, false),
     /** Cross-entropy with smoothed labels; strength: epsilon. */
-    LABEL_SMOOTHING(true, false) {
-        @Override
-        Training prepare(TrialSetup setup) {
-            RetentionConfiguration conf = RetentionConfiguration.builder()
-                    .coefficient(0)
-                    .labelSmoothing(setup.strength())
-                    .build();
-            return new Training(Retention.attach(setup.fresh(), conf), setup.targetBatches(), Retention::detach);
-        }
-    },
+    LABEL_SMOOTHING(true, false),
     /** L2 to the start; strength: of the penalty. */
-    L2_SP(true, false) {
-        @Override
-        Training prepare(TrialSetup setup) {
-            return penalised(setup, QuadraticPenalty.toStart(setup.base(), setup.strength()), 1);
-        }
-    },
+    L2_SP(true, false),
     /** Elastic weight consolidation, the Fisher with labels that the model draws; strength: of the penalty. */
-    EWC(true, true) {
-        @Override
-        Training prepare(TrialSetup setup) {
-            return penalised(
-                    setup,
-                    QuadraticPenalty.weighted(setup.base(), setup.importance().get(), setup.strength()),
-                    2);
-        }
-    },
+    EWC(true, true),
     /** Source text in every batch, in place of target text; strength: its share. */
-    REPLAY(true, true) {
-        @Override
-        Training prepare(TrialSetup setup) {
-            return new Training(setup.fresh(), replayed(setup), UnaryOperator.identity());
-        }
-    },
+    REPLAY(true, true),
     /** A quarter of source text, and retention on all; strength: lambda. */
-    REPLAY_RETENTION(true, true) {
-        @Override
-        Training prepare(TrialSetup setup) {
-            return retained(setup, forward(setup.strength()), replayed(setup));
-        }
-    },
+    REPLAY_RETENTION(true, true),
     /** A quarter of text that the base wrote, and forward KL to the start on it alone; strength: lambda. */
-    SELF_REPLAY(true, false) {
-        @Override
-        Training prepare(TrialSetup setup) {
-            return selfReplayed(setup, 0);
-        }
-    },
+    SELF_REPLAY(true, false),
     /** A quarter of text that the base wrote, and retention on all; strength: lambda. */
-    SELF_REPLAY_RETENTION(true, false) {
-        @Override
-        Training prepare(TrialSetup setup) {
-            return selfReplayed(setup, 1);
-        }
-    },
+    SELF_REPLAY_RETENTION(true, false),
     /** Low-rank adapters; strength: their rank. */
-    LORA(true, false) {
-        @Override
-        Training prepare(TrialSetup setup) {
-            return new Training(adapted(setup, (int) setup.strength()), setup.targetBatches(), LowRankAdapters::merge);
-        }
-    },
+    LORA(true, false),
     /** Low-rank adapters of rank 8 and retention; strength: lambda. */
-    LORA_RETENTION(true, false) {
-        @Override
-        Training prepare(TrialSetup setup) {
-            MultiLayerNetwork adapted = adapted(setup, RANK);
-            MultiLayerNetwork student =
-                    Retention.attach(adapted, forward(setup.strength()), LowRankAdapters.teacher(adapted));
-            Teacher teacher = LowRankAdapters.teacher(student);
-            return new Training(
-                    student,
-                    new TeacherIterator(setup.targetBatches(), teacher).setReleaseLabels(true),
-                    LowRankAdapters::merge);
-        }
-    };
+    LORA_RETENTION(true, false);
 
     private static final double SHARE = 0.25;
     private static final int RANK = 8;
@@ -158,7 +78,47 @@ public enum Method {
         }
     }
 
-    abstract Training prepare(TrialSetup setup);
+    Training prepare(TrialSetup setup) {
+        return switch (this) {
+            case PLAIN -> new Training(setup.fresh(), setup.targetBatches(), UnaryOperator.identity());
+            case RETENTION -> retained(setup, forward(setup.strength()), setup.targetBatches());
+            case RETENTION_REVERSE -> retained(
+                    setup,
+                    RetentionConfiguration.builder()
+                            .divergence(Divergence.REVERSE_KL)
+                            .coefficient(setup.strength())
+                            .build(),
+                    setup.targetBatches());
+            case LABEL_SMOOTHING -> {
+                RetentionConfiguration conf = RetentionConfiguration.builder()
+                        .coefficient(0)
+                        .labelSmoothing(setup.strength())
+                        .build();
+                yield new Training(Retention.attach(setup.fresh(), conf), setup.targetBatches(), Retention::detach);
+            }
+            case L2_SP -> penalised(setup, QuadraticPenalty.toStart(setup.base(), setup.strength()), 1);
+            case EWC -> penalised(
+                    setup,
+                    QuadraticPenalty.weighted(setup.base(), setup.importance().get(), setup.strength()),
+                    2);
+            case REPLAY -> new Training(setup.fresh(), replayed(setup), UnaryOperator.identity());
+            case REPLAY_RETENTION -> retained(setup, forward(setup.strength()), replayed(setup));
+            case SELF_REPLAY -> selfReplayed(setup, 0);
+            case SELF_REPLAY_RETENTION -> selfReplayed(setup, 1);
+            case LORA -> new Training(
+                    adapted(setup, (int) setup.strength()), setup.targetBatches(), LowRankAdapters::merge);
+            case LORA_RETENTION -> {
+                MultiLayerNetwork adapted = adapted(setup, RANK);
+                MultiLayerNetwork student =
+                        Retention.attach(adapted, forward(setup.strength()), LowRankAdapters.teacher(adapted));
+                Teacher teacher = LowRankAdapters.teacher(student);
+                yield new Training(
+                        student,
+                        new TeacherIterator(setup.targetBatches(), teacher).setReleaseLabels(true),
+                        LowRankAdapters::merge);
+            }
+        };
+    }
 
     /** Whether it has a strength. */
     public boolean hasStrength() {
