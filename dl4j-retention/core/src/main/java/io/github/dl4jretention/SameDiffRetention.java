@@ -141,7 +141,8 @@ final class SameDiffRetention {
     private static Set<String> added(SameDiff student, LossDescription description) {
         Set<String> before = new HashSet<>(Arrays.asList(
                 description.logits(), description.labels(), description.weights(), description.divergenceWeights()));
-        Deque<String> open = new ArrayDeque<>(LossDescription.RESULTS);
+        Deque<String> open = new ArrayDeque<>(
+                LossDescription.RESULTS.stream().filter(student::hasVariable).toList());
         Set<String> added = new HashSet<>(open);
         while (!open.isEmpty()) {
             String operation = Objects.requireNonNull(student.getVariables().get(open.remove()))

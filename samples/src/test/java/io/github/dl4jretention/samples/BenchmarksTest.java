@@ -236,6 +236,11 @@ class BenchmarksTest {
         assertTrue(farthest(online, plain.params()) > 1e-5);
         assertEquals(0, farthest(online, trained(base, TrainingSide.ONLINE, batches, folder)));
         assertEquals(0, farthest(online, trained(base, TrainingSide.ONLINE_IN_TURN, batches, folder)));
+        for (TrainingSide side : List.of(TrainingSide.EAFT, TrainingSide.DFT, TrainingSide.TALR, TrainingSide.FLOW)) {
+            assertTrue(farthest(online, trained(base, side, batches, folder)) > 1e-5, side.label());
+        }
+        // Every label of a vocabulary this small is likelier than one in a thousand.
+        assertEquals(0, farthest(online, trained(base, TrainingSide.SELECTIVE, batches, folder)), 1e-6);
         try (Stream<Path> files = Files.list(folder)) {
             assertEquals(0, files.count());
         }

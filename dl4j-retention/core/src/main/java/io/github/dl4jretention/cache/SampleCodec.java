@@ -1,5 +1,6 @@
 package io.github.dl4jretention.cache;
 
+import io.github.dl4jretention.internal.TopClasses;
 import java.nio.ByteBuffer;
 import java.util.OptionalDouble;
 import java.util.SplittableRandom;

@@ -115,6 +115,14 @@ public final class TeacherCache extends Teacher {
         return codec.sampledAt();
     }
 
+    @Override
+    public boolean givesEveryClass() {
+        return codec.sampledAt().isEmpty()
+                && layout.outputs().stream()
+                        .mapToInt(CacheLayout.Output::vocabulary)
+                        .allMatch(v -> codec.entries(v) == 0 || codec.entries(v) == v);
+    }
+
     /** {@return the codec with its temperature, and its seed where values are drawn} */
     @Override
     public String encoding() {

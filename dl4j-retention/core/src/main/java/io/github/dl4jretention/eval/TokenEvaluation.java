@@ -124,7 +124,7 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
     public static TokenEvaluation of(Teacher model, Teacher teacher, MultiDataSetIterator iterator) {
         requireDistributions(teacher, "teacher");
         requireSameOutputs(model.outputs(), teacher.outputs());
-        return new Sums(model, teacher).over(iterator);
+        return new Sums(model, teacher, (losses, weights, time) -> {}).over(iterator);
     }
 
     /**
@@ -135,7 +135,22 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
      * @throws IllegalArgumentException if the model gives samples, or labels, class ids, masks or weights don't fit
      */
     public static TokenEvaluation of(Teacher model, MultiDataSetIterator iterator) {
-        return new Sums(model, null).over(iterator);
+        return over(iterator, model, (losses, weights, time) -> {});
+    }
+
+    /** Told of the tokens of each output of each minibatch. */
+    interface Observer {
+
+        /**
+         * @param losses  cross-entropies, one sequence after another; of tokens of weight 0 anything
+         * @param weights of the tokens
+         * @param time    length of a sequence
+         */
+        void accept(double[] losses, double[] weights, int time);
+    }
+
+    static TokenEvaluation over(MultiDataSetIterator iterator, Teacher model, Observer observer) {
+        return new Sums(model, null, observer).over(iterator);
     }
 
     private static void requireDistributions(Teacher teacher, String name) {
@@ -164,16 +179,18 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
 
         private final Teacher model;
         private final @Nullable Teacher teacher;
+        private final Observer observer;
         private double crossEntropy;
         private double divergence;
         private double tokens;
         private double divergenceTokens;
 
         /** @param teacher null for none */
-        Sums(Teacher model, @Nullable Teacher teacher) {
+        Sums(Teacher model, @Nullable Teacher teacher, Observer observer) {
             requireDistributions(model, "model");
             this.model = model;
             this.teacher = teacher;
+            this.observer = observer;
         }
 
         TokenEvaluation over(MultiDataSetIterator iterator) {
@@ -224,6 +241,7 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
             Tokens anchor = new Tokens(p0, classAxis);
             Tokens classes = distributions ? new Tokens(labels, classAxis) : null;
             double[] ids = distributions ? new double[0] : Tokens.flat(labels);
+            double[] losses = new double[weights.length];
             for (int token = 0; token < weights.length; token++) {
                 // A masked label may be anything, NaN included.
                 double[] label = classes != null && weights[token] > 0 ? classes.of(token) : null;
@@ -236,10 +254,10 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
                 }
                 double[] logP = student.of(token);
                 if (weights[token] > 0) {
-                    double loss = label != null
+                    losses[token] = label != null
                             ? Tokens.crossEntropy(label, logP)
                             : -logP[Tokens.classId(ids[token], labels.dataType(), logP.length)];
-                    crossEntropy += weights[token] * loss;
+                    crossEntropy += weights[token] * losses[token];
                     tokens += weights[token];
                 }
                 if (divergenceWeights[token] > 0) {
@@ -249,6 +267,7 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
                     divergenceTokens += divergenceWeights[token];
                 }
             }
+            observer.accept(losses, weights, p.rank() == 2 ? 1 : (int) (weights.length / p.size(0)));
         }
 
         /** A model that has diverged is worth no number, but a teacher without numbers is no teacher. */

@@ -34,10 +34,17 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
  * @param hasWeight  whether the divergence has weights of its own; if not, the label mask weighs it
  * @param entries    classes that a sample names at most; 0 if the teacher's whole distribution is there
  * @param sampledAt  temperature whose distribution the teacher's values are a random sample of; 0 if they are none
+ * @param everyClass whether each class has the teacher's own probability, rather than a share of what others leave
  * @param teacher    the teacher's SHA-256; null for plain labels
  */
 public record LabelLayout(
-        int vocabulary, boolean isClassId, boolean hasWeight, int entries, double sampledAt, @Nullable String teacher) {
+        int vocabulary,
+        boolean isClassId,
+        boolean hasWeight,
+        int entries,
+        double sampledAt,
+        boolean everyClass,
+        @Nullable String teacher) {
 
     /** Class id of a token that counts nowhere, in packed labels only. */
     public static final double PADDING = -16_777_215;
@@ -57,6 +64,7 @@ public record LabelLayout(
      * @param hasWeight  whether the divergence has weights of its own
      * @param entries    classes that a sample names at most; 0 for none
      * @param sampledAt  temperature of a random sample; 0 for none
+     * @param everyClass whether each class has the teacher's own probability
      * @param teacher    the teacher's SHA-256; null for plain labels
      * @throws IllegalArgumentException if the teacher's identity isn't a SHA-256, or the vocabulary is too large
      */
@@ -183,7 +191,7 @@ public record LabelLayout(
                     + " (one-hot or distributions) or labels that a teacher's iterator packed, for a vocabulary of "
                     + vocabulary + ", got " + found);
         }
-        return new LabelLayout(vocabulary, size == 1, false, 0, 0, null);
+        return new LabelLayout(vocabulary, size == 1, false, 0, 0, true, null);
     }
 
     /**
@@ -234,8 +242,9 @@ public record LabelLayout(
                 (int) -header[0],
                 (form & 1) != 0,
                 (form & 2) != 0,
-                form >> 2,
+                form >> 3,
                 Math.abs(header[2]),
+                (form & 4) == 0,
                 "0".repeat(Math.max(0, SHA256_DIGITS - digits.length())) + digits);
     }
 
@@ -243,7 +252,7 @@ public record LabelLayout(
     double[] header() {
         double[] header = new double[HEADER];
         header[0] = -vocabulary;
-        header[1] = -1 - (isClassId ? 1 : 0) - (hasWeight ? 2 : 0) - 4.0 * entries;
+        header[1] = -1 - (isClassId ? 1 : 0) - (hasWeight ? 2 : 0) - (everyClass ? 0 : 4) - 8.0 * entries;
         header[2] = sampledAt == 0 ? 0 : -(float) sampledAt;
         BigInteger sha256 = new BigInteger(Objects.requireNonNull(teacher), HEXADECIMAL);
         BigInteger mask = BigInteger.ONE.shiftLeft(PART_BITS).subtract(BigInteger.ONE);

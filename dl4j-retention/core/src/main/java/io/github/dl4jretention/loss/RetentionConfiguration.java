@@ -28,6 +28,7 @@ public final class RetentionConfiguration implements Serializable {
     private final @Nullable AdaptiveCoefficient adaptive;
     private final double temperature;
     private final double labelSmoothing;
+    private final @Nullable TokenWeight tokenWeight;
 
     @JsonCreator
     RetentionConfiguration(
@@ -37,7 +38,8 @@ public final class RetentionConfiguration implements Serializable {
             @JsonProperty("schedule") @Nullable ISchedule schedule,
             @JsonProperty("adaptive") @Nullable AdaptiveCoefficient adaptive,
             @JsonProperty("temperature") double temperature,
-            @JsonProperty("labelSmoothing") double labelSmoothing) {
+            @JsonProperty("labelSmoothing") double labelSmoothing,
+            @JsonProperty("tokenWeight") @Nullable TokenWeight tokenWeight) {
         this.divergence = Objects.requireNonNull(divergence, "divergence");
         this.beta = beta == null ? BETA : beta;
         this.coefficient = requireCoefficient(coefficient);
@@ -45,6 +47,7 @@ public final class RetentionConfiguration implements Serializable {
         this.adaptive = adaptive;
         this.temperature = temperature;
         this.labelSmoothing = labelSmoothing;
+        this.tokenWeight = tokenWeight;
         require(
                 this.beta > 0 && this.beta < 1,
                 "beta: expected a number between 0 and 1, both excluded, got ",
@@ -107,6 +110,11 @@ public final class RetentionConfiguration implements Serializable {
         return labelSmoothing;
     }
 
+    /** {@return what each token's cross-entropy is multiplied by; null for nothing} */
+    public @Nullable TokenWeight getTokenWeight() {
+        return tokenWeight;
+    }
+
     /**
      * {@return lambda at an iteration}
      *
@@ -136,10 +144,17 @@ public final class RetentionConfiguration implements Serializable {
      * KL alone is linear in the teacher's distribution, so that the expected gradient is right; its value isn't, it's
      * that from the sample and larger. Source: Anshumann et al., Sparse Logit Sampling, arXiv 2503.16870.
      *
-     * @param sampledAt the samples' temperature; 0 for whole distributions, which serve every loss
-     * @throws IllegalArgumentException if the samples don't serve this loss
+     * @param sampledAt  the samples' temperature; 0 for whole distributions, which serve every loss
+     * @param everyClass whether each class has the teacher's own probability, not a share of what's left over
+     * @throws IllegalArgumentException if the values don't serve this loss
      */
-    void requireServedBy(double sampledAt) {
+    void requireServedBy(double sampledAt, boolean everyClass) {
+        if (tokenWeight != null && tokenWeight.needsTeacher() && !everyClass) {
+            throw new IllegalArgumentException(
+                    "tokenWeight: expected a teacher that gives every label its probability, for "
+                            + tokenWeight + ", got " + (sampledAt == 0 ? "its likeliest classes alone" : "samples")
+                            + "; use a live teacher, or a cache with the codec half");
+        }
         if (sampledAt != 0
                 && (divergence != Divergence.FORWARD_KL
                         || (float) temperature != (float) sampledAt
@@ -174,13 +189,14 @@ public final class RetentionConfiguration implements Serializable {
                 && Objects.equals(schedule, that.schedule)
                 && Objects.equals(adaptive, that.adaptive)
                 && Double.compare(temperature, that.temperature) == 0
-                && Double.compare(labelSmoothing, that.labelSmoothing) == 0;
+                && Double.compare(labelSmoothing, that.labelSmoothing) == 0
+                && Objects.equals(tokenWeight, that.tokenWeight);
     }
 
     @Override
     public int hashCode() {
         // An enum's own hash code differs from one JVM to the next.
-        return Objects.hash(divergence.name(), beta, coefficient, adaptive, temperature, labelSmoothing);
+        return Objects.hash(divergence.name(), beta, coefficient, adaptive, temperature, labelSmoothing, tokenWeight);
     }
 
     @Override
@@ -188,7 +204,8 @@ public final class RetentionConfiguration implements Serializable {
         Object lambda = adaptive != null ? adaptive : schedule != null ? schedule : coefficient;
         return "RetentionConfiguration(divergence=" + divergence
                 + (divergence == Divergence.JENSEN_SHANNON ? ", beta=" + beta : "") + ", coefficient=" + lambda
-                + ", temperature=" + temperature + ", labelSmoothing=" + labelSmoothing + ")";
+                + ", temperature=" + temperature + ", labelSmoothing=" + labelSmoothing
+                + (tokenWeight == null ? "" : ", tokenWeight=" + tokenWeight) + ")";
     }
 
     /** Builds a {@link RetentionConfiguration}. */
@@ -201,6 +218,7 @@ public final class RetentionConfiguration implements Serializable {
         private @Nullable AdaptiveCoefficient adaptive;
         private double temperature = 1;
         private double labelSmoothing;
+        private @Nullable TokenWeight tokenWeight;
 
         private Builder() {}
 
@@ -272,6 +290,15 @@ public final class RetentionConfiguration implements Serializable {
         }
 
         /**
+         * @param tokenWeight what each token's cross-entropy is multiplied by; default and null: nothing
+         * @return this builder
+         */
+        public Builder tokenWeight(@Nullable TokenWeight tokenWeight) {
+            this.tokenWeight = tokenWeight;
+            return this;
+        }
+
+        /**
          * {@return what was set, checked}
          *
          * @throws IllegalArgumentException if a number is outside of its range; the message names it
@@ -279,7 +306,7 @@ public final class RetentionConfiguration implements Serializable {
          */
         public RetentionConfiguration build() {
             return new RetentionConfiguration(
-                    divergence, beta, coefficient, schedule, adaptive, temperature, labelSmoothing);
+                    divergence, beta, coefficient, schedule, adaptive, temperature, labelSmoothing, tokenWeight);
         }
     }
 }

@@ -35,10 +35,11 @@ public final class RetentionLabels {
     /**
      * Where an array's values come from.
      *
-     * @param teacher   SHA-256
-     * @param sampledAt the temperature whose distribution they are a random sample of; 0 for whole distributions
+     * @param teacher    SHA-256
+     * @param sampledAt  the temperature whose distribution they are a random sample of; 0 for whole distributions
+     * @param everyClass whether each class has the teacher's own probability
      */
-    public record Source(String teacher, double sampledAt) {}
+    public record Source(String teacher, double sampledAt, boolean everyClass) {}
 
     /** The thread that last computed a loss from an array. */
     private static final Map<DataBuffer, Thread> USERS =
@@ -48,8 +49,7 @@ public final class RetentionLabels {
     private final @Nullable INDArray labelMask;
     private final Weights weights;
     private final boolean lastAxis;
-    private final String teacher;
-    private final double sampledAt;
+    private final Source source;
     private final @Nullable BatchMemory memory;
 
     // Set as soon as the teacher's shape is known.
@@ -84,8 +84,7 @@ public final class RetentionLabels {
      * @param labelMask {@code [batch, time]} or {@code [batch, 1]}; what is at 0 there needn't be one-hot. Null for none
      * @param weights   of the divergence
      * @param classAxis of labels of rank 3: 1, or 2 for {@code [batch, time, classes]}
-     * @param teacher   its SHA-256
-     * @param sampledAt the temperature of samples; 0 for a teacher that gives whole distributions
+     * @param source    where the teacher's values come from
      * @param memory    lends the packed labels theirs; null for memory of their own
      */
     public RetentionLabels(
@@ -93,15 +92,13 @@ public final class RetentionLabels {
             @Nullable INDArray labelMask,
             Weights weights,
             int classAxis,
-            String teacher,
-            double sampledAt,
+            Source source,
             @Nullable BatchMemory memory) {
         this.labels = labels;
         this.labelMask = labelMask;
         this.weights = weights;
         this.lastAxis = classAxis == 2;
-        this.teacher = teacher;
-        this.sampledAt = sampledAt;
+        this.source = source;
         this.memory = memory;
     }
 
@@ -126,8 +123,8 @@ public final class RetentionLabels {
             @Nullable INDArray weights,
             int classAxis,
             String identity) {
-        RetentionLabels packing =
-                new RetentionLabels(labels, labelMask, (batch, time) -> weights, classAxis, identity, 0, null);
+        RetentionLabels packing = new RetentionLabels(
+                labels, labelMask, (batch, time) -> weights, classAxis, new Source(identity, 0, true), null);
         packing.put(teacher);
         return packing.packed();
     }
@@ -261,7 +258,14 @@ public final class RetentionLabels {
                     : LabelLayout.flat(labelMask.rank() == 2 ? labelMask.permute(1, 0) : labelMask);
             INDArray ids = plain.size(2) == vocabulary ? ids(plain, mask) : null;
             boolean classId = plain.size(2) == 1 || ids != null;
-            layout = new LabelLayout(Math.toIntExact(vocabulary), classId, own != null, entries, sampledAt, teacher);
+            layout = new LabelLayout(
+                    Math.toIntExact(vocabulary),
+                    classId,
+                    own != null,
+                    entries,
+                    source.sampledAt(),
+                    source.everyClass(),
+                    source.teacher());
             // HALF rounds class ids above 2048.
             DataType type = teacherType == DataType.FLOAT16 ? DataType.FLOAT : teacherType;
             ordered = memory == null
@@ -379,7 +383,8 @@ public final class RetentionLabels {
      */
     public static Optional<Source> sourceOf(INDArray labels, int classAxis) {
         return Optional.ofNullable(TEACHERS.get(root(labels))).or(() -> LabelLayout.ofPacked(labels, classAxis)
-                .map(layout -> new Source(Objects.requireNonNull(layout.teacher()), layout.sampledAt())));
+                .map(layout ->
+                        new Source(Objects.requireNonNull(layout.teacher()), layout.sampledAt(), layout.everyClass())));
     }
 
     /**

@@ -100,10 +100,10 @@ public final class RetentionListener extends BaseListener {
         if (training == null) {
             return;
         }
-        for (String name : WATCHED) {
+        WATCHED.stream().filter(sd::hasVariable).forEach(name -> {
             training.getTrainEvaluations().putIfAbsent(name, List.of());
             training.getTrainEvaluationLabels().putIfAbsent(name, 0);
-        }
+        });
     }
 
     @Override
@@ -169,7 +169,8 @@ public final class RetentionListener extends BaseListener {
         model = sd;
         teacher = requireSameTeacher(sd, data);
         for (INDArray labels : data.getLabels()) {
-            source(labels).ifPresent(source -> configuration().requireServedBy(source.sampledAt()));
+            source(labels)
+                    .ifPresent(source -> configuration().requireServedBy(source.sampledAt(), source.everyClass()));
         }
         SameDiffBatch checked = new SameDiffBatch(sd.getTrainingConfig(), data, Objects.requireNonNull(description));
         batch = checked;
@@ -227,7 +228,8 @@ public final class RetentionListener extends BaseListener {
                 factorBefore,
                 value(LossDescription.TOKENS),
                 value(LossDescription.DIVERGENCE_TOKENS),
-                agreements);
+                agreements,
+                values.getOrDefault(LossDescription.OBJECTIVE_SUM, value(LossDescription.CROSS_ENTROPY_SUM)));
         forgetBatch();
         for (INDArray labels : dataSet.getLabels()) {
             RetentionLabels.used(labels);

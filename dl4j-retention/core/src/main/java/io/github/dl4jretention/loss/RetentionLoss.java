@@ -9,6 +9,7 @@ import io.github.dl4jretention.loss.samediff.ParameterLosses;
 import io.github.dl4jretention.loss.samediff.SameDiffTokenLoss;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SDVariable;
@@ -116,6 +117,10 @@ public final class RetentionLoss {
                 throw new IllegalArgumentException("sd: expected a model without \"" + name + "\", it has one already");
             }
         }
+        if (configuration.getTokenWeight() != null && given.getShape() != null) {
+            long classes = given.getShape()[given.getShape().length - 1];
+            configuration.getTokenWeight().requireVocabulary(classes > 0 ? classes : Long.MAX_VALUE);
+        }
         // Refused before anything is added.
         new LossDescription(configuration, logits, labels, weights, divergenceWeights, List.of(), null).toJson();
         for (String table : GatheredTables.of(sd, logits)) {
@@ -144,6 +149,21 @@ public final class RetentionLoss {
 
         SDVariable tokenWeights = weighing == null ? sd.onesLike(crossEntropy) : column(weighing, type);
         SDVariable crossEntropyWeights = tokenWeights.mul(label.counts());
+        SDVariable examples = sd.sizeAt(given, 0);
+        SDVariable objectiveSum = null;
+        TokenWeight tokenWeight = configuration.getTokenWeight();
+        if (tokenWeight != null) {
+            SDVariable weight = tokenWeight.needsTeacher()
+                    ? graph.weightByTeacher(
+                            tokenWeight, label.distributions(), teacher.values(), crossEntropyWeights, examples)
+                    : graph.weightByStudent(label.distributions());
+            SDVariable wrong = tokenWeight.needsTeacher() ? sd.math.max(label.wrong(), teacher.wrong()) : label.wrong();
+            objectiveSum = crossEntropy
+                    .mul(Objects.requireNonNull(weight))
+                    .mul(FiniteRows.weights(sd, crossEntropyWeights, student.wrong(), wrong))
+                    .sum()
+                    .rename(LossDescription.OBJECTIVE_SUM);
+        }
         SDVariable otherWeights = otherWeighing == null ? crossEntropyWeights : column(otherWeighing, type);
         SDVariable factor = sd.constant(FACTOR, Nd4j.scalar(type, factor(configuration)));
         SDVariable crossEntropySum = crossEntropy
@@ -156,9 +176,10 @@ public final class RetentionLoss {
                 .rename(LossDescription.DIVERGENCE_SUM);
         crossEntropyWeights.add(0).sum().rename(LossDescription.TOKENS);
         otherWeights.add(0).sum().rename(LossDescription.DIVERGENCE_TOKENS);
-        SDVariable examples = sd.sizeAt(given, 0).castTo(type);
-        SDVariable loss =
-                crossEntropySum.add(divergenceSum.mul(factor)).div(examples).rename(LOSS);
+        SDVariable loss = (objectiveSum == null ? crossEntropySum : objectiveSum)
+                .add(divergenceSum.mul(factor))
+                .div(examples.castTo(type))
+                .rename(LOSS);
         // Not addLossVariable: M2.1 would go on with the gradient that it has of the losses before.
         sd.setLossVariables(
                 Stream.concat(Stream.of(LOSS), ParameterLosses.of(sd).stream()).toArray(String[]::new));

@@ -186,6 +186,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         assertInputSet(true);
         applyDropOutIfNecessary(true, workspaceMgr);
         TokenBatch batch = tokenBatch();
+        requireTeacherOfWeights(batch);
         String teacher = requireSameTeacher(batch);
         warnWithoutTeacher(batch);
         boolean crossEntropyOnly = !batch.hasTeacher() || batch.factor == 0;
@@ -206,6 +207,15 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         gradient = new DefaultGradient();
         gradientViews().forEach((name, view) -> gradient.gradientForVariable().put(name, view));
         return new Pair<>(gradient, backpropDropOutIfPresent(back));
+    }
+
+    private void requireTeacherOfWeights(TokenBatch batch) {
+        TokenWeight weight = layerConf().getRetention().getTokenWeight();
+        if (weight != null && weight.needsTeacher() && !batch.hasTeacher()) {
+            throw new IllegalArgumentException("tokenWeight: expected labels that carry a teacher, for " + weight
+                    + ", got plain labels " + layerId()
+                    + "; wrap the iterator in a TeacherIterator or TeacherMultiDataSetIterator");
+        }
     }
 
     private boolean mayBeAsStock() {
@@ -339,7 +349,17 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         double factor = currentCoefficient() * temperature * temperature;
         TokenBatch batch = new TokenBatch(
                 input, getLabels(), mask(), vocabulary(), layerConf().classAxis(), factor, measureAgreement);
-        layerConf().getRetention().requireServedBy(batch.layout().sampledAt());
+        RetentionConfiguration retention = layerConf().getRetention();
+        if (batch.hasTeacher()) {
+            retention.requireServedBy(batch.layout().sampledAt(), batch.layout().everyClass());
+        }
+        TokenWeight weight = retention.getTokenWeight();
+        if (weight != null) {
+            weight.requireVocabulary(vocabulary());
+        }
+        if (weight != null && weight.needsTeacher()) {
+            batch.weighByTeacher(weight);
+        }
         return batch;
     }
 

@@ -28,7 +28,9 @@ final class StockBackprop {
 
     /** Whether cross-entropy alone is trained by it. */
     static boolean serves(RetentionConfiguration configuration, long vocabulary) {
-        return configuration.getLabelSmoothing() == 0 && vocabulary < LARGE_VOCABULARY;
+        return configuration.getLabelSmoothing() == 0
+                && configuration.getTokenWeight() == null
+                && vocabulary < LARGE_VOCABULARY;
     }
 
     /**

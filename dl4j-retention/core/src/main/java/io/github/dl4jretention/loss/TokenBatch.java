@@ -41,6 +41,10 @@ public final class TokenBatch {
     private final int examples;
     private final double[] weights;
     private final double[] divergenceWeights;
+    /** Beside the weights of the cross-entropy; 1 where nothing weighs it. */
+    private final double[] tokenWeights;
+
+    private boolean weighed;
     /** Of class ids, which FLOAT rounds from 2^24; empty for distributions. */
     private final double[] ids;
 
@@ -92,6 +96,8 @@ public final class TokenBatch {
         takePaddingOut();
         inPlace = labels.dataType() == DataType.FLOAT && (labels.stride(2) == 1 || labels.size(2) == 1);
         crossEntropy = new double[size()];
+        tokenWeights = new double[size()];
+        Arrays.fill(tokenWeights, 1);
         divergence = layout.hasTeacher() ? new double[size()] : null;
         this.agreement = layout.hasTeacher() && agreement ? new double[size()] : null;
     }
@@ -157,6 +163,57 @@ public final class TokenBatch {
     }
 
     /**
+     * Weighs tokens by what the teacher says of their labels, if it's there to say it.
+     *
+     * @param weight that needs the teacher; all others follow from the student, and a {@link LossPath} sets them
+     * @throws IllegalArgumentException if the teacher has no value for a token that counts
+     */
+    public void weighByTeacher(TokenWeight weight) {
+        if (!hasTeacher()) {
+            return;
+        }
+        double[] labels = new TeacherOfLabels(this).logProbabilities();
+        weighed = true;
+        if (weight.kind() == TokenWeight.Kind.FLOW) {
+            double[] means = ofSequences(labels);
+            Arrays.setAll(tokenWeights, token -> weight.at(means[token % examples]));
+        } else {
+            Arrays.setAll(tokenWeights, token -> weight.at(labels[token]));
+        }
+    }
+
+    /** Means over the tokens of each sequence, weighted as the cross-entropy is; 0 where none counts. */
+    private double[] ofSequences(double[] values) {
+        double[] sums = new double[examples];
+        double[] totals = new double[examples];
+        for (int token = 0; token < size(); token++) {
+            sums[token % examples] += TokenLoss.weighted(weights[token], values[token]);
+            totals[token % examples] += weights[token];
+        }
+        Arrays.setAll(sums, example -> totals[example] == 0 ? 0 : sums[example] / totals[example]);
+        return sums;
+    }
+
+    /**
+     * {@return what a token's cross-entropy is multiplied by beside its weight}
+     *
+     * @param token its place, time first
+     */
+    public double tokenWeight(int token) {
+        return tokenWeights[token];
+    }
+
+    /**
+     * Sets what a token's cross-entropy is multiplied by beside its weight.
+     *
+     * @param token  its place, time first
+     * @param weight by the student's prediction
+     */
+    public void setTokenWeight(int token, double weight) {
+        tokenWeights[token] = weight;
+    }
+
+    /**
      * {@return the weight of a token's divergence; 0 without a teacher}
      *
      * @param token its place, time first
@@ -175,12 +232,18 @@ public final class TokenBatch {
     }
 
     /**
-     * {@return the weights of the cross-entropy as a column {@code [tokens, 1]}}
+     * {@return the weights of the cross-entropy, those by the teacher included, as a column {@code [tokens, 1]}}
      *
      * @param type of the array
      */
     public INDArray weights(DataType type) {
-        return column(weights, type);
+        return column(weighed ? weightsOfObjective() : weights, type);
+    }
+
+    private double[] weightsOfObjective() {
+        double[] products = new double[size()];
+        Arrays.setAll(products, token -> TokenLoss.weighted(weights[token], tokenWeights[token]));
+        return products;
     }
 
     /**
@@ -198,14 +261,22 @@ public final class TokenBatch {
 
     /** {@return the weighted sums over all tokens} */
     TokenLoss sums() {
-        return TokenLoss.of(weights, crossEntropy, divergenceWeights, divergence, hasTeacher() ? factor : 0, agreement);
+        return TokenLoss.of(
+                weights,
+                crossEntropy,
+                divergenceWeights,
+                divergence,
+                hasTeacher() ? factor : 0,
+                agreement,
+                TokenLoss.weightedSum(weightsOfObjective(), crossEntropy));
     }
 
     /** {@return the loss of each example, summed over its tokens} */
     double[] ofExamples() {
         double[] sums = new double[examples];
+        double[] products = weightsOfObjective();
         for (int token = 0; token < size(); token++) {
-            sums[token % examples] += TokenLoss.weighted(weights[token], crossEntropy[token]);
+            sums[token % examples] += TokenLoss.weighted(products[token], crossEntropy[token]);
             if (divergence != null) {
                 sums[token % examples] += factor * TokenLoss.weighted(divergenceWeights[token], divergence[token]);
             }
@@ -288,6 +359,18 @@ public final class TokenBatch {
      */
     public void distribution(int token, float[] to) {
         read(token, 0, to, layout.vocabulary());
+    }
+
+    /** {@return whether the labels are FLOAT, so that rows lose nothing} */
+    boolean isFloat() {
+        return labels.dataType() == DataType.FLOAT;
+    }
+
+    /** {@return a token's values on the class axis, a copy} */
+    double[] row(int token) {
+        return labels.get(
+                        NDArrayIndex.point(token / examples), NDArrayIndex.point(token % examples), NDArrayIndex.all())
+                .toDoubleVector();
     }
 
     /**

@@ -7,7 +7,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * The parts of the loss over one minibatch, in nats, summed over unmasked tokens (each times its mask's weight).
  *
- * @param crossEntropySum  sum of the tokens' cross-entropies
+ * @param crossEntropySum  sum of the tokens' cross-entropies, without their {@link TokenWeight}
  * @param divergenceSum    sum of the tokens' divergences from the teacher, without lambda and without {@code T^2}; NaN
  *     if the batch carried no teacher
  * @param factor           what the divergence is multiplied by: {@code lambda * T^2}, or 0 if there was no teacher
@@ -15,6 +15,8 @@ import org.jspecify.annotations.Nullable;
  * @param divergenceTokens sum of the divergence's weights; {@code tokens} if it has none of its own
  * @param agreements sum of the divergence's weights of the tokens on which student and teacher hold the same class most
  *     probable; NaN if it was not measured
+ * @param objectiveSum     what's minimised beside the divergence: the sum of the cross-entropies times their
+ *     {@link TokenWeight}s, which is crossEntropySum where there are none
  */
 public record TokenLoss(
         double crossEntropySum,
@@ -22,7 +24,28 @@ public record TokenLoss(
         double factor,
         double tokens,
         double divergenceTokens,
-        double agreements) {
+        double agreements,
+        double objectiveSum) {
+
+    /**
+     * Without token weights.
+     *
+     * @param crossEntropySum  sum of the tokens' cross-entropies, which is what's minimised beside the divergence
+     * @param divergenceSum    sum of the tokens' divergences; NaN without a teacher
+     * @param factor           {@code lambda * T^2}, or 0
+     * @param tokens           sum of the cross-entropy's weights
+     * @param divergenceTokens sum of the divergence's weights
+     * @param agreements       sum of the weights of tokens that agree; NaN if not measured
+     */
+    public TokenLoss(
+            double crossEntropySum,
+            double divergenceSum,
+            double factor,
+            double tokens,
+            double divergenceTokens,
+            double agreements) {
+        this(crossEntropySum, divergenceSum, factor, tokens, divergenceTokens, agreements, crossEntropySum);
+    }
 
     /** Sums over tokens; the teacher's parts are null if there's none, and agreements if nobody asked for them. */
     static TokenLoss of(
@@ -31,17 +54,19 @@ public record TokenLoss(
             double[] divergenceWeights,
             double @Nullable [] divergences,
             double factor,
-            double @Nullable [] agreements) {
+            double @Nullable [] agreements,
+            double objectiveSum) {
         return new TokenLoss(
                 weightedSum(weights, crossEntropies),
                 weightedSum(divergenceWeights, divergences),
                 factor,
                 Arrays.stream(weights).sum(),
                 Arrays.stream(divergenceWeights).sum(),
-                weightedSum(divergenceWeights, agreements));
+                weightedSum(divergenceWeights, agreements),
+                objectiveSum);
     }
 
-    private static double weightedSum(double[] weights, double @Nullable [] values) {
+    static double weightedSum(double[] weights, double @Nullable [] values) {
         return values == null
                 ? Double.NaN
                 : IntStream.range(0, weights.length)
@@ -54,7 +79,7 @@ public record TokenLoss(
         return weight == 0 ? 0 : weight * value;
     }
 
-    /** {@return mean cross-entropy in nats per token; NaN if every token is masked} */
+    /** {@return mean cross-entropy in nats per token, without token weights; NaN if every token is masked} */
     public double crossEntropy() {
         return crossEntropySum / tokens;
     }
@@ -72,14 +97,18 @@ public record TokenLoss(
         return agreements / divergenceTokens;
     }
 
-    /** {@return mean cross-entropy plus {@code lambda * T^2} times mean divergence; NaN if every token is masked} */
+    /**
+     * {@return mean cross-entropy, times token weights, plus {@code lambda * T^2} times mean divergence; NaN if every
+     * token is masked}
+     */
     public double total() {
-        return hasTeacher() ? crossEntropy() + factor * divergence() : crossEntropy();
+        double objective = objectiveSum / tokens;
+        return hasTeacher() ? objective + factor * divergence() : objective;
     }
 
     /** {@return the summed loss that training minimises, in nats; 0 if every token is masked} */
     public double sum() {
-        return hasTeacher() ? crossEntropySum + factor * divergenceSum : crossEntropySum;
+        return hasTeacher() ? objectiveSum + factor * divergenceSum : objectiveSum;
     }
 
     /** {@return whether the batch carried a teacher} */

@@ -191,7 +191,7 @@ final class TaughtBatches<B> implements AutoCloseable {
             made.addAll(Arrays.asList(values));
             try {
                 for (int i = 0; i < values.length; i++) {
-                    RetentionLabels.claim(values[i], new RetentionLabels.Source(teacher.sha256(), sampledAt(teacher)));
+                    RetentionLabels.claim(values[i], source(teacher));
                     labels.add(values[i]);
                     INDArray weights = divergenceMask.of(batch, outputs.get(i), values[i]);
                     if (weights != null) {
@@ -239,13 +239,12 @@ final class TaughtBatches<B> implements AutoCloseable {
                 masks == null ? null : masks[output.index()],
                 (examples, time) -> divergenceMask.of(batch, output, examples, time),
                 output.classAxis(),
-                teacher.sha256(),
-                sampledAt(teacher),
+                source(teacher),
                 memory);
     }
 
-    private static double sampledAt(Teacher teacher) {
-        return teacher.sampledAt().orElse(0);
+    private static RetentionLabels.Source source(Teacher teacher) {
+        return new RetentionLabels.Source(teacher.sha256(), teacher.sampledAt().orElse(0), teacher.givesEveryClass());
     }
 
     /**

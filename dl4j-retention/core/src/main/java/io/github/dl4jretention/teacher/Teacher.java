@@ -244,6 +244,14 @@ public abstract class Teacher implements AutoCloseable {
     }
 
     /**
+     * {@return whether each class has the teacher's own probability, rather than a share of what others leave; token
+     * weights that need the label's probability refuse a teacher that doesn't}
+     */
+    public boolean givesEveryClass() {
+        return sampledAt().isEmpty();
+    }
+
+    /**
      * {@return how its values are kept where they are not its network's own: two teachers of one identity
      * and one encoding give the same values; default empty}
      */

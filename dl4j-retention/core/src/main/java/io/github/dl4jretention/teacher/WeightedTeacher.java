@@ -90,6 +90,11 @@ final class WeightedTeacher extends Teacher {
     }
 
     @Override
+    public boolean givesEveryClass() {
+        return teachers.stream().allMatch(Teacher::givesEveryClass);
+    }
+
+    @Override
     public INDArray[] logProbabilities(INDArray[] features, INDArray @Nullable [] featuresMasks) {
         List<INDArray[]> all = new ArrayList<>();
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {

@@ -22,7 +22,7 @@ public final class PackedLabels {
     /** @param weights of the divergence, of the target's shape with one class; null for none */
     public static INDArray of(INDArray target, INDArray teacher, INDArray weights) {
         LabelLayout layout =
-                new LabelLayout((int) teacher.size(1), target.size(1) == 1, weights != null, 0, 0, TEACHER);
+                new LabelLayout((int) teacher.size(1), target.size(1) == 1, weights != null, 0, 0, true, TEACHER);
         List<INDArray> parts = new ArrayList<>(List.of(target, teacher));
         if (weights != null) {
             parts.add(weights);

@@ -164,7 +164,7 @@ class ReferenceTest {
                 c.tolerance());
     }
 
-    private static void assertRelative(double expected, double actual, double tolerance) {
+    static void assertRelative(double expected, double actual, double tolerance) {
         assertEquals(expected, actual, tolerance * Math.max(1, Math.abs(expected)));
     }
 
@@ -187,7 +187,7 @@ class ReferenceTest {
         return (RetentionOutputLayerRuntime) network.getOutputLayer();
     }
 
-    private static INDArray distributions(INDArray ids, int vocabulary) {
+    static INDArray distributions(INDArray ids, int vocabulary) {
         INDArray labels = Nd4j.zeros(ids.dataType(), ids.size(0), vocabulary, ids.size(2));
         for (int b = 0; b < ids.size(0); b++) {
             for (int t = 0; t < ids.size(2); t++) {
@@ -197,7 +197,7 @@ class ReferenceTest {
         return labels;
     }
 
-    private static INDArray classesInTheMiddle(JsonNode batchTimeClass, DataType type) {
+    static INDArray classesInTheMiddle(JsonNode batchTimeClass, DataType type) {
         INDArray[] examples = new INDArray[batchTimeClass.size()];
         for (int i = 0; i < examples.length; i++) {
             examples[i] = matrix(batchTimeClass.get(i), type);
@@ -205,7 +205,7 @@ class ReferenceTest {
         return Nd4j.stack(0, examples).permute(0, 2, 1).dup('c');
     }
 
-    private static INDArray matrix(JsonNode rows, DataType type) {
+    static INDArray matrix(JsonNode rows, DataType type) {
         INDArray matrix = Nd4j.create(type, rows.size(), rows.get(0).size());
         for (int i = 0; i < rows.size(); i++) {
             for (int j = 0; j < rows.get(i).size(); j++) {

@@ -77,7 +77,7 @@ class RetentionLabelsTest {
                     read(data));
             copies.forEach((how, copy) -> {
                 assertEquals(
-                        Optional.of(new RetentionLabels.Source(teacher.sha256(), 0)),
+                        Optional.of(new RetentionLabels.Source(teacher.sha256(), 0, true)),
                         RetentionLabels.sourceOf(copy.getLabels(), 1),
                         how);
                 assertClose(expected, Networks.gradient(student, copy), 0, type + " " + how);

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -64,17 +65,27 @@ class RetentionLossMaskTest {
         return Map.of("loss", loss.castTo(DataType.DOUBLE), "gradient", gradient.castTo(DataType.DOUBLE));
     }
 
+    private static List<RetentionConfiguration> losses() {
+        List<RetentionConfiguration> losses = new ArrayList<>();
+        for (Divergence divergence : Divergence.values()) {
+            losses.add(RetentionConfiguration.builder()
+                    .divergence(divergence)
+                    .temperature(2)
+                    .labelSmoothing(0.1)
+                    .build());
+        }
+        for (TokenWeight weight : TokenWeightTest.WEIGHTS) {
+            losses.add(RetentionConfiguration.builder().tokenWeight(weight).build());
+        }
+        return losses;
+    }
+
     @ParameterizedTest
     @EnumSource(
             value = DataType.class,
             names = {"DOUBLE", "FLOAT", "HALF"})
     void what_a_mask_leaves_out_may_hold_anything(DataType type) {
-        for (Divergence divergence : Divergence.values()) {
-            RetentionConfiguration conf = RetentionConfiguration.builder()
-                    .divergence(divergence)
-                    .temperature(2)
-                    .labelSmoothing(0.1)
-                    .build();
+        for (RetentionConfiguration conf : losses()) {
             for (boolean classIds : new boolean[] {false, true}) {
                 INDArray labels = classIds ? Nd4j.argMax(oneHot(type), 1).castTo(type) : oneHot(type);
                 SameDiff clean = graph(type, classIds, true, conf);
@@ -99,7 +110,7 @@ class RetentionLossMaskTest {
                     Map<String, INDArray> met = results(
                             dirty,
                             Map.of("labels", spoiled, "weights", mask(type), RetentionLoss.TEACHER_LOGITS, teacher));
-                    String what = type + " " + divergence + " ids " + classIds + " junk " + junk;
+                    String what = type + " " + conf + " ids " + classIds + " junk " + junk;
                     assertClose(expected.get("loss"), met.get("loss"), 0, what);
                     assertClose(expected.get("gradient"), met.get("gradient"), 0, what);
                 }

@@ -79,7 +79,7 @@ class RetentionLossTest {
         return new MultiDataSet(Networks.normal(type, random, size, time, Networks.INPUTS), Nd4j.createFromArray(ids));
     }
 
-    private static TrainingConfig training(String... labels) {
+    static TrainingConfig training(String... labels) {
         return TrainingConfig.builder()
                 .updater(new Adam(0.02))
                 .dataSetFeatureMapping("features")
@@ -87,7 +87,7 @@ class RetentionLossTest {
                 .build();
     }
 
-    private static History fit(SameDiff sd, Teacher teacher, MultiDataSet batch, int epochs) {
+    static History fit(SameDiff sd, Teacher teacher, MultiDataSet batch, int epochs) {
         return sd.fit(new TeacherMultiDataSetIterator(new SingletonMultiDataSetIterator(batch), teacher), epochs);
     }
 
@@ -450,7 +450,7 @@ class RetentionLossTest {
                 good.getLabels(0));
         for (MultiDataSet bad : List.of(badIds, badFeatures)) {
             INDArray values = wrong.logProbabilities(good.getFeatures(0), null);
-            RetentionLabels.claim(values, new RetentionLabels.Source(wrong.sha256(), 0));
+            RetentionLabels.claim(values, new RetentionLabels.Source(wrong.sha256(), 0, true));
             MultiDataSet taught = new MultiDataSet(bad.getFeatures(), new INDArray[] {bad.getLabels(0), values});
             assertThrows(IllegalArgumentException.class, () -> student.fit(taught));
             assertNull(SameDiffLossState.of(student).teacher());

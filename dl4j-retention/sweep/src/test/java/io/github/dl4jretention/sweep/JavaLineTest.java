@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.loss.Divergence;
+import io.github.dl4jretention.loss.TokenWeight;
 import io.github.dl4jretention.sweep.outcome.CandidateOutcome;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
 import io.github.dl4jretention.sweep.space.FinetuneMethod;
@@ -49,6 +50,7 @@ class JavaLineTest {
                                 .divergences(Divergence.JENSEN_SHANNON)
                                 .temperatures(2)
                                 .labelSmoothings(0.1)
+                                .tokenWeights(TokenWeight.eaft(3))
                                 .build())
                         .strengths(FinetuneMethod.L2_SP, 0.25)
                         .learningRates(0.01)

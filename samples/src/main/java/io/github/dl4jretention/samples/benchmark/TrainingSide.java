@@ -3,6 +3,7 @@ package io.github.dl4jretention.samples.benchmark;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.TokenWeight;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import java.io.IOException;
@@ -12,6 +13,7 @@ import java.util.Locale;
 import java.util.stream.Stream;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 
@@ -26,7 +28,27 @@ public enum TrainingSide {
     /** Coefficient 1; teacher and student take turns. */
     ONLINE_IN_TURN,
     /** Coefficient 1; the teacher's values come from a cache with the default codec. */
-    CACHED;
+    CACHED,
+    /** As online, each token weighted by the entropy of its 20 likeliest classes. */
+    EAFT(TokenWeight.eaft(20)),
+    /** As online, each token weighted by its label's probability. */
+    DFT(TokenWeight.dft()),
+    /** As online, each token weighted by a power of its label's probability. */
+    TALR(TokenWeight.talr(3)),
+    /** As online, with labels only that the teacher finds likely. */
+    SELECTIVE(TokenWeight.selective(1000)),
+    /** As online, each sequence weighted by the teacher's loss. */
+    FLOW(TokenWeight.flow(5));
+
+    private final @Nullable TokenWeight weight;
+
+    TrainingSide() {
+        this(null);
+    }
+
+    TrainingSide(@Nullable TokenWeight weight) {
+        this.weight = weight;
+    }
 
     /**
      * A network that is ready to train.
@@ -55,7 +77,7 @@ public enum TrainingSide {
         return switch (this) {
             case PLAIN -> new Training(base.clone(), endless);
             case ZERO -> new Training(student(base, 0), endless);
-            case ONLINE -> taught(base, endless, Teacher.of(base), true);
+            case ONLINE, EAFT, DFT, TALR, SELECTIVE, FLOW -> taught(base, endless, Teacher.of(base), true);
             case ONLINE_IN_TURN -> taught(base, endless, Teacher.of(base), false);
             case CACHED -> taught(base, endless, cached(base, batches, cache), true);
         };
@@ -66,12 +88,16 @@ public enum TrainingSide {
         return name().toLowerCase(Locale.ROOT);
     }
 
-    private static MultiLayerNetwork student(MultiLayerNetwork base, double coefficient) {
+    private MultiLayerNetwork student(MultiLayerNetwork base, double coefficient) {
         return Retention.attach(
-                base, RetentionConfiguration.builder().coefficient(coefficient).build());
+                base,
+                RetentionConfiguration.builder()
+                        .coefficient(coefficient)
+                        .tokenWeight(weight)
+                        .build());
     }
 
-    private static Training taught(MultiLayerNetwork base, DataSetIterator batches, Teacher teacher, boolean prefetch) {
+    private Training taught(MultiLayerNetwork base, DataSetIterator batches, Teacher teacher, boolean prefetch) {
         return new Training(
                 student(base, 1),
                 new TeacherIterator(batches, teacher).setReleaseLabels(true).setPrefetch(prefetch));

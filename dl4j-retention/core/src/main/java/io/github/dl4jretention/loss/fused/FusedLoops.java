@@ -233,6 +233,18 @@ public final class FusedLoops {
         return scaled(scratch, y, length);
     }
 
+    /**
+     * {@return {@code log sum exp(x)}; NaN or infinite where a number is NaN or {@code +inf}, or all are {@code -inf}}
+     *
+     * @param x       numbers
+     * @param scratch of their length at least
+     * @param y       of their length at least; {@code exp(x - max x)} afterwards
+     */
+    public static double logSumOfExponentials(float[] x, float[] scratch, float[] y) {
+        float max = max(x, x.length);
+        return Float.isInfinite(max) ? max : max + Math.log(exponentials(x, max, scratch, y, x.length));
+    }
+
     private static void mantissas(float[] x, float shift, float[] exponents, float[] y, int length) {
         for (int i = 0; i < length; i++) {
             float value = Math.max(x[i] - shift, SMALLEST);

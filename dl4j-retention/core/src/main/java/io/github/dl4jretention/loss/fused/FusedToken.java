@@ -1,8 +1,10 @@
 package io.github.dl4jretention.loss.fused;
 
+import io.github.dl4jretention.internal.TopClasses;
 import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.TokenBatch;
+import io.github.dl4jretention.loss.TokenWeight;
 import java.util.Arrays;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -24,6 +26,8 @@ final class FusedToken {
     private final double beta;
     private final double smoothing;
     private final float temperature;
+    private final @Nullable TokenWeight weighing;
+    private final @Nullable TopClasses top;
     private final int vocabulary;
 
     private final Distribution student;
@@ -69,6 +73,10 @@ final class FusedToken {
         beta = configuration.getBeta();
         smoothing = configuration.getLabelSmoothing();
         temperature = (float) configuration.getTemperature();
+        weighing = configuration.getTokenWeight();
+        top = weighing != null && weighing.kind() == TokenWeight.Kind.EAFT
+                ? new TopClasses((int) Math.min(weighing.parameter(), vocabulary))
+                : null;
         student = new Distribution(vocabulary);
         heated = temperature == 1 ? student : new Distribution(vocabulary);
         teacher = new Distribution(vocabulary);
@@ -155,12 +163,13 @@ final class FusedToken {
     }
 
     private void crossEntropy(TokenBatch batch, int token, boolean backward) {
-        double weight = batch.weight(token);
         double logSum = student.logSum();
         double label;
+        double weight;
         if (batch.layout().isClassId()) {
             int id = batch.classId(token);
             label = logSum - student.logits[id];
+            weight = batch.weight(token) * tokenWeight(batch, token, label);
             if (backward) {
                 FusedLoops.scale((float) (weight / student.sum), student.exponentials, gradient, vocabulary);
                 gradient[id] -= (float) (weight * (1 - smoothing));
@@ -171,6 +180,7 @@ final class FusedToken {
             double total = FusedLoops.sum(given, vocabulary);
             batch.requireDistribution(FusedLoops.min(given, vocabulary), total);
             label = FusedLoops.weightedDistance(given, logSum, student.logits, vocabulary);
+            weight = batch.weight(token) * tokenWeight(batch, token, label);
             if (backward) {
                 double share = weight * ((1 - smoothing) * total + smoothing);
                 FusedLoops.scale((float) (share / student.sum), student.exponentials, gradient, vocabulary);
@@ -183,6 +193,27 @@ final class FusedToken {
             FusedLoops.add((float) (-weight * smoothing / vocabulary), gradient, vocabulary);
         }
         batch.crossEntropy[token] = label;
+    }
+
+    private double tokenWeight(TokenBatch batch, int token, double loss) {
+        if (weighing != null && !weighing.needsTeacher()) {
+            batch.setTokenWeight(token, top == null ? weighing.at(-loss) : entropy(top));
+        }
+        return batch.tokenWeight(token);
+    }
+
+    /** Of the likeliest classes, their probabilities made to sum to 1, over its maximum. */
+    private double entropy(TopClasses likeliest) {
+        likeliest.select(student.logits);
+        double sum = 0;
+        double mean = 0;
+        for (int rank = 0; rank < likeliest.size(); rank++) {
+            double distance = likeliest.value(rank) - likeliest.value(0);
+            double exponential = Math.exp(distance);
+            sum += exponential;
+            mean += exponential * distance;
+        }
+        return (Math.log(sum) - mean / sum) / Math.log(likeliest.size());
     }
 
     private void divergence(TokenBatch batch, int token, boolean backward) {

@@ -41,12 +41,16 @@ public record LossDescription(
 
     public static final String CROSS_ENTROPY_SUM = "retentionCrossEntropySum";
     public static final String DIVERGENCE_SUM = "retentionDivergenceSum";
+
+    /** Only where it isn't the sum of the cross-entropies. */
+    public static final String OBJECTIVE_SUM = "retentionObjectiveSum";
+
     public static final String TOKENS = "retentionTokens";
     public static final String DIVERGENCE_TOKENS = "retentionDivergenceTokens";
 
     /** Names of what the loss computes. */
     public static final List<String> RESULTS =
-            List.of(RetentionLoss.LOSS, CROSS_ENTROPY_SUM, DIVERGENCE_SUM, TOKENS, DIVERGENCE_TOKENS);
+            List.of(RetentionLoss.LOSS, CROSS_ENTROPY_SUM, OBJECTIVE_SUM, DIVERGENCE_SUM, TOKENS, DIVERGENCE_TOKENS);
 
     @JsonCreator
     public LossDescription {}

@@ -4,6 +4,7 @@ import io.github.dl4jretention.internal.PlaceholderArrays;
 import io.github.dl4jretention.internal.WholeNumbers;
 import io.github.dl4jretention.loss.RetentionLabels;
 import io.github.dl4jretention.loss.RetentionLoss;
+import io.github.dl4jretention.loss.TokenWeight;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -145,6 +146,10 @@ public final class SameDiffBatch {
             throw new IllegalArgumentException("teacher: expected values of the shape of the logits \"" + loss.logits()
                     + "\" " + Arrays.toString(logits) + ", got " + Arrays.toString(teacher.shape()));
         }
+        TokenWeight tokenWeight = loss.configuration().getTokenWeight();
+        if (tokenWeight != null) {
+            tokenWeight.requireVocabulary(teacher.size(-1));
+        }
         weights = weights(loss.weights());
         double[] own = loss.divergenceWeights() == null ? null : weights(loss.divergenceWeights());
         INDArray labels = arrays.get(loss.labels());
@@ -167,8 +172,11 @@ public final class SameDiffBatch {
         }
         double[] sums = flat(rows.sum(1));
         double[] best = flat(rows.max(1));
+        TokenWeight weight = loss.configuration().getTokenWeight();
+        boolean ofLabels = weight != null && weight.needsTeacher();
         for (int token = 0; token < sums.length; token++) {
-            if (divergenceWeights[token] > 0 && !isDistribution(sums[token], best[token])) {
+            boolean counts = divergenceWeights[token] > 0 || ofLabels && weights[token] > 0;
+            if (counts && !isDistribution(sums[token], best[token])) {
                 throw new IllegalArgumentException(
                         "teacher: expected log-probabilities or logits, got NaN, infinity or a token without a possible class in shape "
                                 + Arrays.toString(teacher.shape()));

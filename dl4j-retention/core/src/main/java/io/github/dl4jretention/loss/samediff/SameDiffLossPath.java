@@ -3,6 +3,7 @@ package io.github.dl4jretention.loss.samediff;
 import io.github.dl4jretention.loss.LossPath;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.TokenBatch;
+import io.github.dl4jretention.loss.TokenWeight;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -42,6 +43,7 @@ public final class SameDiffLossPath implements LossPath {
     private static final String CROSS_ENTROPY = "crossEntropy";
     private static final String DIVERGENCE = "divergence";
     private static final String AGREEMENT = "agreement";
+    private static final String TOKEN_WEIGHT = "tokenWeight";
     private static final String GRADIENT = "grad";
 
     private final RetentionConfiguration configuration;
@@ -105,6 +107,10 @@ public final class SameDiffLossPath implements LossPath {
         SameDiffTokenLoss tokenLoss = new SameDiffTokenLoss(sd, configuration, logits);
         SDVariable weighted =
                 tokenLoss.crossEntropy(distribution).rename(CROSS_ENTROPY).mul(sd.placeHolder(WEIGHTS, type, -1, 1));
+        SDVariable tokenWeight = tokenLoss.weightByStudent(distribution);
+        if (tokenWeight != null) {
+            weighted = weighted.mul(tokenWeight.rename(TOKEN_WEIGHT));
+        }
         if (teacher != null) {
             SDVariable divergence = tokenLoss.divergence(teacher).rename(DIVERGENCE);
             sd.eq(sd.argmax(logits, true, 1), sd.argmax(teacher, true, 1))
@@ -168,6 +174,13 @@ public final class SameDiffLossPath implements LossPath {
         fill(batch.crossEntropy, losses.get(CROSS_ENTROPY));
         fill(batch.divergence, losses.get(DIVERGENCE));
         fill(batch.agreement, losses.get(AGREEMENT));
+        if (losses.containsKey(TOKEN_WEIGHT)) {
+            double[] weights = new double[batch.size()];
+            fill(weights, losses.get(TOKEN_WEIGHT));
+            for (int token = 0; token < weights.length; token++) {
+                batch.setTokenWeight(token, weights[token]);
+            }
+        }
     }
 
     private static void fill(double @Nullable [] tokens, @Nullable INDArray values) {
@@ -192,13 +205,19 @@ public final class SameDiffLossPath implements LossPath {
         return values;
     }
 
-    private static List<String> outputs(TokenBatch batch) {
-        if (!batch.hasTeacher()) {
-            return List.of(CROSS_ENTROPY);
+    private List<String> outputs(TokenBatch batch) {
+        List<String> names = new ArrayList<>(List.of(CROSS_ENTROPY));
+        TokenWeight weight = configuration.getTokenWeight();
+        if (weight != null && !weight.needsTeacher()) {
+            names.add(TOKEN_WEIGHT);
         }
-        return batch.agreement == null
-                ? List.of(CROSS_ENTROPY, DIVERGENCE)
-                : List.of(CROSS_ENTROPY, DIVERGENCE, AGREEMENT);
+        if (batch.hasTeacher()) {
+            names.add(DIVERGENCE);
+        }
+        if (batch.agreement != null) {
+            names.add(AGREEMENT);
+        }
+        return names;
     }
 
     private SameDiff model(TokenBatch batch) {

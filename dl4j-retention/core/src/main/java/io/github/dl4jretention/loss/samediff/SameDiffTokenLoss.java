@@ -1,8 +1,12 @@
 package io.github.dl4jretention.loss.samediff;
 
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.TokenWeight;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ops.impl.controlflow.compat.StopGradient;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
@@ -36,6 +40,87 @@ public final class SameDiffTokenLoss {
         }
         SDVariable uniform = logProbabilities.mean(true, 1).neg();
         return crossEntropy.mul(1 - smoothing).add(uniform.mul(smoothing));
+    }
+
+    /**
+     * The {@link TokenWeight} that follows from the student's predictions, {@code [tokens, 1]}; null where there is none
+     * of that kind. It has no gradient.
+     */
+    public @Nullable SDVariable weightByStudent(SDVariable target) {
+        TokenWeight weight = configuration.getTokenWeight();
+        if (weight == null || weight.needsTeacher()) {
+            return null;
+        }
+        return weight.kind() == TokenWeight.Kind.EAFT
+                ? entropy((int) weight.parameter())
+                : sd.math.exp(stopped(ofLabels(target, logSoftmax(logits))).div(weight.parameter()));
+    }
+
+    /**
+     * The {@link TokenWeight} that follows from the teacher's, {@code [tokens, 1]}.
+     *
+     * @param weight   that needs the teacher
+     * @param target   {@code [tokens, V]}
+     * @param teacher  logits or log-probabilities {@code [tokens, V]}
+     * @param weights  of the cross-entropy {@code [tokens, 1]}
+     * @param examples sequences, a scalar; the tokens of each lie side by side
+     */
+    public SDVariable weightByTeacher(
+            TokenWeight weight, SDVariable target, SDVariable teacher, SDVariable weights, SDVariable examples) {
+        SDVariable labels = ofLabels(target, logSoftmax(bounded(sd, teacher)));
+        DataType type = labels.dataType();
+        if (weight.kind() == TokenWeight.Kind.SELECTIVE) {
+            return sd.gte(labels, -Math.log(weight.parameter())).castTo(type);
+        }
+        SDVariable sequences = sd.stack(0, examples, sd.constant(Nd4j.scalar(DataType.INT64, -1)));
+        SDVariable sums = sumOfRows(sd.reshape(labels.mul(weights), sequences));
+        SDVariable totals = sumOfRows(sd.reshape(weights, sequences));
+        SDVariable means = sums.div(totals.add(sd.eq(totals, 0).castTo(type)));
+        SDVariable tokens = sd.onesLike(sd.reshape(labels, sequences));
+        return tokens.mul(sd.math.exp(means.div(weight.parameter()))).reshape(-1, 1);
+    }
+
+    /** M2.1 can't sum over an axis of size 1, so there are two of each value's columns, one of them zeros. */
+    private SDVariable sumOfRows(SDVariable rows) {
+        return sd.concat(1, rows, sd.zerosLike(rows)).sum(true, 1);
+    }
+
+    /** At most 0: what stands in place of NaN in a label that doesn't count must not become infinite. */
+    private SDVariable ofLabels(SDVariable target, SDVariable logProbabilities) {
+        return sd.nn.relu(target.mul(logProbabilities).sum(true, 1).neg(), 0).neg();
+    }
+
+    /**
+     * Of the k likeliest classes, their probabilities made to sum to 1, over its maximum. One class is taken after the
+     * other: M2.1's top_k writes beyond its array of indices.
+     */
+    private SDVariable entropy(int k) {
+        SDVariable values = stopped(logits.sub(sd.math.floor(logits.max(true, 1))));
+        DataType type = logits.dataType();
+        SDVariable classes = sd.range(
+                        sd.constant(Nd4j.scalar(DataType.INT64, 0)),
+                        sd.sizeAt(logits, 1),
+                        sd.constant(Nd4j.scalar(DataType.INT64, 1)),
+                        DataType.INT64)
+                .reshape(1, -1);
+        SDVariable taken = isLargest(values, classes, type);
+        for (int i = 1; i < k; i++) {
+            SDVariable others = values.sub(taken.mul(4 * BOUND));
+            taken = sd.math.max(taken, isLargest(others, classes, type));
+        }
+        SDVariable exponentials = sd.math.exp(values).mul(taken);
+        SDVariable sum = exponentials.sum(true, 1);
+        SDVariable mean = exponentials.mul(values).sum(true, 1).div(sum);
+        return sd.math.log(sum).sub(mean).div(Math.log(k));
+    }
+
+    private SDVariable isLargest(SDVariable values, SDVariable classes, DataType type) {
+        return sd.eq(sd.argmax(values, true, 1).castTo(DataType.INT64), classes).castTo(type);
+    }
+
+    /** The same numbers without a gradient. */
+    private SDVariable stopped(SDVariable values) {
+        return new StopGradient(sd, values).outputVariable();
     }
 
     /**

@@ -14,12 +14,14 @@ import io.github.dl4jretention.loss.LossPath;
 import io.github.dl4jretention.loss.PackedLabels;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.TokenBatch;
+import io.github.dl4jretention.loss.TokenWeight;
 import io.github.dl4jretention.loss.samediff.SameDiffLossPath;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.function.IntToDoubleFunction;
+import java.util.stream.IntStream;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -77,6 +79,7 @@ class FusedLossTest {
                     .beta(0.1 + 0.8 * random.nextDouble())
                     .temperature(temperature)
                     .labelSmoothing(random.nextInt(3) > 0 ? 0 : 0.3 * random.nextDouble())
+                    .tokenWeight(tokenWeight())
                     .build();
             factor = 3 * random.nextDouble();
             // Reverse KL holds an impossible class at -1e9: no FLOAT gradient of it has five digits.
@@ -94,6 +97,17 @@ class FusedLossTest {
             input = sequences.permute(2, 0, 1).reshape('c', (long) time * batch, width);
             labels = labels();
             mask = mask();
+        }
+
+        private TokenWeight tokenWeight() {
+            return switch (random.nextInt(8)) {
+                case 0 -> TokenWeight.eaft(2 + random.nextInt(vocabulary - 1));
+                case 1 -> TokenWeight.dft();
+                case 2 -> TokenWeight.talr(0.1 + 5 * random.nextDouble());
+                case 3 -> TokenWeight.selective(1 + 2.0 * vocabulary * random.nextDouble());
+                case 4 -> TokenWeight.flow(0.1 + 5 * random.nextDouble());
+                default -> null;
+            };
         }
 
         private INDArray labels() {
@@ -128,7 +142,12 @@ class FusedLossTest {
         }
 
         private TokenBatch tokens(boolean agreement) {
-            return new TokenBatch(sequences, labels, mask, vocabulary, 1, factor, agreement);
+            TokenBatch tokens = new TokenBatch(sequences, labels, mask, vocabulary, 1, factor, agreement);
+            TokenWeight weight = configuration.getTokenWeight();
+            if (weight != null && weight.needsTeacher()) {
+                tokens.weighByTeacher(weight);
+            }
+            return tokens;
         }
 
         private INDArray mask() {
@@ -186,6 +205,7 @@ class FusedLossTest {
             String what = "case " + (CASES * part + i) + " " + expected.values.layout() + " " + of.configuration;
             TokenBatch tokens = of.tokens(false);
             assertTokens(expected.values.crossEntropy, actual.values.crossEntropy, tokens::weight, what);
+            assertTokens(weights(expected), weights(actual), tokens::weight, what + " token weights");
             if (of.taught) {
                 assertTokens(expected.values.divergence, actual.values.divergence, tokens::divergenceWeight, what);
                 assertTokens(expected.values.agreement, actual.values.agreement, tokens::divergenceWeight, what);
@@ -198,6 +218,12 @@ class FusedLossTest {
             assertArrayEquals(actual.values.divergence, tokens.divergence, what);
             assertNull(tokens.agreement);
         }
+    }
+
+    private static double[] weights(Result result) {
+        return IntStream.range(0, result.values.size())
+                .mapToDouble(result.values::tokenWeight)
+                .toArray();
     }
 
     private static void assertTokens(double[] expected, double[] actual, IntToDoubleFunction weights, String what) {

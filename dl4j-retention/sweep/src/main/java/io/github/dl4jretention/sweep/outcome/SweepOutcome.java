@@ -211,6 +211,11 @@ public record SweepOutcome(
                     .append(retention.getLabelSmoothing())
                     .append(')');
         }
+        if (retention.getTokenWeight() != null) {
+            line.append(".tokenWeight(TokenWeight.")
+                    .append(retention.getTokenWeight())
+                    .append(')');
+        }
         return line.append(".build()").toString();
     }
 }

@@ -221,7 +221,9 @@ public final class HtmlReport {
         }
         cell(html, compact(candidate.coefficient()));
         cell(html, retention == null ? "" : compact(retention.getTemperature()));
-        cell(html, retention == null ? "" : retention.getDivergence().name().toLowerCase(Locale.ROOT));
+        String weight =
+                retention == null || retention.getTokenWeight() == null ? "" : ", " + retention.getTokenWeight();
+        cell(html, retention == null ? "" : retention.getDivergence().name().toLowerCase(Locale.ROOT) + weight);
         cell(html, configuration == null ? "" : compact(configuration.learningRate()));
         cell(html, String.valueOf(candidate.steps()));
         cell(html, losses == null ? "" : fixed(losses.target()));

@@ -156,6 +156,9 @@ public final class SweepPlots {
             if (retention.getDivergence() != Divergence.FORWARD_KL) {
                 name.append(", ").append(retention.getDivergence());
             }
+            if (retention.getTokenWeight() != null) {
+                name.append(", ").append(retention.getTokenWeight());
+            }
         }
         return name.append(", learning rate ")
                 .append(compact(configuration.learningRate()))

@@ -2,14 +2,21 @@ package io.github.dl4jretention.sweep.space;
 
 import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.TokenWeight;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.DoubleSummaryStatistics;
 import java.util.List;
 import java.util.Objects;
 import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
 import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
+import org.deeplearning4j.arbiter.optimize.parameter.discrete.DiscreteParameterSpace;
+import org.jspecify.annotations.Nullable;
+import org.nd4j.shade.jackson.annotation.JsonInclude;
 
 /**
- * A space of {@link RetentionConfiguration}s for Arbiter's generators: coefficient, temperature, divergence, beta and
- * label smoothing, each fixed or searched. By default the coefficient is searched log-uniformly in [0.03, 30] and the
+ * A space of {@link RetentionConfiguration}s for Arbiter's generators: coefficient, temperature, divergence, beta, label
+ * smoothing and token weight, each fixed or searched. By default the coefficient is searched log-uniformly in [0.03, 30] and the
  * rest is that of {@link RetentionConfiguration#builder()}. Searched numbers are rounded to four digits.
  *
  * <p>Beta only matters for Jensen-Shannon, and temperature, divergence and beta don't matter at coefficient 0. A
@@ -22,18 +29,22 @@ import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
  *         .build();
  * }</pre>
  */
+@JsonInclude(JsonInclude.Include.NON_NULL)
 public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> {
 
     private static final double LOWEST = 0.03;
     private static final double HIGHEST = 30;
+    private static final String NO_WEIGHT = "none";
 
     private ParameterSpace<Double> coefficient;
     private ParameterSpace<Double> temperature;
     private ParameterSpace<String> divergence;
     private ParameterSpace<Double> beta;
     private ParameterSpace<Double> labelSmoothing;
+    private @Nullable ParameterSpace<String> tokenWeight;
+    private @Nullable ParameterSpace<Double> tokenWeightParameter;
 
-    /** For JSON. */
+    /** For JSON, in which a space without token weights is that of older versions. */
     @SuppressWarnings("NullAway.Init")
     private RetentionSpace() {}
 
@@ -43,6 +54,8 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
         divergence = builder.divergence;
         beta = builder.beta;
         labelSmoothing = builder.labelSmoothing;
+        tokenWeight = builder.tokenWeight;
+        tokenWeightParameter = builder.tokenWeightParameter;
     }
 
     /** {@return a builder with the defaults: the coefficient log-uniform in [0.03, 30], the rest fixed} */
@@ -63,7 +76,23 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
                 .divergence(chosen)
                 .beta(Leaves.number(beta, chosen == Divergence.JENSEN_SHANNON ? effective : first))
                 .labelSmoothing(Leaves.number(labelSmoothing, values))
+                .tokenWeight(
+                        tokenWeight == null
+                                ? null
+                                : tokenWeight(
+                                        tokenWeight.getValue(values),
+                                        tokenWeightParameter == null ? 0 : Leaves.number(tokenWeightParameter, values)))
                 .build();
+    }
+
+    /** Of a description, or of a kind's name where the parameter is searched. */
+    private static @Nullable TokenWeight tokenWeight(String weight, double parameter) {
+        if (weight.equals(NO_WEIGHT)) {
+            return null;
+        }
+        return weight.endsWith(")")
+                ? TokenWeight.of(weight)
+                : new TokenWeight(TokenWeight.Kind.valueOf(weight), parameter);
     }
 
     /**
@@ -83,6 +112,41 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
         Leaves.require("beta", beta, v -> v > 0 && v < 1, "numbers between 0 and 1, both excluded");
         Leaves.require("labelSmoothing", labelSmoothing, v -> v >= 0 && v < 1, "numbers of at least 0 and below 1");
         divergences();
+        tokenWeights();
+    }
+
+    /**
+     * {@return the token weights of the space, of which a searched parameter has its lowest and highest; null for none}
+     */
+    private List<@Nullable TokenWeight> tokenWeights() {
+        if (tokenWeight == null) {
+            return List.of();
+        }
+        Leaves.requireValues("tokenWeight", tokenWeight);
+        DoubleSummaryStatistics parameters =
+                tokenWeightParameter == null ? new DoubleSummaryStatistics() : Leaves.range(tokenWeightParameter);
+        List<@Nullable TokenWeight> weights = new ArrayList<>();
+        for (String weight : Leaves.values(tokenWeight)) {
+            weights.add(tokenWeight(weight, parameters.getMin()));
+            weights.add(tokenWeight(weight, parameters.getMax()));
+        }
+        return weights;
+    }
+
+    /**
+     * Refuses token weights that need the label's probability, for a teacher that doesn't give it.
+     *
+     * @throws IllegalArgumentException if there is one
+     */
+    public void requireServedByLikeliestClasses() {
+        for (TokenWeight weight : tokenWeights()) {
+            if (weight != null && weight.needsTeacher()) {
+                throw new IllegalArgumentException(
+                        "tokenWeight: expected none that needs the label's probability, for a"
+                                + " teacher that doesn't give every class its own, got " + weight
+                                + "; use a live teacher, or a cache with the codec half");
+            }
+        }
     }
 
     /**
@@ -116,6 +180,8 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
         private ParameterSpace<String> divergence = new FixedValue<>(Divergence.FORWARD_KL.name());
         private ParameterSpace<Double> beta = new FixedValue<>(0.5);
         private ParameterSpace<Double> labelSmoothing = new FixedValue<>(0.0);
+        private @Nullable ParameterSpace<String> tokenWeight;
+        private @Nullable ParameterSpace<Double> tokenWeightParameter;
 
         private Builder() {}
 
@@ -209,6 +275,38 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
         }
 
         /**
+         * @param values of what each token's cross-entropy is multiplied by, null for nothing; one fixes it
+         * @return this builder
+         */
+        public Builder tokenWeights(@Nullable TokenWeight... values) {
+            this.tokenWeight = new DiscreteParameterSpace<>(Arrays.stream(values)
+                    .map(weight -> weight == null ? NO_WEIGHT : weight.toString())
+                    .toList());
+            this.tokenWeightParameter = null;
+            return this;
+        }
+
+        /**
+         * Weighs each token's cross-entropy, and searches the weight's strength log-uniformly.
+         *
+         * @param kind    with a tau or a threshold
+         * @param lowest  of the parameter, above 0
+         * @param highest above the lowest, finite
+         * @return this builder
+         * @throws IllegalArgumentException if the kind has no parameter that is continuous, or a bound is outside of its
+         *     range
+         */
+        public Builder tokenWeight(TokenWeight.Kind kind, double lowest, double highest) {
+            if (kind == TokenWeight.Kind.EAFT || kind == TokenWeight.Kind.DFT) {
+                throw new IllegalArgumentException("tokenWeight: expected one with a tau or a threshold, got " + kind
+                        + "; give tokenWeights(...)");
+            }
+            this.tokenWeight = new FixedValue<>(kind.name());
+            this.tokenWeightParameter = Leaves.logUniform("tokenWeight", lowest, highest);
+            return this;
+        }
+
+        /**
          * {@return the space}
          *
          * @throws IllegalArgumentException if a space is empty or reaches outside of its range; the message names it
@@ -219,6 +317,7 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
             divergence = Leaves.collapsed(divergence);
             beta = Leaves.collapsed(beta);
             labelSmoothing = Leaves.collapsed(labelSmoothing);
+            tokenWeight = tokenWeight == null ? null : Leaves.collapsed(tokenWeight);
             RetentionSpace space = new RetentionSpace(this);
             space.requireValid();
             return space;

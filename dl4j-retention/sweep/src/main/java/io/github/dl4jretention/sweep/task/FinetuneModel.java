@@ -330,7 +330,8 @@ public abstract class FinetuneModel {
                     one.factor() == other.factor() || divergence == 0 ? other.factor() : product / divergence,
                     one.tokens() + other.tokens(),
                     one.divergenceTokens() + other.divergenceTokens(),
-                    one.agreements() + other.agreements());
+                    one.agreements() + other.agreements(),
+                    one.objectiveSum() + other.objectiveSum());
         }
     }
 }

@@ -135,14 +135,18 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
     }
 
     /**
-     * Refuses a teacher of samples that doesn't serve the losses of this space.
+     * Refuses a teacher of samples, or of its likeliest classes, that doesn't serve the losses of this space.
      *
      * @param teacher of all candidates
-     * @throws IllegalArgumentException if there is another temperature or divergence than the samples serve
+     * @throws IllegalArgumentException if there is another temperature or divergence than the samples serve, or a token
+     *     weight that needs the label's probability
      */
     public void requireFits(Teacher teacher) {
         if (has(FinetuneMethod.RETENTION) && teacher.sampledAt().isPresent()) {
             retention.requireServedBySamples(teacher.sampledAt().getAsDouble());
+        }
+        if (has(FinetuneMethod.RETENTION) && !teacher.givesEveryClass()) {
+            retention.requireServedByLikeliestClasses();
         }
     }
 

@@ -10,6 +10,7 @@ import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
+import io.github.dl4jretention.loss.TokenWeight;
 import io.github.dl4jretention.sweep.task.FinetuneSpace;
 import io.github.dl4jretention.sweep.task.GeneratorExhausted;
 import io.github.dl4jretention.sweep.task.RetentionScore;
@@ -192,6 +193,52 @@ class SpaceTest {
         assertTrue(drawn.stream()
                 .filter(c -> c.retention() != null)
                 .allMatch(c -> c.retention().getLabelSmoothing() == 0.1));
+    }
+
+    @Test
+    void token_weights_and_their_strength_are_searched() throws Exception {
+        RetentionSpace choice = RetentionSpace.builder()
+                .coefficients(0)
+                .tokenWeights(null, TokenWeight.dft(), TokenWeight.eaft(20), TokenWeight.selective(2.5))
+                .build();
+        assertEquals(
+                Arrays.asList(null, TokenWeight.dft(), TokenWeight.eaft(20), TokenWeight.selective(2.5)),
+                draw(Search.grid(2).over(choice, null, 0), 10).stream()
+                        .map(RetentionConfiguration.class::cast)
+                        .map(RetentionConfiguration::getTokenWeight)
+                        .toList());
+        RetentionSpace strength = RetentionSpace.builder()
+                .tokenWeight(TokenWeight.Kind.TALR, 0.1, 10)
+                .build();
+        List<RetentionConfiguration> drawn = draw(Search.random().over(strength, null, 5), 20);
+        assertTrue(drawn.stream()
+                .allMatch(c -> c.getTokenWeight().kind() == TokenWeight.Kind.TALR
+                        && c.getTokenWeight().parameter() >= 0.1
+                        && c.getTokenWeight().parameter() <= 10));
+        assertEquals(
+                20,
+                drawn.stream()
+                        .map(RetentionConfiguration::getTokenWeight)
+                        .distinct()
+                        .count());
+        for (RetentionSpace space : List.of(choice, strength)) {
+            String json = JsonMapper.getMapper().writeValueAsString(space);
+            assertEquals(space, JsonMapper.getMapper().readValue(json, RetentionSpace.class));
+        }
+        IllegalArgumentException refused =
+                assertThrows(IllegalArgumentException.class, choice::requireServedByLikeliestClasses);
+        assertTrue(refused.getMessage().contains("selective(2.5)"), refused.getMessage());
+        strength.requireServedByLikeliestClasses();
+        for (Executable call : List.<Executable>of(
+                () -> RetentionSpace.builder().tokenWeight(TokenWeight.Kind.DFT, 1, 2),
+                () -> RetentionSpace.builder().tokenWeight(TokenWeight.Kind.EAFT, 2, 9),
+                () -> RetentionSpace.builder().tokenWeight(TokenWeight.Kind.TALR, 0, 1),
+                () -> RetentionSpace.builder().tokenWeights().build(),
+                () -> RetentionSpace.builder()
+                        .tokenWeight(TokenWeight.Kind.SELECTIVE, 0.5, 2)
+                        .build())) {
+            assertThrows(IllegalArgumentException.class, call);
+        }
     }
 
     @Test

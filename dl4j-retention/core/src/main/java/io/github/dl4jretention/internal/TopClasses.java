@@ -1,20 +1,24 @@
-package io.github.dl4jretention.cache;
+package io.github.dl4jretention.internal;
 
 /** The classes of the largest values of a token, largest first; of equal values those of lower ids. */
-final class TopClasses {
+public final class TopClasses {
 
     private final int[] ids;
     private final float[] values;
     private int size;
 
     /** @param capacity how many classes are kept */
-    TopClasses(int capacity) {
+    public TopClasses(int capacity) {
         ids = new int[capacity];
         values = new float[capacity];
     }
 
-    /** Replaces what was kept. */
-    void select(float[] token) {
+    /**
+     * Replaces what was kept.
+     *
+     * @param token a value of each class
+     */
+    public void select(float[] token) {
         size = 0;
         for (int id = 0; id < token.length; id++) {
             if (size < ids.length) {
@@ -35,15 +39,26 @@ final class TopClasses {
         ids[place] = id;
     }
 
-    int size() {
+    /** {@return how many are kept} */
+    public int size() {
         return size;
     }
 
-    int id(int rank) {
+    /**
+     * {@return a class}
+     *
+     * @param rank 0 for the largest value
+     */
+    public int id(int rank) {
         return ids[rank];
     }
 
-    float value(int rank) {
+    /**
+     * {@return a value}
+     *
+     * @param rank 0 for the largest
+     */
+    public float value(int rank) {
         return values[rank];
     }
 }
