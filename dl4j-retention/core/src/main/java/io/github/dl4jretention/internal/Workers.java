@@ -2,6 +2,12 @@ package io.github.dl4jretention.internal;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 import java.util.function.IntConsumer;
 import java.util.function.IntFunction;
 import org.nd4j.linalg.factory.Nd4j;
@@ -102,5 +108,98 @@ public record Workers(int rows, int products) {
      */
     public static int start(int length, int parts, int part) {
         return (int) ((long) length * part / parts);
+    }
+
+    /** A thread that helps whoever asks first. */
+    static final class Helper extends Thread {
+
+        private final AtomicReference<SharedWork> current = new AtomicReference<>();
+
+        Helper(int index) {
+            super("dl4j-retention-helper-" + index);
+            setDaemon(true);
+            setContextClassLoader(Helper.class.getClassLoader());
+        }
+
+        /** {@return whether it was free, and helps} */
+        boolean take(SharedWork work) {
+            boolean free = current.compareAndSet(null, work);
+            if (free) {
+                LockSupport.unpark(this);
+            }
+            return free;
+        }
+
+        @Override
+        public void run() {
+            while (true) {
+                SharedWork.waitFor(() -> current.get() != null);
+                Objects.requireNonNull(current.get()).help();
+                current.set(null);
+            }
+        }
+    }
+
+    /** Work in parts that several threads take from one pile. */
+    static final class SharedWork {
+
+        /**
+         * How long a thread looks for what it waits for before it sleeps. A training step has dozens of pieces of work of a
+         * fraction of a millisecond, less than it takes some machines to wake a thread.
+         */
+        private static final long SPIN = TimeUnit.MICROSECONDS.toNanos(100);
+
+        private final IntConsumer work;
+        private final Throwable[] failures;
+        private final AtomicInteger next = new AtomicInteger();
+        private final AtomicInteger ended = new AtomicInteger();
+        private final Thread owner = Thread.currentThread();
+
+        SharedWork(int parts, IntConsumer work) {
+            this.work = work;
+            failures = new Throwable[parts];
+        }
+
+        /** Does parts until none is left. */
+        void help() {
+            for (int part = next.getAndIncrement(); part < failures.length; part = next.getAndIncrement()) {
+                try {
+                    work.accept(part);
+                } catch (Throwable e) {
+                    // Checked exceptions too, which some languages throw without a signature that says so.
+                    failures[part] = e;
+                } finally {
+                    if (ended.incrementAndGet() == failures.length) {
+                        LockSupport.unpark(owner);
+                    }
+                }
+            }
+        }
+
+        /** Returns when all parts have ended, those of other threads too. */
+        void await() {
+            waitFor(() -> ended.get() == failures.length);
+        }
+
+        Throwable[] failures() {
+            return failures;
+        }
+
+        /** Looks for a while, then sleeps until it's woken and the condition holds. An interrupt stays pending. */
+        static void waitFor(BooleanSupplier condition) {
+            long start = System.nanoTime();
+            boolean interrupted = false;
+            while (!condition.getAsBoolean()) {
+                if (System.nanoTime() - start < SPIN) {
+                    Thread.onSpinWait();
+                } else {
+                    LockSupport.park();
+                    interrupted |= Thread.interrupted();
+                }
+            }
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
     }
 }

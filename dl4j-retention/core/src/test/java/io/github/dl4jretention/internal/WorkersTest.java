@@ -100,11 +100,11 @@ class WorkersTest {
 
     @Test
     void where_no_more_threads_can_be_started_there_are_fewer_helpers() {
-        List<Helper> started = Workers.started(5, index -> {
+        List<Workers.Helper> started = Workers.started(5, index -> {
             if (index == 2) {
                 throw new OutOfMemoryError("unable to create native thread");
             }
-            return new Helper(index);
+            return new Workers.Helper(index);
         });
         assertEquals(2, started.size());
         assertTrue(started.stream().allMatch(Thread::isAlive));

@@ -65,8 +65,6 @@ public final class Plot {
 
     record Label(String text, double x, double y) {}
 
-    private record Hover(String text, double[] x, double[] y) {}
-
     private Plot(Builder builder) {
         plan = builder;
         xRange = builder.xRange != null
@@ -153,9 +151,9 @@ public final class Plot {
         SvgCanvas canvas = new SvgCanvas(plan.title, plan.width, plan.height);
         PlotPainter painter = new PlotPainter(this);
         painter.paint(canvas.graphics());
-        for (Hover hover : plan.hovers) {
+        for (Marks hover : plan.hovers) {
             canvas.hover(
-                    hover.text(),
+                    hover.name(),
                     IntStream.range(0, hover.x().length)
                             .mapToObj(i -> painter.screen(hover.x()[i], hover.y()[i]))
                             .toList());
@@ -169,7 +167,7 @@ public final class Plot {
         final String title;
         final List<Marks> marks = new ArrayList<>();
         final List<Label> labels = new ArrayList<>();
-        private final List<Hover> hovers = new ArrayList<>();
+        private final List<Marks> hovers = new ArrayList<>();
         String xTitle = "";
         String yTitle = "";
         int width = 900;
@@ -388,7 +386,7 @@ public final class Plot {
         public Builder hover(String text, double[] x, double[] y) {
             Marks finite = Marks.of(Marks.Kind.POINT, text, x, y, null, INK, SeriesMarkers.NONE);
             if (finite.x().length > 0) {
-                hovers.add(new Hover(text, finite.x(), finite.y()));
+                hovers.add(finite);
             }
             return this;
         }
