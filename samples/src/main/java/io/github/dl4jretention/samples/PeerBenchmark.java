@@ -218,6 +218,8 @@ public final class PeerBenchmark implements Callable<Integer> {
                     // Beyond the heap, JavaCPP's limit is as much again, too little for 135 million parameters.
                     "-Dorg.bytedeco.javacpp.maxbytes=0",
                     "-Dorg.bytedeco.javacpp.maxphysicalbytes=0",
+                    // DL4J has no decoder block; the nearest to one is a block of SameDiff operations.
+                    "-Ddl4jretention.samediff=" + (side == Side.STOCK),
                     "-cp",
                     System.getProperty("java.class.path")));
             command.addAll(

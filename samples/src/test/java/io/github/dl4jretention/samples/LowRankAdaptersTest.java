@@ -17,7 +17,7 @@ import io.github.dl4jretention.teacher.TeacherIterator;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Random;
-import org.deeplearning4j.nn.conf.layers.BaseLayer;
+import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -109,6 +109,11 @@ class LowRankAdaptersTest {
                 1e-5);
     }
 
+    /** Lets the embedding train. */
+    private static void thaw(MultiLayerNetwork network) {
+        ((AbstractSameDiffLayer) network.getLayerWiseConfigurations().getConf(0).getLayer()).setUpdater(new Sgd(0.1));
+    }
+
     @Test
     void the_teacher_notices_that_layers_were_thawed() {
         Teacher copy = Teacher.of(base);
@@ -120,7 +125,7 @@ class LowRankAdaptersTest {
 
         MultiLayerNetwork faster = Retention.attach(adapted, conf, copy);
         Teacher ofFaster = LowRankAdapters.teacher(faster);
-        faster.setLearningRate(0.1);
+        thaw(faster);
         String message = assertThrows(
                         TeacherException.class, () -> faster.fit(new TeacherIterator(batches(4), ofFaster)))
                 .getMessage();
@@ -136,7 +141,7 @@ class LowRankAdaptersTest {
         assertNotEquals(copy.sha256(), LowRankAdapters.teacher(thawed).sha256());
 
         MultiLayerNetwork biased = Retention.attach(adapted, conf, copy);
-        ((BaseLayer) biased.getLayerWiseConfigurations().getConf(0).getLayer()).setIUpdater(new Sgd(0.1));
+        thaw(biased);
         MultiLayerNetwork rebuilt = new MultiLayerNetwork(biased.getLayerWiseConfigurations());
         rebuilt.init(biased.params(), false);
         Teacher ofBiased = LowRankAdapters.teacher(rebuilt);

@@ -53,7 +53,7 @@ public enum PeerShape {
     /**
      * {@return a network with random weights}
      *
-     * @param stock of DL4J's own layers
+     * @param stock of DL4J's own layers, or of this project's, to be run as SameDiff operations
      * @param batch sequences of a minibatch
      * @param time  tokens of a sequence
      */
@@ -63,17 +63,18 @@ public enum PeerShape {
                 MultiLayerNetwork network = new BenchmarkShape(vocabulary, batch, time).network(ModelKind.LSTM);
                 yield stock ? network : NativeLayers.of(network);
             }
-            case TRANSFORMER -> stock
-                    ? new BenchmarkShape(vocabulary, batch, time).network(ModelKind.TRANSFORMER)
-                    : decoder(
-                            TokenEmbedding.builder().width(128).positions(time),
-                            4,
-                            DecoderBlock.builder().heads(4).feedForward(FeedForward.GELU),
-                            NormLayer.builder(),
-                            new RnnOutputLayer.Builder(LossFunction.MCXENT)
-                                    .nOut(vocabulary)
-                                    .activation(Activation.SOFTMAX)
-                                    .build());
+            case TRANSFORMER -> {
+                MultiLayerNetwork network = decoder(
+                        TokenEmbedding.builder().width(128).positions(time),
+                        4,
+                        DecoderBlock.builder().heads(4).feedForward(FeedForward.GELU),
+                        NormLayer.builder(),
+                        new RnnOutputLayer.Builder(LossFunction.MCXENT)
+                                .nOut(vocabulary)
+                                .activation(Activation.SOFTMAX)
+                                .build());
+                yield stock ? NativeLayers.stock(network) : network;
+            }
             case LARGE -> decoder(
                     TokenEmbedding.builder().width(576),
                     30,

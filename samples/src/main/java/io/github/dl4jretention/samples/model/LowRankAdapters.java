@@ -1,6 +1,8 @@
 package io.github.dl4jretention.samples.model;
 
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.lm.layers.DecoderBlock;
+import io.github.dl4jretention.lm.layers.LowRankBlock;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.teacher.Teacher;
 import java.util.ArrayList;
@@ -36,6 +38,9 @@ import org.nd4j.linalg.learning.config.IUpdater;
  */
 public final class LowRankAdapters {
 
+    /** Weights of a block that are adapted, as in section 7.1 of the paper. */
+    private static final String[] ADAPTED = {"query", "value"};
+
     private LowRankAdapters() {}
 
     /**
@@ -45,7 +50,7 @@ public final class LowRankAdapters {
      * @param alpha   the adapters' factor is {@code alpha / rank}
      * @param updater of the adapters. {@code Retention.withUpdater} would thaw the rest
      * @param seed    of the adapters' first weights
-     * @throws IllegalArgumentException if the model has no {@link CausalSelfAttentionBlock}
+     * @throws IllegalArgumentException if the model has no {@link DecoderBlock}
      */
     public static MultiLayerNetwork attach(
             MultiLayerNetwork base, int rank, double alpha, IUpdater updater, long seed) {
@@ -60,9 +65,8 @@ public final class LowRankAdapters {
         boolean found = false;
         for (int i = 0; i < base.getnLayers(); i++) {
             NeuralNetConfiguration layer = conf.getConf(i);
-            if (layer.getLayer() instanceof CausalSelfAttentionBlock block) {
-                LowRankAttentionBlock adapted =
-                        new LowRankAttentionBlock(block.getSize(), block.getHeads(), rank, alpha);
+            if (layer.getLayer() instanceof DecoderBlock block) {
+                LowRankBlock adapted = new LowRankBlock(block, rank, alpha, ADAPTED);
                 replace(layer, adapted, updater);
                 INDArray all =
                         Nd4j.create(conf.getDataType(), 1, adapted.initializer().numParams(layer));
@@ -76,7 +80,7 @@ public final class LowRankAdapters {
         }
         if (!found) {
             throw new IllegalArgumentException("base: expected a sample transformer, got a model without any "
-                    + CausalSelfAttentionBlock.class.getSimpleName());
+                    + DecoderBlock.class.getSimpleName());
         }
         return network(conf, params);
     }
@@ -132,9 +136,9 @@ public final class LowRankAdapters {
         IUpdater updater = null;
         for (int i = 0; i < plain.getnLayers(); i++) {
             NeuralNetConfiguration layer = conf.getConf(i);
-            if (layer.getLayer() instanceof LowRankAttentionBlock block) {
+            if (layer.getLayer() instanceof LowRankBlock block) {
                 updater = block.getUpdater();
-                CausalSelfAttentionBlock stock = new CausalSelfAttentionBlock(block.getSize(), block.getHeads());
+                DecoderBlock stock = block.getBlock();
                 replace(layer, stock, updater);
                 INDArray all =
                         Nd4j.create(conf.getDataType(), 1, stock.initializer().numParams(layer));
@@ -155,11 +159,9 @@ public final class LowRankAdapters {
     }
 
     private static void addAdapters(
-            Map<String, INDArray> own, MultiLayerNetwork network, int index, LowRankAttentionBlock block) {
-        for (String projection : LowRankAttentionBlock.ADAPTED) {
-            INDArray down = network.getLayer(index).getParam(LowRankAttentionBlock.down(projection));
-            INDArray up = network.getLayer(index).getParam(LowRankAttentionBlock.up(projection));
-            own.get(projection).addi(down.mmul(up).muli(block.getAlpha() / block.getRank()));
+            Map<String, INDArray> own, MultiLayerNetwork network, int index, LowRankBlock block) {
+        for (String weight : block.getAdapted()) {
+            own.get(weight).addi(block.addedTo(weight, network.getLayer(index).paramTable()));
         }
     }
 
@@ -178,12 +180,12 @@ public final class LowRankAdapters {
 
     private static void freeze(Layer layer) {
         if (layer instanceof BaseLayer base) {
-            base.setIUpdater(LowRankAttentionBlock.FROZEN.clone());
+            base.setIUpdater(LowRankBlock.frozen());
             base.setBiasUpdater(null);
             base.setRegularization(List.of());
             base.setRegularizationBias(List.of());
         } else if (layer instanceof AbstractSameDiffLayer sameDiff) {
-            sameDiff.setUpdater(LowRankAttentionBlock.FROZEN.clone());
+            sameDiff.setUpdater(LowRankBlock.frozen());
             sameDiff.setBiasUpdater(null);
             sameDiff.setRegularization(List.of());
             sameDiff.setRegularizationBias(List.of());

@@ -1,5 +1,9 @@
 package io.github.dl4jretention.samples.model;
 
+import io.github.dl4jretention.lm.layers.DecoderBlock;
+import io.github.dl4jretention.lm.layers.FeedForward;
+import io.github.dl4jretention.lm.layers.NormLayer;
+import io.github.dl4jretention.lm.layers.TokenEmbedding;
 import io.github.dl4jretention.samples.text.ByteWindowIterator;
 import java.util.Locale;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
@@ -20,6 +24,12 @@ public enum ModelKind {
     LSTM(new ModelSize(ByteWindowIterator.VOCABULARY, ModelKind.CONTEXT, 128, 2, 200)) {
         @Override
         void addBody(NeuralNetConfiguration.ListBuilder layers, ModelSize size) {
+            layers.layer(new EmbeddingSequenceLayer.Builder()
+                    .nIn(size.vocabulary())
+                    .nOut(size.embedding())
+                    .inputLength(size.context())
+                    .inferInputLength(true)
+                    .build());
             for (int i = 0; i < size.layers(); i++) {
                 layers.layer(new LSTM.Builder()
                         .nOut(size.units())
@@ -28,18 +38,27 @@ public enum ModelKind {
             }
         }
     },
-    /** Causal pre-norm transformer blocks with four heads; of the samples' size three of width 128. */
+    /** Decoder blocks with four heads and ReLU at native speed; of the samples' size three of width 128. */
     TRANSFORMER(new ModelSize(ByteWindowIterator.VOCABULARY, ModelKind.CONTEXT, 128, 3, 128)) {
         @Override
         void addBody(NeuralNetConfiguration.ListBuilder layers, ModelSize size) {
             if (size.units() != size.embedding()) {
                 throw new IllegalArgumentException("size: expected units = embedding for a transformer, got " + size);
             }
-            layers.layer(new PositionEmbeddingLayer(size.units(), size.context()));
+            layers.layer(TokenEmbedding.builder()
+                    .vocabulary(size.vocabulary())
+                    .width(size.units())
+                    .positions(size.context())
+                    .build());
             for (int i = 0; i < size.layers(); i++) {
-                layers.layer(new CausalSelfAttentionBlock(size.units(), HEADS));
+                layers.layer(DecoderBlock.builder()
+                        .heads(HEADS)
+                        .feedForward(FeedForward.RELU)
+                        .queryKeyValueBias(false)
+                        .projectionBias(false)
+                        .build());
             }
-            layers.layer(new LayerNormLayer(size.units()));
+            layers.layer(NormLayer.builder().build());
         }
     };
 
@@ -67,13 +86,7 @@ public enum ModelKind {
                 .seed(seed)
                 .weightInit(WeightInit.XAVIER)
                 .updater(updater)
-                .list()
-                .layer(new EmbeddingSequenceLayer.Builder()
-                        .nIn(size.vocabulary())
-                        .nOut(size.embedding())
-                        .inputLength(size.context())
-                        .inferInputLength(true)
-                        .build());
+                .list();
         addBody(layers, size);
         MultiLayerConfiguration conf = layers.layer(new RnnOutputLayer.Builder(LossFunction.MCXENT)
                         .nOut(size.vocabulary())
