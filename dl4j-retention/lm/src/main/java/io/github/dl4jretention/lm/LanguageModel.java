@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.Objects;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.JsonNode;
@@ -59,7 +60,7 @@ public final class LanguageModel {
      *
      * @param provenance JSON; null for none
      */
-    private record Training(String loss, double coefficient, String provenance) {
+    private record Training(String loss, double coefficient, @Nullable String provenance) {
 
         static final Training UNKNOWN = new Training("not recorded", Double.NaN, null);
     }
@@ -142,7 +143,7 @@ public final class LanguageModel {
 
     /** Made when it's asked for: many programs need only the network. */
     private static final class TokenizerHolder {
-        private Tokenizer value;
+        private @Nullable Tokenizer value;
     }
 
     /** {@return the longest sequence that the model was made for, in tokens} */
@@ -264,7 +265,7 @@ public final class LanguageModel {
         write(folder, type);
     }
 
-    private void write(Path target, String type) throws IOException {
+    private void write(Path target, @Nullable String type) throws IOException {
         String base = folder.name();
         ObjectNode provenance = MAPPER.createObjectNode();
         provenance.put("base", base);

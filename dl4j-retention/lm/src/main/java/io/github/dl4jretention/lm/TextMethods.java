@@ -10,20 +10,21 @@ import java.util.Locale;
 import java.util.regex.Pattern;
 import jinjava.javax.el.ELContext;
 import jinjava.javax.el.ELResolver;
+import org.jspecify.annotations.Nullable;
 
 /** Methods of Python's texts that Java's don't have, or have otherwise: split would take a pattern. */
 final class TextMethods extends ELResolver {
 
     @Override
-    public Object invoke(
+    public @Nullable Object invoke(
             ELContext context, Object base, Object method, Class<?>[] parameterTypes, Object[] parameters) {
         if (!(base instanceof CharSequence)) {
             return null;
         }
         String text = base.toString();
-        String argument = parameters.length == 0 ? null : String.valueOf(parameters[0]);
+        String argument = parameters.length == 0 ? "" : String.valueOf(parameters[0]);
         Object result =
-                switch (method + (argument == null ? "()" : "(x)")) {
+                switch (method + (parameters.length == 0 ? "()" : "(x)")) {
                     case "upper()" -> text.toUpperCase(Locale.ROOT);
                     case "lower()" -> text.toLowerCase(Locale.ROOT);
                     case "startswith(x)" -> text.startsWith(argument);
@@ -74,12 +75,12 @@ final class TextMethods extends ELResolver {
     }
 
     @Override
-    public Object getValue(ELContext context, Object base, Object property) {
+    public @Nullable Object getValue(ELContext context, Object base, Object property) {
         return null;
     }
 
     @Override
-    public Class<?> getType(ELContext context, Object base, Object property) {
+    public @Nullable Class<?> getType(ELContext context, Object base, Object property) {
         return null;
     }
 
@@ -99,7 +100,7 @@ final class TextMethods extends ELResolver {
     }
 
     @Override
-    public Class<?> getCommonPropertyType(ELContext context, Object base) {
+    public @Nullable Class<?> getCommonPropertyType(ELContext context, Object base) {
         return null;
     }
 }

@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Text to token ids and back. Either a model folder's tokenizer.json, by the Hugging Face tokenizers library, or the
@@ -22,10 +23,10 @@ public final class Tokenizer implements AutoCloseable {
     private static final int BYTES = 256;
 
     private final TokenizerFiles files;
-    private final NativeTokens tokens;
-    private final ChatTemplate template;
+    private final @Nullable NativeTokens tokens;
+    private final @Nullable ChatTemplate template;
 
-    private Tokenizer(TokenizerFiles files, NativeTokens tokens, ChatTemplate template) {
+    private Tokenizer(TokenizerFiles files, @Nullable NativeTokens tokens, @Nullable ChatTemplate template) {
         this.files = files;
         this.tokens = tokens;
         this.template = template;
@@ -47,8 +48,8 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     static Tokenizer of(TokenizerFiles files) throws IOException {
-        ChatTemplate template =
-                files.template() == null ? null : new ChatTemplate(files.template(), files.beginning(), files.end());
+        String text = files.template();
+        ChatTemplate template = text == null ? null : new ChatTemplate(text, files.beginning(), files.end());
         return new Tokenizer(files, new NativeTokens(files), template);
     }
 

@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.learning.config.Adam;
 
-/** What docs/language-models.md shows; the samples' DocsTest compares the two. */
+/** What README and docs/language-models.md show; the samples' DocsTest compares the two. */
 class LanguageModelSnippetsTest {
 
     @TempDir
@@ -34,12 +34,14 @@ class LanguageModelSnippetsTest {
                 .sequenceLength(16)
                 .batch(4)
                 .build();
-        Teacher teacher = Teacher.of(pretrained);
+        TeacherIterator taught =
+                new TeacherIterator(texts.iterator(), Teacher.of(pretrained), DivergenceMask.ALL_TOKENS);
         MultiLayerNetwork student = Retention.attach(
                 pretrained, RetentionConfiguration.builder().coefficient(1.0).build());
-        student.fit(new TeacherIterator(texts.iterator(), teacher, DivergenceMask.ALL_TOKENS), 1);
+        student.fit(taught, 1);
         LanguageModel tuned = model.withNetwork(student);
         String text = Generator.of(tuned).temperature(0).maxTokens(20).generate("ab");
+        System.out.println(text);
         tuned.save(folder.resolve("tuned")); // the same kind of folder: other tools load it
         // end
         assertNotEquals(0, text.length());

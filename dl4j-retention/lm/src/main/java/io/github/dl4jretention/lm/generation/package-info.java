@@ -1,2 +1,5 @@
 /** How a generator chooses tokens: {@link io.github.dl4jretention.lm.generation.TokenChoice}. Calls nobody. */
+@NullMarked
 package io.github.dl4jretention.lm.generation;
+
+import org.jspecify.annotations.NullMarked;

@@ -18,9 +18,11 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.UUID;
 import java.util.stream.Stream;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.jackson.databind.node.ArrayNode;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
@@ -39,7 +41,7 @@ public final class FolderWriter {
     private final ModelFolder source;
     private final MultiLayerNetwork network;
     private final Weights weights;
-    private final TensorType type;
+    private final @Nullable TensorType type;
     private final String provenance;
     private final String card;
 
@@ -52,7 +54,8 @@ public final class FolderWriter {
      * @param provenance what made the weights, for the files' headers, if they aren't those of the source
      * @param card       the README.md in this case
      */
-    public FolderWriter(ModelFolder source, MultiLayerNetwork network, String type, String provenance, String card) {
+    public FolderWriter(
+            ModelFolder source, MultiLayerNetwork network, @Nullable String type, String provenance, String card) {
         this.source = source;
         this.network = network;
         this.weights = new Weights(network);
@@ -75,7 +78,7 @@ public final class FolderWriter {
         Path whole = Files.exists(folder)
                 ? folder.toRealPath()
                 : folder.toAbsolutePath().normalize();
-        Path parent = whole.getParent();
+        Path parent = Objects.requireNonNull(whole.getParent(), "folder");
         List<Path> created = missing(parent);
         // Not a temporary directory, which nobody else may read.
         Path part = parent.resolve("." + whole.getFileName() + ".part" + UUID.randomUUID());
@@ -196,7 +199,8 @@ public final class FolderWriter {
     }
 
     private byte[] config() throws IOException {
-        ObjectNode config = JsonFile.object(source.files().get(ModelFolder.CONFIG), ModelFolder.CONFIG);
+        ObjectNode config = JsonFile.object(
+                Objects.requireNonNull(source.files().get(ModelFolder.CONFIG), ModelFolder.CONFIG), ModelFolder.CONFIG);
         String name =
                 switch (type) {
                     case F16 -> "float16";
@@ -251,7 +255,7 @@ public final class FolderWriter {
             node.put("dtype", typeOf(saved).name());
             ArrayNode shape = node.putArray("shape");
             tensor.shape().forEach(shape::add);
-            long begin = begins.get(tensor.name());
+            long begin = Objects.requireNonNull(begins.get(tensor.name()), tensor.name());
             node.putArray("data_offsets").add(begin).add(begin + bytes(saved));
         }
         StringBuilder text = new StringBuilder(JsonFile.MAPPER.writeValueAsString(json));

@@ -7,7 +7,9 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
@@ -50,7 +52,7 @@ public final class ModelFolder {
      * @param checksum of its bytes
      * @param buffer   its bytes if it is none of the weights; else null
      */
-    record Saved(Tensor tensor, TensorLayout layout, long checksum, byte[] buffer) {}
+    record Saved(Tensor tensor, @Nullable TensorLayout layout, long checksum, byte @Nullable [] buffer) {}
 
     /** A file of weights as it was: its header, and its tensors in the header's order. */
     record Shard(String name, byte[] header, Map<String, String> metadata, List<Saved> tensors) {}
@@ -167,7 +169,8 @@ public final class ModelFolder {
 
     /** {@return what the model is called: as config.json says, or else as its folder} */
     public String name() throws IOException {
-        JsonNode name = JsonFile.object(files.get(CONFIG), CONFIG).path("_name_or_path");
+        JsonNode name = JsonFile.object(Objects.requireNonNull(files.get(CONFIG), CONFIG), CONFIG)
+                .path("_name_or_path");
         return name.isTextual() && !name.asText().isBlank()
                 ? name.asText()
                 : String.valueOf(folder.toAbsolutePath().normalize().getFileName());

@@ -8,7 +8,9 @@ import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
@@ -21,9 +23,9 @@ public final class TokenizerFiles {
     private static final String TOKENIZER = "tokenizer.json";
     private static final String SETTINGS = "tokenizer_config.json";
 
-    private final byte[] json;
+    private final byte @Nullable [] json;
     private final int vocabulary;
-    private final String template;
+    private final @Nullable String template;
     private final String beginning;
     private final String end;
     private final int beginningId;
@@ -31,9 +33,9 @@ public final class TokenizerFiles {
     private final Set<Integer> ends;
 
     private TokenizerFiles(
-            byte[] json,
+            byte @Nullable [] json,
             int vocabulary,
-            String template,
+            @Nullable String template,
             String beginning,
             String end,
             int beginningId,
@@ -70,7 +72,7 @@ public final class TokenizerFiles {
 
     static TokenizerFiles of(Map<String, byte[]> files, Path folder) throws IOException {
         String where = "file " + folder.resolve(TOKENIZER);
-        ObjectNode tokenizer = JsonFile.object(files.get(TOKENIZER), where);
+        ObjectNode tokenizer = JsonFile.object(Objects.requireNonNull(files.get(TOKENIZER), TOKENIZER), where);
         Map<String, Integer> ids = new LinkedHashMap<>();
         JsonNode vocabulary = tokenizer.path("model").path("vocab");
         int next = 0;
@@ -156,7 +158,8 @@ public final class TokenizerFiles {
     }
 
     /** One template, or the one of several that is called default. */
-    private static String template(Map<String, byte[]> files, JsonNode settings, Path folder) throws IOException {
+    private static @Nullable String template(Map<String, byte[]> files, JsonNode settings, Path folder)
+            throws IOException {
         if (files.containsKey("chat_template.jinja")) {
             return JsonFile.text(files.get("chat_template.jinja"), "file " + folder.resolve("chat_template.jinja"));
         }
@@ -173,8 +176,15 @@ public final class TokenizerFiles {
         return template.isTextual() ? template.asText() : null;
     }
 
-    /** {@return tokenizer.json} */
+    /**
+     * {@return tokenizer.json}
+     *
+     * @throws IllegalStateException if there's none
+     */
     public byte[] json() {
+        if (json == null) {
+            throw new IllegalStateException("tokenizer.json: expected a model that has one, got a byte-level model");
+        }
         return json.clone();
     }
 
@@ -184,7 +194,7 @@ public final class TokenizerFiles {
     }
 
     /** {@return the template of conversations; null for none} */
-    public String template() {
+    public @Nullable String template() {
         return template;
     }
 

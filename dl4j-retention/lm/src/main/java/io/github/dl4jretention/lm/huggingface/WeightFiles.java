@@ -10,7 +10,9 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
@@ -168,7 +170,7 @@ final class WeightFiles implements Closeable {
         }
     }
 
-    private void require(String name, TensorLayout layout, Placed found) throws IOException {
+    private void require(String name, TensorLayout layout, @Nullable Placed found) throws IOException {
         if (found == null) {
             throw new IOException("folder " + folder + ": expected tensor \"" + name + "\" of shape " + layout.shape()
                     + ", as config.json describes, got none");
@@ -198,10 +200,16 @@ final class WeightFiles implements Closeable {
         try {
             Workers.run(names.size(), part -> {
                 String name = names.get(part);
-                Placed tensor = placed.get(name);
+                Placed tensor = placed(name);
                 try {
                     String where = "file " + folder.resolve(tensor.shard());
-                    checksums.put(name, weights.load(tensor.file(), tensor.tensor(), layouts.get(name), where));
+                    checksums.put(
+                            name,
+                            weights.load(
+                                    tensor.file(),
+                                    tensor.tensor(),
+                                    Objects.requireNonNull(layouts.get(name), name),
+                                    where));
                 } catch (IOException e) {
                     throw new UncheckedIOException(e);
                 }
@@ -216,6 +224,10 @@ final class WeightFiles implements Closeable {
         return checksums;
     }
 
+    private Placed placed(String name) {
+        return Objects.requireNonNull(placed.get(name), name);
+    }
+
     /** A tied output layer that is in the file too must be the embedding, or the file contradicts config.json. */
     private void requireEqual(String output) throws IOException {
         String embedding = layouts.entrySet().stream()
@@ -223,9 +235,9 @@ final class WeightFiles implements Closeable {
                 .findFirst()
                 .orElseThrow()
                 .getKey();
-        Tensor first = placed.get(embedding).tensor();
-        Tensor second = placed.get(output).tensor();
-        if (first.type() != second.type() || !equal(placed.get(embedding), placed.get(output))) {
+        Tensor first = placed(embedding).tensor();
+        Tensor second = placed(output).tensor();
+        if (first.type() != second.type() || !equal(placed(embedding), placed(output))) {
             throw new IOException("folder " + folder + ": tie_word_embeddings: expected tensors \"" + embedding
                     + "\" and \"" + output + "\" to be equal, got different ones");
         }

@@ -3,4 +3,7 @@
  * safetensors files, config.json of each architecture, and which tensor is which parameter. Calls the layers of this
  * module, the core, DL4J and ND4J.
  */
+@NullMarked
 package io.github.dl4jretention.lm.huggingface;
+
+import org.jspecify.annotations.NullMarked;

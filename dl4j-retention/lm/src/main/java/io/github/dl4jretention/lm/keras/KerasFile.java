@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.modelimport.keras.Hdf5Archive;
@@ -18,6 +19,7 @@ import org.deeplearning4j.nn.modelimport.keras.exceptions.InvalidKerasConfigurat
 import org.deeplearning4j.nn.modelimport.keras.exceptions.UnsupportedKerasConfigurationException;
 import org.deeplearning4j.nn.modelimport.keras.utils.KerasModelBuilder;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.JsonNode;
@@ -46,10 +48,10 @@ final class KerasFile {
     }
 
     private final Path file;
-    private final Path json;
+    private final @Nullable Path json;
 
     /** @param json null if the model is in the file itself */
-    KerasFile(Path file, Path json) {
+    KerasFile(Path file, @Nullable Path json) {
         this.file = file;
         this.json = json;
     }
@@ -77,12 +79,14 @@ final class KerasFile {
         for (Layer layer : layers) {
             String name = layer.conf().getLayer().getLayerName();
             for (Map.Entry<String, INDArray> parameter : layer.paramTable().entrySet()) {
-                INDArray weights = model.getLayers().get(name).getWeights().get(parameter.getKey());
-                if (weights.length() != parameter.getValue().length()) {
+                INDArray weights = Objects.requireNonNull(model.getLayers().get(name), name)
+                        .getWeights()
+                        .get(parameter.getKey());
+                if (weights == null || weights.length() != parameter.getValue().length()) {
                     throw new IOException(
                             file + ": layer \"" + name + "\": expected " + parameter.getKey() + " of shape "
                                     + Arrays.toString(parameter.getValue().shape()) + ", got "
-                                    + Arrays.toString(weights.shape())
+                                    + (weights == null ? "none" : Arrays.toString(weights.shape()))
                                     + ": the weights are those of another model");
                 }
             }
@@ -174,7 +178,7 @@ final class KerasFile {
                     file + " holds weights but no model. In Keras, write model.to_json() to a file and pass"
                             + " both: KerasModels.sequential(json, weights) or functional(json, weights)");
         }
-        ObjectNode model = json == null ? parse(file, archive.readAttributeAsJson(MODEL)) : parse(json, readJson());
+        ObjectNode model = json == null ? parse(file, archive.readAttributeAsJson(MODEL)) : parse(json, read(json));
         if (!model.has(VERSION) && archive.hasAttribute(VERSION)) {
             model.put(VERSION, archive.readAttributeAsFixedLengthString(VERSION, VERSION_LENGTH));
         }
@@ -187,7 +191,7 @@ final class KerasFile {
         return model;
     }
 
-    private String readJson() throws IOException {
+    private static String read(Path json) throws IOException {
         if (!Files.exists(json)) {
             throw new NoSuchFileException(json.toString(), null, "there's no such file");
         }

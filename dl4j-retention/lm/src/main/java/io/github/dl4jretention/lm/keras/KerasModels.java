@@ -3,6 +3,7 @@ package io.github.dl4jretention.lm.keras;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Objects;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -120,9 +121,11 @@ public final class KerasModels {
         ComputationGraphConfiguration conf = imported.getConfiguration().clone();
         Map<String, GraphVertex> vertices = conf.getVertices();
         for (String output : conf.getNetworkOutputs()) {
-            if (!(vertices.get(output) instanceof LayerVertex vertex)) {
+            if (!(Objects.requireNonNull(vertices.get(output), output) instanceof LayerVertex vertex)) {
                 throw new IllegalArgumentException("expected a DenseLayer at the end, got "
-                        + vertices.get(output).getClass().getSimpleName() + " \"" + output + "\"");
+                        + Objects.requireNonNull(vertices.get(output), output)
+                                .getClass()
+                                .getSimpleName() + " \"" + output + "\"");
             }
             vertex.getLayerConf().setLayer(rnnOutput(vertex.getLayerConf().getLayer()));
             vertex.setPreProcessor(null);

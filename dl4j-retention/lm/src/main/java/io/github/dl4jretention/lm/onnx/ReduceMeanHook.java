@@ -2,6 +2,7 @@ package io.github.dl4jretention.lm.onnx;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.samediff.frameworkimport.hooks.annotations.PreHookRule;
@@ -16,7 +17,7 @@ public final class ReduceMeanHook extends NodeHook {
     @Override
     SDVariable build(SameDiff sd, String name, List<SDVariable> inputs, Map<String, ?> attributes) {
         SDVariable values = inputs.get(0);
-        int[] axes = ((List<?>) attributes.get("axes"))
+        int[] axes = ((List<?>) Objects.requireNonNull(attributes.get("axes"), "axes"))
                 .stream()
                         .mapToInt(axis -> Math.floorMod(((Number) axis).intValue(), rank(values)))
                         .toArray();

@@ -14,6 +14,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /** A .txt or .jsonl file: where its documents are. Their text is read when it's needed, one at a time. */
 public final class TextFile {
@@ -133,7 +134,8 @@ public final class TextFile {
     }
 
     /** {@return the first of the blank lines that a .jsonl file may have at its end only; null for none} */
-    private Place add(List<Place> places, int line, long begin, ByteArrayOutputStream current, Place blank)
+    private @Nullable Place add(
+            List<Place> places, int line, long begin, ByteArrayOutputStream current, @Nullable Place blank)
             throws IOException {
         Place place = new Place(this, line, begin, current.size());
         String text = place.text(ByteBuffer.wrap(current.toByteArray()));

@@ -9,6 +9,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.NoSuchElementException;
 import java.util.Random;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -38,10 +39,10 @@ public final class TextIterator implements DataSetIterator, RestartableIterator 
     private final transient List<TextFile.Place> places;
     private final boolean packed;
     private final int batch;
-    private final Long seed;
+    private final @Nullable Long seed;
     private final transient List<Integer> order = new ArrayList<>();
     private final transient List<Piece> waiting = new ArrayList<>();
-    private DataSetPreProcessor preProcessor;
+    private @Nullable DataSetPreProcessor preProcessor;
     private int epoch;
     private int next;
 
@@ -54,7 +55,8 @@ public final class TextIterator implements DataSetIterator, RestartableIterator 
      * @param batch  sequences of a minibatch
      * @param seed   of the order; null for the files' order
      */
-    public TextIterator(DocumentReader reader, List<TextFile.Place> places, boolean packed, int batch, Long seed) {
+    public TextIterator(
+            DocumentReader reader, List<TextFile.Place> places, boolean packed, int batch, @Nullable Long seed) {
         this.reader = reader;
         this.places = List.copyOf(places);
         this.packed = packed;
@@ -213,12 +215,12 @@ public final class TextIterator implements DataSetIterator, RestartableIterator 
     }
 
     @Override
-    public DataSetPreProcessor getPreProcessor() {
+    public @Nullable DataSetPreProcessor getPreProcessor() {
         return preProcessor;
     }
 
     @Override
-    public List<String> getLabels() {
+    public @Nullable List<String> getLabels() {
         return null;
     }
 }
