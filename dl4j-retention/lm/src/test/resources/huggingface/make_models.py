@@ -2,6 +2,7 @@
 """Small random language models in Hugging Face layout, and what they compute, by PyTorch in double precision.
 
 usage: python3 make_models.py make DIR           writes a folder for each case, with reference.safetensors in it
+       python3 make_models.py fuzz DIR COUNT SEED   the same for models of random settings; -DreferenceModels=DIR tests them
        python3 make_models.py logits DIR [IDS]   reads a model folder and prints its logits as JSON, [time][vocabulary]
 
 Any PyTorch from 1.13 on; no other library. Written from the definitions of the architectures: settings, names and
@@ -9,13 +10,14 @@ layouts are those of the files that the transformers library writes. reference.s
 `labels` [batch, time], `logits` [batch, time, vocabulary], and the gradient of each weight, under the weight's name, for
 the loss sum over tokens of -log softmax(logits)[label].
 """
-import json, math, os, struct, sys
+import json, math, os, random, struct, sys
 import torch
 from torch.nn.functional import layer_norm, linear, silu
 
 TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "BOOL": torch.bool, "U8": torch.uint8,
          "I64": torch.int64}
 BATCH, TIME, VOCABULARY = 2, 7, 19
+MISSING = object()
 
 
 def write(path, tensors, metadata):
@@ -332,8 +334,79 @@ def buffers(c):
     return {f"model.layers.{i}.self_attn.rotary_emb.inv_freq": torch.rand(2) for i in range(c["num_hidden_layers"])}
 
 
-def make(folder):
-    for number, (name, (config, kind, options)) in enumerate(CASES.items()):
+def fuzzed(count, seed):
+    """Cases of random settings, within what the architectures' definitions allow."""
+    r = random.Random(seed)
+
+    def some(config, **choices):
+        """With each setting, at random, or without."""
+        return dict(config, **{k: v for k, v in ((k, r.choice(v)) for k, v in choices.items()) if v is not MISSING})
+
+    cases = {}
+    for i in range(count):
+        kind = r.choice(["llama", "mistral", "qwen2", "qwen3", "gpt2", "gpt_neox"])
+        options = {o for o in ("shards", "buffers") if r.random() < 0.3}
+        heads = r.choice([1, 2, 3, 4, 6])
+        size = r.choice([2, 4, 6, 8])
+        base = dict(model_type=kind, vocab_size=VOCABULARY, bos_token_id=1, eos_token_id=r.choice([2, [2, 3]]), use_cache=True)
+        scaling = r.choice([None, None, dict(type="linear", factor=r.choice([1.5, 4.0])), dict(
+            rope_type="llama3", factor=r.choice([2.0, 32.0]), low_freq_factor=1.0, high_freq_factor=r.choice([2.0, 4.0]),
+            original_max_position_embeddings=r.choice([8, 64])), dict(rope_type="default")])
+        theta = r.choice([MISSING, 10000.0, 500.0, 1000000])
+        if kind == "gpt2":
+            c = some(dict(base, n_embd=heads * size, n_layer=r.choice([1, 2, 3]), n_head=heads, n_positions=r.choice([7, 12])),
+                     n_inner=[MISSING, None, 5, 14], layer_norm_epsilon=[MISSING, 1e-3],
+                     activation_function=[MISSING, "gelu_new", "gelu", "relu", "gelu_fast", "gelu_pytorch_tanh"],
+                     tie_word_embeddings=[MISSING, True, False], scale_attn_weights=[MISSING, True],
+                     reorder_and_upcast_attn=[MISSING, False], summary_type=[MISSING, "cls_index"])
+            if c.get("tie_word_embeddings", True) and r.random() < 0.3:
+                options.add("bare")
+        elif kind == "gpt_neox":
+            part = r.choice([p for p in (0.25, 0.5, 1.0) if int(size * p) >= 2 and int(size * p) % 2 == 0])
+            c = some(dict(base, hidden_size=heads * size, intermediate_size=r.choice([5, 12]), num_attention_heads=heads,
+                          num_hidden_layers=r.choice([1, 2, 3]), rotary_pct=part, max_position_embeddings=16),
+                     rotary_emb_base=[MISSING, 10000, 300], layer_norm_eps=[MISSING, 1e-3], attention_bias=[MISSING, True, False],
+                     use_parallel_residual=[MISSING, True, False], tie_word_embeddings=[MISSING, True, False],
+                     hidden_act=[MISSING, "gelu", "gelu_new", "gelu_fast", "relu"], hidden_dropout=[MISSING, 0.1],
+                     rope_scaling=[MISSING, scaling])
+        else:
+            c = some(dict(base, hidden_size=heads * size, intermediate_size=r.choice([5, 12]), num_attention_heads=heads,
+                          num_hidden_layers=r.choice([1, 2, 3]), hidden_act="silu", max_position_embeddings=16,
+                          num_key_value_heads=r.choice([n for n in (1, 2, 3, 4, 6) if heads % n == 0])),
+                     rms_norm_eps=[MISSING, 1e-3], tie_word_embeddings=[MISSING, True, False],
+                     initializer_range=[MISSING, 0.02], attention_dropout=[MISSING, 0.0])
+            if theta is not MISSING or scaling is not None:
+                where = r.choice(["old", "new"])
+                if where == "old":
+                    c.update({k: v for k, v in (("rope_theta", theta), ("rope_scaling", scaling)) if v is not MISSING})
+                else:
+                    c["rope_parameters"] = dict(scaling or dict(rope_type="default"), **(
+                        {} if theta is MISSING else dict(rope_theta=theta)))
+            if kind == "llama":
+                c = some(c, attention_bias=[MISSING, True, False], mlp_bias=[MISSING, True, False], pretraining_tp=[MISSING, 1, 2],
+                         rope_interleaved=[MISSING, False])
+            if kind == "mistral":
+                c = some(c, sliding_window=[MISSING, None, 1, 3, 100])
+            if kind in ("qwen2", "qwen3"):
+                c = some(c, use_sliding_window=[MISSING, False, True], sliding_window=[MISSING, None, 2, 5],
+                         max_window_layers=[MISSING, 0, 1, 28], use_mrope=[MISSING, False] if kind == "qwen2" else [MISSING])
+                if c.get("use_sliding_window") and c.get("sliding_window", 4096) and r.random() < 0.4:
+                    c["layer_types"] = [r.choice(["full_attention", "sliding_attention"]) for _ in range(c["num_hidden_layers"])]
+            if kind == "qwen3":
+                c = some(c, attention_bias=[MISSING, True, False])
+            c["head_dim"] = r.choice([size, 4, 6])
+            if kind != "qwen3" and c["head_dim"] == size and r.random() < 0.5:
+                c["head_dim"] = None
+            if c.get("tie_word_embeddings"):
+                options |= {o for o in ("twice", "bare") if r.random() < 0.3}
+                if options >= {"twice", "bare"}:
+                    options.remove("twice")
+        cases["%s-%03d" % (kind, i)] = (c, r.choice(["F32", "F16", "BF16"]), tuple(sorted(options)))
+    return cases
+
+
+def make(folder, cases):
+    for number, (name, (config, kind, options)) in enumerate(cases.items()):
         torch.manual_seed(number)
         weights = {}
         for key, shape in shapes(config).items():
@@ -354,8 +427,9 @@ def make(folder):
         if "twice" in options:
             tensors["lm_head.weight"] = weights["model.embed_tokens.weight"]
         if "bare" in options:
-            tensors = {k.replace("transformer.", ""): v for k, v in tensors.items()}
-            reference = {k.replace("transformer.", ""): v for k, v in reference.items()}
+            prefix = "transformer." if config["model_type"] == "gpt2" else "model."
+            tensors = {k.replace(prefix, ""): v for k, v in tensors.items()}
+            reference = {k.replace(prefix, ""): v for k, v in reference.items()}
         out = os.path.join(folder, name)
         os.makedirs(out, exist_ok=True)
         with open(os.path.join(out, "config.json"), "w") as f:
@@ -385,6 +459,8 @@ def logits(folder, ids):
 if __name__ == "__main__":
     torch.set_default_dtype(torch.float32)
     if sys.argv[1] == "make":
-        make(sys.argv[2])
+        make(sys.argv[2], CASES)
+    elif sys.argv[1] == "fuzz":
+        make(sys.argv[2], fuzzed(int(sys.argv[3]), int(sys.argv[4])))
     else:
         logits(sys.argv[2], [int(i) for i in sys.argv[3].split(",")])

@@ -11,12 +11,14 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.commons.io.FileUtils;
 import org.apache.commons.math3.stat.descriptive.DescriptiveStatistics;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
@@ -39,7 +41,7 @@ public final class GenerationBenchmark implements Callable<Integer> {
 
     private static final double MEGABYTE = 1 << 20;
     private static final int BUFFER = 1 << 20;
-    private static final int LOADS = 3;
+    private static final int LOADS = 5;
     private static final int READS = 9;
     private static final int WITHOUT_CACHE = 3;
 
@@ -48,6 +50,9 @@ public final class GenerationBenchmark implements Callable<Integer> {
 
     @Option(names = "--tokens", converter = Errors.Count.class, description = "New tokens that are timed.")
     private int tokens = 64;
+
+    @Option(names = "--load", hidden = true, description = "A folder that is loaded, and nothing else.")
+    private @Nullable Path loaded;
 
     @Option(names = "--small", hidden = true, description = "A smaller model, to try the program.")
     private boolean small;
@@ -64,6 +69,10 @@ public final class GenerationBenchmark implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        if (loaded != null) {
+            load(loaded);
+            return CommandLine.ExitCode.OK;
+        }
         Path temporary = Files.createTempDirectory("generation");
         try {
             RandomFolder sizes = small ? new RandomFolder(300, 32, 2, 4, 2, 48, 512) : RandomFolder.OF_135_MILLION;
@@ -74,7 +83,7 @@ public final class GenerationBenchmark implements Callable<Integer> {
                 Path folder = temporary.resolve(bfloat16 ? "BF16" : "F32");
                 sizes.write(folder, bfloat16, 1);
                 BytePairs.write(folder, "", 257);
-                load(folder, bfloat16 ? "BF16" : "F32");
+                System.out.print(ofNewProcess(folder));
             }
             generate(LanguageModel.load(temporary.resolve("F32")));
             return CommandLine.ExitCode.OK;
@@ -83,8 +92,26 @@ public final class GenerationBenchmark implements Callable<Integer> {
         }
     }
 
-    /** All from the system's cache of files: of the first reading and loading, the disk's part would differ by chance. */
-    private static void load(Path folder, String type) throws IOException {
+    /** What this program prints as a process of its own, whose memory holds nothing else. */
+    private static String ofNewProcess(Path folder) throws IOException {
+        Process process = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-Xmx1g",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        GenerationBenchmark.class.getName(),
+                        "--load",
+                        folder.toString())
+                .redirectError(ProcessBuilder.Redirect.INHERIT)
+                .start();
+        return new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    }
+
+    /**
+     * Memory is that of the first time. Times are the medians of all, from the system's cache of files: of the disk's part
+     * reading and loading would differ by chance.
+     */
+    private static void load(Path folder) throws IOException {
         DescriptiveStatistics reading = new DescriptiveStatistics();
         DescriptiveStatistics loading = new DescriptiveStatistics();
         Path file = folder.resolve("model.safetensors");
@@ -95,21 +122,19 @@ public final class GenerationBenchmark implements Callable<Integer> {
             long start = System.nanoTime();
             read(file);
             reading.addValue((System.nanoTime() - start) / 1e9);
-            System.gc();
             double before = ProcessMemory.ofArrays();
             try (Peak peak = new Peak()) {
                 start = System.nanoTime();
-                LanguageModel model = LanguageModel.load(folder);
+                INDArray parameters = LanguageModel.load(folder).network().params();
                 loading.addValue((System.nanoTime() - start) / 1e9);
-                INDArray parameters = model.network().params();
                 network = parameters.length() * Float.BYTES / MEGABYTE;
-                beyond = Math.max(beyond, peak.megabytes() - before - network);
+                beyond = i > 0 ? beyond : peak.megabytes() - before - network;
                 parameters.close();
             }
         }
         System.out.printf(
                 "%-6s %10.0f %10.3f %8.3f %8.2f %12.0f %14.0f%n",
-                type,
+                folder.getFileName(),
                 Files.size(file) / MEGABYTE,
                 reading.getPercentile(50),
                 loading.getPercentile(50),

@@ -1,26 +1,35 @@
 package io.github.dl4jretention.lm.huggingface;
 
+import java.util.Arrays;
 import org.bytedeco.javacpp.DoublePointer;
 import org.bytedeco.javacpp.FloatPointer;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 
-/** A parameter's memory outside of the heap, as float numbers; safe for several threads. */
+/**
+ * A parameter's memory outside of the heap, as float numbers; safe for several threads. On other backends than nd4j-native
+ * an array's address isn't one of the host's, so numbers go through arrays of ND4J's own.
+ */
 final class ParameterMemory {
 
     /** Keeps the memory alive. */
     private final INDArray array;
 
     private final boolean isFloat;
+    private final boolean inHost;
 
     /** @param array a network's parameter, FLOAT or DOUBLE, without gaps */
     ParameterMemory(INDArray array) {
-        if (!Nd4j.getEnvironment().isCPU()) {
-            throw new IllegalStateException("backend: expected nd4j-native, whose arrays are in the host's memory, got "
-                    + Nd4j.getBackend().getClass().getSimpleName());
-        }
+        this(array, Nd4j.getEnvironment().isCPU());
+    }
+
+    /** @param inHost whether the array's address is one of the host's */
+    ParameterMemory(INDArray array, boolean inHost) {
         this.array = array;
+        this.inHost = inHost;
         isFloat = array.dataType() == DataType.FLOAT;
         if (!isFloat && array.dataType() != DataType.DOUBLE) {
             throw new IllegalArgumentException("network: expected FLOAT or DOUBLE parameters, got " + array.dataType());
@@ -32,7 +41,12 @@ final class ParameterMemory {
     }
 
     void put(long to, float[] from, int offset, int length) {
-        if (isFloat) {
+        if (!inHost) {
+            try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces();
+                    INDArray numbers = Nd4j.createFromArray(Arrays.copyOfRange(from, offset, offset + length))) {
+                part(to, length).assign(numbers);
+            }
+        } else if (isFloat) {
             FloatPointer pointer = new FloatPointer(array.data().addressPointer());
             pointer.position(pointer.position() + to).put(from, offset, length);
         } else {
@@ -46,7 +60,9 @@ final class ParameterMemory {
     }
 
     void get(long from, float[] to, int offset, int length) {
-        if (isFloat) {
+        if (!inHost) {
+            System.arraycopy(part(from, length).toFloatVector(), 0, to, offset, length);
+        } else if (isFloat) {
             FloatPointer pointer = new FloatPointer(array.data().addressPointer());
             pointer.position(pointer.position() + from).get(to, offset, length);
         } else {
@@ -57,5 +73,10 @@ final class ParameterMemory {
                 to[offset + i] = (float) numbers[i];
             }
         }
+    }
+
+    /** Numbers in the order in which they lie in memory. */
+    private INDArray part(long from, int length) {
+        return array.reshape(array.ordering(), array.length()).get(NDArrayIndex.interval(from, from + length));
     }
 }
