@@ -245,14 +245,14 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
     }
 
     /**
-     * {@return a weight of the divergence for each part, on top of the label mask}
+     * {@return a mask for batches of this iterator and no others, which gives each part a weight of the divergence, on top
+     * of the label mask}
      *
      * <p>The loss multiplies them by lambda: at lambda = 1 they are the coefficients of the two parts. Of sequences that a
      * model wrote ({@link SelfReplay}) all tokens count, whatever they weigh as labels.
      *
      * @param target of the target's tokens, finite and at least 0
      * @param source of the replayed tokens, finite and at least 0
-     * @return a mask for batches of this iterator and no others
      * @throws IllegalArgumentException if a weight is outside of its range
      */
     public DivergenceMask divergenceWeights(double target, double source) {

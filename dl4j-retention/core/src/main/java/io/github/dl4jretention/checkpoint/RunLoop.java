@@ -33,16 +33,7 @@ final class RunLoop<M> {
             Checkpoints checkpoints,
             RunListeners listeners) {}
 
-    private final Student<M> start;
-    private final Teacher teacher;
-    private final EpochIterator batches;
-    private final DivergenceMask divergenceMask;
-    private final int epochs;
-    private final int every;
-    private final long seed;
-    private final String data;
-    private final Checkpoints checkpoints;
-    private final RunListeners listeners;
+    private final Settings<M> run;
     private volatile boolean stopped;
 
     private Student<M> student;
@@ -57,20 +48,11 @@ final class RunLoop<M> {
     private boolean unsaved;
 
     RunLoop(Settings<M> settings) {
-        start = settings.start();
-        student = start;
-        teacher = settings.teacher();
-        batches = settings.batches();
-        divergenceMask = settings.divergenceMask();
-        epochs = settings.epochs();
-        every = settings.every();
-        iterationsPerEpoch = settings.iterationsPerEpoch();
-        seed = settings.seed();
-        data = settings.data();
-        checkpoints = settings.checkpoints();
-        listeners = settings.listeners();
-        start.requireTaughtBy(teacher);
-        listeners.requireFor(start);
+        run = settings;
+        student = run.start;
+        iterationsPerEpoch = run.iterationsPerEpoch;
+        run.start.requireTaughtBy(run.teacher);
+        run.listeners.requireFor(run.start);
     }
 
     void stop() {
@@ -78,7 +60,7 @@ final class RunLoop<M> {
     }
 
     boolean isFinished() {
-        return epoch >= epochs;
+        return epoch >= run.epochs;
     }
 
     /** Errors are in the log too: after a signal nobody else is left to tell them. */
@@ -94,11 +76,11 @@ final class RunLoop<M> {
     }
 
     private void resume() throws IOException {
-        Optional<Checkpoints.Saved<M>> newest = checkpoints.newest(start);
+        Optional<Checkpoints.Saved<M>> newest = run.checkpoints.newest(run.start);
         if (newest.isEmpty()) {
-            student = start.copy();
-            student.requireSame(teacher);
-            student.requireAveragesOf(teacher);
+            student = run.start.copy();
+            student.requireSame(run.teacher);
+            student.requireAveragesOf(run.teacher);
             iteration = 0;
             epoch = 0;
             position = 0;
@@ -112,9 +94,9 @@ final class RunLoop<M> {
         this.newest = saved.file();
         iteration = saved.state().iteration();
         student = saved.student();
-        student.requireSame(teacher);
-        saved.requireGoesOn(start, seed, data, RunState.nameOf(divergenceMask), epochs);
-        saved.restoreAverages(teacher);
+        student.requireSame(run.teacher);
+        saved.requireGoesOn(run.start, run.seed, run.data, RunState.nameOf(run.divergenceMask), run.epochs);
+        saved.restoreAverages(run.teacher);
         RunState state = saved.state();
         epoch = state.epoch();
         position = state.position();
@@ -127,9 +109,10 @@ final class RunLoop<M> {
     }
 
     private void train() throws IOException {
-        student.listen(listeners, teacher);
-        listeners.sinks().forEach(sink -> sink.start(startIterations));
-        try (TeacherMultiDataSetIterator taught = new TeacherMultiDataSetIterator(batches, teacher, divergenceMask)) {
+        student.listen(run.listeners, run.teacher);
+        run.listeners.sinks().forEach(sink -> sink.start(startIterations));
+        try (TeacherMultiDataSetIterator taught =
+                new TeacherMultiDataSetIterator(run.batches, run.teacher, run.divergenceMask)) {
             train(taught);
         }
         if (unsaved) {
@@ -144,24 +127,24 @@ final class RunLoop<M> {
         while (!isFinished() && !stopped) {
             announceLength();
             if (first) {
-                batches.restart(epoch, new EpochIterator.Mark(position, checksum));
+                run.batches.restart(epoch, new EpochIterator.Mark(position, checksum));
             } else {
-                batches.reset();
+                run.batches.reset();
             }
             first = false;
             int before = iteration;
             student.epochStarts();
             while (taught.hasNext() && !stopped) {
-                student.train(taught.next(), seed + SEED_STEP * (iteration + 1));
+                student.train(taught.next(), run.seed + SEED_STEP * (iteration + 1));
                 iteration++;
-                EpochIterator.Mark mark = batches.trained();
+                EpochIterator.Mark mark = run.batches.trained();
                 position = mark.position();
                 checksum = mark.checksum();
                 unsaved = true;
                 if (!taught.hasNext()) {
                     endEpoch();
                 }
-                if (iteration % every == 0) {
+                if (iteration % run.every == 0) {
                     save();
                 }
             }
@@ -186,22 +169,22 @@ final class RunLoop<M> {
 
     private void announceLength() {
         if (iterationsPerEpoch > 0) {
-            int expected = startIterations + epochs * iterationsPerEpoch;
-            listeners.sinks().forEach(sink -> sink.expect(expected));
+            int expected = startIterations + run.epochs * iterationsPerEpoch;
+            run.listeners.sinks().forEach(sink -> sink.expect(expected));
         }
     }
 
     private void save() throws IOException {
         Provenance provenance = new Provenance(
-                teacher.sha256(),
+                run.teacher.sha256(),
                 student.losses(),
                 null,
-                data,
-                seed,
+                run.data,
+                run.seed,
                 student.iterationCount(),
                 student.epochCount(),
                 Versions.current());
-        newest = checkpoints.write(student, teacher, start.settings(), provenance, iteration, this::state);
+        newest = run.checkpoints.write(student, run.teacher, run.start.settings(), provenance, iteration, this::state);
         unsaved = false;
         LOG.info("wrote {}", newest);
     }
@@ -209,8 +192,8 @@ final class RunLoop<M> {
     private RunState state(Map<String, Long> entries) {
         return new RunState(
                 Checkpoints.kind(student),
-                seed,
-                RunState.nameOf(divergenceMask),
+                run.seed,
+                RunState.nameOf(run.divergenceMask),
                 iteration,
                 epoch,
                 position,

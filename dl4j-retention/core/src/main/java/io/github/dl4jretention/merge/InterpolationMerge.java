@@ -23,11 +23,6 @@ public record InterpolationMerge(double t) implements MergeMethod {
     }
 
     @Override
-    public boolean hasBase() {
-        return true;
-    }
-
-    @Override
     public int mostModels() {
         return 1;
     }

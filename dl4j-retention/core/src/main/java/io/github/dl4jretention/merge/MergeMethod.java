@@ -32,7 +32,9 @@ public sealed interface MergeMethod permits LinearMerge, InterpolationMerge, Sle
     double[] merge(double[] base, List<Weighted> models, int parameter);
 
     /** {@return whether there is a base model, which the others started from} */
-    boolean hasBase();
+    default boolean hasBase() {
+        return true;
+    }
 
     /** {@return the most models that can be merged, not counting the base; {@link Integer#MAX_VALUE} for no limit} */
     default int mostModels() {

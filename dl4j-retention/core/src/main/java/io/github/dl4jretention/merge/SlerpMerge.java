@@ -33,11 +33,6 @@ public record SlerpMerge(double t) implements MergeMethod {
     }
 
     @Override
-    public boolean hasBase() {
-        return true;
-    }
-
-    @Override
     public int mostModels() {
         return 1;
     }

@@ -94,11 +94,6 @@ public record TaskVectorMerge(
         return new TaskVectorMerge(sparsification, election, normalize, rescale, lambda, seed);
     }
 
-    @Override
-    public boolean hasBase() {
-        return true;
-    }
-
     /** @throws IllegalArgumentException if a density is not 1 and nothing is sparsified */
     @Override
     public double[] merge(double[] base, List<Weighted> models, int parameter) {
