@@ -8,6 +8,7 @@ import io.github.dl4jretention.teacher.Teacher;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
@@ -161,7 +162,8 @@ public final class LowRankAdapters {
     private static void addAdapters(
             Map<String, INDArray> own, MultiLayerNetwork network, int index, LowRankBlock block) {
         for (String weight : block.getAdapted()) {
-            own.get(weight).addi(block.addedTo(weight, network.getLayer(index).paramTable()));
+            Objects.requireNonNull(own.get(weight))
+                    .addi(block.addedTo(weight, network.getLayer(index).paramTable()));
         }
     }
 
