@@ -90,8 +90,8 @@ final class Continuation {
     }
 
     /** Chooses the next token. */
-    void add(NetworkSteps.Distribution next) {
-        int id = settings.choice().choose(next.probabilities(), next.normaliser(), seen, random);
+    void add(float[] logits) {
+        int id = settings.choice().choose(logits, seen, random);
         if (tokenizer.ends().contains(id)) {
             end(-1);
             return;

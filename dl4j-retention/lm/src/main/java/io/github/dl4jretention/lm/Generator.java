@@ -25,8 +25,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
  * https://arxiv.org/abs/1909.05858, equation 2, for the penalty, as the transformers library computes it.
  *
  * <p><b>Where it ends:</b> at a token that ends a text, before a stop string, after maxTokens, or at the model's
- * context. Settings give a new generator; this one stays as it is. The network's stored state isn't touched, but its last
- * layer is used: one thread at a time for each network.
+ * context. Settings give a new generator; this one stays as it is. Neither is the network's stored state.
  */
 public final class Generator {
 
@@ -76,7 +75,7 @@ public final class Generator {
     /**
      * {@return a generator of any network of tokens, such as LSTMs, without a limit of its context}
      *
-     * @param network   whose input is token ids, or one-hot, and whose output is {@code [batch, V, time]}
+     * @param network   whose input is token ids, or one-hot, and whose last layer is a softmax, {@code [batch, V, time]}
      * @param tokenizer of its tokens
      */
     public static Generator of(MultiLayerNetwork network, Tokenizer tokenizer) {
@@ -245,8 +244,7 @@ public final class Generator {
             steps.read(ids(writings, time, Math.min(PROMPT_STEP, shortest - 1 - time)));
         }
         for (int time = shortest - 1; !writings.stream().allMatch(Continuation::isDone); time++) {
-            NetworkSteps.Distribution[] next =
-                    steps.next(ids(writings, time, 1), settings.choice().repetitionPenalty() != 1);
+            float[][] next = steps.next(ids(writings, time, 1));
             for (int i = 0; i < next.length; i++) {
                 Continuation writing = writings.get(i);
                 if (!writing.isDone() && time + 1 >= writing.length()) {

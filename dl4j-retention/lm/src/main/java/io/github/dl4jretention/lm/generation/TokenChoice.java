@@ -87,46 +87,40 @@ public record TokenChoice(double temperature, int topK, double topP, double repe
     /**
      * {@return a token}
      *
-     * @param probabilities of all tokens, finite and at least 0
-     * @param normaliser    the logarithm of the sum of all tokens' exponentials of logits, so that a token's logit is its
-     *     log-probability plus this; only read for a repetition penalty other than 1
-     * @param seen          tokens that are in the text already
-     * @param random        draws one number if the temperature isn't 0
-     * @throws IllegalArgumentException if a probability is NaN
+     * @param logits of all tokens
+     * @param seen   tokens that are in the text already
+     * @param random draws one number if the temperature isn't 0
+     * @throws IllegalArgumentException if a logit is NaN
      */
-    public int choose(float[] probabilities, double normaliser, Set<Integer> seen, Random random) {
-        double[] weights = new double[probabilities.length];
-        for (int i = 0; i < weights.length; i++) {
-            if (Float.isNaN(probabilities[i])) {
-                throw new IllegalArgumentException("network: expected probabilities, got NaN of token " + i);
-            }
-            weights[i] = probabilities[i];
-        }
+    public int choose(float[] logits, Set<Integer> seen, Random random) {
+        float[] scores = logits;
         if (repetitionPenalty != 1) {
+            scores = logits.clone();
             for (int i : seen) {
-                double logit = Math.log(weights[i]) + normaliser;
-                double less = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
-                weights[i] = Math.exp(less - normaliser);
+                double factor = scores[i] > 0 ? 1 / repetitionPenalty : repetitionPenalty;
+                scores[i] = (float) (scores[i] * factor);
             }
         }
         int best = 0;
-        for (int i = 1; i < weights.length; i++) {
-            best = weights[i] > weights[best] ? i : best;
+        for (int i = 0; i < scores.length; i++) {
+            if (Float.isNaN(scores[i])) {
+                throw new IllegalArgumentException("network: expected logits, got NaN of token " + i);
+            }
+            best = scores[i] > scores[best] ? i : best;
         }
-        return temperature == 0 ? best : draw(weights, weights[best], random);
+        return temperature == 0 ? best : draw(scores, scores[best], random);
     }
 
-    private int draw(double[] weights, double largest, Random random) {
-        double least = topK > 0 && topK < weights.length ? ofRank(weights, topK) : 0;
+    private int draw(float[] scores, float largest, Random random) {
+        float lowest = topK > 0 && topK < scores.length ? ofRank(scores, topK) : Float.NEGATIVE_INFINITY;
+        double[] weights = new double[scores.length];
         double sum = 0;
-        for (int i = 0; i < weights.length; i++) {
-            weights[i] = weights[i] < least
-                    ? 0
-                    : temperature == 1 ? weights[i] : Math.exp(Math.log(weights[i] / largest) / temperature);
+        for (int i = 0; i < scores.length; i++) {
+            weights[i] = scores[i] < lowest ? 0 : Math.exp((scores[i] - largest) / temperature);
             sum += weights[i];
         }
         if (topP < 1) {
-            least = smallest(weights, temperature == 1 ? largest : 1, topP * sum);
+            double least = smallest(weights, topP * sum);
             sum = 0;
             for (int i = 0; i < weights.length; i++) {
                 weights[i] = weights[i] < least ? 0 : weights[i];
@@ -148,9 +142,9 @@ public record TokenChoice(double temperature, int topK, double topP, double repe
     }
 
     /** {@return the largest number but {@code rank - 1}} */
-    private static double ofRank(double[] numbers, int rank) {
-        PriorityQueue<Double> largest = new PriorityQueue<>(rank);
-        for (double number : numbers) {
+    private static float ofRank(float[] numbers, int rank) {
+        PriorityQueue<Float> largest = new PriorityQueue<>(rank);
+        for (float number : numbers) {
             if (largest.size() < rank) {
                 largest.add(number);
             } else if (number > largest.element()) {
@@ -161,11 +155,11 @@ public record TokenChoice(double temperature, int topK, double topP, double repe
         return largest.element();
     }
 
-    /** {@return the smallest of the largest numbers that sum to so much} Sorts only as many of them as need be. */
-    private static double smallest(double[] numbers, double largest, double sum) {
+    /** {@return the smallest of the largest numbers, all at most 1, that sum to so much} Sorts only as many as need be. */
+    private static double smallest(double[] numbers, double sum) {
         double[] sorted = {};
         double covered = -1;
-        for (double bound = largest / 64; covered < sum && sorted.length < numbers.length; bound /= 64) {
+        for (double bound = 1.0 / 64; covered < sum && sorted.length < numbers.length; bound /= 64) {
             double from = bound;
             sorted = Arrays.stream(numbers).filter(number -> number >= from).toArray();
             covered = Arrays.stream(sorted).sum();

@@ -77,6 +77,7 @@ final class ParameterMemory {
 
     /** Numbers in the order in which they lie in memory. */
     private INDArray part(long from, int length) {
-        return array.reshape(array.ordering(), array.length()).get(NDArrayIndex.interval(from, from + length));
+        return array.reshape(array.ordering(), new long[] {array.length()})
+                .get(NDArrayIndex.interval(from, from + length));
     }
 }

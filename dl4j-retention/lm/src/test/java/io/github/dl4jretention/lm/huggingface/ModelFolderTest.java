@@ -84,7 +84,9 @@ class ModelFolderTest {
         int vocabulary = loaded.folder().vocabulary();
         INDArray output = network.output(ids(reference, type)).permute(0, 2, 1);
         double[] got = Arrays.stream(flat(output)).map(Math::log).toArray();
-        assertRelative("logits", logSoftmax(reference.get("logits"), vocabulary), got, 1e-5);
+        // Models of random settings may be worse conditioned.
+        double tolerance = System.getProperty("referenceModels") != null && type == DataType.FLOAT ? 1e-4 : 1e-5;
+        assertRelative("logits", logSoftmax(reference.get("logits"), vocabulary), got, tolerance);
 
         network.setInput(ids(reference, type));
         network.setLabels(labels(reference, vocabulary, type));
@@ -106,7 +108,7 @@ class ModelFolderTest {
                     });
                     double[] gradient = new double[numbers.length];
                     Arrays.setAll(gradient, i -> numbers[i]);
-                    assertRelative("gradient of " + tensor, reference.get(tensor), gradient, 1e-5);
+                    assertRelative("gradient of " + tensor, reference.get(tensor), gradient, tolerance);
                     compared.add(tensor);
                 }
             }
