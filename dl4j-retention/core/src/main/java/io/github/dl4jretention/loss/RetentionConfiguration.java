@@ -29,6 +29,7 @@ public final class RetentionConfiguration implements Serializable {
     private final double temperature;
     private final double labelSmoothing;
     private final @Nullable TokenWeight tokenWeight;
+    private final @Nullable Preference preference;
 
     @JsonCreator
     RetentionConfiguration(
@@ -39,7 +40,8 @@ public final class RetentionConfiguration implements Serializable {
             @JsonProperty("adaptive") @Nullable AdaptiveCoefficient adaptive,
             @JsonProperty("temperature") double temperature,
             @JsonProperty("labelSmoothing") double labelSmoothing,
-            @JsonProperty("tokenWeight") @Nullable TokenWeight tokenWeight) {
+            @JsonProperty("tokenWeight") @Nullable TokenWeight tokenWeight,
+            @JsonProperty("preference") @Nullable Preference preference) {
         this.divergence = Objects.requireNonNull(divergence, "divergence");
         this.beta = beta == null ? BETA : beta;
         this.coefficient = requireCoefficient(coefficient);
@@ -48,6 +50,11 @@ public final class RetentionConfiguration implements Serializable {
         this.temperature = temperature;
         this.labelSmoothing = labelSmoothing;
         this.tokenWeight = tokenWeight;
+        this.preference = preference;
+        if (preference != null && (tokenWeight != null || labelSmoothing != 0)) {
+            throw new IllegalArgumentException("preference: expected no token weight and no label smoothing beside "
+                    + preference + ", got tokenWeight=" + tokenWeight + ", labelSmoothing=" + labelSmoothing);
+        }
         require(
                 this.beta > 0 && this.beta < 1,
                 "beta: expected a number between 0 and 1, both excluded, got ",
@@ -115,6 +122,24 @@ public final class RetentionConfiguration implements Serializable {
         return tokenWeight;
     }
 
+    /** {@return the loss of pairs in the place of the cross-entropy; null for none} */
+    public @Nullable Preference getPreference() {
+        return preference;
+    }
+
+    String nameOfObjective() {
+        return preference == null ? "tokenWeight" : "preference";
+    }
+
+    /** {@return what needs the teacher's probability of each label; null for nothing} */
+    @Nullable
+    Object needsTeacherOfLabels() {
+        if (tokenWeight != null && tokenWeight.needsTeacher()) {
+            return tokenWeight;
+        }
+        return preference != null && preference.needsTeacher() ? preference : null;
+    }
+
     /**
      * {@return lambda at an iteration}
      *
@@ -149,11 +174,11 @@ public final class RetentionConfiguration implements Serializable {
      * @throws IllegalArgumentException if the values don't serve this loss
      */
     void requireServedBy(double sampledAt, boolean everyClass) {
-        if (tokenWeight != null && tokenWeight.needsTeacher() && !everyClass) {
-            throw new IllegalArgumentException(
-                    "tokenWeight: expected a teacher that gives every label its probability, for "
-                            + tokenWeight + ", got " + (sampledAt == 0 ? "its likeliest classes alone" : "samples")
-                            + "; use a live teacher, or a cache with the codec half");
+        if (needsTeacherOfLabels() != null && !everyClass) {
+            throw new IllegalArgumentException(nameOfObjective()
+                    + ": expected a teacher that gives every label its probability, for " + needsTeacherOfLabels()
+                    + ", got " + (sampledAt == 0 ? "its likeliest classes alone" : "samples")
+                    + "; use a live teacher, or a cache with the codec half");
         }
         if (sampledAt != 0
                 && (divergence != Divergence.FORWARD_KL
@@ -190,13 +215,15 @@ public final class RetentionConfiguration implements Serializable {
                 && Objects.equals(adaptive, that.adaptive)
                 && Double.compare(temperature, that.temperature) == 0
                 && Double.compare(labelSmoothing, that.labelSmoothing) == 0
-                && Objects.equals(tokenWeight, that.tokenWeight);
+                && Objects.equals(tokenWeight, that.tokenWeight)
+                && Objects.equals(preference, that.preference);
     }
 
     @Override
     public int hashCode() {
         // An enum's own hash code differs from one JVM to the next.
-        return Objects.hash(divergence.name(), beta, coefficient, adaptive, temperature, labelSmoothing, tokenWeight);
+        return Objects.hash(
+                divergence.name(), beta, coefficient, adaptive, temperature, labelSmoothing, tokenWeight, preference);
     }
 
     @Override
@@ -205,7 +232,8 @@ public final class RetentionConfiguration implements Serializable {
         return "RetentionConfiguration(divergence=" + divergence
                 + (divergence == Divergence.JENSEN_SHANNON ? ", beta=" + beta : "") + ", coefficient=" + lambda
                 + ", temperature=" + temperature + ", labelSmoothing=" + labelSmoothing
-                + (tokenWeight == null ? "" : ", tokenWeight=" + tokenWeight) + ")";
+                + (tokenWeight == null ? "" : ", tokenWeight=" + tokenWeight)
+                + (preference == null ? "" : ", preference=" + preference) + ")";
     }
 
     /** Builds a {@link RetentionConfiguration}. */
@@ -219,6 +247,7 @@ public final class RetentionConfiguration implements Serializable {
         private double temperature = 1;
         private double labelSmoothing;
         private @Nullable TokenWeight tokenWeight;
+        private @Nullable Preference preference;
 
         private Builder() {}
 
@@ -299,6 +328,15 @@ public final class RetentionConfiguration implements Serializable {
         }
 
         /**
+         * @param preference the loss of pairs in the place of the cross-entropy; default and null: none
+         * @return this builder
+         */
+        public Builder preference(@Nullable Preference preference) {
+            this.preference = preference;
+            return this;
+        }
+
+        /**
          * {@return what was set, checked}
          *
          * @throws IllegalArgumentException if a number is outside of its range; the message names it
@@ -306,7 +344,15 @@ public final class RetentionConfiguration implements Serializable {
          */
         public RetentionConfiguration build() {
             return new RetentionConfiguration(
-                    divergence, beta, coefficient, schedule, adaptive, temperature, labelSmoothing, tokenWeight);
+                    divergence,
+                    beta,
+                    coefficient,
+                    schedule,
+                    adaptive,
+                    temperature,
+                    labelSmoothing,
+                    tokenWeight,
+                    preference);
         }
     }
 }

@@ -164,6 +164,18 @@ public final class RetentionLoss {
                     .sum()
                     .rename(LossDescription.OBJECTIVE_SUM);
         }
+        Preference preference = configuration.getPreference();
+        if (preference != null) {
+            SDVariable wrong = preference.needsTeacher() ? sd.math.max(label.wrong(), teacher.wrong()) : label.wrong();
+            objectiveSum = graph.ofPairs(
+                            preference,
+                            crossEntropy,
+                            label.distributions(),
+                            teacher.values(),
+                            FiniteRows.weights(sd, crossEntropyWeights, student.wrong(), wrong),
+                            examples)
+                    .rename(LossDescription.OBJECTIVE_SUM);
+        }
         SDVariable otherWeights = otherWeighing == null ? crossEntropyWeights : column(otherWeighing, type);
         SDVariable factor = sd.constant(FACTOR, Nd4j.scalar(type, factor(configuration)));
         SDVariable crossEntropySum = crossEntropy

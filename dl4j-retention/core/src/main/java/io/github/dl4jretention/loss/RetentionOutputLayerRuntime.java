@@ -186,7 +186,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         assertInputSet(true);
         applyDropOutIfNecessary(true, workspaceMgr);
         TokenBatch batch = tokenBatch();
-        requireTeacherOfWeights(batch);
+        requireTeacherOfLabels(batch);
         String teacher = requireSameTeacher(batch);
         warnWithoutTeacher(batch);
         boolean crossEntropyOnly = !batch.hasTeacher() || batch.factor == 0;
@@ -209,11 +209,12 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         return new Pair<>(gradient, backpropDropOutIfPresent(back));
     }
 
-    private void requireTeacherOfWeights(TokenBatch batch) {
-        TokenWeight weight = layerConf().getRetention().getTokenWeight();
-        if (weight != null && weight.needsTeacher() && !batch.hasTeacher()) {
-            throw new IllegalArgumentException("tokenWeight: expected labels that carry a teacher, for " + weight
-                    + ", got plain labels " + layerId()
+    private void requireTeacherOfLabels(TokenBatch batch) {
+        RetentionConfiguration retention = layerConf().getRetention();
+        Object needing = retention.needsTeacherOfLabels();
+        if (needing != null && !batch.hasTeacher()) {
+            throw new IllegalArgumentException(retention.nameOfObjective()
+                    + ": expected labels that carry a teacher, for " + needing + ", got plain labels " + layerId()
                     + "; wrap the iterator in a TeacherIterator or TeacherMultiDataSetIterator");
         }
     }
@@ -247,7 +248,14 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     private INDArray pathBackprop(TokenBatch batch, LayerWorkspaceMgr workspaceMgr) {
-        INDArray back = path().backprop(batch.finiteInput(inputRows()), batch, gradientsToSet(), workspaceMgr);
+        INDArray rows = batch.finiteInput(inputRows());
+        Preference preference = layerConf().getRetention().getPreference();
+        if (preference != null) {
+            // What a token's gradient is multiplied by follows from both of its pair's sequences.
+            path().forward(rows, batch);
+            batch.weighByPairs(preference);
+        }
+        INDArray back = path().backprop(rows, batch, gradientsToSet(), workspaceMgr);
         return workspaceMgr.dup(
                 ArrayType.ACTIVATION_GRAD,
                 LabelLayout.fromRows(back, input, layerConf().classAxis()));
@@ -360,12 +368,19 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         if (weight != null && weight.needsTeacher()) {
             batch.weighByTeacher(weight);
         }
+        if (retention.getPreference() != null) {
+            batch.requirePairs();
+        }
         return batch;
     }
 
     private TokenBatch forward() {
         TokenBatch batch = tokenBatch();
         path().forward(batch.finiteInput(inputRows()), batch);
+        Preference preference = layerConf().getRetention().getPreference();
+        if (preference != null && (batch.hasTeacher() || !preference.needsTeacher())) {
+            batch.weighByPairs(preference);
+        }
         RetentionLabels.used(getLabels());
         return batch;
     }

@@ -30,6 +30,7 @@ final class StockBackprop {
     static boolean serves(RetentionConfiguration configuration, long vocabulary) {
         return configuration.getLabelSmoothing() == 0
                 && configuration.getTokenWeight() == null
+                && configuration.getPreference() == null
                 && vocabulary < LARGE_VOCABULARY;
     }
 

@@ -45,6 +45,7 @@ public final class TokenBatch {
     private final double[] tokenWeights;
 
     private boolean weighed;
+    private double @Nullable [] ofPairs;
     /** Of class ids, which FLOAT rounds from 2^24; empty for distributions. */
     private final double[] ids;
 
@@ -182,6 +183,62 @@ public final class TokenBatch {
         }
     }
 
+    /**
+     * Checks that the sequences are pairs.
+     *
+     * @throws IllegalArgumentException if they aren't, one has no answer, or both have the same
+     */
+    void requirePairs() {
+        Preference.requirePairs(examples, size() / examples, new Preference.Sequences() {
+            @Override
+            public double weight(int example, int time) {
+                return weights[time * examples + example];
+            }
+
+            @Override
+            public double[] label(int example, int time) {
+                int token = time * examples + example;
+                return layout.isClassId() ? new double[] {ids[token]} : Arrays.copyOf(row(token), layout.vocabulary());
+            }
+        });
+    }
+
+    /**
+     * Takes pairs' losses in the place of the cross-entropies, which a {@link LossPath} has filled, and weighs each
+     * token's cross-entropy so that its gradient is theirs.
+     *
+     * @param preference the loss
+     * @throws IllegalArgumentException if the teacher has no value for a token that counts
+     */
+    void weighByPairs(Preference preference) {
+        double[] logs = new double[size()];
+        double[] anchor = preference.needsTeacher() ? new TeacherOfLabels(this).logProbabilities() : new double[size()];
+        Arrays.setAll(logs, token -> -crossEntropy[token] - anchor[token]);
+        double[] tokens = new double[examples];
+        double[] sums = new double[examples];
+        for (int token = 0; token < size(); token++) {
+            tokens[token % examples] += weights[token];
+            sums[token % examples] += TokenLoss.weighted(weights[token], logs[token]);
+        }
+        double[] losses = new double[examples];
+        double[] factors = new double[examples];
+        for (int chosen = 0; chosen < examples; chosen += 2) {
+            int rejected = chosen + 1;
+            double ofChosen = preference.ofMeans() ? 1 / tokens[chosen] : 1;
+            double ofRejected = preference.ofMeans() ? 1 / tokens[rejected] : 1;
+            double difference = sums[chosen] * ofChosen - sums[rejected] * ofRejected;
+            losses[chosen] = preference.loss(difference);
+            losses[rejected] = losses[chosen];
+            // Both sequences have the loss, and a cross-entropy is the log-probability's negative.
+            double derivative = 2 * preference.derivative(difference);
+            factors[chosen] = -derivative * ofChosen;
+            factors[rejected] = derivative * ofRejected;
+        }
+        Arrays.setAll(tokenWeights, token -> factors[token % examples]);
+        weighed = true;
+        ofPairs = losses;
+    }
+
     /** Means over the tokens of each sequence, weighted as the cross-entropy is; 0 where none counts. */
     private double[] ofSequences(double[] values) {
         double[] sums = new double[examples];
@@ -268,15 +325,19 @@ public final class TokenBatch {
                 divergence,
                 hasTeacher() ? factor : 0,
                 agreement,
-                TokenLoss.weightedSum(weightsOfObjective(), crossEntropy));
+                ofPairs == null
+                        ? TokenLoss.weightedSum(weightsOfObjective(), crossEntropy)
+                        : Arrays.stream(ofPairs).sum());
     }
 
     /** {@return the loss of each example, summed over its tokens} */
     double[] ofExamples() {
-        double[] sums = new double[examples];
+        double[] sums = ofPairs == null ? new double[examples] : ofPairs.clone();
         double[] products = weightsOfObjective();
         for (int token = 0; token < size(); token++) {
-            sums[token % examples] += TokenLoss.weighted(products[token], crossEntropy[token]);
+            if (ofPairs == null) {
+                sums[token % examples] += TokenLoss.weighted(products[token], crossEntropy[token]);
+            }
             if (divergence != null) {
                 sums[token % examples] += factor * TokenLoss.weighted(divergenceWeights[token], divergence[token]);
             }

@@ -16,7 +16,8 @@ import org.jspecify.annotations.Nullable;
  * @param agreements sum of the divergence's weights of the tokens on which student and teacher hold the same class most
  *     probable; NaN if it was not measured
  * @param objectiveSum     what's minimised beside the divergence: the sum of the cross-entropies times their
- *     {@link TokenWeight}s, which is crossEntropySum where there are none
+ *     {@link TokenWeight}s, which is crossEntropySum where there are none; with a {@link Preference} the sum of the
+ *     sequences' losses
  */
 public record TokenLoss(
         double crossEntropySum,

@@ -59,6 +59,19 @@ public interface DivergenceMask {
     };
 
     /**
+     * The tokens that aren't learned, prompts say: those of {@link #ALL_TOKENS} where the label mask is 0. Of an output
+     * without a label mask there are none.
+     */
+    DivergenceMask PROMPTS = (batch, output, batchSize, time) -> {
+        INDArray all = Objects.requireNonNull(ALL_TOKENS.of(batch, output, batchSize, time));
+        INDArray[] given = batch.getLabelsMaskArrays();
+        INDArray mask = given == null ? null : given[output.index()];
+        return mask == null
+                ? all.mul(0)
+                : all.mul(mask.reshape(batchSize, time).eq(0).castTo(DataType.FLOAT));
+    };
+
+    /**
      * The weights of a batch's divergence.
      *
      * @param batch     the plain batch, without the teacher's values

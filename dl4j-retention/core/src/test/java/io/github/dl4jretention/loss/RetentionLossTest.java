@@ -68,7 +68,7 @@ class RetentionLossTest {
         return batch(seed, DataType.FLOAT, 3, Networks.TIME);
     }
 
-    private static MultiDataSet batch(long seed, DataType type, int size, int time) {
+    static MultiDataSet batch(long seed, DataType type, int size, int time) {
         Random random = new Random(seed);
         int[][] ids = new int[size][time];
         for (int[] row : ids) {

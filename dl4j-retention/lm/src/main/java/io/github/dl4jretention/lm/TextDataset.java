@@ -10,6 +10,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Objects;
 import java.util.Random;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Texts as minibatches for a language model.
@@ -30,6 +31,11 @@ import java.util.Random;
  * answers only of documents with prompts, unless {@code answersOnly(false)} is set. The features mask is 0 for padding and
  * 1 for tokens, if they aren't packed. So that the divergence counts for prompts too, give the
  * TeacherIterator {@code DivergenceMask.ALL_TOKENS}.
+ *
+ * <p><b>Pairs.</b> With {@code pairs(true)} each document of {@code prompt}, {@code chosen} and {@code rejected} is two
+ * sequences of a minibatch, with the chosen answer and then with the rejected one, as
+ * {@link io.github.dl4jretention.loss.Preference} takes them. They're never packed. Give the TeacherIterator
+ * {@code DivergenceMask.PROMPTS} to hold the model near its teacher on the prompts.
  *
  * <p><b>Packed</b>, the default: documents fill sequences of {@code sequenceLength}, and the features mask holds the
  * number of each token's document, from {@link io.github.dl4jretention.lm.layers.DecoderBlock#FIRST_DOCUMENT} on. The layers of this library see each document by itself, with positions
@@ -78,8 +84,7 @@ public final class TextDataset {
 
     /** {@return minibatches of the documents to train on, from the beginning of epoch 0} Each call gives a new one. */
     public TextIterator iterator() {
-        return new TextIterator(
-                reader, training, settings.packed, settings.batch, settings.shuffled ? settings.seed : null);
+        return iterator(training, settings.shuffled ? settings.seed : null);
     }
 
     /**
@@ -92,7 +97,12 @@ public final class TextDataset {
             throw new IllegalStateException("validation: expected documents that are held out, got none; set "
                     + "validation(0.1) or so on the builder");
         }
-        return new TextIterator(reader, validation, settings.packed, settings.batch, null);
+        return iterator(validation, null);
+    }
+
+    private TextIterator iterator(List<TextFile.Place> places, @Nullable Long seed) {
+        return new TextIterator(
+                reader, settings.pairs ? reader.ofRejected() : null, places, settings.packed, settings.batch, seed);
     }
 
     /** {@return number of documents to train on} */
@@ -116,6 +126,7 @@ public final class TextDataset {
         private boolean packed = true;
         private boolean answersOnly = true;
         private boolean rejected;
+        private boolean pairs;
         private boolean shuffled = true;
         private double validation;
         private long seed = 1;
@@ -179,6 +190,16 @@ public final class TextDataset {
         }
 
         /**
+         * @param pairs whether each document is a pair of sequences, the chosen answer and the rejected one; default false.
+         *     Pairs aren't packed
+         * @return this builder
+         */
+        public Builder pairs(boolean pairs) {
+            this.pairs = pairs;
+            return this;
+        }
+
+        /**
          * @param shuffled whether documents are shuffled in each epoch; default true
          * @return this builder
          */
@@ -223,12 +244,19 @@ public final class TextDataset {
                     "a number of at most " + context + ", the model's context",
                     sequenceLength);
             require(batch >= 1, "batch", "a number of at least 1", batch);
+            require(!pairs || batch % 2 == 0, "batch", "an even number, for pairs are two sequences each", batch);
+            require(!pairs || !rejected, "rejected", "false with pairs, which have both answers", true);
+            require(!pairs || answersOnly, "answersOnly", "true with pairs, which are learned by their answers", false);
             require(validation >= 0 && validation < 1, "validation", "a number in [0, 1)", validation);
             DocumentReader reader = new DocumentReader(tokenizer, answersOnly, rejected, sequenceLength);
             List<TextFile.Place> places = new ArrayList<>();
             for (Path file : files) {
                 for (TextFile.Place place : new TextFile(file).places()) {
-                    reader.check(place);
+                    if (pairs) {
+                        reader.checkPair(place);
+                    } else {
+                        reader.check(place);
+                    }
                     places.add(place);
                 }
             }
@@ -256,7 +284,8 @@ public final class TextDataset {
             return new Builder(tokenizer)
                     .sequenceLength(sequenceLength)
                     .batch(batch)
-                    .packed(packed)
+                    .packed(packed && !pairs)
+                    .pairs(pairs)
                     .shuffled(shuffled)
                     .seed(seed);
         }

@@ -11,6 +11,7 @@ import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.lm.huggingface.ReferenceModels;
 import io.github.dl4jretention.lm.layers.DecoderBlock;
 import io.github.dl4jretention.lm.text.TextIterator;
+import io.github.dl4jretention.loss.Preference;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
@@ -38,6 +39,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
+import org.nd4j.linalg.learning.config.Adam;
 
 class TextDatasetTest {
 
@@ -415,6 +417,61 @@ class TextDatasetTest {
             scores[i] = student.score(taught.next());
         }
         assertEquals(scores[0], scores[1], 1e-4);
+    }
+
+    private static final String PAIR = "{\"prompt\":\"ab\",\"chosen\":\"c\",\"rejected\":\"ee\"}";
+
+    @Test
+    void pairs_lie_in_turn_and_a_model_learns_to_prefer() throws IOException {
+        Path file = lines(PAIR, "{\"prompt\":\"d\",\"chosen\":\"e\",\"rejected\":\"c\"}");
+        TextDataset data = TextDataset.builder(tokenizer)
+                .file(file)
+                .sequenceLength(9)
+                .batch(4)
+                .pairs(true)
+                .shuffled(false)
+                .build();
+        DataSet batch = data.iterator().next();
+        // <s> ab c </s> | <s> ab e e </s> | <s> d e </s> | <s> d c </s>
+        assertArrayEquals(new long[] {4, 1, 4}, batch.getFeatures().shape());
+        assertArrayEquals(new int[] {0, 8, 4, 0, 0, 8, 6, 6, 0, 5, 6, 0, 0, 5, 4, 0}, ints(batch.getFeatures()));
+        assertArrayEquals(new int[] {0, 1, 1, 0, 0, 1, 1, 1, 0, 1, 1, 0, 0, 1, 1, 0}, mask(batch.getLabelsMaskArray()));
+        assertArrayEquals(
+                new int[] {1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 0}, mask(batch.getFeaturesMaskArray()));
+        MultiLayerNetwork network =
+                LanguageModel.load(ReferenceModels.folder("gpt2")).network();
+        Teacher teacher = Teacher.of(network);
+        MultiLayerNetwork student = Retention.attach(
+                Retention.withUpdater(network, new Adam(1e-3)),
+                RetentionConfiguration.builder().preference(Preference.dpo(0.5)).build(),
+                teacher);
+        student.fit(new TeacherIterator(data.iterator(), teacher, DivergenceMask.PROMPTS), 1);
+        assertEquals(Math.log(2), student.score(), 1e-4);
+        student.fit(new TeacherIterator(data.iterator(), teacher, DivergenceMask.PROMPTS), 20);
+        assertTrue(student.score() < 0.9 * Math.log(2), "" + student.score());
+    }
+
+    @Test
+    void what_is_no_pair_is_refused_by_line() throws IOException {
+        for (String bad : List.of(
+                "{\"text\":\"ab\"}",
+                "{\"prompt\":\"ab\",\"completion\":\"c\"}",
+                "{\"prompt\":\"ab\",\"chosen\":\"c\",\"rejected\":\"c\"}",
+                "{\"prompt\":\"ab\",\"chosen\":\"c\",\"rejected\":\"\"}",
+                "{\"prompt\":\"ab\",\"chosen\":\"c\",\"rejected\":\"cdcdcdcdcdcd\"}")) {
+            Path file = lines(PAIR, bad);
+            TextDataset.Builder builder =
+                    TextDataset.builder(tokenizer).file(file).sequenceLength(9).pairs(true);
+            String message = assertThrows(IOException.class, builder::build).getMessage();
+            assertTrue(message.contains("a.jsonl, line 2: expected"), message);
+        }
+        for (TextDataset.Builder builder : List.of(
+                TextDataset.builder(tokenizer).batch(3),
+                TextDataset.builder(tokenizer).rejected(true),
+                TextDataset.builder(tokenizer).answersOnly(false))) {
+            TextDataset.Builder pairs = builder.file(lines(PAIR)).pairs(true);
+            assertThrows(IllegalArgumentException.class, pairs::build);
+        }
     }
 
     @Test

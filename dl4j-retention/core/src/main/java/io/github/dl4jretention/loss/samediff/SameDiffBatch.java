@@ -2,6 +2,7 @@ package io.github.dl4jretention.loss.samediff;
 
 import io.github.dl4jretention.internal.PlaceholderArrays;
 import io.github.dl4jretention.internal.WholeNumbers;
+import io.github.dl4jretention.loss.Preference;
 import io.github.dl4jretention.loss.RetentionLabels;
 import io.github.dl4jretention.loss.RetentionLoss;
 import io.github.dl4jretention.loss.TokenWeight;
@@ -159,7 +160,29 @@ public final class SameDiffBatch {
             requireDistributions(labels);
         }
         divergenceWeights = own == null ? weights : own;
+        if (labels != null && loss.configuration().getPreference() != null) {
+            requirePairs(labels);
+        }
         requireTeacher();
+    }
+
+    private void requirePairs(INDArray labels) {
+        int examples = (int) teacher.size(0);
+        int time = weights.length / examples;
+        double[] values = flat(labels);
+        int size = values.length / weights.length;
+        Preference.requirePairs(examples, time, new Preference.Sequences() {
+            @Override
+            public double weight(int example, int place) {
+                return weights[example * time + place];
+            }
+
+            @Override
+            public double[] label(int example, int place) {
+                int token = example * time + place;
+                return Arrays.copyOfRange(values, token * size, (token + 1) * size);
+            }
+        });
     }
 
     /** Looks at single tokens only where one of them is wrong, perhaps one that counts nowhere. */
@@ -173,7 +196,8 @@ public final class SameDiffBatch {
         double[] sums = flat(rows.sum(1));
         double[] best = flat(rows.max(1));
         TokenWeight weight = loss.configuration().getTokenWeight();
-        boolean ofLabels = weight != null && weight.needsTeacher();
+        Preference preference = loss.configuration().getPreference();
+        boolean ofLabels = weight != null && weight.needsTeacher() || preference != null && preference.needsTeacher();
         for (int token = 0; token < sums.length; token++) {
             boolean counts = divergenceWeights[token] > 0 || ofLabels && weights[token] > 0;
             if (counts && !isDistribution(sums[token], best[token])) {

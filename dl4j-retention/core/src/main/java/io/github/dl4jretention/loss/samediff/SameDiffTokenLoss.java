@@ -1,11 +1,13 @@
 package io.github.dl4jretention.loss.samediff;
 
+import io.github.dl4jretention.loss.Preference;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.TokenWeight;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.ops.impl.controlflow.compat.StopGradient;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -88,6 +90,54 @@ public final class SameDiffTokenLoss {
     /** At most 0: what stands in place of NaN in a label that doesn't count must not become infinite. */
     private SDVariable ofLabels(SDVariable target, SDVariable logProbabilities) {
         return sd.nn.relu(target.mul(logProbabilities).sum(true, 1).neg(), 0).neg();
+    }
+
+    /**
+     * The losses of pairs, summed over all sequences, of which each has its pair's.
+     *
+     * @param preference   the loss
+     * @param crossEntropy of the labels {@code [tokens, 1]}
+     * @param target       {@code [tokens, V]}
+     * @param teacher      logits or log-probabilities {@code [tokens, V]}
+     * @param weights      of the cross-entropy {@code [tokens, 1]}
+     * @param examples     sequences, a scalar, chosen and rejected ones in turn; the tokens of each lie side by side
+     */
+    public SDVariable ofPairs(
+            Preference preference,
+            SDVariable crossEntropy,
+            SDVariable target,
+            SDVariable teacher,
+            SDVariable weights,
+            SDVariable examples) {
+        DataType type = crossEntropy.dataType();
+        SDVariable minusOne = sd.constant(Nd4j.scalar(DataType.INT64, -1));
+        SDVariable sequences = sd.stack(0, examples, minusOne);
+        SDVariable logs = crossEntropy.neg();
+        if (preference.needsTeacher()) {
+            logs = logs.sub(ofLabels(target, logSoftmax(bounded(sd, teacher))));
+        }
+        SDVariable sums = sumOfRows(sd.reshape(logs.mul(weights), sequences));
+        if (preference.ofMeans()) {
+            sums = sums.div(sumOfRows(sd.reshape(weights, sequences)));
+        }
+        INDArray signs = Nd4j.createFromArray(1.0, -1.0).castTo(type).reshape(1, 2);
+        SDVariable difference = sums.reshape(-1, 2).mul(sd.constant(signs)).sum(true, 1);
+        double beta = preference.beta();
+        double parameter = preference.parameter();
+        SDVariable losses =
+                switch (preference.kind()) {
+                    case DPO -> softplus(difference.mul(-beta))
+                            .mul(1 - parameter)
+                            .add(softplus(difference.mul(beta)).mul(parameter));
+                    case IPO -> difference.sub(1 / (2 * beta)).mul(difference.sub(1 / (2 * beta)));
+                    case SIMPO -> softplus(difference.mul(-beta).add(parameter));
+                };
+        return losses.sum().mul(2);
+    }
+
+    /** {@code log(1 + exp x)}. */
+    private SDVariable softplus(SDVariable x) {
+        return logSumExp(x.mul(0), x);
     }
 
     /**

@@ -49,6 +49,27 @@ public record DocumentReader(Tokenizer tokenizer, boolean answersOnly, boolean r
         }
     }
 
+    /**
+     * Checks a pair: a prompt, and two answers that differ.
+     *
+     * @param place where it is
+     * @throws IOException if it's no pair; the message names file and line
+     */
+    public void checkPair(TextFile.Place place) throws IOException {
+        if (!place.file().isLines() || !json(place).has("rejected")) {
+            throw place.refused("an object with prompt, chosen and rejected, for pairs, got another document");
+        }
+        int[] chosen = read(place).ids();
+        if (Arrays.equals(chosen, ofRejected().read(place).ids())) {
+            throw place.refused("a rejected answer other than the chosen one, got the same tokens");
+        }
+    }
+
+    /** {@return the same, of which preferences' rejected answers are taken} */
+    public DocumentReader ofRejected() {
+        return new DocumentReader(tokenizer, answersOnly, true, sequenceLength);
+    }
+
     Document read(TextFile.Place place) throws IOException {
         if (!place.file().isLines()) {
             return text(place, place.read());

@@ -36,6 +36,7 @@ public final class TextIterator implements DataSetIterator, RestartableIterator 
     }
 
     private final transient DocumentReader reader;
+    private final transient @Nullable DocumentReader rejected;
     private final transient List<TextFile.Place> places;
     private final boolean packed;
     private final int batch;
@@ -49,15 +50,22 @@ public final class TextIterator implements DataSetIterator, RestartableIterator 
     /**
      * At the beginning of epoch 0.
      *
-     * @param reader makes tokens
+     * @param reader   makes tokens
+     * @param rejected makes tokens of each document's rejected answer, a sequence behind its own; null for none
      * @param places the documents
      * @param packed whether documents share sequences
      * @param batch  sequences of a minibatch
      * @param seed   of the order; null for the files' order
      */
     public TextIterator(
-            DocumentReader reader, List<TextFile.Place> places, boolean packed, int batch, @Nullable Long seed) {
+            DocumentReader reader,
+            @Nullable DocumentReader rejected,
+            List<TextFile.Place> places,
+            boolean packed,
+            int batch,
+            @Nullable Long seed) {
         this.reader = reader;
+        this.rejected = rejected;
         this.places = List.copyOf(places);
         this.packed = packed;
         this.batch = batch;
@@ -106,6 +114,10 @@ public final class TextIterator implements DataSetIterator, RestartableIterator 
             List<List<Piece>> rows = new ArrayList<>();
             while (rows.size() < num && hasNext()) {
                 rows.add(row());
+                if (rejected != null) {
+                    Document other = rejected.read(places.get(order.get(next - 1)));
+                    rows.add(List.of(new Piece(other.ids(), other.learned())));
+                }
             }
             DataSet data = data(rows);
             if (preProcessor != null) {
