@@ -15,6 +15,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import org.apache.commons.io.FileUtils;
@@ -41,7 +43,7 @@ import picocli.CommandLine.Option;
                 + " project's layers, DJL and PyTorch.")
 public final class PeerBenchmark implements Callable<Integer> {
 
-    private static final String ROW = "%-12s %5s %5s %-15s %9s %9s %9s %6s %8s%n";
+    private static final String ROW = "%-12s %5s %5s %-15s %9s %9s %9s %6s %8s %-12s%n";
     private static final Logger LOG = LoggerFactory.getLogger(PeerBenchmark.class);
     private static final Path PEERS = Path.of("samples", "peers");
 
@@ -71,6 +73,13 @@ public final class PeerBenchmark implements Callable<Integer> {
 
     @Option(names = "--heap", description = "The Java sides' -Xmx.")
     private String heap = "1g";
+
+    @Option(
+            names = "--kernels",
+            description =
+                    "OPENBLAS_CORETYPE of all processes, such as SKYLAKEX; empty: none, so that OpenBLAS looks for"
+                            + " itself. Without the option: as it is here.")
+    private @Nullable String kernels;
 
     /** Who trains, and how. */
     public enum Side {
@@ -122,9 +131,9 @@ public final class PeerBenchmark implements Callable<Integer> {
     }
 
     /** What one side's processes printed. */
-    private record Measured(DescriptiveStatistics milliseconds, DescriptiveStatistics megabytes) {
+    private record Measured(DescriptiveStatistics milliseconds, DescriptiveStatistics megabytes, Set<String> kernels) {
         Measured() {
-            this(new DescriptiveStatistics(), new DescriptiveStatistics());
+            this(new DescriptiveStatistics(), new DescriptiveStatistics(), new TreeSet<>());
         }
     }
 
@@ -147,7 +156,8 @@ public final class PeerBenchmark implements Callable<Integer> {
                 System.getProperty("java.version"),
                 python == null ? "not found" : "of " + python,
                 hasDjl() ? "on the class path" : "not on the class path (profile peers)");
-        System.out.printf(ROW, "shape", "batch", "time", "side", "median ms", "quarter", "3/4", "ratio", "peak MB");
+        System.out.printf(
+                ROW, "shape", "batch", "time", "side", "median ms", "quarter", "3/4", "ratio", "peak MB", "OpenBLAS");
         for (PeerShape shape : shapes) {
             for (int batch : batches) {
                 for (int time : times) {
@@ -235,12 +245,18 @@ public final class PeerBenchmark implements Callable<Integer> {
         return command;
     }
 
-    private static void run(List<String> command, Side side, Measured measured)
-            throws IOException, InterruptedException {
+    private void run(List<String> command, Side side, Measured measured) throws IOException, InterruptedException {
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
         if (side.isPyTorch() || side.isDjl()) {
             builder.environment()
                     .put("OMP_NUM_THREADS", String.valueOf(Runtime.getRuntime().availableProcessors()));
+        }
+        // OpenBLAS says which kernels it takes.
+        builder.environment().put("OPENBLAS_VERBOSE", "2");
+        if (kernels != null && kernels.isBlank()) {
+            builder.environment().remove("OPENBLAS_CORETYPE");
+        } else if (kernels != null) {
+            builder.environment().put("OPENBLAS_CORETYPE", kernels);
         }
         Process process = builder.start();
         String printed = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
@@ -250,6 +266,8 @@ public final class PeerBenchmark implements Callable<Integer> {
         printed.lines().forEach(line -> {
             if (line.startsWith("step ")) {
                 measured.milliseconds().addValue(Double.parseDouble(line.substring("step ".length())));
+            } else if (line.startsWith("Core: ")) {
+                measured.kernels().add(line.substring("Core: ".length()).strip());
             } else if (line.startsWith("peak ")) {
                 measured.megabytes().addValue(Double.parseDouble(line.substring("peak ".length())));
             }
@@ -272,7 +290,8 @@ public final class PeerBenchmark implements Callable<Integer> {
                     "%.1f".formatted(milliseconds.getPercentile(25)),
                     "%.1f".formatted(milliseconds.getPercentile(75)),
                     "%.2f".formatted(median / first),
-                    "%.0f".formatted(entry.getValue().megabytes().getPercentile(50))));
+                    "%.0f".formatted(entry.getValue().megabytes().getPercentile(50)),
+                    String.join(", ", entry.getValue().kernels())));
         }
         return rows.toString();
     }

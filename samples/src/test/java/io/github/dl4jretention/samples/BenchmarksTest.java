@@ -142,7 +142,9 @@ class BenchmarksTest {
             String[] sides = {"stock", "plain", "cached", "online"};
             for (int i = 0; i < sides.length; i++) {
                 assertTrue(
-                        rows.get(i).matches(shape + " +2 +8 " + sides[i] + "( +\\d+\\.\\d){3} +\\d+\\.\\d\\d +\\d+"),
+                        rows.get(i)
+                                .matches(shape + " +2 +8 " + sides[i]
+                                        + "( +\\d+\\.\\d){3} +\\d+\\.\\d\\d +\\d+ +[A-Z]\\w+ *"),
                         rows.get(i));
             }
         }

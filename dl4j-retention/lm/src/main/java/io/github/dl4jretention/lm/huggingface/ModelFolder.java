@@ -167,7 +167,11 @@ public final class ModelFolder {
         return decoder.vocabulary();
     }
 
-    /** {@return what the model is called: as config.json says, or else as its folder} */
+    /**
+     * {@return what the model is called: as config.json says, or else as its folder}
+     *
+     * @throws IOException if config.json can't be read
+     */
     public String name() throws IOException {
         JsonNode name = JsonFile.object(Objects.requireNonNull(files.get(CONFIG), CONFIG), CONFIG)
                 .path("_name_or_path");

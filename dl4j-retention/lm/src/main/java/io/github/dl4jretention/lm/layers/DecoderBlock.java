@@ -177,7 +177,8 @@ public final class DecoderBlock extends DecoderSettings {
         private Builder() {}
 
         /**
-         * @param heads number of attention heads; required
+         * @param heads number of attention heads, above 0, which divides the width unless {@link #headSize} is set;
+         *     required. Queries are {@code [tokens, heads * headSize]}
          * @return this builder
          */
         public Builder heads(int heads) {
@@ -186,7 +187,8 @@ public final class DecoderBlock extends DecoderSettings {
         }
 
         /**
-         * @param keyValueHeads number of heads of keys and values, which divides heads; default heads
+         * @param keyValueHeads number of heads of keys and values, which divides heads; default heads, or 0, for as many.
+         *     Each is shared by {@code heads / keyValueHeads} neighbouring heads (Ainslie et al., section 2.2)
          * @return this builder
          */
         public Builder keyValueHeads(int keyValueHeads) {
@@ -195,7 +197,7 @@ public final class DecoderBlock extends DecoderSettings {
         }
 
         /**
-         * @param headSize numbers of a head; default {@code width / heads}
+         * @param headSize numbers of a head, above 0; default {@code width / heads}, or 0. Scores are divided by its root
          * @return this builder
          */
         public Builder headSize(int headSize) {
@@ -204,7 +206,8 @@ public final class DecoderBlock extends DecoderSettings {
         }
 
         /**
-         * @param hidden numbers between the feed-forward part's products; default {@code 4 width}
+         * @param hidden numbers of a token between the feed-forward part's products, above 0; default {@code 4 width}, or 0.
+         *     {@code up} is {@code [width, hidden]}, {@code down} {@code [hidden, width]}
          * @return this builder
          */
         public Builder hidden(int hidden) {
@@ -213,8 +216,8 @@ public final class DecoderBlock extends DecoderSettings {
         }
 
         /**
-         * @param norm    kind of norm; default LayerNorm
-         * @param epsilon above 0; default 1e-5
+         * @param norm    kind of both norms, whose formulas {@link Norm} has; default LayerNorm
+         * @param epsilon added to the variance or the mean of squares, above 0; default 1e-5
          * @return this builder
          */
         public Builder norm(Norm norm, double epsilon) {
@@ -224,7 +227,8 @@ public final class DecoderBlock extends DecoderSettings {
         }
 
         /**
-         * @param feedForward kind of feed-forward part; default {@link FeedForward#GELU_TANH}
+         * @param feedForward kind of feed-forward part, whose formulas {@link FeedForward} has; default
+         *     {@link FeedForward#GELU_TANH}
          * @return this builder
          */
         public Builder feedForward(FeedForward feedForward) {
@@ -233,7 +237,7 @@ public final class DecoderBlock extends DecoderSettings {
         }
 
         /**
-         * @param rotary rotary positions; default null, for none
+         * @param rotary rotary positions of queries and keys, even and at most the head size; default null, for none
          * @return this builder
          */
         public Builder rotary(@Nullable RotaryPositions rotary) {
@@ -287,7 +291,8 @@ public final class DecoderBlock extends DecoderSettings {
         }
 
         /**
-         * @param parallelResidual whether attention and feed-forward part both read the block's input; default false
+         * @param parallelResidual whether attention and feed-forward part both read the block's input, as in GPT-NeoX
+         *     (Black et al., section 2.1); default false: the feed-forward part reads their sum
          * @return this builder
          */
         public Builder parallelResidual(boolean parallelResidual) {
@@ -296,7 +301,8 @@ public final class DecoderBlock extends DecoderSettings {
         }
 
         /**
-         * @param window how many tokens a token sees, itself among them; default all before it
+         * @param window how many tokens a token sees, itself among them, above 0; default all before it (Jiang et al.,
+         *     section 2). Keys and values of all tokens are stored all the same
          * @return this builder
          */
         public Builder window(int window) {
@@ -305,8 +311,8 @@ public final class DecoderBlock extends DecoderSettings {
         }
 
         /**
-         * @param rate how likely a probability of attention is dropped in training; default 0. Mind that DL4J's own
-         *     {@code dropOut} is the probability of keeping
+         * @param rate how likely a probability of attention is dropped in training, at least 0 and below 1; default 0. Those
+         *     that stay are divided by {@code 1 - rate}. Mind that DL4J's own {@code dropOut} is the probability of keeping
          * @return this builder
          */
         public Builder attentionDropout(double rate) {
@@ -315,8 +321,8 @@ public final class DecoderBlock extends DecoderSettings {
         }
 
         /**
-         * @param rate how likely a number is dropped, in training, of what attention and feed-forward part add; default
-         *     0
+         * @param rate how likely a number is dropped, in training, of what attention and feed-forward part add, at least 0
+         *     and below 1; default 0. Those that stay are divided by {@code 1 - rate}
          * @return this builder
          */
         public Builder residualDropout(double rate) {
@@ -325,7 +331,8 @@ public final class DecoderBlock extends DecoderSettings {
         }
 
         /**
-         * @param recompute whether to keep nothing but the input for the backward pass; default false
+         * @param recompute whether to keep nothing but the input for the backward pass, {@code width} numbers of a token in
+         *     place of those above, for one more forward pass; default false. Gradients are the same, bit for bit
          * @return this builder
          */
         public Builder recompute(boolean recompute) {
@@ -334,7 +341,7 @@ public final class DecoderBlock extends DecoderSettings {
         }
 
         /**
-         * @throws IllegalArgumentException if a setting doesn't fit; the message names it
+         * @throws IllegalArgumentException if a setting doesn't fit; the message names it, what was expected and what it got
          */
         @Override
         public DecoderBlock build() {

@@ -41,9 +41,16 @@ public final class LowRankBlock extends TokenLayer implements AdaptedLayer {
     private static final String DOWN = "Down";
     private static final String UP = "Up";
 
+    /** The block without adapters. */
     private DecoderBlock block = new DecoderBlock();
+
+    /** Columns of D and rows of U. */
     private int rank;
+
+    /** What D U is multiplied with, times the rank. */
     private double alpha;
+
+    /** Names of the weights that are adapted. */
     private List<String> adapted = new ArrayList<>();
 
     /** Only ever set in a teacher's copy. */

@@ -23,7 +23,10 @@ public final class NormLayer extends TokenLayer {
     static final String GAIN = "gain";
     static final String BIAS = "bias";
 
+    /** The kind of norm. */
     private Norm norm = Norm.LAYER_NORM;
+
+    /** Added to the variance or the mean of squares. */
     private double epsilon;
 
     /** For JSON. */

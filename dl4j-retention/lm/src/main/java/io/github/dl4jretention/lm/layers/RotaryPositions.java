@@ -30,12 +30,25 @@ public final class RotaryPositions implements Serializable {
 
     private static final long serialVersionUID = 1L;
 
+    /** Above 1. */
     private double base;
+
+    /** Numbers of a head that turn; 0 for all. */
     private int dimensions;
+
+    /** Whether pairs are neighbours. */
     private boolean interleaved;
+
+    /** What frequencies are divided by. */
     private double factor = 1;
+
+    /** Of llama3's scaling; likewise the next two, 0 for the linear one. */
     private double lowFrequencyFactor;
+
+    /** Above the lower one. */
     private double highFrequencyFactor;
+
+    /** The context of pretraining. */
     private int pretrainedPositions;
 
     /** For JSON. */

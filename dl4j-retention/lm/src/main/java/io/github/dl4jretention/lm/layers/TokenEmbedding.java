@@ -31,7 +31,10 @@ public final class TokenEmbedding extends TokenLayer {
     static final String TOKENS = DefaultParamInitializer.WEIGHT_KEY;
     static final String POSITIONS = "positions";
 
+    /** Number of token ids. */
     private int vocabulary;
+
+    /** Number of learned positions; 0 for none. */
     private int positions;
 
     /** For JSON. */

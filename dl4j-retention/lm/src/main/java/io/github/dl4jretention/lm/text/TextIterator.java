@@ -38,13 +38,26 @@ public final class TextIterator implements DataSetIterator, RestartableIterator 
     private final transient DocumentReader reader;
     private final transient @Nullable DocumentReader rejected;
     private final transient List<TextFile.Place> places;
+
+    /** Whether several documents share a sequence. */
     private final boolean packed;
+
+    /** Sequences of a minibatch. */
     private final int batch;
+
+    /** Of the order of documents; null for that of the files. */
     private final @Nullable Long seed;
+
     private final transient List<Integer> order = new ArrayList<>();
     private final transient List<Piece> waiting = new ArrayList<>();
+
+    /** Applied to each minibatch; null for none. */
     private @Nullable DataSetPreProcessor preProcessor;
+
+    /** Of the order. */
     private int epoch;
+
+    /** Place in the order of the next document. */
     private int next;
 
     /**
