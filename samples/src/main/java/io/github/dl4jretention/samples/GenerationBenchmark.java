@@ -195,7 +195,7 @@ public final class GenerationBenchmark implements Callable<Integer> {
         System.out.printf(
                 "%nmemory's bandwidth, %d threads that add up the weights: %.1f GB/s, which allow %.1f tokens a second%n%n",
                 Workers.ofMachine().products(), bandwidth / 1e9, bandwidth / bytes);
-        System.out.printf("%-34s %12s %10s%n", "", "ms a token", "of these");
+        System.out.printf("%-34s %12s %10s %10s%n", "", "ms a token", "fastest", "of these");
         Generator generator = Generator.of(model).maxTokens(WARM_UP + tokens);
         print("likeliest token", milliseconds(generator.temperature(0)), bandwidth / bytes);
         print("temperature 0.8", milliseconds(generator.temperature(0.8)), bandwidth / bytes);
@@ -204,8 +204,10 @@ public final class GenerationBenchmark implements Callable<Integer> {
         print("without a cache, " + tokens + " tokens before", withoutCache(model), bandwidth / bytes);
     }
 
-    private static void print(String what, double milliseconds, double allowed) {
-        System.out.printf("%-34s %12.1f %10.2f%n", what, milliseconds, 1000 / milliseconds / allowed);
+    /** The median and the least of some times, and tokens a second at the median as a share of those allowed. */
+    private static void print(String what, DescriptiveStatistics milliseconds, double allowed) {
+        double median = milliseconds.getPercentile(50);
+        System.out.printf("%-34s %12.1f %10.1f %10.2f%n", what, median, milliseconds.getMin(), 1000 / median / allowed);
     }
 
     /** The time of reading all weights once; BLAS adds them up faster than they come. */
@@ -225,8 +227,8 @@ public final class GenerationBenchmark implements Callable<Integer> {
         return best;
     }
 
-    /** The median time of a token. */
-    private static double milliseconds(Generator generator) {
+    /** The time of each token. */
+    private static DescriptiveStatistics milliseconds(Generator generator) {
         DescriptiveStatistics times = new DescriptiveStatistics();
         long[] last = {System.nanoTime()};
         int[] count = {0};
@@ -239,11 +241,11 @@ public final class GenerationBenchmark implements Callable<Integer> {
                     last[0] = now;
                 })
                 .generate("Once");
-        return times.getPercentile(50);
+        return times;
     }
 
     /** The whole text again for each token. */
-    private double withoutCache(LanguageModel model) {
+    private DescriptiveStatistics withoutCache(LanguageModel model) {
         DescriptiveStatistics times = new DescriptiveStatistics();
         for (int i = 0; i < WITHOUT_CACHE; i++) {
             INDArray ids = Nd4j.zeros(1, 1, tokens + i);
@@ -253,6 +255,6 @@ public final class GenerationBenchmark implements Callable<Integer> {
             output.close();
             ids.close();
         }
-        return times.getPercentile(50);
+        return times;
     }
 }

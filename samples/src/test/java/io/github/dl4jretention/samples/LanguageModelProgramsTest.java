@@ -285,6 +285,17 @@ class LanguageModelProgramsTest {
     }
 
     @Test
+    void the_benchmark_of_generation_measures_everything() {
+        Ended ended = run(() -> GenerationBenchmark.commandLine().execute("--small", "--tokens", "2"));
+        assertEquals(0, ended.code(), ended.error());
+        for (String row :
+                List.of("BF16 ", "F32 ", "likeliest token ", "temperature 0.8 ", "without a cache, 2 tokens")) {
+            assertTrue(ended.out().lines().anyMatch(line -> line.startsWith(row)), row + ended.out() + ended.error());
+        }
+        assertFalse(ended.out().contains("NaN"), ended.out());
+    }
+
+    @Test
     void texts_that_are_not_utf8_are_refused() throws IOException {
         Files.write(source, new byte[] {(byte) 0xC3, 'a', 'b'});
         assertLine("--source", run(() -> Quickstart.commandLine()

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.baseline.Importance;
+import io.github.dl4jretention.baseline.ImportanceEstimator;
 import io.github.dl4jretention.baseline.QuadraticPenalty;
 import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.checkpoint.FinetuningRun;
@@ -158,6 +160,27 @@ class WholeLibraryTest {
         assertTrue(
                 merged.params().distance2(middle) < 1e-5 * middle.norm2Number().doubleValue());
         model.withNetwork(merged).save(folder.resolve("merged"));
+    }
+
+    /** Elastic weight consolidation: what matters for a text moves less than without it. */
+    @Test
+    void importance_is_estimated_and_penalised() throws IOException {
+        LanguageModel model = model("llama-tied-f16");
+        MultiLayerNetwork pretrained = pretrained(model);
+        Importance importance = ImportanceEstimator.of(pretrained)
+                .examples(8)
+                .fisher(dataset(model).iterator(), 3);
+        double[] moved = new double[2];
+        QuadraticPenalty penalty = QuadraticPenalty.weighted(pretrained, importance, 100);
+        for (int i = 0; i < 2; i++) {
+            MultiLayerNetwork tuned = pretrained.clone();
+            if (i == 1) {
+                tuned.addListeners(penalty.listener());
+            }
+            tuned.fit(dataset(model).iterator(), 2);
+            moved[i] = penalty.value(tuned);
+        }
+        assertTrue(moved[1] > 0 && moved[1] < 0.5 * moved[0], moved[1] + " of " + moved[0]);
     }
 
     @Test

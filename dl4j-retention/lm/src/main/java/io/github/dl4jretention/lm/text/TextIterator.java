@@ -21,6 +21,8 @@ import org.nd4j.linalg.factory.Nd4j;
 /**
  * Minibatches of documents, in an order that follows from seed and epoch; {@link io.github.dl4jretention.lm.TextDataset}
  * describes them. The next document is read when there's room for it.
+ *
+ * @serial exclude
  */
 public final class TextIterator implements DataSetIterator, RestartableIterator {
 
