@@ -2,6 +2,7 @@ package io.github.dl4jretention.baseline;
 
 import io.github.dl4jretention.internal.PlaceholderArrays;
 import io.github.dl4jretention.internal.SameDiffCopy;
+import io.github.dl4jretention.internal.WholeNumbers;
 import io.github.dl4jretention.teacher.InferenceMode;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -80,8 +81,13 @@ final class SameDiffGradients implements ExampleGradients {
         INDArray rows = distributions.dup('c').reshape('c', distributions.length() / classes, classes);
         INDArray mask = example.getLabelsMaskArray(0);
         if (mask != null) {
-            rows = rows.mulColumnVector(
-                    mask.dup('c').reshape('c', mask.length(), 1).castTo(rows.dataType()));
+            INDArray weights = mask.dup('c').reshape('c', mask.length(), 1).castTo(rows.dataType());
+            for (long row = 0; row < rows.size(0); row++) {
+                if (weights.getDouble(row) == 0) {
+                    rows.getRow(row).assign(0);
+                }
+            }
+            rows = rows.mulColumnVector(weights);
         }
         Map<String, INDArray> found;
         try (PlaceholderArrays values = features(example)) {
@@ -135,11 +141,19 @@ final class SameDiffGradients implements ExampleGradients {
             throw new IllegalArgumentException("labels: expected class ids or one-hot labels for logits of shape "
                     + Arrays.toString(shape) + ", got " + Arrays.toString(labels.shape()));
         }
+        INDArray mask = example.getLabelsMaskArray(0);
+        double[] weights =
+                mask == null ? null : mask.dup('c').reshape(mask.length()).toDoubleVector();
         for (int row = 0; row < ids.length; row++) {
-            if (!(ids[row] >= 0 && ids[row] < vocabulary)) {
-                throw new IllegalArgumentException(
-                        "labels: expected class ids from 0 to " + (vocabulary - 1) + ", got " + ids[row]);
+            if (weights != null && row < weights.length && weights[row] == 0) {
+                continue;
             }
+            if (!(ids[row] >= 0 && ids[row] < vocabulary) || ids[row] != Math.rint(ids[row])) {
+                throw new IllegalArgumentException(
+                        "labels: expected whole class ids from 0 to " + (vocabulary - 1) + ", got " + ids[row]);
+            }
+            WholeNumbers.requireExact(
+                    ids[row], labels.dataType(), vocabulary, "labels", "labels of " + labels.dataType());
             oneHot.putScalar(row, (long) ids[row], 1);
         }
         return oneHot.reshape('c', shape);

@@ -255,6 +255,50 @@ class ImportanceEstimatorTest {
                 1e-15);
     }
 
+    /** Of three tokens the last is masked: 2/16 over three examples. */
+    @Test
+    void labels_under_a_mask_may_hold_anything_and_others_must_be_ids() {
+        ImportanceEstimator estimator = ImportanceEstimator.of(twoClassesSameDiff(), "logits", "x");
+        INDArray x = Nd4j.ones(DataType.DOUBLE, 3, 1);
+        INDArray mask = Nd4j.createFromArray(1.0, 1, 0).reshape(3, 1);
+        INDArray expected = Nd4j.valueArrayOf(new long[] {1, 2}, 2 / 16.0 / 3, DataType.DOUBLE);
+        for (INDArray junk : List.of(
+                Nd4j.createFromArray(0, 0, Double.NaN).reshape(3, 1),
+                Nd4j.createFromArray(0.0, 0, -100).reshape(3, 1),
+                Nd4j.createFromArray(new double[][] {{1, 0}, {1, 0}, {Double.NaN, -1}}))) {
+            DataSet masked = new DataSet(x, junk, null, mask);
+            assertClose(
+                    expected,
+                    estimator
+                            .empiricalFisher(new ExistingDataSetIterator(List.of(masked)))
+                            .values("w"),
+                    1e-15);
+            DataSet whole = new DataSet(x, junk);
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> estimator.empiricalFisher(new ExistingDataSetIterator(List.of(whole))));
+        }
+        for (double id : new double[] {0.5, 2, -1, Double.NaN}) {
+            DataSet wrong = new DataSet(x, Nd4j.createFromArray(0, 0, id).reshape(3, 1));
+            String message = assertThrows(
+                            IllegalArgumentException.class,
+                            () -> estimator.empiricalFisher(new ExistingDataSetIterator(List.of(wrong))))
+                    .getMessage();
+            assertEquals("labels: expected whole class ids from 0 to 1, got " + id, message);
+        }
+        SameDiff large = SameDiff.create();
+        large.placeHolder("x", DataType.FLOAT, -1, 1)
+                .mmul(large.var("w", Nd4j.zeros(DataType.FLOAT, 1, 2051)))
+                .rename("logits");
+        DataSet rounded = new DataSet(
+                Nd4j.ones(DataType.FLOAT, 1, 1),
+                Nd4j.createFromArray(2049).castTo(DataType.FLOAT16).reshape(1, 1));
+        String message = assertThrows(IllegalArgumentException.class, () -> ImportanceEstimator.of(large, "logits", "x")
+                        .empiricalFisher(new ExistingDataSetIterator(List.of(rounded))))
+                .getMessage();
+        assertTrue(message.contains("below 2048, which HALF holds exactly, got 2048"), message);
+    }
+
     @Test
     void sparse_labels_have_the_importance_of_one_hot_labels() {
         MultiLayerNetwork dense = Networks.lstm(DataType.DOUBLE, 1);

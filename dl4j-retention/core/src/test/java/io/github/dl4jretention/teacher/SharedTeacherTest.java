@@ -12,9 +12,12 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
@@ -67,6 +70,39 @@ class SharedTeacherTest {
         } finally {
             threads.shutdown();
         }
+    }
+
+    /** The other thread is inside, or waits for the lock: both can be seen. */
+    @Test
+    void a_teacher_is_asked_by_one_thread_at_a_time() throws InterruptedException {
+        Object model = new Object();
+        AtomicReference<Thread> second = new AtomicReference<>();
+        AtomicInteger inside = new AtomicInteger();
+        AtomicInteger most = new AtomicInteger();
+        AtomicReference<NetworkTeacher> teacher = new AtomicReference<>();
+        teacher.set(new NetworkTeacher(
+                model,
+                "0".repeat(64),
+                List.of(new TeacherOutput("output", 0, 1)),
+                Map.of(),
+                (features, masks, destinations) -> {
+                    int now = inside.incrementAndGet();
+                    most.accumulateAndGet(now, Math::max);
+                    Thread other = new Thread(() -> teacher.get().logProbabilities(features, masks));
+                    if (second.compareAndSet(null, other)) {
+                        other.start();
+                        while (other.getState() != Thread.State.BLOCKED
+                                && other.getState() != Thread.State.TERMINATED) {
+                            Thread.onSpinWait();
+                        }
+                    }
+                    inside.decrementAndGet();
+                    return new INDArray[] {Nd4j.zeros(DataType.FLOAT, 1, 2)};
+                },
+                () -> {}));
+        teacher.get().logProbabilities(Nd4j.ones(DataType.FLOAT, 1, 1), null);
+        second.get().join();
+        assertEquals(1, most.get());
     }
 
     /** Else a student's dropout would depend on where its teacher's values come from. */
