@@ -33,7 +33,6 @@ import org.apache.commons.csv.CSVPrinter;
 import org.apache.commons.math3.stat.StatUtils;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.learning.config.Adam;
@@ -299,17 +298,15 @@ public final class Finetune implements Callable<Integer> {
     private final class StepTimes implements ReportSink {
 
         private final List<Double> seconds = new ArrayList<>();
-        private @Nullable Progress progress;
+        private final Progress progress = new Progress("finetuning", steps);
         private long last = System.nanoTime();
 
         @Override
         public void accept(RetentionReport report) {
-            if (progress == null) {
-                if (report.iteration() > 0) {
-                    System.err.printf(
-                            "picking up where the run stopped: %d of %d steps are done%n", report.iteration(), steps);
-                }
-                progress = new Progress("finetuning", steps - report.iteration());
+            if (seconds.isEmpty() && report.iteration() > 0) {
+                System.err.printf(
+                        "picking up where the run stopped: %d of %d steps are done%n", report.iteration(), steps);
+                progress.drop(report.iteration());
             }
             long now = System.nanoTime();
             seconds.add((now - last) / 1e9);
@@ -327,9 +324,7 @@ public final class Finetune implements Callable<Integer> {
 
         @Override
         public void close() {
-            if (progress != null) {
-                progress.close();
-            }
+            progress.close();
         }
     }
 
