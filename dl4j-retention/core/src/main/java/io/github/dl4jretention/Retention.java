@@ -8,7 +8,9 @@ import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import io.github.dl4jretention.teacher.TeacherOutput;
+import java.util.ArrayList;
 import java.util.Collection;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
@@ -16,6 +18,7 @@ import java.util.stream.Collectors;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
@@ -186,6 +189,72 @@ public final class Retention {
     }
 
     /**
+     * Does what {@link #finetune(MultiLayerNetwork, Teacher, DataSetIterator, int)} does, and averages what came out with
+     * the start.
+     *
+     * @param student   changed in place, with its own updater; where it is now is the start
+     * @param teacher   the one that the student is bound to
+     * @param iterator  batches whose labels are one-hot, distributions, or class ids
+     * @param epochs    passes over the iterator
+     * @param averaging how the start's share is chosen
+     * @return the average without retention, and the curve that it was chosen from
+     * @throws IllegalArgumentException if the student has no retention layer, or a validation text doesn't fit
+     * @throws IllegalStateException if the teacher is not the student's; the message gives both SHA-256
+     */
+    public static Averaged<MultiLayerNetwork> finetune(
+            MultiLayerNetwork student, Teacher teacher, DataSetIterator iterator, int epochs, Averaging averaging) {
+        return averaged(
+                student,
+                averaging.start(Averaging.Models.NETWORKS, student),
+                () -> finetune(student, teacher, iterator, epochs));
+    }
+
+    /**
+     * Does what {@link #finetune(ComputationGraph, Teacher, MultiDataSetIterator, int)} does, and averages what came out
+     * with the start.
+     *
+     * @param student   changed in place, with its own updater; where it is now is the start
+     * @param teacher   the one that the student is bound to
+     * @param iterator  batches whose taught labels are one-hot, distributions, or class ids
+     * @param epochs    passes over the iterator
+     * @param averaging how the start's share is chosen
+     * @return the average without retention, and the curve that it was chosen from
+     * @throws IllegalArgumentException if the student has no retention layer, the teacher teaches other outputs, or a
+     *     validation text doesn't fit
+     * @throws IllegalStateException if the teacher is not the student's; the message gives both SHA-256
+     */
+    public static Averaged<ComputationGraph> finetune(
+            ComputationGraph student, Teacher teacher, MultiDataSetIterator iterator, int epochs, Averaging averaging) {
+        return averaged(
+                student,
+                averaging.start(Averaging.Models.GRAPHS, student),
+                () -> finetune(student, teacher, iterator, epochs));
+    }
+
+    /** The search's listener listens while the student is trained, and no longer. */
+    @SuppressWarnings("unchecked")
+    private static <M extends Model> Averaged<M> averaged(M student, Averaging.Search<M> search, Runnable training) {
+        TrainingListener listener = new BaseTrainingListener() {
+            @Override
+            public void iterationDone(Model model, int iteration, int epoch) {
+                search.stepDone((M) model);
+            }
+        };
+        student.addListeners(listener);
+        try {
+            training.run();
+        } finally {
+            List<TrainingListener> others = new ArrayList<>(
+                    student instanceof MultiLayerNetwork network
+                            ? network.getListeners()
+                            : ((ComputationGraph) student).getListeners());
+            others.remove(listener);
+            student.setListeners(others);
+        }
+        return search.end(student);
+    }
+
+    /**
      * {@return a copy of a network, ready to start finetuning: every layer has the given updater, whose state is empty,
      * and the counts of iterations and epochs are 0} Use it instead of DL4J's {@code setLearningRate}, which passes over
      * SameDiff layers. Adam with an empty state at a high count of iterations takes its first steps several times too
@@ -196,6 +265,45 @@ public final class Retention {
      */
     public static MultiLayerNetwork withUpdater(MultiLayerNetwork network, IUpdater updater) {
         return MultiLayerRetention.withUpdater(network, Objects.requireNonNull(updater, "updater"));
+    }
+
+    /**
+     * {@return what {@link #withUpdater(MultiLayerNetwork, IUpdater)} returns, with a warm-up: in step i, from 1, the
+     * learning rate is {@code i / warmUp} of the updater's, and from step {@code warmUp} on all of it} A warm-up of more
+     * than 100 steps rises in 100 levels. It's a schedule of DL4J, so the network's file loads without this library.
+     *
+     * @param network an initialised network
+     * @param updater with a constant learning rate
+     * @param warmUp  in steps, at least 0; 0 for none
+     * @throws IllegalArgumentException if the updater has no constant learning rate, or the warm-up is below 0
+     */
+    public static MultiLayerNetwork withUpdater(MultiLayerNetwork network, IUpdater updater, int warmUp) {
+        return withUpdater(network, LayerUpdaters.warmedUp(Objects.requireNonNull(updater, "updater"), warmUp));
+    }
+
+    /**
+     * {@return what {@link #withUpdater(MultiLayerNetwork, IUpdater, int)} returns, for a ComputationGraph}
+     *
+     * @param graph   an initialised graph
+     * @param updater with a constant learning rate
+     * @param warmUp  in steps, at least 0
+     * @throws IllegalArgumentException if the updater has no constant learning rate, or the warm-up is below 0
+     */
+    public static ComputationGraph withUpdater(ComputationGraph graph, IUpdater updater, int warmUp) {
+        return withUpdater(graph, LayerUpdaters.warmedUp(Objects.requireNonNull(updater, "updater"), warmUp));
+    }
+
+    /**
+     * {@return what {@link #withUpdater(MultiLayerNetwork, IUpdater, int)} returns, for a SameDiff model}
+     *
+     * @param sd      a model with a training configuration
+     * @param updater with a constant learning rate
+     * @param warmUp  in steps, at least 0
+     * @throws IllegalArgumentException if the updater has no constant learning rate, the warm-up is below 0, or the model
+     *     has no training configuration
+     */
+    public static SameDiff withUpdater(SameDiff sd, IUpdater updater, int warmUp) {
+        return withUpdater(sd, LayerUpdaters.warmedUp(Objects.requireNonNull(updater, "updater"), warmUp));
     }
 
     /**
@@ -280,6 +388,25 @@ public final class Retention {
      */
     public static void finetune(SameDiff student, Teacher teacher, MultiDataSetIterator iterator, int epochs) {
         SameDiffRetention.finetune(student, teacher, iterator, epochs);
+    }
+
+    /**
+     * Does what {@link #finetune(SameDiff, Teacher, MultiDataSetIterator, int)} does, and averages what came out with the
+     * start.
+     *
+     * @param student   changed in place, with its own updater; where it is now is the start
+     * @param teacher   the one that the student is bound to
+     * @param iterator  batches with the features and the labels, in the order of the student's placeholders
+     * @param epochs    passes over the iterator
+     * @param averaging how the start's share is chosen
+     * @return the average without retention, and the curve that it was chosen from
+     * @throws IllegalArgumentException if a validation text doesn't fit
+     * @throws IllegalStateException if the model has no retention loss, or the teacher isn't the student's; the message
+     *     gives both SHA-256
+     */
+    public static Averaged<SameDiff> finetune(
+            SameDiff student, Teacher teacher, MultiDataSetIterator iterator, int epochs, Averaging averaging) {
+        return SameDiffRetention.finetune(student, teacher, iterator, epochs, averaging);
     }
 
     /**

@@ -19,12 +19,17 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
+import org.nd4j.autodiff.listeners.At;
+import org.nd4j.autodiff.listeners.BaseListener;
 import org.nd4j.autodiff.listeners.Listener;
+import org.nd4j.autodiff.listeners.Loss;
+import org.nd4j.autodiff.listeners.Operation;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.autodiff.samediff.VariableType;
 import org.nd4j.autodiff.samediff.internal.Variable;
 import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.IUpdater;
@@ -235,6 +240,38 @@ final class SameDiffRetention {
         } finally {
             RetentionListener.restoreBatch(student);
         }
+    }
+
+    static Averaged<SameDiff> finetune(
+            SameDiff student, Teacher teacher, MultiDataSetIterator iterator, int epochs, Averaging averaging) {
+        List<String> features = student.getTrainingConfig().getDataSetFeatureMapping();
+        Averaging.Search<SameDiff> search = averaging.start(
+                Averaging.Models.ofSameDiff(LossDescription.of(student).logits(), features.toArray(String[]::new)),
+                student);
+        Listener listener = new BaseListener() {
+            @Override
+            public boolean isActive(Operation operation) {
+                return operation == Operation.TRAINING;
+            }
+
+            @Override
+            public void iterationDone(SameDiff sd, At at, MultiDataSet dataSet, Loss loss) {
+                search.stepDone(student);
+            }
+        };
+        require(
+                student,
+                student.getListeners().stream().anyMatch(RetentionListener.class::isInstance),
+                RetentionListener::new);
+        student.addListeners(listener);
+        try {
+            finetune(student, teacher, iterator, epochs);
+        } finally {
+            List<Listener> others = new ArrayList<>(student.getListeners());
+            others.remove(listener);
+            student.setListeners(others);
+        }
+        return search.end(student);
     }
 
     private static void require(SameDiff student, boolean present, Supplier<Listener> listener) {

@@ -226,4 +226,61 @@ class SchedulesTest {
         assertEquals(List.of(0.25, 0.25), coefficients(student, teacher, 2));
         assertEquals(List.of(3.0, 3.0), coefficients(student, teacher, 2));
     }
+
+    @Test
+    void a_warm_up_of_the_updater_rises_by_the_same_step_to_the_whole_rate() throws Exception {
+        MultiLayerNetwork pretrained = trained();
+        MultiLayerNetwork warmed = Retention.withUpdater(pretrained, new Sgd(0.4), 4);
+        MultiLayerNetwork byHand = Retention.withUpdater(pretrained, new Sgd(0.1));
+        List<DataSet> batches = Networks.batches(DataType.FLOAT, 6, true);
+        double[] rates = {0.1, 0.2, 0.3, 0.4, 0.4, 0.4};
+        for (int i = 0; i < rates.length; i++) {
+            warmed.fit(batches.get(i));
+            byHand = Retention.withUpdater(byHand, new Sgd(rates[i]));
+            byHand.fit(batches.get(i));
+            assertClose(byHand.params(), warmed.params(), 1e-6, "step " + (i + 1));
+        }
+        // What DL4J writes it reads, without a class of this library.
+        MultiLayerNetwork loaded = new MultiLayerNetwork(org.deeplearning4j.nn.conf.MultiLayerConfiguration.fromJson(
+                Retention.withUpdater(pretrained, new Adam(1e-3), 7)
+                        .getLayerWiseConfigurations()
+                        .toJson()));
+        assertEquals(
+                1e-3 * 3 / 7,
+                ((Adam) ((org.deeplearning4j.nn.conf.layers.BaseLayer) loaded.getLayerWiseConfigurations()
+                                        .getConf(0)
+                                        .getLayer())
+                                .getIUpdater())
+                        .getLearningRate(2, 0),
+                1e-12);
+    }
+
+    @Test
+    void a_long_warm_up_rises_in_a_hundred_levels() {
+        MultiLayerNetwork network = Retention.withUpdater(trained(), new Adam(1), 5000);
+        Adam updater = (Adam) ((org.deeplearning4j.nn.conf.layers.BaseLayer)
+                        network.getLayerWiseConfigurations().getConf(0).getLayer())
+                .getIUpdater();
+        assertEquals(0.01, updater.getLearningRate(0, 0), 1e-12);
+        assertEquals(0.01, updater.getLearningRate(49, 0), 1e-12);
+        assertEquals(0.02, updater.getLearningRate(50, 0), 1e-12);
+        assertEquals(1, updater.getLearningRate(4950, 0), 1e-12);
+        assertEquals(1, updater.getLearningRate(123_456, 3), 1e-12);
+    }
+
+    @Test
+    void a_warm_up_of_what_changes_by_itself_is_refused() {
+        MultiLayerNetwork network = trained();
+        Adam scheduled = new Adam(new MapSchedule.Builder(ScheduleType.ITERATION)
+                .add(0, 0.1)
+                .add(5, 0.01)
+                .build());
+        String message = assertThrows(
+                        IllegalArgumentException.class, () -> Retention.withUpdater(network, scheduled, 10))
+                .getMessage();
+        assertTrue(message.startsWith("updater: expected one with a constant learning rate above 0"), message);
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> Retention.withUpdater(network, new Sgd(1), -1))
+                .getMessage()
+                .contains("warmUp: expected at least 0 steps, got -1"));
+    }
 }

@@ -49,7 +49,7 @@ final class PenaltyListener extends BaseTrainingListener {
      * Leaves out what has no gradient. DL4J moves running statistics through the gradient's array, and would subtract
      * from frozen parameters whatever is there.
      */
-    private static @Nullable INDArray mask(Model model) {
+    static @Nullable INDArray mask(Model model) {
         Updater updater = model instanceof MultiLayerNetwork network
                 ? network.getUpdater()
                 : ((ComputationGraph) model).getUpdater();

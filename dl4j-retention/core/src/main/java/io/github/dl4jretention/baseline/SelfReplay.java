@@ -82,8 +82,19 @@ public final class SelfReplay {
      * @throws IllegalArgumentException if the network doesn't end in softmax cross-entropy, or the target can't be reset
      */
     public static Builder of(MultiLayerNetwork base, DataSetIterator target) {
+        return of(base, RestartableIterator.multi(target));
+    }
+
+    /**
+     * {@return the same as {@link #of(MultiLayerNetwork, DataSetIterator)}}
+     *
+     * @param base   the pretrained network
+     * @param target batches of one input and one output
+     * @throws IllegalArgumentException if the network doesn't end in softmax cross-entropy, or the target can't be reset
+     */
+    public static Builder of(MultiLayerNetwork base, MultiDataSetIterator target) {
         SoftmaxOutput.require(base);
-        return new Builder(NetworkIdentity.sha256(base), RestartableIterator.multi(target), (form, example) -> {
+        return new Builder(NetworkIdentity.sha256(base), target, (form, example) -> {
             Teacher teacher = Teacher.of(base);
             return NextTokens.fastest(NextTokens.Stepping.of(base, form), teacher, true, form, example);
         });

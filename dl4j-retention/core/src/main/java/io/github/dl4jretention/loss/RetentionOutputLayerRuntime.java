@@ -98,6 +98,20 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         }
     }
 
+    /**
+     * Makes a loss the last one again, for a listener that has measured another in between.
+     *
+     * @param loss what {@link #lastTokenLoss()} was
+     */
+    public void restoreTokenLoss(@Nullable TokenLoss loss) {
+        last = loss;
+    }
+
+    /** {@return the features mask of the minibatch that's being trained on, as it has come to this layer} */
+    public @Nullable INDArray featuresMask() {
+        return featureMask;
+    }
+
     @Override
     public RetentionOutputLayer layerConf() {
         return (RetentionOutputLayer) super.layerConf();

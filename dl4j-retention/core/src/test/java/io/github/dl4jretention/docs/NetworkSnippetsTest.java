@@ -36,9 +36,6 @@ import org.nd4j.linalg.dataset.adapter.SingletonMultiDataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.learning.config.Adam;
-import org.nd4j.linalg.schedule.ISchedule;
-import org.nd4j.linalg.schedule.MapSchedule;
-import org.nd4j.linalg.schedule.ScheduleType;
 
 /** What README and docs show of networks; the samples' DocsTest compares the two. */
 class NetworkSnippetsTest {
@@ -211,16 +208,11 @@ class NetworkSnippetsTest {
         double halfway = TokenEvaluation.of(merged, teacher, sourceIterator).divergence();
         assertTrue(halfway > 0 && halfway < source.divergence());
         // snippet
-        ISchedule warmUp = new MapSchedule.Builder(ScheduleType.ITERATION)
-                .add(0, 3e-5)
-                .add(20, 1e-4)
-                .add(50, 3e-4)
-                .build();
-        MultiLayerNetwork base = Retention.withUpdater(pretrained, new Adam(warmUp));
+        MultiLayerNetwork base = Retention.withUpdater(pretrained, new Adam(3e-4), 50);
         // end
         MultiLayerNetwork warmed = Retention.attach(base, conf);
         warmed.fit(new TeacherIterator(trainIterator, teacher), 1);
-        assertEquals(3e-5, warmed.getLearningRate(0), 1e-12);
+        assertEquals(3e-4 * (warmed.getIterationCount() + 1) / 50, warmed.getLearningRate(0), 1e-12);
         // snippet
         tuned.save(folder.resolve("tuned.zip").toFile());
         // end

@@ -3,10 +3,14 @@ package io.github.dl4jretention.docs;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.dl4jretention.Averaged;
+import io.github.dl4jretention.Averaging;
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.baseline.Importance;
 import io.github.dl4jretention.baseline.ImportanceEstimator;
+import io.github.dl4jretention.baseline.KlTrustRegion;
+import io.github.dl4jretention.baseline.PullToStart;
 import io.github.dl4jretention.baseline.QuadraticPenalty;
 import io.github.dl4jretention.baseline.ReplayIterator;
 import io.github.dl4jretention.baseline.ReplayPart;
@@ -196,5 +200,29 @@ class SearchSnippetsTest {
         student.fit(new TeacherIterator(mixed, teacher, mixed.divergenceWeights(0, 1)), epochs);
         // end
         Networks.assertMoved(pretrained.params(), student.params(), 1e-5);
+    }
+
+    @Test
+    void steps_and_averages() throws IOException {
+        MultiLayerNetwork pretrained = Networks.languageModel(DataType.FLOAT, 1);
+        DataSetIterator iterator = new ExistingDataSetIterator(List.of(Networks.text(DataType.FLOAT, 3, 5, 1)));
+        DataSetIterator validationTarget = new ExistingDataSetIterator(List.of(Networks.text(DataType.FLOAT, 3, 5, 2)));
+        DataSetIterator validationSource = new ExistingDataSetIterator(List.of(Networks.text(DataType.FLOAT, 3, 5, 3)));
+        Teacher teacher = Teacher.of(pretrained);
+        MultiLayerNetwork student =
+                Retention.attach(pretrained, RetentionConfiguration.builder().build());
+        // snippet
+        student.addListeners(PullToStart.of(pretrained, 0.001).listener()); // w = w + rho (w0 - w)
+        KlTrustRegion region = KlTrustRegion.of(0.1); // at most 0.1 nats per token from the teacher
+        student.addListeners(region.listener());
+        // end
+        // snippet
+        Averaging averaging =
+                Averaging.on(validationTarget, validationSource); // shares 0 to 1, a running average of decay 0.99
+        Averaged<MultiLayerNetwork> averaged = Retention.finetune(student, teacher, iterator, epochs, averaging);
+        averaged.points().forEach(System.out::println); // share, gain and forgetting of each
+        averaged.model().save(folder.resolve("averaged.zip").toFile());
+        // end
+        assertTrue(averaged.points().size() > 20);
     }
 }

@@ -1,6 +1,8 @@
 package io.github.dl4jretention.samples.comparison;
 
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.baseline.KlTrustRegion;
+import io.github.dl4jretention.baseline.PullToStart;
 import io.github.dl4jretention.baseline.QuadraticPenalty;
 import io.github.dl4jretention.baseline.ReplayIterator;
 import io.github.dl4jretention.baseline.ReplayUnit;
@@ -29,6 +31,10 @@ public enum Method {
     LABEL_SMOOTHING(true, false),
     /** L2 to the start; strength: of the penalty. */
     L2_SP(true, false),
+    /** A pull to the start after every step; strength: rho, its share of the way back. */
+    PULL(true, false),
+    /** Cross-entropy alone, no step farther from the start than a limit; strength: the limit in nats per token. */
+    TRUST_REGION(true, false),
     /** Elastic weight consolidation, the Fisher with labels that the model draws; strength: of the penalty. */
     EWC(true, true),
     /** Source text in every batch, in place of target text; strength: its share. */
@@ -97,6 +103,18 @@ public enum Method {
                 yield new Training(Retention.attach(setup.fresh(), conf), setup.targetBatches(), Retention::detach);
             }
             case L2_SP -> penalised(setup, QuadraticPenalty.toStart(setup.base(), setup.strength()), 1);
+            case PULL -> {
+                MultiLayerNetwork network = setup.fresh();
+                network.addListeners(
+                        PullToStart.of(setup.base(), setup.strength()).listener());
+                yield new Training(network, setup.targetBatches(), UnaryOperator.identity(), network.numParams());
+            }
+            case TRUST_REGION -> {
+                Training training = retained(setup, forward(0), setup.targetBatches());
+                training.network()
+                        .addListeners(KlTrustRegion.of(setup.strength()).listener());
+                yield training;
+            }
             case EWC -> penalised(
                     setup,
                     QuadraticPenalty.weighted(setup.base(), setup.importance().get(), setup.strength()),
@@ -145,7 +163,7 @@ public enum Method {
         return switch (this) {
             case PLAIN -> false;
             case LORA -> strength >= 1 && strength == Math.rint(strength);
-            case LABEL_SMOOTHING, REPLAY -> strength > 0 && strength < 1;
+            case LABEL_SMOOTHING, REPLAY, PULL -> strength > 0 && strength < 1;
             default -> strength > 0 && Double.isFinite(strength);
         };
     }

@@ -26,7 +26,7 @@ import org.nd4j.shade.jackson.databind.ObjectMapper;
  * @param steps             minibatches of a trial
  * @param batch             sequences of a minibatch
  * @param evaluationBatches minibatches of 16 held-out sequences of each domain and part
- * @param importanceExamples sequences from which importance is estimated
+ * @param importanceExamples sequences from which importance is estimated, and that the base writes for self-replay
  */
 public record Plan(
         List<ModelKind> models,

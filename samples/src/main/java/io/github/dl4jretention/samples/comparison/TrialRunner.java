@@ -24,7 +24,6 @@ final class TrialRunner {
 
     private static final double MEGABYTE = 1 << 20;
     private static final long IMPORTANCE_SEED = 20240601;
-    private static final int WRITTEN = 512;
     private static final long WRITTEN_SEED = 20240602;
 
     /** Of a model that gives no finite numbers. */
@@ -135,9 +134,10 @@ final class TrialRunner {
 
     /** Each sequence begins with the first byte of a window of target text. */
     private SelfReplay written(Plan.Pair pair) {
+        int count = plan.importanceExamples();
         try {
-            return SelfReplay.of(base, TrialSetup.targetWindows(corpus, pair, WRITTEN, 1, WRITTEN_SEED))
-                    .count(WRITTEN)
+            return SelfReplay.of(base, TrialSetup.targetWindows(corpus, pair, count, 1, WRITTEN_SEED))
+                    .count(count)
                     .seed(WRITTEN_SEED)
                     .build();
         } catch (IOException e) {

@@ -36,7 +36,9 @@ class ComparisonTest {
             {"method": "LABEL_SMOOTHING", "strengths": [0.1]}, {"method": "L2_SP", "strengths": [1]},
             {"method": "EWC", "strengths": [1]}, {"method": "REPLAY", "strengths": [0.25]},
             {"method": "REPLAY_RETENTION", "strengths": [1]}, {"method": "LORA", "strengths": [2]},
-            {"method": "LORA_RETENTION", "strengths": [1]}""";
+            {"method": "LORA_RETENTION", "strengths": [1]}, {"method": "PULL", "strengths": [0.1]},
+            {"method": "TRUST_REGION", "strengths": [0.01]}, {"method": "SELF_REPLAY", "strengths": [1]},
+            {"method": "SELF_REPLAY_RETENTION", "strengths": [1]}""";
 
     @TempDir
     private Path folder;
@@ -89,8 +91,8 @@ class ComparisonTest {
         Path whole = folder.resolve("whole");
         run(plan, whole, 1, 1);
         List<Result> all = ResultsFile.read(whole.resolve("results.csv"));
-        // The base, ten methods, one stop and four merges.
-        assertEquals(16, all.size());
+        // The base, fourteen methods, one stop and four merges.
+        assertEquals(20, all.size());
         for (Result result : all) {
             assertTrue(result.validation().target() > 0.5 && result.test().source() < 8, result.toString());
             assertEquals(2, result.test().domains().size());
@@ -130,7 +132,7 @@ class ComparisonTest {
         // A plan that has grown: what is missing is added, the rest is kept.
         Plan wider = plan(METHODS.replace("[0.5]}, {\"merge\": \"TIES\"", "[0.5, 0.7]}, {\"merge\": \"TIES\""));
         run(wider, whole, 1, 1);
-        assertEquals(17, ResultsFile.read(whole.resolve("results.csv")).size());
+        assertEquals(21, ResultsFile.read(whole.resolve("results.csv")).size());
     }
 
     @Test

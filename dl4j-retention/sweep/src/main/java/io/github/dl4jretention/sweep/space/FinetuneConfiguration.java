@@ -51,9 +51,10 @@ public record FinetuneConfiguration(
     @JsonCreator
     public FinetuneConfiguration {
         Objects.requireNonNull(method, "method");
-        if ((method == FinetuneMethod.RETENTION) != (retention != null)) {
+        if (method.hasRetention() != (retention != null)) {
             throw new IllegalArgumentException("retention: expected a configuration for " + FinetuneMethod.RETENTION
-                    + " only, got " + retention + " for " + method);
+                    + ", " + FinetuneMethod.SELF_REPLAY + " and " + FinetuneMethod.SELF_REPLAY_RETENTION + " only, got "
+                    + retention + " for " + method);
         }
         require(
                 learningRate > 0 && Double.isFinite(learningRate),

@@ -26,6 +26,15 @@ public enum FinetuneMethod {
     /** Plain with source text among the target text; the strength is its share of all examples, below 1. */
     REPLAY(true, 1),
 
+    /**
+     * Near the teacher on text that the model writes before it is trained, mixed into the target text, and nowhere else;
+     * the strength is its share of all examples, below 1. See {@link io.github.dl4jretention.baseline.SelfReplay}.
+     */
+    SELF_REPLAY(false, 1),
+
+    /** Near the teacher on target text and on what the model writes; the strength is the share of the latter, below 1. */
+    SELF_REPLAY_RETENTION(false, 1),
+
     /** Plain with labels {@code (1 - strength) y + strength / V}; the strength is below 1. Source: arXiv 1512.00567. */
     LABEL_SMOOTHING(false, 1);
 
@@ -42,7 +51,17 @@ public enum FinetuneMethod {
         return needsSource;
     }
 
-    /** {@return whether it is a baseline, which has a strength} */
+    /** {@return whether it has a loss near the teacher} */
+    public boolean hasRetention() {
+        return this == RETENTION || writes();
+    }
+
+    /** {@return whether it trains on what the model writes} */
+    public boolean writes() {
+        return this == SELF_REPLAY || this == SELF_REPLAY_RETENTION;
+    }
+
+    /** {@return whether it has a strength} */
     public boolean hasStrength() {
         return end > 0;
     }

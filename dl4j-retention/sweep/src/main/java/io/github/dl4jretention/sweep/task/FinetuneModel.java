@@ -3,6 +3,7 @@ package io.github.dl4jretention.sweep.task;
 import io.github.dl4jretention.baseline.Importance;
 import io.github.dl4jretention.baseline.ImportanceEstimator;
 import io.github.dl4jretention.baseline.QuadraticPenalty;
+import io.github.dl4jretention.baseline.SelfReplay;
 import io.github.dl4jretention.eval.TokenEvaluation;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
@@ -35,6 +36,7 @@ import org.nd4j.autodiff.samediff.VariableType;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.JsonNode;
@@ -183,6 +185,11 @@ public abstract class FinetuneModel {
     /** An estimator of how much each parameter matters. */
     abstract ImportanceEstimator importance();
 
+    /** What the model writes: a whole window for each token, unless it has a faster way. */
+    SelfReplay.Builder writing(MultiDataSetIterator target) {
+        return SelfReplay.of(teacher, target);
+    }
+
     /** The pull of a network towards where it is now; empty for methods without. */
     static Optional<QuadraticPenalty> penalty(
             Model start, FinetuneConfiguration configuration, @Nullable Importance importance) {
@@ -190,7 +197,7 @@ public abstract class FinetuneModel {
             case L2_SP -> Optional.of(QuadraticPenalty.toStart(start, configuration.strength()));
             case EWC, MAS -> Optional.of(
                     QuadraticPenalty.weighted(start, Objects.requireNonNull(importance), configuration.strength()));
-            case PLAIN, RETENTION, REPLAY, LABEL_SMOOTHING -> Optional.empty();
+            case PLAIN, RETENTION, REPLAY, SELF_REPLAY, SELF_REPLAY_RETENTION, LABEL_SMOOTHING -> Optional.empty();
         };
     }
 
@@ -232,7 +239,7 @@ public abstract class FinetuneModel {
     /** Methods without a teacher are retention at coefficient 0, whose numbers are the stock layer's. */
     static RetentionConfiguration lossOf(FinetuneConfiguration configuration) {
         return switch (configuration.method()) {
-            case RETENTION -> Objects.requireNonNull(configuration.retention());
+            case RETENTION, SELF_REPLAY, SELF_REPLAY_RETENTION -> Objects.requireNonNull(configuration.retention());
             case LABEL_SMOOTHING -> RetentionConfiguration.builder()
                     .coefficient(0)
                     .labelSmoothing(configuration.strength())

@@ -3,10 +3,13 @@ package io.github.dl4jretention.sweep.task;
 import io.github.dl4jretention.baseline.Importance;
 import io.github.dl4jretention.baseline.ReplayMultiDataSetIterator;
 import io.github.dl4jretention.baseline.ReplayUnit;
+import io.github.dl4jretention.baseline.SelfReplay;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.sweep.space.FinetuneMethod;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
@@ -39,6 +42,7 @@ public final class FinetuneProblem {
     private final IUpdater updater;
     private final long seed;
     private final Map<FinetuneMethod, Importance> importance = new EnumMap<>(FinetuneMethod.class);
+    private @Nullable SelfReplay written;
     private @Nullable Losses baseLosses;
     private double largestLoss = Double.NaN;
     private int trainingBatches = -1;
@@ -244,6 +248,12 @@ public final class FinetuneProblem {
         if (configuration.method() == FinetuneMethod.REPLAY) {
             text = new ReplayMultiDataSetIterator(text, source(), configuration.strength(), ReplayUnit.EXAMPLES, seed);
         }
+        if (configuration.method().writes()) {
+            ReplayMultiDataSetIterator mixed = written().mixedInto(text, configuration.strength());
+            double ofTarget = configuration.method() == FinetuneMethod.SELF_REPLAY ? 0 : 1;
+            return new TeacherMultiDataSetIterator(mixed, teacher(configuration), mixed.divergenceWeights(ofTarget, 1))
+                    .setReleaseLabels(true);
+        }
         boolean taught = configuration.method() == FinetuneMethod.RETENTION || !model.plainWithoutTeacher();
         return taught ? new TeacherMultiDataSetIterator(text, teacher(configuration)).setReleaseLabels(true) : text;
     }
@@ -251,7 +261,21 @@ public final class FinetuneProblem {
     /** A cache may lack what is replayed, and may hold samples at a temperature other than 1. */
     private Teacher teacher(FinetuneConfiguration configuration) {
         boolean sampled = teacher.sampledAt().isPresent() && configuration.method() != FinetuneMethod.RETENTION;
-        return configuration.method() == FinetuneMethod.REPLAY || sampled ? model.teacher() : teacher;
+        boolean mixed = configuration.method() == FinetuneMethod.REPLAY
+                || configuration.method().writes();
+        return mixed || sampled ? model.teacher() : teacher;
+    }
+
+    /** What the model writes, once for all candidates. */
+    private synchronized SelfReplay written() {
+        if (written == null) {
+            try {
+                written = model.writing(data.training().iterator()).seed(seed).build();
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+        return written;
     }
 
     /** Importance of the parameters on source text, one pass for all candidates of a method; null without. */
@@ -261,7 +285,7 @@ public final class FinetuneProblem {
                     method, m -> model.importance().empiricalFisher(source()));
             case MAS -> importance.computeIfAbsent(
                     method, m -> model.importance().memoryAwareSynapses(source()));
-            case PLAIN, RETENTION, L2_SP, REPLAY, LABEL_SMOOTHING -> null;
+            case PLAIN, RETENTION, L2_SP, REPLAY, SELF_REPLAY, SELF_REPLAY_RETENTION, LABEL_SMOOTHING -> null;
         };
     }
 

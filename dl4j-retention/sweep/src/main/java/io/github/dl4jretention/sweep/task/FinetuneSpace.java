@@ -46,6 +46,8 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
     private ParameterSpace<Double> masStrength;
     private ParameterSpace<Double> replayShare;
     private ParameterSpace<Double> labelSmoothing;
+    private ParameterSpace<Double> selfReplayShare;
+    private ParameterSpace<Double> selfReplayRetentionShare;
 
     /** For JSON. */
     @SuppressWarnings("NullAway.Init")
@@ -63,6 +65,8 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
         masStrength = builder.strength(FinetuneMethod.MAS);
         replayShare = builder.strength(FinetuneMethod.REPLAY);
         labelSmoothing = builder.strength(FinetuneMethod.LABEL_SMOOTHING);
+        selfReplayShare = builder.strength(FinetuneMethod.SELF_REPLAY);
+        selfReplayRetentionShare = builder.strength(FinetuneMethod.SELF_REPLAY_RETENTION);
     }
 
     /** {@return a builder with the defaults} */
@@ -77,7 +81,7 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
         int numberOfSteps = (int) Leaves.number(steps, values);
         return new FinetuneConfiguration(
                 chosen,
-                chosen == FinetuneMethod.RETENTION ? retention.getValue(values) : null,
+                chosen.hasRetention() ? retention.getValue(values) : null,
                 Leaves.number(learningRate, values),
                 numberOfSteps > 0 ? 1 : (int) Leaves.number(epochs, values),
                 numberOfSteps,
@@ -94,6 +98,8 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
             case MAS -> masStrength;
             case REPLAY -> replayShare;
             case LABEL_SMOOTHING -> labelSmoothing;
+            case SELF_REPLAY -> selfReplayShare;
+            case SELF_REPLAY_RETENTION -> selfReplayRetentionShare;
         };
     }
 
@@ -142,7 +148,8 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
      *     weight that needs the label's probability
      */
     public void requireFits(Teacher teacher) {
-        if (has(FinetuneMethod.RETENTION) && teacher.sampledAt().isPresent()) {
+        if (methods().stream().anyMatch(FinetuneMethod::hasRetention)
+                && teacher.sampledAt().isPresent()) {
             retention.requireServedBySamples(teacher.sampledAt().getAsDouble());
         }
         if (has(FinetuneMethod.RETENTION) && !teacher.givesEveryClass()) {
@@ -295,7 +302,7 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
 
         /**
          * The strength of a baseline. By default that of the penalties is log-uniform in [0.001, 1000], the share of
-         * replay and label smoothing in [0.01, 0.5].
+         * replay, self-replay and label smoothing in [0.01, 0.5].
          *
          * @param baseline a method with a strength
          * @param space    see {@link FinetuneMethod}
@@ -336,7 +343,7 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
             Leaves.requireValues("epochs", epochs);
             Leaves.requireValues("frozenUpTo", frozenUpTo);
             method = Leaves.collapsed(method);
-            if (!chosen.contains(FinetuneMethod.RETENTION)) {
+            if (chosen.stream().noneMatch(FinetuneMethod::hasRetention)) {
                 retention = RetentionSpace.builder().coefficients(1).build();
             } else if (retention == null) {
                 retention = RetentionSpace.builder().build();

@@ -3,6 +3,7 @@ package io.github.dl4jretention.sweep.task;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.baseline.Importance;
 import io.github.dl4jretention.baseline.ImportanceEstimator;
+import io.github.dl4jretention.baseline.SelfReplay;
 import io.github.dl4jretention.internal.Configurations;
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import io.github.dl4jretention.loss.TokenLoss;
@@ -16,6 +17,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.config.Sgd;
 
@@ -63,6 +65,11 @@ final class MultiLayerModel extends FinetuneModel {
     @Override
     ImportanceEstimator importance() {
         return ImportanceEstimator.of(pretrained);
+    }
+
+    @Override
+    SelfReplay.Builder writing(MultiDataSetIterator target) {
+        return SelfReplay.of(pretrained, target);
     }
 
     private record MultiLayerStudent(MultiLayerNetwork network, StepLoss loss) implements CandidateTraining {

@@ -18,12 +18,18 @@ import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
 import org.nd4j.autodiff.samediff.VariableType;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.dataset.adapter.SingletonMultiDataSetIterator;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.learning.config.IUpdater;
 
 /** A {@link FinetuneModel} of a SameDiff, kept as the bytes of its file. */
 final class SameDiffFinetuneModel extends FinetuneModel {
+
+    /** Placeholders of a student that trains on what the model writes. */
+    private static final String WEIGHTS = "retentionLabelWeights";
+
+    private static final String DIVERGENCE_WEIGHTS = "retentionDivergenceWeights";
 
     private final byte[] bytes;
     private final String logits;
@@ -68,7 +74,15 @@ final class SameDiffFinetuneModel extends FinetuneModel {
     CandidateTraining training(
             FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, @Nullable Importance importance) {
         SameDiff sameDiff = copy();
-        RetentionLoss.add(sameDiff, logits, labels, lossOf(configuration));
+        boolean weighted = configuration.method().writes();
+        if (weighted) {
+            DataType type = sameDiff.getVariable(logits).dataType();
+            sameDiff.placeHolder(WEIGHTS, type);
+            sameDiff.placeHolder(DIVERGENCE_WEIGHTS, type);
+            RetentionLoss.add(sameDiff, logits, labels, WEIGHTS, DIVERGENCE_WEIGHTS, lossOf(configuration));
+        } else {
+            RetentionLoss.add(sameDiff, logits, labels, lossOf(configuration));
+        }
         RetentionLoss.bind(sameDiff, teacher.sha256());
         switch (configuration.method()) {
             case L2_SP -> QuadraticPenalty.toStart(sameDiff, configuration.strength())
@@ -76,13 +90,19 @@ final class SameDiffFinetuneModel extends FinetuneModel {
             case EWC, MAS -> QuadraticPenalty.weighted(
                             sameDiff, Objects.requireNonNull(importance), configuration.strength())
                     .addTo(sameDiff);
-            case PLAIN, RETENTION, REPLAY, LABEL_SMOOTHING -> {}
+            case PLAIN, RETENTION, REPLAY, SELF_REPLAY, SELF_REPLAY_RETENTION, LABEL_SMOOTHING -> {}
         }
-        sameDiff.setTrainingConfig(TrainingConfig.builder()
+        TrainingConfig.Builder training = TrainingConfig.builder()
                 .updater(updater.clone())
                 .dataSetFeatureMapping(features)
-                .dataSetLabelMapping(labels, RetentionLoss.TEACHER_LOGITS)
-                .build());
+                .dataSetLabelMapping(
+                        weighted
+                                ? List.of(labels, RetentionLoss.TEACHER_LOGITS, DIVERGENCE_WEIGHTS)
+                                : List.of(labels, RetentionLoss.TEACHER_LOGITS));
+        if (weighted) {
+            training.dataSetLabelMaskMapping(WEIGHTS);
+        }
+        sameDiff.setTrainingConfig(training.build());
         RetentionListener listener = new RetentionListener();
         sameDiff.setListeners(listener);
         return new SameDiffStudent(this, sameDiff, listener);

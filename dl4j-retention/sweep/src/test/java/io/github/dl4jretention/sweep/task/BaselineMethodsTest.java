@@ -12,12 +12,17 @@ import io.github.dl4jretention.baseline.ImportanceEstimator;
 import io.github.dl4jretention.baseline.QuadraticPenalty;
 import io.github.dl4jretention.baseline.ReplayMultiDataSetIterator;
 import io.github.dl4jretention.baseline.ReplayUnit;
+import io.github.dl4jretention.baseline.SelfReplay;
+import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.sweep.SweepTexts;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.sweep.space.FinetuneMethod;
 import io.github.dl4jretention.sweep.space.Leaves;
 import io.github.dl4jretention.sweep.space.Search;
 import io.github.dl4jretention.sweep.space.UntrustedJson;
+import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
+import java.io.IOException;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
@@ -34,6 +39,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
@@ -116,7 +122,7 @@ class BaselineMethodsTest {
     @EnumSource(
             value = FinetuneMethod.class,
             mode = EnumSource.Mode.EXCLUDE,
-            names = {"PLAIN", "RETENTION", "MAS"})
+            names = {"PLAIN", "RETENTION", "MAS", "SELF_REPLAY", "SELF_REPLAY_RETENTION"})
     void graphs_too_train_with_every_baseline(FinetuneMethod method) {
         FinetuneProblem problem = graph();
         INDArray weak = ((ComputationGraph) problem.finetune(of(method, 0))).params();
@@ -195,7 +201,7 @@ class BaselineMethodsTest {
     @EnumSource(
             value = FinetuneMethod.class,
             mode = EnumSource.Mode.EXCLUDE,
-            names = {"PLAIN", "RETENTION"})
+            names = {"PLAIN", "RETENTION", "SELF_REPLAY", "SELF_REPLAY_RETENTION"})
     void samediff_graphs_too_train_with_every_baseline(FinetuneMethod method) {
         FinetuneProblem problem = new FinetuneProblem(
                 FinetuneModel.of(SweepTexts.graph(TYPE), "logits", "labels", "features"),
@@ -268,5 +274,81 @@ class BaselineMethodsTest {
     private static void assertRefused(String message, org.junit.jupiter.api.function.Executable call) {
         IllegalArgumentException e = assertThrows(IllegalArgumentException.class, call);
         assertTrue(e.getMessage().startsWith(message), e.getMessage());
+    }
+
+    private static final RetentionConfiguration CONF =
+            RetentionConfiguration.builder().coefficient(2).build();
+
+    /** Tokens, one-hot. */
+    private static SweepData tokens(DataType type, boolean timeFirst) {
+        Batches[] text = new Batches[5];
+        Arrays.setAll(text, i -> held(List.of(tokens(type, 10 * i, timeFirst), tokens(type, 10 * i + 1, timeFirst))));
+        return new SweepData(text[0], text[1], text[2], text[3], text[4]);
+    }
+
+    private static MultiDataSet tokens(DataType type, long seed, boolean timeFirst) {
+        DataSet text = Networks.text(type, 3, Networks.TIME, seed);
+        return timeFirst
+                ? new org.nd4j.linalg.dataset.MultiDataSet(
+                        text.getFeatures().permute(0, 2, 1).dup('c'),
+                        text.getLabels().permute(0, 2, 1).dup('c'))
+                : text.toMultiDataSet();
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = FinetuneMethod.class,
+            names = {"SELF_REPLAY", "SELF_REPLAY_RETENTION"})
+    void self_replay_is_that_of_the_baseline_package(FinetuneMethod method) throws IOException {
+        MultiLayerNetwork pretrained = Networks.languageModel(TYPE, 1);
+        SweepData texts = tokens(TYPE, false);
+        FinetuneProblem problem = new FinetuneProblem(FinetuneModel.of(pretrained), texts);
+        FinetuneConfiguration configuration = new FinetuneConfiguration(method, CONF, RATE, 1, 0, -1, 0.4);
+        INDArray found = ((MultiLayerNetwork) problem.finetune(configuration)).params();
+
+        MultiDataSetIterator text = texts.training().iterator();
+        ReplayMultiDataSetIterator mixed =
+                SelfReplay.of(pretrained, text).seed(problem.seed()).build().mixedInto(text, 0.4);
+        MultiLayerNetwork student = Retention.attach(Retention.withUpdater(pretrained, new Adam(RATE)), CONF);
+        try (Teacher teacher = Teacher.of(pretrained);
+                TeacherMultiDataSetIterator taught = new TeacherMultiDataSetIterator(
+                        mixed, teacher, mixed.divergenceWeights(method == FinetuneMethod.SELF_REPLAY ? 0 : 1, 1))) {
+            while (taught.hasNext()) {
+                MultiDataSet batch = taught.next();
+                assertEquals(5, batch.getFeatures(0).size(0), "three of the target, two written");
+                student.fit(new DataSet(batch.getFeatures(0), batch.getLabels(0), null, batch.getLabelsMaskArray(0)));
+            }
+        }
+        assertClose(Retention.detach(student).params(), found, 1e-9);
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = FinetuneMethod.class,
+            names = {"SELF_REPLAY", "SELF_REPLAY_RETENTION"})
+    void samediff_graphs_too_train_on_what_they_write(FinetuneMethod method) {
+        SameDiff sd = SameDiff.create();
+        sd.placeHolder("features", DataType.FLOAT, -1, Networks.TIME, Networks.VOCABULARY)
+                .reshape(-1, Networks.VOCABULARY)
+                .mmul(sd.var(
+                        "w", Networks.normal(DataType.FLOAT, new Random(1), Networks.VOCABULARY, Networks.VOCABULARY)))
+                .reshape(-1, Networks.TIME, Networks.VOCABULARY)
+                .rename("logits");
+        sd.placeHolder("labels", DataType.FLOAT, -1, Networks.TIME, Networks.VOCABULARY);
+        FinetuneProblem problem =
+                new FinetuneProblem(FinetuneModel.of(sd, "logits", "labels", "features"), tokens(DataType.FLOAT, true));
+        INDArray start = sd.getVariable("w").getArr();
+        double plain = way(problem, start, new FinetuneConfiguration(FinetuneMethod.PLAIN, null, RATE, 6, 0, -1, 0));
+        RetentionConfiguration strong =
+                RetentionConfiguration.builder().coefficient(300).build();
+        double near = way(problem, start, new FinetuneConfiguration(method, strong, RATE, 6, 0, -1, 0.5));
+        assertTrue(near > 0 && near < 0.7 * plain, near + " of " + plain);
+    }
+
+    private static double way(FinetuneProblem problem, INDArray start, FinetuneConfiguration configuration) {
+        return ((SameDiff) problem.finetune(configuration))
+                .getVariable("w")
+                .getArr()
+                .distance2(start);
     }
 }
