@@ -15,21 +15,15 @@ import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.samples.console.Console;
 import io.github.dl4jretention.samples.console.Progress;
 import io.github.dl4jretention.samples.text.StepsIterator;
-import io.github.dl4jretention.sweep.plot.Plot;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
-import java.io.Writer;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
-import org.apache.commons.csv.CSVFormat;
-import org.apache.commons.csv.CSVPrinter;
 import org.apache.commons.math3.stat.StatUtils;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -55,7 +49,6 @@ import picocli.CommandLine.Spec;
         description = "Finetunes a language model in a Hugging Face folder on a target text, with retention.")
 public final class Finetune implements Callable<Integer> {
 
-    private static final String RESULTS = "results.csv";
     private static final String TUNED = "tuned";
 
     /** Checkpoints, as long as the run isn't done. */
@@ -150,9 +143,6 @@ public final class Finetune implements Callable<Integer> {
         }
     }
 
-    /** Losses on held-out text, nats per token. */
-    private record Measured(double target, double source, double targetDivergence, double sourceDivergence) {}
-
     @Override
     public Integer call() throws IOException {
         requireFolder();
@@ -171,35 +161,35 @@ public final class Finetune implements Callable<Integer> {
                 base.network().numParams(), learned.documents(), learned.validationDocuments(), kept.documents());
 
         Teacher teacher = Teacher.of(base.network());
-        Measured before = measure("base", base.network(), teacher, targetTexts, sourceTexts);
+        FinetuneReport.Measured before = measure("base", base.network(), teacher, targetTexts, sourceTexts);
         StepTimes times = new StepTimes();
         MultiLayerNetwork student = train(base, learned, teacher, times);
-        Measured after = measure("tuned", Retention.detach(student), teacher, targetTexts, sourceTexts);
+        FinetuneReport.Measured after = measure("tuned", Retention.detach(student), teacher, targetTexts, sourceTexts);
 
-        double gain = before.target() - after.target();
-        double forgetting = after.source() - before.source();
         LanguageModel result = base.withNetwork(student)
-                .withCard(new ModelCard(String.valueOf(target.getFileName()), gain, forgetting));
+                .withCard(new ModelCard(
+                        String.valueOf(target.getFileName()),
+                        before.target() - after.target(),
+                        after.source() - before.source()));
         if (!Files.exists(out.resolve(TUNED))) {
             result.save(out.resolve(TUNED));
         }
-        write("samples.txt", samples(base, result, targetTexts, sourceTexts).getBytes(StandardCharsets.UTF_8));
-        write("tradeoff.png", plot(gain, forgetting).png());
-        writeResults(before, after, times.median());
+        FinetuneReport report = new FinetuneReport(
+                out,
+                coefficient,
+                List.of(coefficient, learningRate, steps, batch, sequenceLength, seed),
+                before,
+                after);
+        report.write(samples(base, result, targetTexts, sourceTexts), times.median());
         deleteRun();
-        System.out.printf("%-8s %10s %10s %10s %10s%n", "", "target", "source", "KL target", "KL source");
-        print("base", before);
-        print("tuned", after);
-        System.out.printf(
-                "gain %.4f, forgetting %.4f; all in nats per token of held-out text, KL to the base%n",
-                gain, forgetting);
+        System.out.print(report.table());
         System.out.println("wrote tuned, results.csv, tradeoff.png and samples.txt to " + out.toAbsolutePath());
         return CommandLine.ExitCode.OK;
     }
 
     /** New, empty, or of a run that was killed. */
     private void requireFolder() throws IOException {
-        boolean killed = Files.isDirectory(out.resolve(RUN)) && !Files.exists(out.resolve(RESULTS));
+        boolean killed = Files.isDirectory(out.resolve(RUN)) && !Files.exists(out.resolve(FinetuneReport.RESULTS));
         Errors.require(
                 spec,
                 killed || isFree(out),
@@ -250,14 +240,14 @@ public final class Finetune implements Callable<Integer> {
         return some;
     }
 
-    private static Measured measure(
+    private static FinetuneReport.Measured measure(
             String name, MultiLayerNetwork network, Teacher teacher, List<DataSet> target, List<DataSet> source) {
         try (Progress progress = new Progress("losses of " + name, 2)) {
             TokenEvaluation ofTarget = TokenEvaluation.of(network, teacher, new ExistingDataSetIterator(target));
             progress.step(() -> "target %.4f".formatted(ofTarget.crossEntropy()));
             TokenEvaluation ofSource = TokenEvaluation.of(network, teacher, new ExistingDataSetIterator(source));
             progress.step(() -> "source %.4f".formatted(ofSource.crossEntropy()));
-            return new Measured(
+            return new FinetuneReport.Measured(
                     ofTarget.crossEntropy(), ofSource.crossEntropy(), ofTarget.divergence(), ofSource.divergence());
         }
     }
@@ -352,70 +342,5 @@ public final class Finetune implements Callable<Integer> {
                 .maxTokens(CONTINUATION)
                 .seed(seed)
                 .generate(prompt);
-    }
-
-    private Plot plot(double gain, double forgetting) {
-        return Plot.builder("What was learned and what was forgotten")
-                .axes(
-                        "gain on target text, nats per token (more is better)",
-                        "forgetting on source text, nats per token (less is better)")
-                .point("base", 0, 0)
-                .curve("tuned, coefficient " + coefficient, new double[] {gain}, new double[] {forgetting})
-                .build();
-    }
-
-    private void write(String name, byte[] bytes) throws IOException {
-        Path part = out.resolve(name + ".part");
-        Files.write(part, bytes);
-        Files.move(part, out.resolve(name), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-    }
-
-    /** Last, and at once: where it is, everything is. */
-    private void writeResults(Measured before, Measured after, double stepSeconds) throws IOException {
-        Path part = out.resolve(RESULTS + ".part");
-        CSVFormat format = CSVFormat.RFC4180
-                .builder()
-                .setHeader(
-                        "run",
-                        "coefficient",
-                        "learning_rate",
-                        "steps",
-                        "batch",
-                        "sequence_length",
-                        "seed",
-                        "target",
-                        "source",
-                        "gain",
-                        "forgetting",
-                        "kl_target",
-                        "kl_source",
-                        "step_ms")
-                .build();
-        try (Writer writer = Files.newBufferedWriter(part, StandardCharsets.UTF_8);
-                CSVPrinter csv = new CSVPrinter(writer, format)) {
-            csv.printRecord("base", "", "", "", "", "", "", before.target(), before.source(), 0, 0, 0, 0, "");
-            csv.printRecord(
-                    "tuned",
-                    coefficient,
-                    learningRate,
-                    steps,
-                    batch,
-                    sequenceLength,
-                    seed,
-                    after.target(),
-                    after.source(),
-                    before.target() - after.target(),
-                    after.source() - before.source(),
-                    after.targetDivergence(),
-                    after.sourceDivergence(),
-                    Double.isNaN(stepSeconds) ? "" : 1000 * stepSeconds);
-        }
-        Files.move(part, out.resolve(RESULTS), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-    }
-
-    private static void print(String name, Measured measured) {
-        System.out.printf(
-                "%-8s %10.4f %10.4f %10.4f %10.4f%n",
-                name, measured.target(), measured.source(), measured.targetDivergence(), measured.sourceDivergence());
     }
 }
