@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.checkpoint.FinetuningRun;
 import io.github.dl4jretention.internal.RetentionLayers;
+import io.github.dl4jretention.internal.SameDiffCopy;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionLoss;
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
@@ -36,6 +37,7 @@ import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.learning.regularization.L2Regularization;
 import org.nd4j.linalg.schedule.FixedSchedule;
 import org.nd4j.linalg.schedule.MapSchedule;
 import org.nd4j.linalg.schedule.RampSchedule;
@@ -123,7 +125,14 @@ class SchedulesTest {
                 .dataSetFeatureMapping("features")
                 .dataSetLabelMapping("labels", RetentionLoss.TEACHER_LOGITS)
                 .build());
+        SameDiff withPenalty = SameDiffCopy.withTraining(withLoss);
+        withPenalty.getTrainingConfig().setUpdater(new Sgd(0.1));
+        withPenalty
+                .getTrainingConfig()
+                .setRegularization(List.of(new L2Regularization(new RampSchedule(new FixedSchedule(0.1), 4))));
         for (Executable call : List.<Executable>of(
+                () -> FinetuningRun.builder().student(withPenalty),
+                () -> FinetuningRun.builder().student(Retention.attach(Networks.lstm(DataType.FLOAT, 1), RAMP)),
                 () -> FinetuningRun.builder().student(Retention.attach(network, conf)),
                 () -> FinetuningRun.builder().student(Retention.attach(graph, conf, "text")),
                 () -> FinetuningRun.builder().student(withLoss))) {
