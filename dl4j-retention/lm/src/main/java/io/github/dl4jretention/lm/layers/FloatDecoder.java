@@ -128,7 +128,7 @@ final class FloatDecoder implements BlockArithmetic {
         FloatRows y = FloatRows.of(output, width);
         FloatArena arena = new FloatArena(memory);
         Kept k = new Kept(sequences, kept == null ? arena : new FloatArena(kept), kept != null);
-        Heads heads = new Heads(sequences, k.queryKeyValue, known);
+        FloatHeads heads = new FloatHeads(block, sequences, k.queryKeyValue, known);
         Window[] windows = new Window[workers.length];
         for (int i = 0; i < windows.length; i++) {
             windows[i] = new Window(arena, window(sequences), kept != null);
@@ -189,7 +189,7 @@ final class FloatDecoder implements BlockArithmetic {
         Kept k = new Kept(sequences, new FloatArena(kept), true);
         FloatRows middle = requireNonNull(k.middle);
         FloatRows wide = requireNonNull(k.wide);
-        Heads heads = new Heads(sequences, k.queryKeyValue, known);
+        FloatHeads heads = new FloatHeads(block, sequences, k.queryKeyValue, known);
         FloatArena arena = new FloatArena(memory);
         FloatRows dMiddle = arena.take(tokens, width);
         FloatRows dFeedForward = arena.take(tokens, width);
@@ -355,72 +355,5 @@ final class FloatDecoder implements BlockArithmetic {
         int from = Workers.start(gradient.rows(), workers.length, part);
         int to = Workers.start(gradient.rows(), workers.length, part + 1);
         FloatRows.product(1, dy.part(0, dy.rows(), from, to), true, x, false, 0, gradient.rows(from, to));
-    }
-
-    /** Where the numbers of a head lie, and the keys and values of tokens before this minibatch's. */
-    private final class Heads {
-
-        private final Sequences sequences;
-        private final FloatRows queryKeyValue;
-        private final @Nullable FloatRows knownKeys;
-        private final @Nullable FloatRows knownValues;
-
-        Heads(Sequences sequences, FloatRows queryKeyValue, INDArray @Nullable [] known) {
-            this.sequences = sequences;
-            this.queryKeyValue = queryKeyValue;
-            knownKeys = known == null ? null : FloatRows.of(known[0], block.keyValueWidth());
-            knownValues = known == null ? null : FloatRows.of(known[1], block.keyValueWidth());
-        }
-
-        /** Adds rows of this minibatch to the keys and values that are known. */
-        void remember(int from, int to) {
-            if (knownKeys == null || knownValues == null) {
-                return;
-            }
-            int columns = block.keyValueWidth();
-            float[] row = new float[columns];
-            for (int r = from; r < to; r++) {
-                int at = r / sequences.time() * sequences.capacity() + sequences.past() + r % sequences.time();
-                queryKeyValue.get(r, block.queryWidth(), row, 0, columns);
-                knownKeys.put(at, row);
-                queryKeyValue.get(r, block.queryWidth() + columns, row, 0, columns);
-                knownValues.put(at, row);
-            }
-        }
-
-        FloatRows query(FloatRows rows, int sequence, int head) {
-            return ofSequence(rows, sequence, head * block.getHeadSize());
-        }
-
-        FloatRows newKeys(FloatRows rows, int sequence, int head) {
-            return ofSequence(rows, sequence, block.queryWidth() + column(head));
-        }
-
-        FloatRows newValues(FloatRows rows, int sequence, int head) {
-            return ofSequence(rows, sequence, block.queryWidth() + block.keyValueWidth() + column(head));
-        }
-
-        FloatRows keys(int sequence, int head) {
-            return knownKeys == null ? newKeys(queryKeyValue, sequence, head) : known(knownKeys, sequence, head);
-        }
-
-        FloatRows values(int sequence, int head) {
-            return knownValues == null ? newValues(queryKeyValue, sequence, head) : known(knownValues, sequence, head);
-        }
-
-        private int column(int head) {
-            return head / (block.getHeads() / block.getKeyValueHeads()) * block.getHeadSize();
-        }
-
-        private FloatRows known(FloatRows rows, int sequence, int head) {
-            int first = sequence * sequences.capacity();
-            int column = column(head);
-            return rows.part(first, first + sequences.total(), column, column + block.getHeadSize());
-        }
-
-        private FloatRows ofSequence(FloatRows rows, int sequence, int column) {
-            int first = sequence * sequences.time();
-            return rows.part(first, first + sequences.time(), column, column + block.getHeadSize());
-        }
     }
 }

@@ -90,6 +90,13 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
         for (int i = 0; i < whole.length; i++) {
             whole[i] = keep != null && !keep[i / length][i % length] ? MASKED : requireId(numbers[i], i, length);
         }
+        // Once, for the largest: a message for each token would cost more than the tokens.
+        WholeNumbers.requireExact(
+                Arrays.stream(whole).max().orElse(0),
+                input.dataType(),
+                layerConf().getVocabulary(),
+                "features",
+                Arrays.toString(input.shape()) + " " + layerId());
         return whole;
     }
 
@@ -116,12 +123,6 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
                     + (layerConf().getVocabulary() - 1) + ", got " + number + " in example " + index / length
                     + " at time step " + index % length + " of " + Arrays.toString(input.shape()) + " " + layerId());
         }
-        WholeNumbers.requireExact(
-                number,
-                input.dataType(),
-                layerConf().getVocabulary(),
-                "features",
-                Arrays.toString(input.shape()) + " " + layerId());
         return id;
     }
 

@@ -70,7 +70,10 @@ class SameDiffLayersTest {
         Case reference = ReferenceBlocks.all().get(0);
         DecoderBlock block = reference.builder().build();
         INDArray input = reference.input(DataType.DOUBLE);
-        double[][] documents = {{1, 1, 2, 2, 2}, {1, 2, 2, 0, 3}};
+        double first = DecoderBlock.FIRST_DOCUMENT;
+        double[][] documents = {
+            {first, first, first + 1, first + 1, first + 1}, {first, first + 1, first + 1, 0, first + 2}
+        };
         assertEquals(documents[0].length, input.size(2));
         assertSame(
                 reference.layer(block, DataType.DOUBLE),
