@@ -186,6 +186,59 @@ class LossPropertiesTest {
                 precision.relative * Math.max(1, label));
     }
 
+    /** The fused loss in FLOAT and SameDiff's in DOUBLE, of the same numbers, NaN where the mask is 0. */
+    @Property(tries = TRIES, seed = SEED)
+    void token_weights_are_the_same_on_both_paths(
+            @ForAll TokenWeight.Kind kind,
+            @ForAll @DoubleRange(min = 0.2, max = 5) double parameter,
+            @ForAll @IntRange(min = 1, max = 4) int batch,
+            @ForAll @IntRange(min = 1, max = 4) int time,
+            @ForAll long seed) {
+        TokenWeight weight =
+                switch (kind) {
+                    case EAFT -> TokenWeight.eaft(2 + (int) (parameter * 3 / 5));
+                    case SELECTIVE -> TokenWeight.selective(1 + 3 * parameter);
+                    default -> new TokenWeight(kind, parameter);
+                };
+        RetentionConfiguration conf = RetentionConfiguration.builder()
+                .coefficient(seed % 3 == 0 ? 0 : 0.6)
+                .tokenWeight(weight)
+                .build();
+        Case c = Case.of(Precision.FLOAT, Divergence.FORWARD_KL, 0.5, 1, batch, time, seed);
+        Random random = new Random(seed);
+        INDArray mask = Nd4j.create(DataType.FLOAT, batch, time);
+        for (int b = 0; b < batch; b++) {
+            for (int t = 0; t < time; t++) {
+                mask.putScalar(b, t, random.nextInt(3) / 2.0);
+                if (mask.getDouble(b, t) == 0) {
+                    c.logits.putScalar(new int[] {b, 1, t}, Double.NaN);
+                    c.teacher.putScalar(new int[] {b, 2, t}, Double.NaN);
+                    c.labels.putScalar(new int[] {b, 0, t}, Double.NaN);
+                }
+            }
+        }
+        RetentionOutputLayerRuntime fused = ReferenceTest.identityLayer(V, conf, DataType.FLOAT);
+        RetentionOutputLayerRuntime sameDiff = ReferenceTest.identityLayer(V, conf, DataType.DOUBLE);
+        INDArray actual = back(fused, c, mask);
+        INDArray expected = back(sameDiff, c, mask);
+        double scale = Math.max(1, expected.amaxNumber().doubleValue());
+        Networks.assertClose(expected, actual.castTo(DataType.DOUBLE), 1e-5 * scale);
+        double sum = sameDiff.lastTokenLoss().sum();
+        assertEquals(sum, fused.lastTokenLoss().sum(), 1e-5 * Math.max(1, sum));
+        assertTrue(sameDiff.lastTokenLoss().objectiveSum()
+                <= sameDiff.lastTokenLoss().crossEntropySum() + 1e-9);
+    }
+
+    private static INDArray back(RetentionOutputLayerRuntime layer, Case c, INDArray mask) {
+        DataType type = layer.getParam("W").dataType();
+        layer.setInput(c.logits.castTo(type), LayerWorkspaceMgr.noWorkspaces());
+        layer.setLabels(PackedLabels.of(c.labels.castTo(type), c.teacher.castTo(type)));
+        layer.setMaskArray(mask.castTo(type));
+        return layer.backpropGradient(null, LayerWorkspaceMgr.noWorkspaces())
+                .getSecond()
+                .dup();
+    }
+
     @Property(tries = 30, seed = SEED)
     void Jensen_Shannon_tends_to_both_directions_of_KL(@ForAll long seed) {
         double small = 1e-6;
