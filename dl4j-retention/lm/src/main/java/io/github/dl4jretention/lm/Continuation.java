@@ -3,8 +3,8 @@ package io.github.dl4jretention.lm;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Random;
 import java.util.Set;
+import java.util.SplittableRandom;
 
 /** The text that follows one prompt, as it grows. */
 final class Continuation {
@@ -13,7 +13,7 @@ final class Continuation {
     private final Tokenizer tokenizer;
     private final int context;
     private final Generator.Settings settings;
-    private final Random random;
+    private final SplittableRandom random;
     private final List<Integer> ids = new ArrayList<>();
     private final Set<Integer> seen = new HashSet<>();
     private final int prompt;
@@ -38,7 +38,7 @@ final class Continuation {
         this.tokenizer = tokenizer;
         this.context = context;
         this.settings = settings;
-        random = new Random(settings.seed() + number);
+        random = new SplittableRandom(settings.seed() + number);
         for (int id : prompt) {
             ids.add(id);
             seen.add(id);

@@ -173,11 +173,14 @@ final class NetworkSteps {
     }
 
     private INDArray input(int[][] ids) {
-        DataType type = network.getLayerWiseConfigurations().getDataType();
         int count = ids[0].length;
         INDArray input = asIds
-                ? Nd4j.create(type, ids.length, 1, count)
-                : Nd4j.create(type, ids.length, network.layerInputSize(0), count);
+                ? Nd4j.create(DataType.INT32, ids.length, 1, count)
+                : Nd4j.create(
+                        network.getLayerWiseConfigurations().getDataType(),
+                        ids.length,
+                        network.layerInputSize(0),
+                        count);
         for (int row = 0; row < ids.length; row++) {
             for (int t = 0; t < count; t++) {
                 if (asIds) {

@@ -7,10 +7,12 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.dl4jretention.lm.generation.TokenChoice;
 import io.github.dl4jretention.lm.huggingface.ReferenceModels;
+import io.github.dl4jretention.lm.layers.TokenEmbedding;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -141,12 +143,12 @@ class GeneratorTest {
     @Test
     void ends_before_stop_strings_and_at_the_end_of_text() throws IOException {
         LanguageModel model = model("llama");
-        String whole = Generator.of(model).seed(3).maxTokens(20).generate("ab");
+        String whole = Generator.of(model).seed(4).maxTokens(20).generate("ab");
         assertTrue(whole.length() >= 12, whole);
         String stop = whole.substring(6, 9);
         StringBuilder told = new StringBuilder();
         String text = Generator.of(model)
-                .seed(3)
+                .seed(4)
                 .maxTokens(20)
                 .stop("never", stop)
                 .onToken((number, id, piece) -> told.append(piece))
@@ -158,7 +160,8 @@ class GeneratorTest {
         for (int seed = 0; seed < 30; seed++) {
             String cut = Generator.of(ending).seed(seed).maxTokens(20).generate("ab");
             String full = Generator.of(model).seed(seed).maxTokens(20).generate("ab");
-            assertTrue(full.startsWith(cut), cut + " | " + full);
+            String characters = cut.replaceAll("\uFFFD+$", "");
+            assertTrue(full.startsWith(characters), cut + " | " + full);
             lengths.add(String.valueOf(cut.length() < full.length()));
         }
         assertEquals(Set.of("false", "true"), lengths, "some end early");
@@ -241,6 +244,36 @@ class GeneratorTest {
                 }
             }
         }
+    }
+
+    /** Generators of neighbouring seeds must not begin alike. */
+    @Test
+    void samples_of_one_prompt_begin_differently() throws IOException {
+        LanguageModel model = model("llama");
+        Set<Integer> first = new TreeSet<>();
+        Generator.of(model)
+                .maxTokens(1)
+                .temperature(100)
+                .onToken((number, id, piece) -> first.add(id))
+                .generate(Collections.nCopies(64, "ab"));
+        assertTrue(first.size() > 10, first::toString);
+    }
+
+    /** Half precision holds whole numbers up to 2048 only. */
+    @Test
+    void networks_in_half_precision_read_any_token() {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder()
+                .dataType(DataType.FLOAT16)
+                .list()
+                .layer(TokenEmbedding.builder().vocabulary(3000).width(8).build())
+                .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT)
+                        .nOut(3000)
+                        .activation(Activation.SOFTMAX)
+                        .build())
+                .setInputType(InputType.recurrent(3000))
+                .build());
+        network.init();
+        assertEquals(3000, new NetworkSteps(network).next(new int[][] {{2999}})[0].length);
     }
 
     @Test

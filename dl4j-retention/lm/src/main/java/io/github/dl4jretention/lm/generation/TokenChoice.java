@@ -2,8 +2,8 @@ package io.github.dl4jretention.lm.generation;
 
 import java.util.Arrays;
 import java.util.PriorityQueue;
-import java.util.Random;
 import java.util.Set;
+import java.util.random.RandomGenerator;
 
 /**
  * Chooses a token from a distribution; {@link io.github.dl4jretention.lm.Generator} has the formulas. Never changes.
@@ -92,7 +92,7 @@ public record TokenChoice(double temperature, int topK, double topP, double repe
      * @param random draws one number if the temperature isn't 0
      * @throws IllegalArgumentException if a logit is NaN
      */
-    public int choose(float[] logits, Set<Integer> seen, Random random) {
+    public int choose(float[] logits, Set<Integer> seen, RandomGenerator random) {
         float[] scores = logits;
         if (repetitionPenalty != 1) {
             scores = logits.clone();
@@ -111,7 +111,7 @@ public record TokenChoice(double temperature, int topK, double topP, double repe
         return temperature == 0 ? best : draw(scores, scores[best], random);
     }
 
-    private int draw(float[] scores, float largest, Random random) {
+    private int draw(float[] scores, float largest, RandomGenerator random) {
         float lowest = topK > 0 && topK < scores.length ? ofRank(scores, topK) : Float.NEGATIVE_INFINITY;
         double[] weights = new double[scores.length];
         double sum = 0;

@@ -175,6 +175,10 @@ final class NativeLSTMRuntime extends LSTM {
                 .dup('c')
                 .reshape((long) batch * time)
                 .toDoubleVector();
+        if (Arrays.stream(mask).anyMatch(value -> value >= DecoderBlock.FIRST_DOCUMENT)) {
+            throw new IllegalArgumentException("featuresMask: expected 0 and 1, got numbers of documents,"
+                    + " which an LSTM can't keep apart; build the dataset with packed(false) " + layerId());
+        }
         return Arrays.stream(mask).allMatch(value -> value == 1) ? null : mask;
     }
 

@@ -118,8 +118,10 @@ abstract class TokenLayerRuntime extends SameDiffLayer {
                 .dup('c')
                 .reshape((long) batch * time)
                 .toDoubleVector();
-        for (double number : numbers) {
-            if (number != 0 && !(number >= DecoderBlock.FIRST_DOCUMENT && number == Math.rint(number))) {
+        for (int i = 0; i < numbers.length; i++) {
+            double number = numbers[i];
+            boolean whole = number == 1 && isOneDocument(numbers, i / time * time, time);
+            if (number != 0 && !whole && !(number >= DecoderBlock.FIRST_DOCUMENT && number == Math.rint(number))) {
                 throw new IllegalArgumentException("featuresMask: expected 0 and 1, or 0 and numbers of documents from "
                         + DecoderBlock.FIRST_DOCUMENT + " on, got " + number
                         + "; weights of tokens belong in the labels mask " + layerId());
@@ -140,6 +142,16 @@ abstract class TokenLayerRuntime extends SameDiffLayer {
             }
         }
         return starts;
+    }
+
+    /** Sequences that weren't packed may stand beside packed ones: text that a model wrote, say. */
+    private static boolean isOneDocument(double[] numbers, int from, int time) {
+        for (int t = from; t < from + time; t++) {
+            if (numbers[t] != 0 && numbers[t] != 1) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /** All gradient views as the gradient of this layer. */

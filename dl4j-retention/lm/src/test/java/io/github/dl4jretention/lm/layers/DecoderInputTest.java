@@ -22,6 +22,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /** What doesn't fit is refused with its name and the shapes; masks hide whatever lies under them. */
 class DecoderInputTest {
@@ -115,6 +116,23 @@ class DecoderInputTest {
             refused(
                     "featuresMask: expected 0 and 1, or 0 and numbers of documents from 1048576 on, got ",
                     () -> network.output(ids, false, Nd4j.createFromArray(new float[][] {weights}), null));
+        }
+    }
+
+    /** Text that a model wrote may be mixed into packed text. */
+    @Test
+    void sequencesThatAreNotPackedBesidePackedOnes() {
+        INDArray ids = Nd4j.createFromArray(new float[][][] {{{1, 2, 3}}, {{2, 1, 4}}});
+        int first = DecoderBlock.FIRST_DOCUMENT;
+        INDArray mixed = Nd4j.createFromArray(new float[][] {{first, first, first + 1}, {1, 1, 0}});
+        INDArray together = network.output(ids, false, mixed, null);
+        for (int row = 0; row < 2; row++) {
+            INDArray alone = network.output(
+                    ids.get(NDArrayIndex.interval(row, row + 1)).dup(),
+                    false,
+                    mixed.get(NDArrayIndex.interval(row, row + 1)).dup(),
+                    null);
+            assertRelative("row " + row, flat(alone), flat(together.get(NDArrayIndex.interval(row, row + 1))), 1e-6);
         }
     }
 

@@ -108,6 +108,18 @@ class NativeLSTMTest {
         return labels;
     }
 
+    /** As factors they would make states a million times as large. */
+    @Test
+    void numbersOfDocumentsAreRefused() {
+        MultiLayerNetwork faster = nativeOf(network(DataType.FLOAT, lstm()));
+        setMasks(faster, Nd4j.createFromArray(new float[][] {{DecoderBlock.FIRST_DOCUMENT, 0, 1}}));
+        String message = assertThrows(
+                        IllegalArgumentException.class,
+                        () -> faster.output(batch(DataType.FLOAT, 1, 3, 1).getFeatures()))
+                .getMessage();
+        assertTrue(message.contains("packed(false)"), message);
+    }
+
     private static double tolerance(DataType type) {
         return type == DataType.FLOAT ? 1e-5 : 1e-12;
     }
