@@ -23,12 +23,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import org.deeplearning4j.datasets.iterator.IteratorMultiDataSetIterator;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.autodiff.listeners.At;
 import org.nd4j.autodiff.listeners.BaseListener;
+import org.nd4j.autodiff.listeners.Loss;
 import org.nd4j.autodiff.listeners.Operation;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
@@ -276,6 +278,37 @@ class SameDiffRetentionTest {
         assertEquals(3 * Networks.TIME - 1, loss(student).tokens());
         assertEquals(
                 List.of("mask"), Retention.detach(student).getTrainingConfig().getDataSetLabelMaskMapping());
+    }
+
+    /** M2.1 counts the arrays of the first batch alone, and leaves out what later ones have too many: here, padding. */
+    @Test
+    void divergence_weights_that_the_model_has_no_placeholder_for_are_refused_in_every_batch() {
+        SameDiff pretrained = pretrained(DataType.DOUBLE, true);
+        SameDiff student = Retention.attach(pretrained, CONF, "logits", "features");
+        MultiDataSet whole = batch(DataType.DOUBLE, 12);
+        MultiDataSet padded = batch(DataType.DOUBLE, 13);
+        INDArray mask = Nd4j.ones(DataType.DOUBLE, 3, Networks.TIME).putScalar(0, 4, 0);
+        padded.setFeaturesMaskArrays(new INDArray[] {mask});
+        List<org.nd4j.linalg.dataset.api.MultiDataSet> batches = List.of(whole, padded);
+        Teacher teacher = Teacher.of(pretrained, "logits", "features");
+        INDArray[] trained = new INDArray[2];
+        refused("labels: expected a placeholder for each of 3 arrays", () -> {
+            student.addListeners(new BaseListener() {
+                @Override
+                public boolean isActive(Operation operation) {
+                    return operation == Operation.TRAINING;
+                }
+
+                @Override
+                public void iterationDone(
+                        SameDiff sd, At at, org.nd4j.linalg.dataset.api.MultiDataSet data, Loss loss) {
+                    trained[at.iteration()] = student.getVariable("w").getArr().dup();
+                }
+            });
+            Retention.finetune(student, teacher, new IteratorMultiDataSetIterator(batches.iterator(), 3), 1);
+        });
+        assertClose(trained[0], student.getVariable("w").getArr(), 0);
+        assertNull(trained[1]);
     }
 
     /** M2.1 wants an array for every placeholder. */

@@ -58,6 +58,9 @@ record RunState(
         if (mask == DivergenceMask.LABEL_MASK) {
             return "LABEL_MASK";
         }
+        if (mask == DivergenceMask.PROMPTS) {
+            return "PROMPTS";
+        }
         return mask == DivergenceMask.ALL_TOKENS ? "ALL_TOKENS" : mask.name();
     }
 }

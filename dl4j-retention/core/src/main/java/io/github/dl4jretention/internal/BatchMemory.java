@@ -67,7 +67,8 @@ public final class BatchMemory implements AutoCloseable {
         if (!free.isEmpty()) {
             free.remove(free.size() - 1).close();
         }
-        return Nd4j.createBuffer(DataType.FLOAT, length, false);
+        // Not of the workspace that the thread has open: it would take the memory back.
+        return Nd4j.createBuffer(DataType.FLOAT, length, false, null);
     }
 
     private synchronized void giveBack(DataBuffer memory) {

@@ -382,7 +382,8 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         if (weight != null && weight.needsTeacher()) {
             batch.weighByTeacher(weight);
         }
-        if (retention.getPreference() != null) {
+        Preference preference = retention.getPreference();
+        if (preference != null && (batch.hasTeacher() || !preference.needsTeacher())) {
             batch.requirePairs();
         }
         return batch;

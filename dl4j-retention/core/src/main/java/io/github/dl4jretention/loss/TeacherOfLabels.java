@@ -4,10 +4,14 @@ import io.github.dl4jretention.internal.BatchMemory;
 import io.github.dl4jretention.loss.fused.FusedLoops;
 import java.util.Arrays;
 
-/** What a minibatch's teacher says of its labels: {@code sum_v y(v) log p0(v)} of each token, at temperature 1. */
+/**
+ * What a minibatch's teacher says of its labels: {@code sum_v y(v) log p0(v)} of each token, at temperature 1. A class
+ * that the teacher gives no probability at all counts as one of logit -1e9, as on other paths.
+ */
 final class TeacherOfLabels {
 
     private static final int CHUNK = 256;
+    private static final double BOUND = 1e9;
 
     private final TokenBatch batch;
     private final LabelLayout layout;
@@ -54,12 +58,12 @@ final class TeacherOfLabels {
             throw batch.noTeacher();
         }
         if (layout.isClassId()) {
-            return teacher[batch.classId(token)] - logSum;
+            return logProbability(teacher[batch.classId(token)], logSum);
         }
         batch.distribution(token, values);
         double sum = 0;
         for (int v = 0; v < values.length; v++) {
-            sum += TokenLoss.weighted(values[v], teacher[v] - logSum);
+            sum += TokenLoss.weighted(values[v], logProbability(teacher[v], logSum));
         }
         return sum;
     }
@@ -74,12 +78,16 @@ final class TeacherOfLabels {
             throw batch.noTeacher();
         }
         if (layout.isClassId()) {
-            return teacher[batch.classId(token)] - logSum;
+            return logProbability(teacher[batch.classId(token)], logSum);
         }
         double sum = 0;
         for (int v = 0; v < teacher.length; v++) {
-            sum += TokenLoss.weighted(row[v], teacher[v] - logSum);
+            sum += TokenLoss.weighted(row[v], logProbability(teacher[v], logSum));
         }
         return sum;
+    }
+
+    private static double logProbability(double logit, double logSum) {
+        return Math.max(logit, -BOUND) - logSum;
     }
 }

@@ -422,9 +422,9 @@ public final class TokenBatch {
         read(token, 0, to, layout.vocabulary());
     }
 
-    /** {@return whether the labels are FLOAT, so that rows lose nothing} */
+    /** {@return whether rows can be read as floats and lose nothing} */
     boolean isFloat() {
-        return labels.dataType() == DataType.FLOAT;
+        return FusedLoops.isAccessible(labels);
     }
 
     /** {@return a token's values on the class axis, a copy} */

@@ -114,12 +114,24 @@ class StudentSettingsTest {
     void another_mask_of_the_divergence_is_refused_where_it_has_a_name() throws IOException {
         DivergenceMask mine = (batch, output, size, time) -> Nd4j.ones(size, time);
         runUntil(Kind.MULTI_LAYER_NETWORK.builder(folder), 2);
-        for (DivergenceMask other : List.of(DivergenceMask.ALL_TOKENS, mine)) {
+        for (DivergenceMask other : List.of(DivergenceMask.ALL_TOKENS, DivergenceMask.PROMPTS, mine)) {
             String message = refusal(
                     IllegalStateException.class,
                     Kind.MULTI_LAYER_NETWORK.builder(folder).divergenceMask(other));
             assertTrue(message.startsWith("divergenceMask: expected LABEL_MASK of "), message);
         }
+    }
+
+    @Test
+    void each_mask_of_this_library_has_a_name_of_its_own() {
+        DivergenceMask mine = (batch, output, size, time) -> Nd4j.ones(size, time);
+        assertEquals(
+                List.of("LABEL_MASK", "ALL_TOKENS", "PROMPTS", "one of the user's"),
+                List.of(
+                        RunState.nameOf(DivergenceMask.LABEL_MASK),
+                        RunState.nameOf(DivergenceMask.ALL_TOKENS),
+                        RunState.nameOf(DivergenceMask.PROMPTS),
+                        RunState.nameOf(mine)));
     }
 
     @ParameterizedTest

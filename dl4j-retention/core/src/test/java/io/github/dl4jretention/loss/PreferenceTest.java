@@ -27,6 +27,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.function.Consumer;
 import java.util.function.DoubleSupplier;
 import java.util.stream.Stream;
@@ -307,6 +308,74 @@ class PreferenceTest {
                 assertTrue(message.startsWith("preference: expected a teacher") && message.contains("half"), message);
             }
             Retention.attach(pretrained, conf(Preference.simpo(2, 0.5), 0)).fit(taught(data, cache));
+        }
+    }
+
+    /** Text for early stopping, say, which is no pairs. */
+    @Test
+    void a_score_of_plain_text_is_the_cross_entropy() {
+        MultiLayerNetwork pretrained = Networks.lstm(DataType.DOUBLE, 1);
+        DataSet odd = Networks.sequences(DataType.DOUBLE, 3, 7);
+        DataSet masked = Networks.sequences(DataType.DOUBLE, 4, 8);
+        masked.setLabelsMaskArray(Nd4j.ones(DataType.DOUBLE, 4, Networks.TIME));
+        masked.getLabelsMaskArray().getRow(3).assign(0);
+        for (Preference preference : List.of(Preference.dpo(0.1), Preference.ipo(0.3))) {
+            MultiLayerNetwork student = Retention.attach(pretrained, conf(preference, 0));
+            for (DataSet text : List.of(odd, masked)) {
+                assertEquals(pretrained.score(text), student.score(text), 1e-9);
+                assertClose(
+                        pretrained.scoreExamples(text, false).reshape(-1),
+                        student.scoreExamples(text, false).reshape(-1),
+                        1e-9);
+                String message = assertThrows(
+                                IllegalArgumentException.class,
+                                () -> student.score(taught(text, Teacher.of(pretrained))))
+                        .getMessage();
+                assertTrue(message.startsWith("labels"), message);
+            }
+        }
+    }
+
+    /** On every path: the teacher gives the label of one answer, or of both of a pair, no probability at all. */
+    @ParameterizedTest
+    @ValueSource(strings = {"FLOAT", "DOUBLE"})
+    void a_label_that_is_impossible_for_the_teacher_leaves_the_loss_finite(DataType type) {
+        DataSet data = pairs(type);
+        INDArray logits = Networks.normal(type, new Random(3), 4, Networks.VOCABULARY, Networks.TIME);
+        INDArray teacher = Networks.normal(type, new Random(4), 4, Networks.VOCABULARY, Networks.TIME);
+        for (int sequence : new int[] {1, 2, 3}) {
+            int label = Nd4j.argMax(data.getLabels(), 1).getInt(sequence, 2);
+            teacher.putScalar(new int[] {sequence, label, 2}, Double.NEGATIVE_INFINITY);
+        }
+        for (Preference preference : List.of(Preference.dpo(0.5), Preference.ipo(0.3))) {
+            RetentionConfiguration conf = conf(preference, 0);
+            RetentionOutputLayerRuntime layer = ReferenceTest.identityLayer(Networks.VOCABULARY, conf, type);
+            LayerWorkspaceMgr noWorkspaces = LayerWorkspaceMgr.noWorkspaces();
+            layer.setInput(logits, noWorkspaces);
+            layer.setLabels(PackedLabels.of(data.getLabels(), teacher));
+            layer.setMaskArray(data.getLabelsMaskArray());
+            INDArray back =
+                    layer.backpropGradient(null, noWorkspaces).getSecond().dup();
+            double score = layer.computeScore(0, true, noWorkspaces);
+            assertTrue(Double.isFinite(score), preference + " " + score);
+            assertTrue(Double.isFinite(back.norm1Number().doubleValue()), preference + " " + back);
+            SameDiff sd = SameDiff.create();
+            sd.var("logits", logits.permute(0, 2, 1).dup('c'));
+            sd.placeHolder("labels", type, -1, -1, Networks.VOCABULARY);
+            sd.placeHolder("weights", type, -1, -1);
+            RetentionLoss.add(sd, "logits", "labels", "weights", null, conf);
+            double expected = sd.output(
+                            Map.of(
+                                    "labels",
+                                    data.getLabels().permute(0, 2, 1).dup('c'),
+                                    "weights",
+                                    data.getLabelsMaskArray(),
+                                    RetentionLoss.TEACHER_LOGITS,
+                                    teacher.permute(0, 2, 1).dup('c')),
+                            RetentionLoss.LOSS)
+                    .get(RetentionLoss.LOSS)
+                    .getDouble(0);
+            assertRelative(expected, score, type == DataType.DOUBLE ? 1e-6 : 1e-4);
         }
     }
 

@@ -233,6 +233,28 @@ class TokenWeightTest {
         }
     }
 
+    /** A copy's labels lie in another order, so they're read through memory that's lent inside of DL4J's workspaces. */
+    @ParameterizedTest
+    @CsvSource({"FLOAT,selective(6)", "FLOAT,flow(0.9)", "DOUBLE,selective(6)", "DOUBLE,flow(0.9)"})
+    void labels_that_were_copied_train_as_those_of_the_iterator(DataType type, String weight) {
+        MultiLayerNetwork pretrained = Networks.lstm(type, 1);
+        Teacher teacher = Teacher.of(pretrained);
+        MultiLayerNetwork[] students = new MultiLayerNetwork[2];
+        double[] scores = new double[2];
+        for (int copied = 0; copied < 2; copied++) {
+            students[copied] =
+                    Retention.attach(Networks.moved(pretrained, 0.4, 2), conf(TokenWeight.of(weight), 0.7), teacher);
+            for (int step = 0; step < 3; step++) {
+                DataSet data = taught(data(type), teacher);
+                students[copied].fit(copied == 0 ? data : data.copy());
+            }
+            DataSet data = taught(data(type), teacher);
+            scores[copied] = students[copied].score(copied == 0 ? data : data.copy());
+        }
+        assertClose(students[0].params(), students[1].params(), 0);
+        assertEquals(scores[0], scores[1], 0);
+    }
+
     @ParameterizedTest
     @MethodSource("students")
     void parts_of_a_minibatch_add_up(DataType type, TokenWeight weight, double lambda) {

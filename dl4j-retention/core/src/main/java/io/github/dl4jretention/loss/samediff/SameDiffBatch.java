@@ -43,6 +43,8 @@ public final class SameDiffBatch {
         this.data = data;
         put(training.getDataSetFeatureMapping(), data.getFeatures());
         put(training.getDataSetLabelMapping(), data.getLabels());
+        requirePlaceholders("features", training.getDataSetFeatureMapping(), data.getFeatures());
+        requirePlaceholders("labels", training.getDataSetLabelMapping(), data.getLabels());
         put(training.getDataSetFeatureMaskMapping(), data.getFeaturesMaskArrays());
         put(training.getDataSetLabelMaskMapping(), data.getLabelsMaskArrays());
         requireMapped(training, data.getLabelsMaskArrays());
@@ -54,6 +56,18 @@ public final class SameDiffBatch {
         }
         teacher = mapped;
         tokens = Arrays.copyOf(teacher.shape(), teacher.rank() - 1);
+    }
+
+    /** M2.1 asks for as many arrays as names in the first batch of an epoch alone; what goes nowhere holds nothing. */
+    private static void requirePlaceholders(String what, List<String> names, INDArray[] values) {
+        if (values != null && names != null && values.length > names.size()) {
+            throw new IllegalArgumentException(what + ": expected a placeholder for each of " + values.length
+                    + " arrays, got " + names + " in the training configuration's mapping"
+                    + (names.contains(RetentionLoss.TEACHER_LOGITS)
+                            ? "; where the last are the divergence's weights, build the student by RetentionLoss.add with"
+                                    + " a placeholder for its divergenceWeights, and map it after the teacher's"
+                            : ""));
+        }
     }
 
     /** A mask that goes nowhere would leave its tokens in the loss. */
