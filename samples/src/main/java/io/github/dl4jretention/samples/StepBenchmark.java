@@ -57,7 +57,12 @@ public final class StepBenchmark implements Callable<Integer> {
             names = "--sides",
             split = ",",
             description = "Any of ${COMPLETION-CANDIDATES}; the ratios are to the first.")
-    private List<TrainingSide> sides = List.of(TrainingSide.values());
+    private List<TrainingSide> sides = List.of(
+            TrainingSide.PLAIN,
+            TrainingSide.ZERO,
+            TrainingSide.ONLINE,
+            TrainingSide.ONLINE_IN_TURN,
+            TrainingSide.CACHED);
 
     @Option(names = "--vocabulary", split = ",", description = "Classes of a token.")
     private List<Integer> vocabularies = List.of(2000);
@@ -69,13 +74,13 @@ public final class StepBenchmark implements Callable<Integer> {
     private List<Integer> batches = List.of(16);
 
     @Option(names = "--blocks", description = "Blocks of each side, in turns with the others, each in a new process.")
-    private int blocks = 5;
+    private int blocks = 3;
 
     @Option(names = "--steps", description = "Measured steps of a block.")
     private int steps = 8;
 
     @Option(names = "--warm-up", description = "Steps of a block before those that are measured.")
-    private int warmUp = 10;
+    private int warmUp = 40;
 
     /** One training step, to be run by JMH. */
     @State(Scope.Benchmark)
