@@ -5,7 +5,8 @@ import java.util.List;
 /**
  * What came out of an {@link Averaging}.
  *
- * @param model  the chosen average, without retention; a copy of the start if nothing was better
+ * @param model  the chosen average, without retention; if nothing was better the start, which is the caller's own
+ *     where {@link Averaging#choose} was given it
  * @param chosen where it is on the curve
  * @param points all that was measured, the start first, in the order of steps, running averages and shares
  * @param <M>    the kind of model

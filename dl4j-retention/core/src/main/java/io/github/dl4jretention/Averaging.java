@@ -48,7 +48,7 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
  * ({@link io.github.dl4jretention.baseline.SelfReplay#iterator}), others than those that were trained on.
  *
  * <p><b>Cost.</b> A pass over both texts for each candidate: for each share below 1, each of the student's own weights and
- * its running averages; with {@link #every} so many times on the way. A copy of the parameters for each running average.
+ * its running averages; with {@link #every} so many times on the way, so the texts' iterators must not be those of the training. A copy of the parameters for each running average.
  *
  * <p>Sources: Wortsman et al., Robust fine-tuning of zero-shot models (WiSE-FT), arXiv 2109.01903, with alpha = 1 - share;
  * running averages are those of Polyak and Juditsky, with a decay.
@@ -190,14 +190,14 @@ public final class Averaging {
     }
 
     private <M> Averaged<M> chosen(Models<M> models, M start, M tuned) {
-        Search<M> search = new Search<>(models, start);
+        Search<M> search = new Search<>(models, start, new double[0]);
         search.measure(tuned, 0, 0);
         return search.best();
     }
 
     /** Where a training begins: its running averages begin there too. */
     <M> Search<M> start(Models<M> models, M student) {
-        return new Search<>(models, models.plain().apply(student));
+        return new Search<>(models, models.plain().apply(student), decays);
     }
 
     /**
@@ -249,6 +249,7 @@ public final class Averaging {
 
         private final Models<M> models;
         private final M start;
+        private final double[] decays;
         private final Averaged.Point startPoint;
         private final List<Map<String, INDArray>> averages = new ArrayList<>();
         private final List<Averaged.Point> points = new ArrayList<>();
@@ -256,9 +257,10 @@ public final class Averaging {
         private M bestModel;
         private int step;
 
-        private Search(Models<M> models, M start) {
+        private Search(Models<M> models, M start, double[] decays) {
             this.models = models;
             this.start = start;
+            this.decays = decays;
             try (Teacher teacher = models.teacher().apply(start)) {
                 double onTarget = loss(teacher, target);
                 double onSource = loss(teacher, source);
@@ -307,6 +309,9 @@ public final class Averaging {
                 measure(student);
             }
             averages.forEach(average -> average.values().forEach(RetentionLabels::release));
+            if (bestModel != start) {
+                release(start);
+            }
             return best();
         }
 

@@ -123,14 +123,18 @@ public final class FinetuneProblem {
      * Refuses texts that can't be read as often as candidates need.
      *
      * @param space of the candidates
-     * @throws IllegalArgumentException if the training text can't be reset and is shorter than the longest training, or
-     *     the source text can't be reset and is replayed; the message names the text
+     * @throws IllegalArgumentException if the training text can't be reset and is shorter than the longest training
+     *     or is what the model's own text begins with, or the source text can't be reset and is replayed; the message names the text
      */
     public void requireResets(FinetuneSpace space) {
         long steps = space.mostSteps(trainingBatches());
         if (steps > trainingBatches() && !data.training().iterator().resetSupported()) {
             throw new IllegalArgumentException("training: expected batches that can be reset for up to " + steps
                     + " steps, got " + trainingBatches() + " that cannot");
+        }
+        if (space.writes() && !data.training().iterator().resetSupported()) {
+            throw new IllegalArgumentException("training: expected batches that can be reset, whose first tokens begin"
+                    + " what the model writes, got others");
         }
         if (space.has(FinetuneMethod.REPLAY) && !source().resetSupported()) {
             throw new IllegalArgumentException(

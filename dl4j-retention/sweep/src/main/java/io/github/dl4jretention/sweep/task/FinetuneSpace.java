@@ -17,6 +17,7 @@ import org.deeplearning4j.arbiter.optimize.api.ParameterSpace;
 import org.deeplearning4j.arbiter.optimize.api.TaskCreatorProvider;
 import org.deeplearning4j.arbiter.optimize.parameter.FixedValue;
 import org.jspecify.annotations.Nullable;
+import org.nd4j.shade.jackson.annotation.JsonInclude;
 
 /**
  * What a sweep can vary: the method, its loss or strength, the learning rate, the length of training and the number of
@@ -27,6 +28,7 @@ import org.jspecify.annotations.Nullable;
  * and those that {@link RetentionSpace} names. So generators repeat candidates, and a {@link
  * io.github.dl4jretention.sweep.Sweep} runs each once.
  */
+@JsonInclude(JsonInclude.Include.NON_NULL)
 public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
 
     private static final double LEARNING_RATE = 3e-4;
@@ -46,8 +48,10 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
     private ParameterSpace<Double> masStrength;
     private ParameterSpace<Double> replayShare;
     private ParameterSpace<Double> labelSmoothing;
-    private ParameterSpace<Double> selfReplayShare;
-    private ParameterSpace<Double> selfReplayRetentionShare;
+    /** Null where the method isn't searched, so that spaces without it keep their JSON; so is the next. */
+    private @Nullable ParameterSpace<Double> selfReplayShare;
+
+    private @Nullable ParameterSpace<Double> selfReplayRetentionShare;
 
     /** For JSON. */
     @SuppressWarnings("NullAway.Init")
@@ -65,8 +69,8 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
         masStrength = builder.strength(FinetuneMethod.MAS);
         replayShare = builder.strength(FinetuneMethod.REPLAY);
         labelSmoothing = builder.strength(FinetuneMethod.LABEL_SMOOTHING);
-        selfReplayShare = builder.strength(FinetuneMethod.SELF_REPLAY);
-        selfReplayRetentionShare = builder.strength(FinetuneMethod.SELF_REPLAY_RETENTION);
+        selfReplayShare = builder.strengthIfChosen(FinetuneMethod.SELF_REPLAY);
+        selfReplayRetentionShare = builder.strengthIfChosen(FinetuneMethod.SELF_REPLAY_RETENTION);
     }
 
     /** {@return a builder with the defaults} */
@@ -98,9 +102,18 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
             case MAS -> masStrength;
             case REPLAY -> replayShare;
             case LABEL_SMOOTHING -> labelSmoothing;
-            case SELF_REPLAY -> selfReplayShare;
-            case SELF_REPLAY_RETENTION -> selfReplayRetentionShare;
+            case SELF_REPLAY -> requireStrength(selfReplayShare, chosen);
+            case SELF_REPLAY_RETENTION -> requireStrength(selfReplayRetentionShare, chosen);
         };
+    }
+
+    private static ParameterSpace<Double> requireStrength(
+            @Nullable ParameterSpace<Double> strength, FinetuneMethod chosen) {
+        if (strength == null) {
+            throw new IllegalArgumentException(
+                    "strength of " + chosen + ": expected " + chosen.strengths() + ", got none");
+        }
+        return strength;
     }
 
     private List<FinetuneMethod> methods() {
@@ -133,6 +146,11 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
         return methods().contains(searched);
     }
 
+    /** Whether a candidate may train on what the model writes. */
+    boolean writes() {
+        return methods().stream().anyMatch(FinetuneMethod::writes);
+    }
+
     /** The most minibatches that a candidate trains on. */
     long mostSteps(int trainingBatches) {
         DoubleSummaryStatistics numbers = Leaves.range(steps);
@@ -148,8 +166,7 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
      *     weight that needs the label's probability
      */
     public void requireFits(Teacher teacher) {
-        if (methods().stream().anyMatch(FinetuneMethod::hasRetention)
-                && teacher.sampledAt().isPresent()) {
+        if (has(FinetuneMethod.RETENTION) && teacher.sampledAt().isPresent()) {
             retention.requireServedBySamples(teacher.sampledAt().getAsDouble());
         }
         if (has(FinetuneMethod.RETENTION) && !teacher.givesEveryClass()) {
@@ -316,6 +333,10 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
             Leaves.require("strength of " + baseline, space, baseline::allows, baseline.strengths());
             strengths.put(baseline, Leaves.collapsed(space));
             return this;
+        }
+
+        private @Nullable ParameterSpace<Double> strengthIfChosen(FinetuneMethod baseline) {
+            return chosen.contains(baseline) ? strength(baseline) : null;
         }
 
         /** Fixed where the method is not searched, so that it is no dimension of the search. */
