@@ -2,7 +2,8 @@ package io.github.dl4jretention.lm.layers;
 
 /**
  * Inverted dropout whose choices are a function of a seed and a place, so that the backward pass makes the same ones and
- * nothing is kept: number i stays, divided by {@code 1 - rate}, if the hash of seed and i says so, and is 0 otherwise.
+ * nothing is kept: number i stays, divided by {@code 1 - rate}, if the hash of seed and i says so, and is 0 otherwise. The seed is hashed
+ * by itself first, so that choices of neighbouring seeds have nothing to do with each other.
  *
  * <p>Sources: Srivastava et al., "Dropout", https://jmlr.org/papers/v15/srivastava14a.html; the hash is SplitMix64 of
  * Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
@@ -33,11 +34,15 @@ final class FloatDropout {
         if (threshold == 0) {
             return;
         }
+        long start = mixed(seed * GOLDEN);
         for (int i = 0; i < count; i++) {
-            long z = (seed + place + i) * GOLDEN;
-            z = (z ^ (z >>> 30)) * 0xBF58476D1CE4E5B9L;
-            z = (z ^ (z >>> 27)) * 0x94D049BB133111EBL;
-            x[offset + i] *= ((z ^ (z >>> 31)) >>> 11) < threshold ? 0 : factor;
+            x[offset + i] *= (mixed(start + (place + i) * GOLDEN) >>> 11) < threshold ? 0 : factor;
         }
+    }
+
+    private static long mixed(long number) {
+        long z = (number ^ (number >>> 30)) * 0xBF58476D1CE4E5B9L;
+        z = (z ^ (z >>> 27)) * 0x94D049BB133111EBL;
+        return z ^ (z >>> 31);
     }
 }

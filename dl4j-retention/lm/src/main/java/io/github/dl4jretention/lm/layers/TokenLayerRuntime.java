@@ -118,9 +118,11 @@ abstract class TokenLayerRuntime extends SameDiffLayer {
                 .dup('c')
                 .reshape((long) batch * time)
                 .toDoubleVector();
+        boolean oneDocument = false;
         for (int i = 0; i < numbers.length; i++) {
             double number = numbers[i];
-            boolean whole = number == 1 && isOneDocument(numbers, i / time * time, time);
+            oneDocument = i % time == 0 ? isOneDocument(numbers, i, time) : oneDocument;
+            boolean whole = number == 1 && oneDocument;
             if (number != 0 && !whole && !(number >= DecoderBlock.FIRST_DOCUMENT && number == Math.rint(number))) {
                 throw new IllegalArgumentException("featuresMask: expected 0 and 1, or 0 and numbers of documents from "
                         + DecoderBlock.FIRST_DOCUMENT + " on, got " + number

@@ -335,6 +335,26 @@ class DecoderNetworkTest {
         assertEquals(1, Arrays.stream(numbers).average().orElseThrow(), 0.01);
     }
 
+    /** Scores, attention and feed-forward drop by seeds that are neighbours. */
+    @Test
+    void neighbouringSeedsDropIndependently() {
+        double rate = 0.3;
+        int size = 50_000;
+        double[][] dropped = new double[2][size];
+        for (int i = 0; i < 2; i++) {
+            Arrays.fill(dropped[i], 1);
+            new DoubleDropout(rate).apply(dropped[i], 0, size, 42 + i, 0);
+        }
+        for (int shift = -8; shift <= 8; shift++) {
+            int same = 0;
+            for (int i = 8; i < size - 8; i++) {
+                same += (dropped[0][i] == 0) == (dropped[1][i + shift] == 0) ? 1 : 0;
+            }
+            double expected = rate * rate + (1 - rate) * (1 - rate);
+            assertEquals(expected, same / (size - 16.0), 0.015, "shift " + shift);
+        }
+    }
+
     /** Longer than a tile of queries. */
     @ParameterizedTest
     @ValueSource(ints = {300, Integer.MAX_VALUE})
