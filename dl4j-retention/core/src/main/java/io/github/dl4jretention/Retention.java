@@ -1,5 +1,6 @@
 package io.github.dl4jretention;
 
+import io.github.dl4jretention.checkpoint.RestartableIterator;
 import io.github.dl4jretention.internal.RetentionLayers;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
@@ -21,7 +22,6 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.nd4j.autodiff.samediff.SameDiff;
-import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.learning.config.IUpdater;
@@ -160,7 +160,7 @@ public final class Retention {
      * @throws IllegalStateException if the teacher is not the student's; the message gives both SHA-256
      */
     public static void finetune(ComputationGraph student, Teacher teacher, DataSetIterator iterator, int epochs) {
-        finetune(student, teacher, new MultiDataSetIteratorAdapter(iterator), epochs);
+        finetune(student, teacher, RestartableIterator.multi(iterator), epochs);
     }
 
     /**

@@ -193,20 +193,30 @@ record NextTokens(NextToken model, int rows, Runnable free) implements AutoClose
             return windows;
         }
         try {
-            int[][] written = {example};
-            double[][][] stepped = new double[count][][];
-            for (int i = 0; i < count; i++) {
-                stepped[i] = stepping.logProbabilities(written, i + 1);
-            }
-            if (close(expected, stepped)) {
-                return new NextTokens(stepping, ROWS, free);
+            if (close(expected, steps(stepping, example, count))) {
+                return new NextTokens(stepping, ROWS, () -> {
+                    stepping.clear();
+                    free.run();
+                });
             }
             LOG.info(
                     "the base's rnnTimeStep gives other predictions than its whole windows: each token costs a window");
         } catch (RuntimeException e) {
             LOG.info("the base has no rnnTimeStep, each token costs a whole window: {}", e.toString());
         }
+        stepping.clear();
         return windows;
+    }
+
+    /** One token after another; then a prompt's at once, but for its last. */
+    private static double[][][] steps(Stepping stepping, int[] example, int count) {
+        int[][] written = {example};
+        double[][][] stepped = new double[count][][];
+        for (int i = 0; i < count - 1; i++) {
+            stepped[i] = stepping.logProbabilities(written, i + 1);
+        }
+        stepped[count - 1] = stepping.logProbabilities(new int[][] {example}, count);
+        return stepped;
     }
 
     private static boolean close(double[][][] expected, double[][][] found) {
@@ -230,11 +240,18 @@ record NextTokens(NextToken model, int rows, Runnable free) implements AutoClose
         private int[][] written = {};
         private int seen;
 
-        private Stepping(UnaryOperator<INDArray> step, Runnable clear, TokenForm form, int axis) {
+        Stepping(UnaryOperator<INDArray> step, Runnable clear, TokenForm form, int axis) {
             this.step = step;
             this.clear = clear;
             this.form = form;
             this.axis = axis;
+        }
+
+        /** Forgets the tokens before, and their keys and values. */
+        void clear() {
+            clear.run();
+            written = new int[0][];
+            seen = 0;
         }
 
         static Stepping of(MultiLayerNetwork base, TokenForm form) {
@@ -259,9 +276,8 @@ record NextTokens(NextToken model, int rows, Runnable free) implements AutoClose
         @Override
         public double[][] logProbabilities(int[][] sequences, int length) {
             if (sequences != written || length <= seen) {
-                clear.run();
+                clear();
                 written = sequences;
-                seen = 0;
             }
             double[][] last = {};
             while (seen < length) {

@@ -25,7 +25,7 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
  * <p>Every epoch has all of the target, and the source examples that follow those of the epoch before. It doesn't pass
  * on the examples' meta data.
  */
-public final class ReplayIterator implements DataSetIterator, RestartableIterator {
+public final class ReplayIterator implements DataSetIterator, RestartableIterator, DivergenceMask.Source {
 
     private static final long serialVersionUID = 1L;
 
@@ -91,6 +91,12 @@ public final class ReplayIterator implements DataSetIterator, RestartableIterato
      */
     public DivergenceMask divergenceOn(ReplayPart part, DivergenceMask mask) {
         return mixed.divergenceOn(part, mask);
+    }
+
+    /** See {@link ReplayMultiDataSetIterator#divergenceMask()}. */
+    @Override
+    public DivergenceMask divergenceMask() {
+        return mixed.divergenceMask();
     }
 
     @Override

@@ -37,7 +37,8 @@ import org.nd4j.shade.guava.collect.MapMaker;
  * <p>It declines asynchronous prefetching, so that the mask belongs to the batch at hand. If it's serialised and read
  * again, it begins with its first epoch, or where the target was if that can't be reset.
  */
-public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, RestartableIterator {
+public final class ReplayMultiDataSetIterator
+        implements MultiDataSetIterator, RestartableIterator, DivergenceMask.Source {
 
     private static final long serialVersionUID = 1L;
 
@@ -236,6 +237,9 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
                     + "iterator");
         }
         INDArray weights = weights(mask.of(batch, output, batchSize, time), batch, output, batchSize, time);
+        if (mask == DivergenceMask.LABEL_MASK) {
+            takePaddingOut(weights, batch, output);
+        }
         long from = part == ReplayPart.TARGET ? count : 0;
         long to = part == ReplayPart.TARGET ? batchSize : count;
         if (from < to) {
@@ -257,6 +261,15 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
      */
     public DivergenceMask divergenceWeights(double target, double source) {
         return new PartWeights(require(target, "target"), require(source, "source"));
+    }
+
+    /**
+     * {@return the mask where the teacher's iterator is given none: retention on both parts} That's the label mask, or
+     * {@code divergenceWeights(1, 1)} for sequences that a model wrote, whose tokens may weigh nothing as labels.
+     */
+    @Override
+    public DivergenceMask divergenceMask() {
+        return written ? divergenceWeights(1, 1) : DivergenceMask.LABEL_MASK;
     }
 
     private static double require(double weight, String name) {
@@ -281,7 +294,7 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
             INDArray replayed =
                     on(ReplayPart.SOURCE, written ? ALL_TOKENS : LABEL_MASK, batch, output, batchSize, time);
             INDArray learned = on(ReplayPart.TARGET, LABEL_MASK, batch, output, batchSize, time);
-            return replayed.muli(ofSource).addi(learned.muli(ofTarget));
+            return replayed.castTo(learned.dataType()).muli(ofSource).addi(learned.muli(ofTarget));
         }
 
         @Override
@@ -296,7 +309,30 @@ public final class ReplayMultiDataSetIterator implements MultiDataSetIterator, R
         INDArray weights = given != null ? given : labelMask;
         return weights == null
                 ? Nd4j.ones(DataType.FLOAT, batchSize, time)
-                : weights.dup('c').reshape('c', batchSize, time);
+                : weights.castTo(weights.dataType() == DataType.DOUBLE ? DataType.DOUBLE : DataType.FLOAT)
+                        .dup('c')
+                        .reshape('c', batchSize, time);
+    }
+
+    /**
+     * Weights of their own count in padding too, and a mixture may have a label mask of ones where a part of it has none:
+     * takes out labels that are all zero, and what the features mask leaves out.
+     */
+    private static void takePaddingOut(INDArray weights, MultiDataSet batch, TeacherOutput output) {
+        INDArray labels = batch.getLabels(output.index());
+        if (labels.length() > weights.length()) {
+            INDArray numbers = labels.dataType().isFPType() ? labels : labels.castTo(DataType.FLOAT);
+            weights.muli(numbers.norm1(output.classAxis(labels.rank()))
+                    .neq(0)
+                    .castTo(weights.dataType())
+                    .reshape('c', weights.shape()));
+        }
+        MultiDataSet unlabelled = new org.nd4j.linalg.dataset.MultiDataSet(
+                batch.getFeatures(), batch.getLabels(), batch.getFeaturesMaskArrays(), null);
+        INDArray ofFeatures = DivergenceMask.LABEL_MASK.of(unlabelled, output, weights.size(0), weights.size(1));
+        if (ofFeatures != null) {
+            weights.muli(ofFeatures.castTo(weights.dataType()));
+        }
     }
 
     /** Begins the next epoch: the target again, while the source goes on. */

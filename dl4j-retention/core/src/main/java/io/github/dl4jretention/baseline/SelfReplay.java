@@ -95,8 +95,8 @@ public final class SelfReplay {
     public static Builder of(MultiLayerNetwork base, MultiDataSetIterator target) {
         SoftmaxOutput.require(base);
         return new Builder(NetworkIdentity.sha256(base), target, (form, example) -> {
-            Teacher teacher = Teacher.of(base);
-            return NextTokens.fastest(NextTokens.Stepping.of(base, form), teacher, true, form, example);
+            NextTokens.Stepping stepping = NextTokens.Stepping.of(base, form);
+            return NextTokens.fastest(stepping, Teacher.of(base), true, form, example);
         });
     }
 
@@ -110,8 +110,8 @@ public final class SelfReplay {
     public static Builder of(ComputationGraph base, MultiDataSetIterator target) {
         SoftmaxOutput.require(base);
         return new Builder(NetworkIdentity.sha256(base), target, (form, example) -> {
-            Teacher teacher = Teacher.of(base);
-            return NextTokens.fastest(NextTokens.Stepping.of(base, form), teacher, true, form, example);
+            NextTokens.Stepping stepping = NextTokens.Stepping.of(base, form);
+            return NextTokens.fastest(stepping, Teacher.of(base), true, form, example);
         });
     }
 
@@ -164,7 +164,8 @@ public final class SelfReplay {
 
     /**
      * {@return the target's minibatches with written sequences after their own, for networks of one input and one
-     * output} Give its {@link ReplayIterator#divergenceWeights} to the teacher's iterator.
+     * output} Give its {@link ReplayIterator#divergenceWeights} to the teacher's iterator; without a mask both parts are
+     * held with weight 1.
      *
      * @param target of the form that the builder was given
      * @param share  of written sequences among all, in [0, 1): at 0.5 as many as of the target, at 0.25 four beside

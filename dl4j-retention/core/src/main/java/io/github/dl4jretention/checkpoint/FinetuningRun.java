@@ -62,7 +62,7 @@ public final class FinetuningRun<M> {
                 Objects.requireNonNull(builder.student, "student"),
                 Objects.requireNonNull(builder.teacher, "teacher"),
                 new EpochIterator(Objects.requireNonNull(builder.iterator, "iterator")),
-                builder.divergenceMask,
+                builder.divergenceMask == null ? DivergenceMask.defaultOf(builder.iterator) : builder.divergenceMask,
                 builder.epochs,
                 builder.every,
                 builder.iterationsPerEpoch,
@@ -118,7 +118,7 @@ public final class FinetuningRun<M> {
         private @Nullable Student<M> student;
         private @Nullable Teacher teacher;
         private @Nullable MultiDataSetIterator iterator;
-        private DivergenceMask divergenceMask = DivergenceMask.LABEL_MASK;
+        private @Nullable DivergenceMask divergenceMask;
         private @Nullable Path folder;
         private int epochs = 1;
         private int every = 100;
@@ -210,7 +210,8 @@ public final class FinetuningRun<M> {
         }
 
         /**
-         * @param divergenceMask which tokens are held near the teacher; default: those of the label mask
+         * @param divergenceMask which tokens are held near the teacher; default: {@link DivergenceMask#defaultOf}, the label
+         *     mask mostly
          * @return this builder
          */
         public Builder<M> divergenceMask(DivergenceMask divergenceMask) {

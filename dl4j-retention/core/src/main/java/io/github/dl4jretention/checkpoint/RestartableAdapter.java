@@ -1,10 +1,12 @@
 package io.github.dl4jretention.checkpoint;
 
+import io.github.dl4jretention.teacher.DivergenceMask;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 
 /** A restartable DataSetIterator as a MultiDataSetIterator. */
-final class RestartableAdapter extends MultiDataSetIteratorAdapter implements RestartableIterator {
+final class RestartableAdapter extends MultiDataSetIteratorAdapter
+        implements RestartableIterator, DivergenceMask.Source {
 
     private static final long serialVersionUID = 1L;
 
@@ -19,5 +21,10 @@ final class RestartableAdapter extends MultiDataSetIteratorAdapter implements Re
     @Override
     public void restart(int epoch) {
         ((RestartableIterator) iterator).restart(epoch);
+    }
+
+    @Override
+    public DivergenceMask divergenceMask() {
+        return DivergenceMask.defaultOf(iterator);
     }
 }

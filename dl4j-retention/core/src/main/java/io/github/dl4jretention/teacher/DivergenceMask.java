@@ -104,6 +104,22 @@ public interface DivergenceMask {
         return "one of the user's";
     }
 
+    /** An iterator that knows which tokens of its minibatches are held near the teacher where nobody says it. */
+    interface Source {
+
+        /** {@return the mask for its minibatches} */
+        DivergenceMask divergenceMask();
+    }
+
+    /**
+     * {@return the mask where none is given: an iterator's own if it's a {@link Source}, else {@link #LABEL_MASK}}
+     *
+     * @param iterator of plain minibatches
+     */
+    static DivergenceMask defaultOf(Object iterator) {
+        return iterator instanceof Source source ? source.divergenceMask() : LABEL_MASK;
+    }
+
     /** A features mask may number documents that share a sequence; each of their tokens counts once. */
     private static INDArray ones(INDArray mask) {
         return Transforms.min(mask.castTo(DataType.FLOAT), 1);

@@ -170,12 +170,16 @@ final class TaughtBatches<B> implements AutoCloseable {
      */
     static Taught<MultiDataSet> teach(
             Teacher teacher, DivergenceMask divergenceMask, MultiDataSet batch, BatchMemory memory) {
-        INDArray[] features = batch.getFeatures();
+        INDArray[] features =
+                batch.getFeatures() == null ? null : batch.getFeatures().clone();
         INDArray[] masks = batch.getFeaturesMaskArrays();
         for (int i = 0; features != null && masks != null && i < masks.length; i++) {
             features[i] = finite(features[i], masks[i]);
         }
         require(batch);
+        // A mask of the divergence may know the batch by its own arrays.
+        MultiDataSet asked = new org.nd4j.linalg.dataset.MultiDataSet(
+                features, batch.getLabels(), masks, batch.getLabelsMaskArrays());
         List<TeacherOutput> outputs = teacher.outputs();
         INDArray[] given = batch.getLabels();
         for (TeacherOutput output : outputs) {
@@ -187,7 +191,7 @@ final class TaughtBatches<B> implements AutoCloseable {
         List<INDArray> labels = new ArrayList<>(Arrays.asList(given));
         List<INDArray> made = new ArrayList<>();
         if (outputs.get(0).ownArray()) {
-            INDArray[] values = teacher.values(batch);
+            INDArray[] values = teacher.values(asked);
             made.addAll(Arrays.asList(values));
             try {
                 for (int i = 0; i < values.length; i++) {
@@ -207,7 +211,7 @@ final class TaughtBatches<B> implements AutoCloseable {
                     .map(output -> packing(teacher, divergenceMask, batch, output, memory))
                     .toArray(RetentionLabels[]::new);
             try {
-                teacher.teach(batch, packing);
+                teacher.teach(asked, packing);
             } catch (RuntimeException | Error e) {
                 Arrays.stream(packing).forEach(RetentionLabels::discard);
                 throw e;

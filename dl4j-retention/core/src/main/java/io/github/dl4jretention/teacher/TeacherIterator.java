@@ -33,11 +33,13 @@ public final class TeacherIterator implements DataSetIterator, AutoCloseable {
     private final transient TaughtBatches<DataSet> batches;
 
     /**
+     * The divergence's mask is that of {@link DivergenceMask#defaultOf}: the label mask, or what the iterator says.
+     *
      * @param iterator batches whose labels are one-hot, distributions, or class ids
      * @param teacher  asked for every batch
      */
     public TeacherIterator(DataSetIterator iterator, Teacher teacher) {
-        this(iterator, teacher, DivergenceMask.LABEL_MASK);
+        this(iterator, teacher, DivergenceMask.defaultOf(iterator));
     }
 
     /**

@@ -290,6 +290,28 @@ class ReplayIteratorTest {
         assertTrue(message.contains("ReplayIterator"), message);
     }
 
+    /** The teacher gets features that are finite, the mask those of the batch. */
+    @Test
+    void features_that_are_NaN_under_their_mask_belong_to_the_batch_all_the_same() {
+        DataSet target = Networks.sequences(DataType.DOUBLE, 2, 1);
+        target.setFeaturesMaskArray(Nd4j.ones(DataType.DOUBLE, 2, Networks.TIME).putScalar(0, 4, 0));
+        target.getFeatures()
+                .get(NDArrayIndex.point(0), NDArrayIndex.all(), NDArrayIndex.point(4))
+                .assign(Double.NaN);
+        MultiLayerNetwork pretrained = Networks.lstm(DataType.DOUBLE, 1);
+        Teacher teacher = Teacher.of(pretrained);
+        MultiLayerNetwork student =
+                Retention.attach(pretrained, RetentionConfiguration.builder().build(), teacher);
+        for (ReplayPart part : ReplayPart.values()) {
+            ReplayIterator replay = replay(target, Networks.sequences(DataType.DOUBLE, 2, 2));
+            TokenLoss loss = loss(
+                    student,
+                    new TeacherIterator(replay, teacher, replay.divergenceOn(part, DivergenceMask.ALL_TOKENS)));
+            assertEquals(part == ReplayPart.TARGET ? 9 : 10, loss.divergenceTokens());
+            assertTrue(Double.isFinite(loss.total()));
+        }
+    }
+
     @Test
     void graphs_of_several_inputs_replay_too() {
         MultiDataSet target = Networks.graphBatch(DataType.FLOAT, 3, 1);

@@ -14,10 +14,12 @@ import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.checkpoint.FinetuningRun;
 import io.github.dl4jretention.checkpoint.RestartableIterator;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.NetworkIdentity;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
+import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -54,6 +56,7 @@ import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 class SelfReplayTest {
@@ -637,6 +640,159 @@ class SelfReplayTest {
             INDArray before = gradient(student, teacher, masked.copy(), DivergenceMask.ALL_TOKENS);
             masked.setLabels(Nd4j.reverse(masked.getLabels().dup('c')));
             assertClose(before, gradient(student, teacher, masked, DivergenceMask.ALL_TOKENS), 0);
+        }
+    }
+
+    /** What was written has no labels, so the label mask would hold nothing of it. */
+    @Test
+    void without_a_mask_of_ones_own_both_parts_are_held() throws IOException {
+        MultiLayerNetwork base = lstm(DataType.DOUBLE, 3);
+        SelfReplay written =
+                SelfReplay.of(base, target(DataType.DOUBLE, 2)).count(6).build();
+        try (Teacher teacher = Teacher.of(base)) {
+            MultiLayerNetwork student = Retention.attach(
+                    Networks.moved(base, 0.3, 5),
+                    RetentionConfiguration.builder().build(),
+                    teacher);
+            ReplayIterator mixed = written.mixedInto(target(DataType.DOUBLE, 2), 0.5);
+            INDArray both = Networks.gradient(
+                    student, new TeacherIterator(mixed, teacher, mixed.divergenceWeights(1, 1)).next());
+            assertEquals(6 * TIME, Networks.lastLoss(student).divergenceTokens());
+            ReplayIterator again = written.mixedInto(target(DataType.DOUBLE, 2), 0.5);
+            assertClose(both, Networks.gradient(student, new TeacherIterator(again, teacher).next()), 0);
+            var multi = written.mixedInto(multi(DataType.DOUBLE, 2), 0.5);
+            assertEquals(
+                    new TeacherMultiDataSetIterator(multi, teacher)
+                            .next()
+                            .getLabels(0)
+                            .shapeInfoToString(),
+                    new TeacherIterator(written.mixedInto(target(DataType.DOUBLE, 2), 0.5), teacher)
+                            .next()
+                            .getLabels()
+                            .shapeInfoToString());
+
+            // The calls that make the teacher's iterator themselves.
+            Retention.finetune(student, teacher, written.mixedInto(target(DataType.DOUBLE, 2), 0.5), 1);
+            assertEquals(6 * TIME, Networks.lastLoss(student).divergenceTokens());
+        }
+        ComputationGraph graph = graph(DataType.DOUBLE);
+        try (Teacher teacher = Teacher.of(graph)) {
+            ComputationGraph student =
+                    Retention.attach(graph, RetentionConfiguration.builder().build());
+            Retention.finetune(student, teacher, written.mixedInto(target(DataType.DOUBLE, 2), 0.5), 1);
+            var head = (RetentionOutputLayerRuntime) student.getLayer("out");
+            assertEquals(6 * TIME, head.lastTokenLoss().divergenceTokens());
+        }
+        MultiLayerNetwork[] tuned = new MultiLayerNetwork[2];
+        for (int named = 0; named < 2; named++) {
+            ReplayIterator mixed = written.mixedInto(target(DataType.DOUBLE, 2), 0.5);
+            FinetuningRun.Builder<MultiLayerNetwork> run = FinetuningRun.builder()
+                    .student(Retention.attach(
+                            base, RetentionConfiguration.builder().build()))
+                    .teacher(Teacher.of(base))
+                    .iterator(mixed)
+                    .folder(folder.resolve("run" + named));
+            tuned[named] = (named == 0 ? run : run.divergenceMask(mixed.divergenceWeights(1, 1)))
+                    .build()
+                    .run();
+        }
+        assertClose(tuned[1].params(), tuned[0].params(), 0);
+    }
+
+    /** Padding that a label of zeros or the features mask leaves out counts in a mixture no more than it does alone. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void the_targets_padding_counts_nowhere_in_a_mixture(boolean byFeatures) throws IOException {
+        MultiLayerNetwork base = lstm(DataType.DOUBLE, 3);
+        DataSet text = text(DataType.DOUBLE, 4, TIME, 9);
+        INDArray ones = Nd4j.ones(DataType.DOUBLE, 4, TIME);
+        if (byFeatures) {
+            text.setFeaturesMaskArray(ones.dup().putScalar(0, 4, 0).putScalar(2, 3, 0));
+        } else {
+            text.getLabels()
+                    .get(NDArrayIndex.point(1), NDArrayIndex.all(), NDArrayIndex.interval(3, TIME))
+                    .assign(0);
+        }
+        SelfReplay written =
+                SelfReplay.of(base, target(DataType.DOUBLE, 2)).count(4).build();
+        try (Teacher teacher = Teacher.of(base)) {
+            MultiLayerNetwork student = Retention.attach(
+                    Networks.moved(base, 0.3, 5),
+                    RetentionConfiguration.builder().build(),
+                    teacher);
+            DataSetIterator single = new ExistingDataSetIterator(List.of(text));
+            INDArray alone = Networks.gradient(student, new TeacherIterator(single, teacher).next())
+                    .dup();
+            assertEquals(4 * TIME - 2, Networks.lastLoss(student).divergenceTokens());
+            INDArray samples = gradient(student, teacher, written.iterator(4).next(), DivergenceMask.ALL_TOKENS);
+            ReplayIterator mixed = written.mixedInto(new ExistingDataSetIterator(List.of(text)), 0.5);
+            INDArray together = Networks.gradient(
+                    student, new TeacherIterator(mixed, teacher, mixed.divergenceWeights(1, 1)).next());
+            assertEquals(8 * TIME - 2, Networks.lastLoss(student).divergenceTokens());
+            assertClose(alone.add(samples), together, 1e-9);
+            mixed = written.mixedInto(new ExistingDataSetIterator(List.of(text)), 0.5);
+            Networks.gradient(
+                    student, new TeacherIterator(mixed, teacher, mixed.divergenceOn(ReplayPart.TARGET)).next());
+            assertEquals(4 * TIME - 2, Networks.lastLoss(student).divergenceTokens());
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = DataType.class,
+            names = {"FLOAT", "DOUBLE", "HALF", "INT"})
+    void a_label_mask_of_any_type_weighs_the_targets_part(DataType type) throws IOException {
+        MultiLayerNetwork base = lstm(DataType.FLOAT, 3);
+        DataSet text = text(DataType.FLOAT, 4, TIME, 9);
+        text.setLabelsMaskArray(
+                Nd4j.ones(DataType.FLOAT, 4, TIME).putScalar(1, 2, 0).castTo(type));
+        SelfReplay written = SelfReplay.of(base, new ExistingDataSetIterator(List.of(text)))
+                .count(4)
+                .build();
+        try (Teacher teacher = Teacher.of(base)) {
+            MultiLayerNetwork student =
+                    Retention.attach(base, RetentionConfiguration.builder().build());
+            ReplayIterator mixed = written.mixedInto(new ExistingDataSetIterator(List.of(text)), 0.5);
+            Networks.gradient(student, new TeacherIterator(mixed, teacher, mixed.divergenceWeights(0.25, 2)).next());
+            assertEquals(
+                    0.25 * (4 * TIME - 1) + 2 * 4 * TIME,
+                    Networks.lastLoss(student).divergenceTokens(),
+                    1e-6);
+        }
+    }
+
+    /** Several tokens at once, as a prompt's, may go wrong where one after another go right. */
+    @Test
+    void steps_that_are_wrong_for_several_tokens_at_once_are_not_taken() {
+        MultiLayerNetwork base = lstm(DataType.FLOAT, 3);
+        MultiLayerNetwork other = base.clone();
+        TokenForm form = TokenForm.of(multi(DataType.FLOAT, 1).next());
+        int[] example = {1, 2, 0, 4, 3};
+        List<Integer> cleared = new ArrayList<>();
+        for (boolean wrong : new boolean[] {false, true}) {
+            NextTokens.Stepping stepping = new NextTokens.Stepping(
+                    input -> {
+                        INDArray output = other.rnnTimeStep(input);
+                        if (wrong && input.size(2) > 1) {
+                            other.rnnClearPreviousState();
+                        }
+                        return output;
+                    },
+                    () -> {
+                        cleared.add(1);
+                        other.rnnClearPreviousState();
+                    },
+                    form,
+                    1);
+            try (Teacher teacher = Teacher.of(base);
+                    NextTokens found = NextTokens.fastest(stepping, teacher, false, form, example);
+                    NextTokens windows = NextTokens.fastest(null, teacher, false, form, example)) {
+                int[][] starts = {{1, 2, 3, 4}, {0, 2, 1, 5}};
+                assertArrayEquals(windows.write(starts, TIME + 1, 0.7, 5), found.write(starts, TIME + 1, 0.7, 5));
+                cleared.clear();
+            }
+            // A state of many rows isn't kept for nobody.
+            assertEquals(wrong ? 0 : 1, cleared.size());
         }
     }
 
