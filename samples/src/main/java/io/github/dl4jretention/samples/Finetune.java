@@ -14,16 +14,19 @@ import io.github.dl4jretention.lm.text.TextIterator;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.samples.console.Console;
 import io.github.dl4jretention.samples.console.Progress;
+import io.github.dl4jretention.samples.model.TextModel;
 import io.github.dl4jretention.samples.text.StepsIterator;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
+import org.apache.commons.io.FileUtils;
 import org.apache.commons.math3.stat.StatUtils;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -117,7 +120,7 @@ public final class Finetune implements Callable<Integer> {
     private int evaluated = 50;
 
     @Option(names = "--every", converter = Errors.Count.class, description = "Steps from one checkpoint to the next.")
-    private int every = 100;
+    private int every = 20;
 
     @Option(names = "--seed", description = "Seed of the batches and of the text samples.")
     private long seed = 1;
@@ -145,6 +148,12 @@ public final class Finetune implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        if (isDone()) {
+            FileUtils.deleteDirectory(out.resolve(RUN).toFile());
+            System.out.println(
+                    "the run in " + out.toAbsolutePath() + " is done; what it had left of its checkpoints is deleted");
+            return CommandLine.ExitCode.OK;
+        }
         requireFolder();
         LanguageModel base = load(spec, model);
         Errors.require(
@@ -160,7 +169,19 @@ public final class Finetune implements Callable<Integer> {
                 "%d parameters; %d documents to learn, %d held out, %d that must not be forgotten%n",
                 base.network().numParams(), learned.documents(), learned.validationDocuments(), kept.documents());
 
-        Teacher teacher = Teacher.of(base.network());
+        try (Teacher teacher = Teacher.of(base.network())) {
+            finetune(base, learned, teacher, targetTexts, sourceTexts);
+        }
+        return CommandLine.ExitCode.OK;
+    }
+
+    private void finetune(
+            LanguageModel base,
+            TextDataset learned,
+            Teacher teacher,
+            List<DataSet> targetTexts,
+            List<DataSet> sourceTexts)
+            throws IOException {
         FinetuneReport.Measured before = measure("base", base.network(), teacher, targetTexts, sourceTexts);
         StepTimes times = new StepTimes();
         MultiLayerNetwork student = train(base, learned, teacher, times);
@@ -181,28 +202,32 @@ public final class Finetune implements Callable<Integer> {
                 before,
                 after);
         report.write(samples(base, result, targetTexts, sourceTexts), times.median());
-        deleteRun();
+        FileUtils.deleteDirectory(out.resolve(RUN).toFile());
         System.out.print(report.table());
         System.out.println("wrote tuned, results.csv, tradeoff.png and samples.txt to " + out.toAbsolutePath());
-        return CommandLine.ExitCode.OK;
+    }
+
+    /** Whether the run was killed when all of its results were there. */
+    private boolean isDone() {
+        return Files.isDirectory(out.resolve(RUN)) && Files.exists(out.resolve(FinetuneReport.RESULTS));
     }
 
     /** New, empty, or of a run that was killed. */
     private void requireFolder() throws IOException {
-        boolean killed = Files.isDirectory(out.resolve(RUN)) && !Files.exists(out.resolve(FinetuneReport.RESULTS));
+        boolean killed = Files.isDirectory(out.resolve(RUN));
         Errors.require(
                 spec,
                 killed || isFree(out),
                 "--out: expected a new or an empty folder, or one of a run that was killed, got " + out);
     }
 
-    private void deleteRun() throws IOException {
-        try (Stream<Path> files = Files.list(out.resolve(RUN))) {
-            for (Path file : files.toList()) {
-                Files.delete(file);
+    /** What a kill left of a folder that was being written. */
+    private void deleteParts() throws IOException {
+        try (DirectoryStream<Path> parts = Files.newDirectoryStream(out, "." + TUNED + ".part*")) {
+            for (Path part : parts) {
+                FileUtils.deleteDirectory(part.toFile());
             }
         }
-        Files.delete(out.resolve(RUN));
     }
 
     private static boolean isFree(Path folder) throws IOException {
@@ -256,6 +281,7 @@ public final class Finetune implements Callable<Integer> {
     private MultiLayerNetwork train(LanguageModel base, TextDataset learned, Teacher teacher, StepTimes times)
             throws IOException {
         Files.createDirectories(out);
+        deleteParts();
         FinetuningRun<MultiLayerNetwork> run = FinetuningRun.builder()
                 .student(Retention.attach(
                         Retention.withUpdater(base.network(), new Adam(learningRate)),
@@ -328,7 +354,7 @@ public final class Finetune implements Callable<Integer> {
             for (int i = 0; i < first.length; i++) {
                 first[i] = ids.getInt(0, 0, i);
             }
-            String prompt = base.tokenizer().decode(first);
+            String prompt = TextModel.prompt(first, base.tokenizer(), base.contextLength());
             text.append("=== prompt: ").append(prompt).append("\n\n");
             text.append("--- base\n").append(sample(base, prompt)).append("\n\n");
             text.append("--- tuned\n").append(sample(tuned, prompt)).append("\n\n");

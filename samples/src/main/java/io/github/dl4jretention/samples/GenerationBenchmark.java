@@ -68,7 +68,7 @@ public final class GenerationBenchmark implements Callable<Integer> {
     }
 
     @Override
-    public Integer call() throws IOException {
+    public Integer call() throws IOException, InterruptedException {
         if (loaded != null) {
             load(loaded);
             return CommandLine.ExitCode.OK;
@@ -93,7 +93,7 @@ public final class GenerationBenchmark implements Callable<Integer> {
     }
 
     /** What this program prints as a process of its own, whose memory holds nothing else. */
-    private static String ofNewProcess(Path folder) throws IOException {
+    static String ofNewProcess(Path folder) throws IOException, InterruptedException {
         Process process = new ProcessBuilder(
                         Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                         "-Xmx1g",
@@ -104,7 +104,13 @@ public final class GenerationBenchmark implements Callable<Integer> {
                         folder.toString())
                 .redirectError(ProcessBuilder.Redirect.INHERIT)
                 .start();
-        return new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        String printed = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        int code = process.waitFor();
+        if (code != 0) {
+            throw new IOException(
+                    "loading " + folder + " in a process of its own: expected it to end with 0, got " + code);
+        }
+        return printed;
     }
 
     /**

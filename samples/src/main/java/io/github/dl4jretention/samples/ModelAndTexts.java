@@ -74,6 +74,11 @@ final class ModelAndTexts {
         sources.forEach(this::requireOther);
     }
 
+    /** Whether the model is that of a folder. */
+    boolean isFolder() {
+        return model != null && Files.isDirectory(model);
+    }
+
     /** Whether the texts are those of the samples. */
     boolean isSample() {
         return target == null;
@@ -112,7 +117,7 @@ final class ModelAndTexts {
 
     /** The model, which is byte-level if it's no folder. */
     TextModel base() throws IOException {
-        if (model != null && Files.isDirectory(model)) {
+        if (isFolder()) {
             return TextModel.of(Finetune.load(spec, model));
         }
         MultiLayerNetwork base = model == null ? Checkpoint.load(checkpoint).network() : given();

@@ -147,6 +147,16 @@ public final class Quickstart implements Callable<Integer> {
                 spec,
                 !Files.exists(out) || Files.isDirectory(out) && Files.isWritable(out),
                 "--out: expected a folder that can be written to, got " + out);
+        if (saveModels) {
+            for (String name : Report.fileNames(coefficients, cache != null, given.isFolder())) {
+                Path model = out.resolve(name);
+                boolean ours = force && (!given.isFolder() || Files.exists(model.resolve("config.json")));
+                Errors.require(
+                        spec,
+                        ours || !Files.exists(model),
+                        "--out: " + model + " is there already; --force replaces a model, anything else must go first");
+            }
+        }
     }
 
     private Task task(TextModel base) throws IOException {

@@ -144,7 +144,7 @@ class BenchmarksTest {
                 assertTrue(
                         rows.get(i)
                                 .matches(shape + " +2 +8 " + sides[i]
-                                        + "( +\\d+\\.\\d){3} +\\d+\\.\\d\\d +\\d+ +[A-Z]\\w+ *"),
+                                        + "( +\\d+\\.\\d){3} +\\d+\\.\\d\\d +\\d+ +[A-Za-z]\\w+ *"),
                         rows.get(i));
             }
         }

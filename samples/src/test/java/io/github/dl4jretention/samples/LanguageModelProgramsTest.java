@@ -3,6 +3,7 @@ package io.github.dl4jretention.samples;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.lm.LanguageModel;
@@ -22,7 +23,15 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.shade.jackson.databind.ObjectMapper;
+import org.nd4j.shade.jackson.databind.node.ObjectNode;
+import picocli.CommandLine.Model.CommandSpec;
 
 /** The programs on the folder of a small Llama model of random weights, whose tokens are pairs of bytes. */
 class LanguageModelProgramsTest {
@@ -31,6 +40,7 @@ class LanguageModelProgramsTest {
     private Path folder;
 
     private Path model;
+    private int vocabulary;
     private Path target;
     private Path source;
 
@@ -41,7 +51,7 @@ class LanguageModelProgramsTest {
         String learned = ("val x = 1 + 2\n".repeat(160) + "\n").repeat(8);
         String kept = "The quick brown fox jumps. ".repeat(200);
         model = Files.createDirectory(folder.resolve("model"));
-        int vocabulary = BytePairs.write(model, learned + kept, 290);
+        vocabulary = BytePairs.write(model, learned + kept, 290);
         new RandomFolder(vocabulary, 16, 2, 4, 2, 24, 128).write(model, false, 3);
         target = Files.writeString(folder.resolve("target.txt"), learned);
         source = Files.writeString(folder.resolve("source.txt"), kept);
@@ -93,6 +103,7 @@ class LanguageModelProgramsTest {
 
     /** The program in a process of its own, killed once there is a checkpoint. */
     @Test
+    @Timeout(value = 5, unit = TimeUnit.MINUTES)
     void a_finetuning_that_is_killed_goes_on_by_the_same_command() throws Exception {
         String[] options = {"--steps", "400", "--every", "20"};
         assertEquals(
@@ -106,16 +117,21 @@ class LanguageModelProgramsTest {
                 System.getProperty("java.class.path"),
                 Finetune.class.getName()));
         command.addAll(args(options));
-        Process process = new ProcessBuilder(command)
+        ProcessBuilder builder = new ProcessBuilder(command)
                 .redirectErrorStream(true)
-                .redirectOutput(folder.resolve("killed.log").toFile())
-                .start();
+                .redirectOutput(folder.resolve("killed.log").toFile());
+        // As in the build: sums of several threads would be rounded in another order.
+        builder.environment().put("OMP_NUM_THREADS", "1");
+        Process process = builder.start();
         while (process.isAlive() && checkpoints(out.resolve("run")).isEmpty()) {
             process.waitFor(1, TimeUnit.MILLISECONDS);
         }
-        assertTrue(process.isAlive(), Files.readString(folder.resolve("killed.log")));
+        boolean killed = process.isAlive();
         process.destroyForcibly().waitFor();
+        assertTrue(killed, Files.readString(folder.resolve("killed.log")));
         assertFalse(Files.exists(out.resolve("results.csv")));
+        Path part = Files.createDirectory(out.resolve(".tuned.part123"));
+        Files.writeString(part.resolve("config.json"), "{}");
 
         Ended other = finetune(with(options, "--learning-rate", "0.02"));
         assertEquals(2, other.code());
@@ -127,10 +143,60 @@ class LanguageModelProgramsTest {
         assertTrue(ended.error().contains(" of 400 steps are done"), ended.error());
         assertTrue(ended.error().contains(" s left, loss "), ended.error());
         assertFalse(Files.exists(out.resolve("run")), "checkpoints of a run that is done");
+        assertFalse(Files.exists(part), "what a kill left of a folder");
         assertEquals(
                 LanguageModel.load(folder.resolve("whole/tuned")).network().params(),
                 LanguageModel.load(out.resolve("tuned")).network().params());
         assertEquals(untimed(folder.resolve("whole")), untimed(out));
+
+        // As if it was killed between its results and the end.
+        Files.writeString(Files.createDirectory(out.resolve("run")).resolve("checkpoint.zip"), "");
+        Ended done = finetune(options);
+        assertEquals(0, done.code(), done.error());
+        assertTrue(done.out().startsWith("the run in " + out + " is done"), done.out());
+        assertFalse(Files.exists(out.resolve("run")));
+    }
+
+    @Test
+    void a_finetuning_of_usual_length_has_checkpoints_on_its_way() {
+        CommandSpec spec = Finetune.commandLine().getCommandSpec();
+        int steps = spec.findOption("--steps").getValue();
+        int every = spec.findOption("--every").getValue();
+        assertTrue(2 * every <= steps, every + " of " + steps);
+    }
+
+    /** Whose prompts have to leave room. */
+    @ParameterizedTest
+    @ValueSource(ints = {8, 16, 64})
+    void short_contexts_are_long_enough_for_samples(int context) throws IOException {
+        new RandomFolder(vocabulary, 16, 2, 4, 2, 24, context).write(model, false, 3);
+        withBeginning();
+        Ended ended = finetune("--sequence-length", String.valueOf(context));
+        assertEquals(0, ended.code(), ended.error());
+        String out = folder.resolve("out/samples.txt").toString();
+        assertTrue(Files.readString(Path.of(out)).contains("--- tuned"));
+        Ended quick = run(() -> Quickstart.commandLine()
+                .execute(ofTexts("quick", "--coefficients", "1").toArray(String[]::new)));
+        assertEquals(0, quick.code(), quick.error());
+    }
+
+    /** Lets the tokenizer begin each text with a token of its own, as Llama's does. */
+    private void withBeginning() throws IOException {
+        Path file = model.resolve("tokenizer.json");
+        ObjectMapper mapper = new ObjectMapper();
+        ObjectNode json = (ObjectNode) mapper.readTree(file.toFile());
+        String token = json.get("added_tokens").get(0).get("content").asText();
+        int id = json.get("added_tokens").get(0).get("id").asInt();
+        json.set(
+                "post_processor",
+                mapper.readTree(
+                        """
+                        {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "%1$s", "type_id": 0}},
+                         {"Sequence": {"id": "A", "type_id": 0}}], "pair": [{"Sequence": {"id": "A", "type_id": 0}},
+                         {"Sequence": {"id": "B", "type_id": 1}}],
+                         "special_tokens": {"%1$s": {"id": "%1$s", "ids": [%2$d], "tokens": ["%1$s"]}}}"""
+                                .formatted(token, id)));
+        mapper.writeValue(file.toFile(), json);
     }
 
     private static List<Path> checkpoints(Path run) throws IOException {
@@ -234,6 +300,24 @@ class LanguageModelProgramsTest {
         assertNotEquals(
                 LanguageModel.load(model).network().params(),
                 LanguageModel.load(out.resolve("retention-1.0")).network().params());
+        String card = Files.readString(out.resolve("retention-1.0/README.md"));
+        assertTrue(card.contains("| coefficient | 1.0 |"), card);
+        assertTrue(card.contains(" tokens of a target text, 2 steps of 2 x 64 |"), card);
+        assertFalse(card.contains("not recorded") || card.contains("not measured"), card);
+
+        String[] again =
+                ofTexts("quick", "--coefficients", "1", "--save-models").toArray(String[]::new);
+        String[] forced = with(again, "--force");
+        Files.delete(out.resolve("results.csv"));
+        Ended refused = run(() -> Quickstart.commandLine().execute(again));
+        assertLine("--out", refused);
+        assertTrue(refused.error().contains(out.resolve("plain") + " is there already; --force"), refused.error());
+        Ended replaced = run(() -> Quickstart.commandLine().execute(forced));
+        assertEquals(0, replaced.code(), replaced.error());
+        assertFalse(Files.exists(out.resolve("models.part")));
+        Files.delete(out.resolve("plain/config.json"));
+        assertLine("--out", run(() -> Quickstart.commandLine().execute(forced)));
+        assertTrue(Files.exists(out.resolve("plain")), "not a model: left alone");
     }
 
     @Test
@@ -285,6 +369,7 @@ class LanguageModelProgramsTest {
     }
 
     @Test
+    @EnabledOnOs(OS.LINUX)
     void the_benchmark_of_generation_measures_everything() {
         Ended ended = run(() -> GenerationBenchmark.commandLine().execute("--small", "--tokens", "2"));
         assertEquals(0, ended.code(), ended.error());
@@ -293,6 +378,14 @@ class LanguageModelProgramsTest {
             assertTrue(ended.out().lines().anyMatch(line -> line.startsWith(row)), row + ended.out() + ended.error());
         }
         assertFalse(ended.out().contains("NaN"), ended.out());
+    }
+
+    @Test
+    void the_benchmark_of_generation_fails_where_loading_does() {
+        String message = assertThrows(
+                        IOException.class, () -> GenerationBenchmark.ofNewProcess(folder.resolve("missing")))
+                .getMessage();
+        assertTrue(message.contains("missing"), message);
     }
 
     @Test

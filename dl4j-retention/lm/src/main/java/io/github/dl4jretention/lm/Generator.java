@@ -25,7 +25,7 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
  * https://arxiv.org/abs/1909.05858, equation 2, for the penalty, as the transformers library computes it.
  *
  * <p><b>Where it ends:</b> at a token that ends a text, before a stop string, after maxTokens, or at the model's
- * context. Settings give a new generator; this one stays as it is. Neither is the network's stored state.
+ * context. Settings give a new generator; this one stays as it is, and so does the network's stored state.
  */
 public final class Generator {
 

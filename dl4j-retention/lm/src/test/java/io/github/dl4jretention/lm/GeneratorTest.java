@@ -181,9 +181,23 @@ class GeneratorTest {
         assertFrequencies(TokenChoice.PLAIN.temperature(0.5).topK(3), p, 0.01 / rest, 0.25 / rest, 0, 0.1225 / rest);
         // 0.25 of 0.385 is 0.65, 0.3725 of it 0.97.
         assertFrequencies(TokenChoice.PLAIN.temperature(0.5).topP(0.9), p, 0, 0.25 / 0.3725, 0, 0.1225 / 0.3725);
-        assertThrows(
-                IllegalArgumentException.class,
-                () -> TokenChoice.PLAIN.choose(new float[] {1, Float.NaN}, Set.of(), new Random(1)));
+        // A token that's ruled out is never drawn.
+        assertFrequencies(TokenChoice.PLAIN, new float[] {0, Float.NEGATIVE_INFINITY, 0}, 0.5, 0, 0.5);
+    }
+
+    /** Of a model that has diverged. */
+    @Test
+    void logits_that_are_no_distribution_are_refused() {
+        float none = Float.NEGATIVE_INFINITY;
+        for (float[] logits : new float[][] {{1, Float.NaN}, {1, Float.POSITIVE_INFINITY}, {none, none}}) {
+            for (double temperature : new double[] {0, 1}) {
+                String message = assertThrows(IllegalArgumentException.class, () -> TokenChoice.PLAIN
+                                .temperature(temperature)
+                                .choose(logits, Set.of(), new Random(1)))
+                        .getMessage();
+                assertTrue(message.startsWith("network: expected "), message);
+            }
+        }
     }
 
     /** Of the same distribution with logits above 0 and below: token 1's logit is halved or doubled. */

@@ -2,6 +2,7 @@ package io.github.dl4jretention.samples.experiment;
 
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.cache.TeacherCache;
+import io.github.dl4jretention.lm.LanguageModel;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.samples.console.Progress;
 import io.github.dl4jretention.samples.model.TextModel;
@@ -38,6 +39,14 @@ public record Experiment(
         long seed,
         TeacherCache.@Nullable Builder cache) {
 
+    /** The name of the run without retention. */
+    static final String PLAIN = "plain";
+
+    /** The name of a run with retention. */
+    static String name(double coefficient, boolean cached) {
+        return "retention " + coefficient + (cached ? " cached" : "");
+    }
+
     /**
      * @param base what the base model is worth
      * @param runs plain finetuning first, then one for each coefficient
@@ -51,18 +60,22 @@ public record Experiment(
      */
     public Outcome run(List<Double> coefficients) throws IOException {
         MultiLayerNetwork pretrained = base.network();
-        Teacher teacher = Teacher.of(pretrained);
+        try (Teacher teacher = Teacher.of(pretrained)) {
+            return run(coefficients, pretrained, teacher);
+        }
+    }
+
+    private Outcome run(List<Double> coefficients, MultiLayerNetwork pretrained, Teacher teacher) throws IOException {
         Measurement before = Measurement.of(base, pretrained, teacher, task);
         List<Run> runs = new ArrayList<>();
         MultiLayerNetwork plain = Retention.withUpdater(base.network(), new Adam(learningRate));
-        double seconds = train("plain", plain, batches());
-        runs.add(new Run("plain", Double.NaN, plain, Measurement.of(base, plain, teacher, task), seconds));
+        double seconds = train(PLAIN, plain, batches());
+        runs.add(run(PLAIN, Double.NaN, plain, teacher, seconds));
         TeacherCache cached = cache == null ? null : cached(cache, teacher);
         for (double coefficient : coefficients) {
-            String name = "retention " + coefficient;
-            runs.add(retention(name, coefficient, teacher, teacher));
+            runs.add(retention(name(coefficient, false), coefficient, teacher, teacher));
             if (cached != null) {
-                runs.add(retention(name + " cached", coefficient, cached, teacher));
+                runs.add(retention(name(coefficient, true), coefficient, cached, teacher));
             }
         }
         return new Outcome(before, runs);
@@ -73,8 +86,14 @@ public record Experiment(
                 Retention.withUpdater(base.network(), new Adam(learningRate)),
                 RetentionConfiguration.builder().coefficient(coefficient).build());
         double seconds = train(name, student, new TeacherIterator(batches(), teacher).setReleaseLabels(true));
-        MultiLayerNetwork tuned = Retention.detach(student);
-        return new Run(name, coefficient, tuned, Measurement.of(base, tuned, whole, task), seconds);
+        return run(name, coefficient, student, whole, seconds);
+    }
+
+    private Run run(String name, double coefficient, MultiLayerNetwork trained, Teacher teacher, double seconds) {
+        LanguageModel folder = base.folder() == null ? null : base.folder().withNetwork(trained);
+        MultiLayerNetwork tuned =
+                folder != null ? folder.network() : Double.isNaN(coefficient) ? trained : Retention.detach(trained);
+        return new Run(name, coefficient, tuned, folder, Measurement.of(base, tuned, teacher, task), seconds);
     }
 
     private TeacherCache cached(TeacherCache.Builder cache, Teacher teacher) throws IOException {

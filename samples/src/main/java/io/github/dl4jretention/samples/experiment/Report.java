@@ -1,6 +1,7 @@
 package io.github.dl4jretention.samples.experiment;
 
 import io.github.dl4jretention.lm.LanguageModel;
+import io.github.dl4jretention.lm.ModelCard;
 import io.github.dl4jretention.samples.console.Progress;
 import io.github.dl4jretention.sweep.plot.Plot;
 import java.io.IOException;
@@ -9,12 +10,14 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVPrinter;
+import org.apache.commons.io.FileUtils;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 
 /**
@@ -89,21 +92,59 @@ public final class Report {
 
     /**
      * Writes every finetuned model without retention into a folder, which is made if need be: as a zip file, or as a model
-     * folder if the base was one.
+     * folder if the base was one. What had these names before is replaced.
      */
     public void writeModels(Path folder) throws IOException {
         Files.createDirectories(folder);
-        LanguageModel model = experiment.base().folder();
+        Path parts = folder.resolve("models.part");
+        FileUtils.deleteDirectory(parts.toFile());
+        Files.createDirectory(parts);
         for (Run run : outcome.runs()) {
-            String name = run.name().replace(' ', '-');
+            LanguageModel model = run.folder();
+            String name = fileName(run.name(), model != null);
             if (model == null) {
-                Path part = folder.resolve("model.part");
-                run.network().save(part.toFile(), false);
-                move(part, folder.resolve(name + ".zip"));
+                run.network().save(parts.resolve(name).toFile(), false);
             } else {
-                model.withNetwork(run.network()).save(folder.resolve(name));
+                model.withCard(card(run)).save(parts.resolve(name));
+                FileUtils.deleteDirectory(folder.resolve(name).toFile());
+            }
+            move(parts.resolve(name), folder.resolve(name));
+        }
+        Files.delete(parts);
+    }
+
+    private ModelCard card(Run run) {
+        return new ModelCard(
+                "%d tokens of a target text, %d steps of %d x %d"
+                        .formatted(
+                                experiment.task().training().length,
+                                experiment.steps(),
+                                experiment.batch(),
+                                experiment.base().window()),
+                run.gain(outcome.base()),
+                run.forgetting(outcome.base()));
+    }
+
+    /**
+     * Names of the models that {@link #writeModels} writes.
+     *
+     * @param coefficients of the runs with retention
+     * @param cached       whether each is run once more from a cache
+     * @param folders      whether they are model folders
+     */
+    public static List<String> fileNames(List<Double> coefficients, boolean cached, boolean folders) {
+        List<String> names = new ArrayList<>(List.of(fileName(Experiment.PLAIN, folders)));
+        for (double coefficient : coefficients) {
+            names.add(fileName(Experiment.name(coefficient, false), folders));
+            if (cached) {
+                names.add(fileName(Experiment.name(coefficient, true), folders));
             }
         }
+        return names;
+    }
+
+    private static String fileName(String run, boolean folder) {
+        return run.replace(' ', '-') + (folder ? "" : ".zip");
     }
 
     private void writeCsv(Writer writer) throws IOException {
@@ -180,7 +221,7 @@ public final class Report {
         StringBuilder text = new StringBuilder();
         for (int i = 0; i < prompts.size(); i++) {
             text.append("=== prompt: ")
-                    .append(experiment.base().tokenizer().decode(TextSample.prompt(prompts.get(i), experiment.base())))
+                    .append(TextSample.prompt(prompts.get(i), experiment.base()))
                     .append("\n\n");
             for (Map.Entry<String, List<String>> model : written.entrySet()) {
                 text.append("--- ").append(model.getKey()).append('\n');

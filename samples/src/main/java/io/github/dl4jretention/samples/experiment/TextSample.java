@@ -20,9 +20,12 @@ final class TextSample {
 
     private TextSample() {}
 
-    /** The first tokens of a text: as many as the model sees at once. */
-    static int[] prompt(int[] text, TextModel model) {
-        return Arrays.copyOf(text, model.window());
+    /** The prompt: the first tokens of a text, as many as the model sees at once or as leave room to go on. */
+    static String prompt(int[] text, TextModel model) {
+        int[] first = Arrays.copyOf(text, model.window());
+        return model.folder() == null
+                ? model.tokenizer().decode(first)
+                : TextModel.prompt(first, model.tokenizer(), model.folder().contextLength());
     }
 
     /**
@@ -39,21 +42,19 @@ final class TextSample {
             return Generator.of(model.folder().withNetwork(network))
                     .maxTokens(LENGTH)
                     .seed(seed)
-                    .generate(texts.stream()
-                            .map(text -> model.tokenizer().decode(prompt(text, model)))
-                            .toList());
+                    .generate(texts.stream().map(text -> prompt(text, model)).toList());
         }
         try (Teacher teacher = Teacher.of(network)) {
             return after(texts, model, teacher, seed);
         }
     }
 
-    /** The samples' transformer keeps no keys and values: it sees a window that moves on. */
+    /** The prompt fills what a byte-level network sees at once, which moves on with the text. */
     private static List<String> after(List<int[]> texts, TextModel model, Teacher network, long seed) {
         Random random = new Random(seed);
         int context = model.window();
         int[][] written = new int[texts.size()][];
-        Arrays.setAll(written, row -> Arrays.copyOf(prompt(texts.get(row), model), context + LENGTH));
+        Arrays.setAll(written, row -> Arrays.copyOf(Arrays.copyOf(texts.get(row), context), context + LENGTH));
         for (int i = 0; i < LENGTH; i++) {
             INDArray last = network.logProbabilities(windows(written, i, context), null)
                     .get(NDArrayIndex.all(), NDArrayIndex.all(), NDArrayIndex.point(context - 1L));

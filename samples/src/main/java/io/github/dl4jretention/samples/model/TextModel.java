@@ -7,6 +7,7 @@ import io.github.dl4jretention.samples.text.TokenWindowIterator;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.stream.IntStream;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
@@ -22,7 +23,10 @@ import org.jspecify.annotations.Nullable;
  */
 public record TextModel(MultiLayerNetwork network, Tokenizer tokenizer, int window, @Nullable LanguageModel folder) {
 
-    /** Characters that are made tokens at once; tokenizers hold several objects for each. */
+    /**
+     * Characters that are made tokens at once; tokenizers hold several objects for each. Those that put a space before a
+     * text, such as Llama 2's, put one before each piece.
+     */
     private static final int PIECE = 20_000;
 
     /** A byte-level network, whose labels are one-hot. */
@@ -69,6 +73,23 @@ public record TextModel(MultiLayerNetwork network, Tokenizer tokenizer, int wind
             from = to;
         }
         return tokens.build().toArray();
+    }
+
+    /**
+     * The text of a sequence's first tokens: as many as leave half of a context for what is written after them. A text
+     * that is encoded again may have more tokens than before, such as the one that begins texts.
+     *
+     * @param tokens  the sequence
+     * @param context tokens of the prompt and what follows, at most
+     */
+    public static String prompt(int[] tokens, Tokenizer tokenizer, int context) {
+        int count = tokens.length;
+        String prompt = tokenizer.decode(tokens);
+        while (count > 1 && tokenizer.encode(prompt).length > context / 2) {
+            count--;
+            prompt = tokenizer.decode(Arrays.copyOf(tokens, count));
+        }
+        return prompt;
     }
 
     /** Windows at random places of texts of tokens, see {@link TokenWindowIterator#training}. */

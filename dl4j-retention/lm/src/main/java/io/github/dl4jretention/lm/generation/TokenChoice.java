@@ -90,7 +90,7 @@ public record TokenChoice(double temperature, int topK, double topP, double repe
      * @param logits of all tokens
      * @param seen   tokens that are in the text already
      * @param random draws one number if the temperature isn't 0
-     * @throws IllegalArgumentException if a logit is NaN
+     * @throws IllegalArgumentException if a logit is NaN or positive infinity, or if all are negative infinity
      */
     public int choose(float[] logits, Set<Integer> seen, RandomGenerator random) {
         float[] scores = logits;
@@ -103,10 +103,15 @@ public record TokenChoice(double temperature, int topK, double topP, double repe
         }
         int best = 0;
         for (int i = 0; i < scores.length; i++) {
-            if (Float.isNaN(scores[i])) {
-                throw new IllegalArgumentException("network: expected logits, got NaN of token " + i);
+            if (!(scores[i] < Float.POSITIVE_INFINITY)) {
+                throw new IllegalArgumentException(
+                        "network: expected logits below infinity, got " + scores[i] + " of token " + i);
             }
             best = scores[i] > scores[best] ? i : best;
+        }
+        if (scores[best] == Float.NEGATIVE_INFINITY) {
+            throw new IllegalArgumentException(
+                    "network: expected a logit above negative infinity, got none of " + scores.length);
         }
         return temperature == 0 ? best : draw(scores, scores[best], random);
     }
