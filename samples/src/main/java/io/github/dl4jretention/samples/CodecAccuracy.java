@@ -67,12 +67,17 @@ public final class CodecAccuracy implements Callable<Integer> {
 
     private void measure(ModelKind model) throws IOException {
         MultiLayerNetwork base = TeacherBenchmark.network(model);
-        Teacher teacher = Teacher.of(base);
+        try (Teacher teacher = Teacher.of(base)) {
+            measure(model, base, teacher);
+        }
+    }
+
+    private void measure(ModelKind model, MultiLayerNetwork base, Teacher teacher) throws IOException {
         MultiLayerNetwork student = Retention.attach(
                 Retention.withUpdater(base, new Adam(1e-3)),
                 RetentionConfiguration.builder().build());
-        student.fit(new TeacherIterator(
-                new ExistingDataSetIterator(TeacherBenchmark.batches(model, FINETUNING, 5)), teacher));
+        Retention.finetune(
+                student, teacher, new ExistingDataSetIterator(TeacherBenchmark.batches(model, FINETUNING, 5)), 1);
         DataSet one = TeacherBenchmark.batches(model, 1, 9).get(0);
         long tokens = one.getFeatures().length();
         INDArray logProbabilities = teacher.logProbabilities(one.getFeatures(), null);
@@ -90,12 +95,11 @@ public final class CodecAccuracy implements Callable<Integer> {
                 "%-14s %12s %14s %10s %16s%n", "codec", "bytes/token", "classes/token", "cosine", "relative error");
         for (CacheCodec codec : codecs) {
             Path folder = Files.createTempDirectory("cache");
-            try {
-                TeacherCache cache = TeacherCache.builder()
-                        .teacher(teacher)
-                        .folder(folder)
-                        .codec(codec)
-                        .build(iterator(one));
+            try (TeacherCache cache = TeacherCache.builder()
+                    .teacher(teacher)
+                    .folder(folder)
+                    .codec(codec)
+                    .build(iterator(one))) {
                 INDArray found = gradient(student, taught(one, cache)).subi(plain);
                 INDArray kept = cache.logProbabilities(one.getFeatures(), null).gt(Double.NEGATIVE_INFINITY);
                 double norms =

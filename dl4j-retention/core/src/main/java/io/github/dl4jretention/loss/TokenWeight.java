@@ -144,7 +144,9 @@ public record TokenWeight(Kind kind, double parameter) implements Serializable {
 
     /**
      * {@return {@code exp(-loss / tau)} for all tokens of a sequence, with the teacher's mean loss over the sequence's
-     * tokens, each weighted by the label mask} So sequences that the teacher knows well teach more.
+     * tokens, each weighted by the label mask} So sequences that the teacher knows well teach more. With truncated
+     * backpropagation through time the mean is over one segment, for the layer sees no more; in a SameDiff model it's over
+     * one entry of the logits' first axis, so logits should be {@code [batch, time, V]}.
      *
      * <p>Source: Sanyal et al., Upweighting Easy Samples in Fine-Tuning Mitigates Forgetting (FLOW),
      * <a href="https://arxiv.org/abs/2502.02797">arXiv 2502.02797</a>, algorithm 1, where tau is the median of the

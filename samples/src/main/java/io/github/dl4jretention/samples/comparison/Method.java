@@ -16,6 +16,7 @@ import io.github.dl4jretention.teacher.TeacherIterator;
 import java.util.Locale;
 import java.util.function.UnaryOperator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 
@@ -68,12 +69,28 @@ public enum Method {
      * @param batches on these
      * @param finish  makes a stock network of it
      * @param extra   numbers that are held beside the network: parameters of a teacher, start and importance of a penalty
+     * @param teacher of the batches, closed with them; null for none
      */
     record Training(
-            MultiLayerNetwork network, DataSetIterator batches, UnaryOperator<MultiLayerNetwork> finish, long extra) {
+            MultiLayerNetwork network,
+            DataSetIterator batches,
+            UnaryOperator<MultiLayerNetwork> finish,
+            long extra,
+            @Nullable Teacher teacher)
+            implements AutoCloseable {
 
         Training(MultiLayerNetwork network, DataSetIterator batches, UnaryOperator<MultiLayerNetwork> finish) {
-            this(network, batches, finish, 0);
+            this(network, batches, finish, 0, null);
+        }
+
+        @Override
+        public void close() {
+            if (batches instanceof TeacherIterator taught) {
+                taught.close();
+            }
+            if (teacher != null) {
+                teacher.close();
+            }
         }
 
         /** Bytes of parameters, gradients, updater state and what is held beside them; activations are not counted. */
@@ -107,7 +124,7 @@ public enum Method {
                 MultiLayerNetwork network = setup.fresh();
                 network.addListeners(
                         PullToStart.of(setup.base(), setup.strength()).listener());
-                yield new Training(network, setup.targetBatches(), UnaryOperator.identity(), network.numParams());
+                yield new Training(network, setup.targetBatches(), UnaryOperator.identity(), network.numParams(), null);
             }
             case TRUST_REGION -> {
                 Training training = retained(setup, forward(0), setup.targetBatches());
@@ -127,13 +144,17 @@ public enum Method {
                     adapted(setup, (int) setup.strength()), setup.targetBatches(), LowRankAdapters::merge);
             case LORA_RETENTION -> {
                 MultiLayerNetwork adapted = adapted(setup, RANK);
-                MultiLayerNetwork student =
-                        Retention.attach(adapted, forward(setup.strength()), LowRankAdapters.teacher(adapted));
+                MultiLayerNetwork student;
+                try (Teacher teacher = LowRankAdapters.teacher(adapted)) {
+                    student = Retention.attach(adapted, forward(setup.strength()), teacher);
+                }
                 Teacher teacher = LowRankAdapters.teacher(student);
                 yield new Training(
                         student,
-                        new TeacherIterator(setup.targetBatches(), teacher).setReleaseLabels(true),
-                        LowRankAdapters::merge);
+                        new TeacherIterator(setup.targetBatches(), teacher),
+                        LowRankAdapters::merge,
+                        0,
+                        teacher);
             }
         };
     }
@@ -200,16 +221,18 @@ public enum Method {
         Teacher teacher = Teacher.of(setup.base());
         return new Training(
                 Retention.attach(setup.fresh(), conf, teacher),
-                new TeacherIterator(batches, teacher, mask).setReleaseLabels(true),
+                new TeacherIterator(batches, teacher, mask),
                 Retention::detach,
-                setup.base().numParams());
+                setup.base().numParams(),
+                teacher);
     }
 
     /** @param vectors of the size of the parameters that the penalty holds */
     private static Training penalised(TrialSetup setup, QuadraticPenalty penalty, int vectors) {
         MultiLayerNetwork network = setup.fresh();
         network.addListeners(penalty.listener());
-        return new Training(network, setup.targetBatches(), UnaryOperator.identity(), vectors * network.numParams());
+        return new Training(
+                network, setup.targetBatches(), UnaryOperator.identity(), vectors * network.numParams(), null);
     }
 
     private static MultiLayerNetwork adapted(TrialSetup setup, int rank) {

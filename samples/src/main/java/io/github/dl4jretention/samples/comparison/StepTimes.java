@@ -23,7 +23,7 @@ import org.deeplearning4j.datasets.iterator.EarlyTerminationDataSetIterator;
  * one process, the median of the rounds' ratios. Each method at its first strength and learning rate, on the first
  * pair, for every model.
  */
-final class StepTimes {
+final class StepTimes implements AutoCloseable {
 
     private static final String FILE = "step-times.csv";
     private static final List<String> COLUMNS = List.of("model", "method", "step_ms", "ratio");
@@ -49,8 +49,15 @@ final class StepTimes {
         List<String> labels =
                 plan.methods().stream().map(method -> method.method().label()).toList();
         if (!read(folder, model).keySet().containsAll(labels)) {
-            new StepTimes(plan, model, runner).write(folder);
+            try (StepTimes times = new StepTimes(plan, model, runner)) {
+                times.write(folder);
+            }
         }
+    }
+
+    @Override
+    public void close() {
+        trainings.values().forEach(Method.Training::close);
     }
 
     private void write(Path folder) throws IOException {

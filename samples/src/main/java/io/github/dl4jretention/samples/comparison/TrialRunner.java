@@ -68,7 +68,12 @@ final class TrialRunner {
      * stops; a model that gives no finite numbers a row without scores, and no merges.
      */
     List<Result> run(Trial trial) {
-        Method.Training training = prepare(trial);
+        try (Method.Training training = prepare(trial)) {
+            return run(trial, training);
+        }
+    }
+
+    private List<Result> run(Trial trial, Method.Training training) {
         List<Result> results = new ArrayList<>();
         double[] millis = new double[plan.steps()];
         DataSetIterator batches = training.batches();

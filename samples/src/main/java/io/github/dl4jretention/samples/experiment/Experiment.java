@@ -71,11 +71,12 @@ public record Experiment(
         MultiLayerNetwork plain = Retention.withUpdater(base.network(), new Adam(learningRate));
         double seconds = train(PLAIN, plain, batches());
         runs.add(run(PLAIN, Double.NaN, plain, teacher, seconds));
-        TeacherCache cached = cache == null ? null : cached(cache, teacher);
-        for (double coefficient : coefficients) {
-            runs.add(retention(name(coefficient, false), coefficient, teacher, teacher));
-            if (cached != null) {
-                runs.add(retention(name(coefficient, true), coefficient, cached, teacher));
+        try (TeacherCache cached = cache == null ? null : cached(cache, teacher)) {
+            for (double coefficient : coefficients) {
+                runs.add(retention(name(coefficient, false), coefficient, teacher, teacher));
+                if (cached != null) {
+                    runs.add(retention(name(coefficient, true), coefficient, cached, teacher));
+                }
             }
         }
         return new Outcome(before, runs);
@@ -85,7 +86,10 @@ public record Experiment(
         MultiLayerNetwork student = Retention.attach(
                 Retention.withUpdater(base.network(), new Adam(learningRate)),
                 RetentionConfiguration.builder().coefficient(coefficient).build());
-        double seconds = train(name, student, new TeacherIterator(batches(), teacher).setReleaseLabels(true));
+        double seconds;
+        try (TeacherIterator batches = new TeacherIterator(batches(), teacher)) {
+            seconds = train(name, student, batches);
+        }
         return run(name, coefficient, student, whole, seconds);
     }
 

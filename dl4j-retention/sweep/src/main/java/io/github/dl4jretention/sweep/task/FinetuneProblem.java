@@ -114,9 +114,10 @@ public final class FinetuneProblem {
             throw new IllegalArgumentException(
                     "teacher: expected values of shape " + expected + ", as the model has them, got " + found);
         }
-        new TeacherMultiDataSetIterator(data.training().iterator(), teacher)
-                .setPrefetch(false)
-                .next();
+        try (TeacherMultiDataSetIterator taught =
+                new TeacherMultiDataSetIterator(data.training().iterator(), teacher)) {
+            taught.setPrefetch(false).next();
+        }
     }
 
     /**

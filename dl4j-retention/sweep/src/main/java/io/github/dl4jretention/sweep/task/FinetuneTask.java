@@ -3,6 +3,7 @@ package io.github.dl4jretention.sweep.task;
 import io.github.dl4jretention.loss.TokenLoss;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.teacher.TeacherException;
+import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -139,6 +140,17 @@ final class FinetuneTask implements Callable<OptimizationResult> {
     private int train(FinetuneModel.CandidateTraining student, FinetuneConfiguration configuration, int planned)
             throws InterruptedException {
         MultiDataSetIterator batches = problem.training(configuration);
+        try {
+            return train(student, batches, planned);
+        } finally {
+            if (batches instanceof TeacherMultiDataSetIterator taught) {
+                taught.close();
+            }
+        }
+    }
+
+    private int train(FinetuneModel.CandidateTraining student, MultiDataSetIterator batches, int planned)
+            throws InterruptedException {
         double limit = problem.largestLoss();
         int epoch = 0;
         for (int step = 1; step <= planned; step++) {
