@@ -280,6 +280,7 @@ public final class Finetune implements Callable<Integer> {
     /** Trains to the end, from the start or from the last checkpoint. */
     private MultiLayerNetwork train(LanguageModel base, TextDataset learned, Teacher teacher, StepTimes times)
             throws IOException {
+        boolean picksUp = Files.isDirectory(out.resolve(RUN));
         Files.createDirectories(out);
         deleteParts();
         FinetuningRun<MultiLayerNetwork> run = FinetuningRun.builder()
@@ -302,6 +303,9 @@ public final class Finetune implements Callable<Integer> {
         try (times) {
             return run.run();
         } catch (IllegalStateException e) {
+            if (!picksUp) {
+                throw e;
+            }
             throw new ParameterException(
                     spec.commandLine(),
                     "--out: can't go on with the run in " + out + ": " + e.getMessage()

@@ -25,13 +25,20 @@ class LanguageModelSnippetsTest {
     @Test
     void a_folder_in_and_a_folder_out() throws IOException {
         Path base = SmallModels.folder("llama", folder.resolve("base"));
+        // Long enough for real texts; the model computes its positions.
+        Path config = base.resolve("config.json");
+        Files.writeString(
+                config,
+                Files.readString(config)
+                        .replaceFirst("\"max_position_embeddings\": *\\d+", "\"max_position_embeddings\": 256"));
         Path tickets = Files.writeString(folder.resolve("tickets.jsonl"), "{\"text\":\"ab cd\"}\n".repeat(20));
+        String prompt = "ab";
         // snippet
         LanguageModel model = LanguageModel.load(base); // config.json, *.safetensors, tokenizer.json
         MultiLayerNetwork pretrained = Retention.withUpdater(model.network(), new Adam(1e-4));
         TextDataset texts = TextDataset.builder(model)
                 .file(tickets)
-                .sequenceLength(16)
+                .sequenceLength(256)
                 .batch(4)
                 .build();
         TeacherIterator taught =
@@ -40,7 +47,7 @@ class LanguageModelSnippetsTest {
                 pretrained, RetentionConfiguration.builder().coefficient(1.0).build());
         student.fit(taught, 1);
         LanguageModel tuned = model.withNetwork(student);
-        String text = Generator.of(tuned).temperature(0).maxTokens(20).generate("ab");
+        String text = Generator.of(tuned).temperature(0).maxTokens(20).generate(prompt);
         System.out.println(text);
         tuned.save(folder.resolve("tuned")); // the same kind of folder: other tools load it
         // end

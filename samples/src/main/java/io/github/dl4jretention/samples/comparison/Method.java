@@ -6,6 +6,7 @@ import io.github.dl4jretention.baseline.PullToStart;
 import io.github.dl4jretention.baseline.QuadraticPenalty;
 import io.github.dl4jretention.baseline.ReplayIterator;
 import io.github.dl4jretention.baseline.ReplayUnit;
+import io.github.dl4jretention.lm.layers.DecoderBlock;
 import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.samples.model.LowRankAdapters;
@@ -15,6 +16,8 @@ import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import java.util.Locale;
 import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
+import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -68,7 +71,8 @@ public enum Method {
      * @param network to fit
      * @param batches on these
      * @param finish  makes a stock network of it
-     * @param extra   numbers that are held beside the network: parameters of a teacher, start and importance of a penalty
+     * @param extra   numbers that are held beside the network: parameters of a teacher, start and importance of a penalty,
+     *     blocks with their adapters added, and their gradients
      * @param teacher of the batches, closed with them; null for none
      */
     record Training(
@@ -141,7 +145,11 @@ public enum Method {
             case SELF_REPLAY -> selfReplayed(setup, 0);
             case SELF_REPLAY_RETENTION -> selfReplayed(setup, 1);
             case LORA -> new Training(
-                    adapted(setup, (int) setup.strength()), setup.targetBatches(), LowRankAdapters::merge);
+                    adapted(setup, (int) setup.strength()),
+                    setup.targetBatches(),
+                    LowRankAdapters::merge,
+                    2 * ofBlocks(setup.base()),
+                    null);
             case LORA_RETENTION -> {
                 MultiLayerNetwork adapted = adapted(setup, RANK);
                 MultiLayerNetwork student;
@@ -153,7 +161,7 @@ public enum Method {
                         student,
                         new TeacherIterator(setup.targetBatches(), teacher),
                         LowRankAdapters::merge,
-                        0,
+                        3 * ofBlocks(setup.base()),
                         teacher);
             }
         };
@@ -233,6 +241,14 @@ public enum Method {
         network.addListeners(penalty.listener());
         return new Training(
                 network, setup.targetBatches(), UnaryOperator.identity(), vectors * network.numParams(), null);
+    }
+
+    /** Numbers of a copy of all blocks. */
+    private static long ofBlocks(MultiLayerNetwork base) {
+        return Stream.of(base.getLayers())
+                .filter(layer -> layer.conf().getLayer() instanceof DecoderBlock)
+                .mapToLong(Layer::numParams)
+                .sum();
     }
 
     private static MultiLayerNetwork adapted(TrialSetup setup, int rank) {

@@ -29,7 +29,8 @@ import org.nd4j.linalg.learning.config.IUpdater;
  * MultiLayerNetwork merged = LowRankAdapters.merge(adapted);
  * }</pre>
  *
- * <p>With retention the teacher is the student itself with its adapters off, which needs no copy of the weights:
+ * <p>With retention the teacher is the student itself with its adapters off. It shares the weights; what its blocks and
+ * the student's hold beside them, {@link LowRankBlock} says:
  *
  * <pre>{@code
  * MultiLayerNetwork student = Retention.attach(adapted, conf, LowRankAdapters.teacher(adapted));

@@ -39,8 +39,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  * gradient to them. Positions count on.
  *
  * <p><b>Numbers.</b> FLOAT and DOUBLE on the CPU backend run at native speed, by the same code. HALF and BFLOAT16, and
- * other backends, run as SameDiff operations, which is slower by far: HALF and BFLOAT16 are computed in FLOAT and
- * rounded at the block's end. With {@code -Ddl4jretention.samediff=true} every block runs that way, for comparison.
+ * other backends, run as SameDiff operations, which is slower by far and builds a graph for each new length: HALF and
+ * BFLOAT16 are computed in FLOAT and rounded at the block's end. No backend but the CPU's has run them yet. With {@code -Ddl4jretention.samediff=true} every block runs that way, for comparison.
  * Exponentials at native speed are within 1.5e-7, relative. Dropout's choices come from ND4J's random generator, one
  * number for each forward pass.
  *

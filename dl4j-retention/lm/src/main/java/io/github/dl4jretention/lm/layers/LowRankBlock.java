@@ -6,6 +6,7 @@ import io.github.dl4jretention.teacher.AdaptedLayer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import org.deeplearning4j.nn.api.Layer;
@@ -26,10 +27,12 @@ import org.nd4j.linalg.learning.regularization.Regularization;
  * {@code [rank, nOut]}. U is 0 at first, so that the block computes what it did.
  *
  * <p>Parameters: those of the block, under their names, and for each adapted weight its name with {@code Down} (D) and
- * {@code Up} (U). The block's own have a gradient of 0. Input, output, masks and stored state are the block's.
+ * {@code Up} (U). The block's own have a gradient of 0. Input, output, masks, stored state, dropout, updater,
+ * regularisation and gradient normalisation are the block's; the last three concern the adapters alone.
  *
  * <p><b>Memory.</b> Weights with the adapters added are computed before each pass, into memory as large as the block's
- * parameters; their gradients need as much again once the block has trained.
+ * parameters; their gradients need as much again once the block has trained. A teacher that shares the network's weights
+ * with its adapters off has a copy of them of its own.
  *
  * <p>Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", https://arxiv.org/abs/2106.09685, section
  * 4.1.
@@ -64,9 +67,10 @@ public final class LowRankBlock extends TokenLayer implements AdaptedLayer {
      *
      * @param block   of a network that was initialised, so that its width is known
      * @param rank    of the adapters, at least 1
-     * @param alpha   the adapters' factor is {@code alpha / rank}
+     * @param alpha   the adapters' factor is {@code alpha / rank}, a finite number
      * @param weights names of the weights that are adapted: any of query, key, value, projection, gate, up and down
-     * @throws IllegalArgumentException if the rank is below 1 or the block has no weight of a name
+     * @throws IllegalArgumentException if the rank is below 1, alpha isn't finite, the block has no weight of a name, or a
+     *     name comes twice
      */
     public LowRankBlock(DecoderBlock block, int rank, double alpha, String... weights) {
         super(block);
@@ -77,9 +81,13 @@ public final class LowRankBlock extends TokenLayer implements AdaptedLayer {
         if (rank < 1) {
             throw new IllegalArgumentException("rank: expected a number of at least 1, got " + rank);
         }
+        if (!Double.isFinite(alpha)) {
+            throw new IllegalArgumentException("alpha: expected a finite number, got " + alpha);
+        }
         List<String> known = block.getLayerParams().getWeightParameterKeys();
-        if (adapted.isEmpty() || !known.containsAll(adapted)) {
-            throw new IllegalArgumentException("weights: expected one or more of " + known + ", got " + adapted);
+        if (adapted.isEmpty() || !known.containsAll(adapted) || new HashSet<>(adapted).size() < adapted.size()) {
+            throw new IllegalArgumentException(
+                    "weights: expected one or more of " + known + ", each once, got " + adapted);
         }
     }
 

@@ -145,31 +145,28 @@ final class SameDiffDecoder implements BlockArithmetic {
         return SameDiffPass.cast(all);
     }
 
-    /** Heads that share one of keys lie behind each other: {@code [batch, keyValueHeads, group * time, past + time]}. */
+    /** Of heads that share keys: {@code [batch, keyValueHeads, group, time, past + time]}. */
     private long[] scoresShape(Sequences sequences) {
         int group = block.getHeads() / block.getKeyValueHeads();
-        return new long[] {
-            sequences.batch(), block.getKeyValueHeads(), (long) group * sequences.time(), sequences.total()
-        };
+        return new long[] {sequences.batch(), block.getKeyValueHeads(), group, sequences.time(), sequences.total()};
     }
 
     /**
-     * Adds {@code [batch, 1, group * time, past + time]} with 1 where a token sees another, and one with what is added to
-     * scores elsewhere: nothing if it sees none, because softmax gives NaN where all are far below 0.
+     * Adds {@code [batch, 1, 1, time, past + time]} with 1 where a token sees another, and one with what is added to scores
+     * elsewhere: nothing if it sees none, because softmax gives NaN where all are far below 0.
      */
     private void addVisible(Sequences sequences, DataType type, Map<String, INDArray> all) {
         int time = sequences.time();
         int total = sequences.total();
-        int rows = block.getHeads() / block.getKeyValueHeads() * time;
-        float[] ones = new float[sequences.batch() * rows * total];
+        float[] ones = new float[length(sequences.batch(), time, total)];
         float[] far = new float[ones.length];
         for (int i = 0; i < sequences.batch(); i++) {
             Sequences.Keys seen = sequences.keep(i);
-            for (int r = 0; r < rows; r++) {
-                int position = sequences.past() + r % time;
+            for (int t = 0; t < time; t++) {
+                int position = sequences.past() + t;
                 int first = Math.max(0, position - block.getWindow() + 1);
                 int start = seen.starts() == null ? first : Math.max(first, seen.starts()[position]);
-                int row = (i * rows + r) * total;
+                int row = (i * time + t) * total;
                 boolean any = false;
                 for (int key = start; key <= position; key++) {
                     boolean sees = seen.keep() == null || seen.keep()[key];
@@ -181,14 +178,25 @@ final class SameDiffDecoder implements BlockArithmetic {
                 }
             }
         }
-        long[] shape = {sequences.batch(), 1, rows, total};
+        long[] shape = {sequences.batch(), 1, 1, time, total};
         all.put(VISIBLE, Nd4j.createFromArray(ones).reshape(shape).castTo(type));
         all.put(HIDDEN, Nd4j.createFromArray(far).reshape(shape).castTo(type));
     }
 
+    /** Numbers of an array that's made on the Java heap. */
+    private static int length(long... shape) {
+        long length = Arrays.stream(shape).reduce(1, Math::multiplyExact);
+        if (length > Integer.MAX_VALUE) {
+            throw new IllegalArgumentException("input: expected sequences whose scores have at most "
+                    + Integer.MAX_VALUE + " numbers, got " + Arrays.toString(shape)
+                    + "; give fewer or shorter sequences at once");
+        }
+        return (int) length;
+    }
+
     /** What numbers are multiplied with: 0 for those that are dropped. */
     private static INDArray kept(double rate, long seed, DataType type, long... shape) {
-        double[] factors = new double[Math.toIntExact(Arrays.stream(shape).reduce(1, (a, b) -> a * b))];
+        double[] factors = new double[length(shape)];
         Arrays.fill(factors, 1);
         new DoubleDropout(rate).apply(factors, 0, factors.length, seed, 0);
         return Nd4j.createFromArray(factors).reshape(shape).castTo(type);
@@ -251,9 +259,12 @@ final class SameDiffDecoder implements BlockArithmetic {
             SDVariable values = withPast(newValues, PAST_VALUES);
             SDVariable scores = sd.mmul(query, keys, false, true, false)
                     .mul(1 / Math.sqrt(size))
+                    .reshape(scoresShape(sequences))
                     .add(in(HIDDEN));
             SDVariable weights = sd.nn.softmax(scores, -1).mul(in(VISIBLE));
-            SDVariable mixed = sd.mmul(dropped(weights, KEPT_SCORES), values)
+            SDVariable mixed = sd.mmul(
+                            dropped(weights, KEPT_SCORES).reshape(batch, keyHeads, group * time, sequences.total()),
+                            values)
                     .reshape(batch, keyHeads, group, time, size)
                     .permute(0, 3, 1, 2, 4)
                     .reshape(batch * time, block.queryWidth());

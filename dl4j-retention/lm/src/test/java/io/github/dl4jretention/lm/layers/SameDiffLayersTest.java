@@ -3,6 +3,7 @@ package io.github.dl4jretention.lm.layers;
 import static io.github.dl4jretention.lm.layers.ReferenceBlocks.assertRelative;
 import static io.github.dl4jretention.lm.layers.ReferenceBlocks.flat;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Retention;
@@ -30,12 +31,13 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.learning.config.Sgd;
 
 /** The way of other number types and backends gives the numbers of the fast one. */
 class SameDiffLayersTest {
 
-    private static <T> T bySameDiff(Supplier<T> made) {
+    static <T> T bySameDiff(Supplier<T> made) {
         System.setProperty(TokenLayerRuntime.SAMEDIFF, "true");
         try {
             return made.get();
@@ -81,6 +83,76 @@ class SameDiffLayersTest {
                 input,
                 Nd4j.createFromArray(documents),
                 reference.outputGradient(DataType.DOUBLE));
+    }
+
+    static Stream<Arguments> blocksAndTypes() {
+        return ReferenceBlocks.all().stream()
+                .flatMap(c -> Stream.of(DataType.DOUBLE, DataType.FLOAT).map(type -> Arguments.of(c, type)));
+    }
+
+    /** Truncated backpropagation and steps, under a mask: tokens come after others that are kept, or masked. */
+    @ParameterizedTest
+    @MethodSource("blocksAndTypes")
+    void partsOfSequencesAreThoseOfTheFastWay(Case reference, DataType type) {
+        DecoderBlock block = reference.builder().build();
+        double tolerance = type == DataType.DOUBLE ? 1e-9 : 1e-5;
+        DecoderBlockRuntime fast = reference.layer(block, type);
+        DecoderBlockRuntime general = bySameDiff(() -> reference.layer(block, type));
+        INDArray input = reference.input(type);
+        INDArray gradient = reference.outputGradient(type);
+        int batch = Math.toIntExact(input.size(0));
+        int time = Math.toIntExact(input.size(2));
+        INDArray mask = Nd4j.ones(type, batch, time).putScalar(0, 1, 0).putScalar(batch - 1, 0, 0);
+        LayerWorkspaceMgr workspaces = LayerWorkspaceMgr.noWorkspaces();
+        for (boolean training : new boolean[] {true, false}) {
+            fast.rnnClearPreviousState();
+            general.rnnClearPreviousState();
+            for (int[] part : new int[][] {{0, 2}, {2, 3}, {3, time}}) {
+                double[][] outputs = new double[2][];
+                double[][] back = new double[2][];
+                double[][] gradients = new double[2][];
+                for (int i = 0; i < 2; i++) {
+                    DecoderBlockRuntime layer = i == 0 ? fast : general;
+                    layer.setMaskArray(mask.get(NDArrayIndex.all(), NDArrayIndex.interval(part[0], part[1]))
+                            .dup());
+                    INDArray now =
+                            DecoderNetworkTest.times(input, part[0], part[1]).dup();
+                    if (training) {
+                        outputs[i] = flat(layer.rnnActivateUsingStoredState(now, true, true, workspaces));
+                        INDArray epsilon = DecoderNetworkTest.times(gradient, part[0], part[1])
+                                .dup();
+                        back[i] = flat(layer.tbpttBackpropGradient(epsilon, time, workspaces)
+                                .getSecond());
+                        gradients[i] = flat(layer.getGradientsViewArray());
+                        layer.rnnSetPreviousState(layer.rnnGetTBPTTState());
+                    } else {
+                        outputs[i] = flat(layer.rnnTimeStep(now, workspaces));
+                    }
+                }
+                String from = "from " + part[0] + ", ";
+                assertRelative(from + "output", outputs[0], outputs[1], tolerance);
+                if (training) {
+                    assertRelative(from + "input's gradient", back[0], back[1], tolerance);
+                    assertRelative(from + "gradients", gradients[0], gradients[1], tolerance);
+                }
+            }
+        }
+    }
+
+    @Test
+    void scoresThatNoArrayHoldsAreRefused() {
+        DecoderBlock block = DecoderBlock.builder()
+                .width(2)
+                .heads(1)
+                .hidden(1)
+                .weightInit(new WeightInitXavier())
+                .build();
+        TokenLayerRuntime layer = bySameDiff(() -> ReferenceBlocks.runtime(block, DataType.FLOAT));
+        LayerWorkspaceMgr workspaces = LayerWorkspaceMgr.noWorkspaces();
+        layer.setInput(Nd4j.zeros(DataType.FLOAT, 8, 2, 16_384), workspaces);
+        String message = assertThrows(IllegalArgumentException.class, () -> layer.activate(false, workspaces))
+                .getMessage();
+        assertTrue(message.contains("got [8, 16384, 16384]"), message);
     }
 
     @ParameterizedTest
