@@ -203,6 +203,8 @@ public final class GenerationBenchmark implements Callable<Integer> {
                 Workers.ofMachine().products(), bandwidth / 1e9, bandwidth / bytes);
         System.out.printf("%-34s %12s %10s %10s%n", "", "ms a token", "fastest", "of these");
         Generator generator = Generator.of(model).maxTokens(WARM_UP + tokens);
+        // The first text is slower: the JIT compiles beside it.
+        milliseconds(generator.temperature(0));
         print("likeliest token", milliseconds(generator.temperature(0)), bandwidth / bytes);
         print("temperature 0.8", milliseconds(generator.temperature(0.8)), bandwidth / bytes);
         Generator filtered = generator.temperature(0.8).topK(50).topP(0.9).repetitionPenalty(1.1);
