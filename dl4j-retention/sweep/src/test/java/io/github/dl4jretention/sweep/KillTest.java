@@ -109,12 +109,46 @@ class KillTest {
         assertTrue(Files.exists(part.resolve("tradeoff.png")));
     }
 
+    /** Its candidates are counted from the beginning again. */
+    @Test
+    void a_grid_that_is_killed_runs_the_rest_of_its_points_and_none_twice() throws Exception {
+        SweepOutcome whole = grid(folder.resolve("whole")).build().run();
+        assertEquals(6, whole.complete().size());
+        Path part = folder.resolve("part");
+        halt(part, Moment.CANDIDATES, "grid");
+        assertReadable(part);
+        assertEquals(3, state(part).candidates().size());
+        List<Integer> ran = new ArrayList<>();
+        SweepOutcome resumed =
+                grid(part).listener(SweepTest.noting(ran)).build().run();
+        assertEquals(SweepTest.essence(whole), SweepTest.essence(resumed));
+        assertEquals(List.of(3, 4, 5), ran);
+    }
+
+    private static Sweep.Builder grid(Path folder) {
+        return SweepTest.sweep(folder)
+                .space(FinetuneSpace.builder()
+                        .retention(RetentionSpace.builder()
+                                .coefficients(0.1, 1, 10)
+                                .build())
+                        .learningRates(0.003, 0.01)
+                        .steps(3)
+                        .build())
+                .search(Search.grid(3))
+                .candidates(6)
+                .parallelism(1);
+    }
+
     private static Sweep.Builder pruned(Path folder) {
         return SweepTest.pruned(SweepTest.sweep(folder));
     }
 
     private static void halt(Path folder, Moment moment) throws Exception {
-        Process process = java(Halt.class, folder.toString(), moment.name());
+        halt(folder, moment, "pruned");
+    }
+
+    private static void halt(Path folder, Moment moment, String search) throws Exception {
+        Process process = java(Halt.class, folder.toString(), moment.name(), search);
         String printed = new String(process.getInputStream().readAllBytes());
         assertEquals(Halt.CODE, process.waitFor(), printed);
     }
@@ -167,12 +201,12 @@ class KillTest {
 
         private Halt() {}
 
-        /** @param args folder, moment */
+        /** @param args folder, moment, pruned or grid */
         public static void main(String[] args) throws IOException {
             Path folder = Path.of(args[0]);
             Moment moment = Moment.valueOf(args[1]);
             SweepData data = SweepTexts.data(DataType.DOUBLE);
-            pruned(folder)
+            (args[2].equals("grid") ? grid(folder) : pruned(folder))
                     .data(new SweepData(
                             data.training(),
                             moment == Moment.FIRST_WRITE
