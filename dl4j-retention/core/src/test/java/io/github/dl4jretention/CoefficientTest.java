@@ -12,6 +12,7 @@ import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import java.io.File;
+import java.lang.reflect.Field;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -60,6 +61,26 @@ class CoefficientTest {
             factors.add(Networks.lastLoss(student).factor());
         }
         assertEquals(List.of(2.0, 2.0, 12.0, 12.0), factors);
+    }
+
+    /** Stock's operations compute the logits, and the losses are those of these logits: the head's own way isn't asked. */
+    @Test
+    void at_0_a_step_computes_the_logits_once() throws Exception {
+        for (double coefficient : new double[] {0, 1}) {
+            MultiLayerNetwork pretrained = Networks.lstm(DataType.FLOAT, 1);
+            MultiLayerNetwork student = Retention.attach(
+                    pretrained,
+                    RetentionConfiguration.builder().coefficient(coefficient).build());
+            try (TeacherIterator batches = new TeacherIterator(
+                    new ExistingDataSetIterator(List.of(Networks.sequences(DataType.FLOAT, 3, 1))),
+                    Teacher.of(pretrained))) {
+                student.fit(batches);
+            }
+            Field path = student.getOutputLayer().getClass().getDeclaredField("path");
+            path.setAccessible(true);
+            assertEquals(coefficient == 0, path.get(student.getOutputLayer()) == null, "coefficient " + coefficient);
+            assertTrue(student.score() > 0);
+        }
     }
 
     @Test
