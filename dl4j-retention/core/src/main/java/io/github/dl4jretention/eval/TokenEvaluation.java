@@ -122,9 +122,24 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
      *     teacher's
      */
     public static TokenEvaluation of(Teacher model, Teacher teacher, MultiDataSetIterator iterator) {
+        return of(model, teacher, iterator, (losses, weights, time) -> {});
+    }
+
+    /**
+     * {@return the same as {@link #of(Teacher, Teacher, MultiDataSetIterator)}} Tells of every token on the way, for what a
+     * mean doesn't say: the losses of single sequences, to resample them (bootstrap), say.
+     *
+     * @param model    asked for log-probabilities as a teacher is
+     * @param teacher  of the same outputs; may be the model itself
+     * @param iterator the text
+     * @param observer told of the losses
+     * @throws IllegalArgumentException as for a network, or if the model gives samples or its outputs aren't the
+     *     teacher's
+     */
+    public static TokenEvaluation of(Teacher model, Teacher teacher, MultiDataSetIterator iterator, Observer observer) {
         requireDistributions(teacher, "teacher");
         requireSameOutputs(model.outputs(), teacher.outputs());
-        return new Sums(model, teacher, (losses, weights, time) -> {}).over(iterator);
+        return new Sums(model, teacher, observer).over(iterator);
     }
 
     /**
@@ -138,11 +153,14 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
         return over(iterator, model, (losses, weights, time) -> {});
     }
 
-    /** Told of the tokens of each output of each minibatch. */
-    interface Observer {
+    /** Told of the tokens of each output of each minibatch, in their order. */
+    @FunctionalInterface
+    public interface Observer {
 
         /**
-         * @param losses  cross-entropies, one sequence after another; of tokens of weight 0 anything
+         * Told once for each minibatch and output.
+         *
+         * @param losses  cross-entropies in nats, one sequence after another; of tokens of weight 0 anything
          * @param weights of the tokens
          * @param time    length of a sequence
          */

@@ -57,6 +57,31 @@ class TokenEvaluationTest {
         assertSame(expected, TokenEvaluation.of(Retention.detach(student), teacher, iterator));
     }
 
+    @Test
+    void an_observer_is_told_of_the_tokens_that_the_mean_is_of() {
+        ComputationGraph graph = Networks.graph(DataType.DOUBLE, 1);
+        Teacher teacher = Teacher.of(Networks.graph(DataType.DOUBLE, 2), "text");
+        MultiDataSet batch = Networks.graphBatch(DataType.DOUBLE, BATCH, 3);
+        batch.setLabelsMaskArray(new INDArray[] {null, mask});
+        double[] sums = new double[2];
+        int[] sequences = new int[1];
+        TokenEvaluation evaluation = TokenEvaluation.of(
+                Teacher.of(graph, "text"),
+                teacher,
+                new SingletonMultiDataSetIterator(batch),
+                (losses, weights, time) -> {
+                    assertEquals(Networks.TIME, time);
+                    sequences[0] += losses.length / time;
+                    for (int i = 0; i < losses.length; i++) {
+                        sums[0] += weights[i] > 0 ? weights[i] * losses[i] : 0;
+                        sums[1] += weights[i];
+                    }
+                });
+        assertEquals(BATCH, sequences[0]);
+        assertEquals(evaluation.tokens(), sums[1], 1e-12);
+        assertEquals(evaluation.crossEntropy(), sums[0] / sums[1], 1e-12);
+    }
+
     private static SameDiff sameDiff(long seed) {
         SameDiff sd = SameDiff.create();
         SDVariable features = sd.placeHolder("features", DataType.DOUBLE, -1, Networks.TIME, Networks.INPUTS);

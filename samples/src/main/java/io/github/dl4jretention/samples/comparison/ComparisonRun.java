@@ -80,7 +80,7 @@ public final class ComparisonRun {
                     requireSameBase(base, other.results());
                 }
                 if (!file.holds(base.key())) {
-                    file.put(List.of(base));
+                    put(file, List.of(base));
                 }
             }
         }
@@ -88,11 +88,17 @@ public final class ComparisonRun {
         for (int i = part - 1; i < trials.size(); i += parts) {
             Trial trial = trials.get(i);
             if (!file.holds(trial) && others.stream().noneMatch(other -> other.holds(trial))) {
-                file.put(runner(trial.model()).run(trial));
+                put(file, runner(trial.model()).run(trial));
                 System.err.printf("%d of %d trials%n", i + 1, trials.size());
             }
         }
         measureCosts();
+    }
+
+    /** What is in the results has its documents. */
+    private void put(ResultsFile file, List<Result> trial) throws IOException {
+        new DocumentsFile(folder, trial.get(0).key()).put(trial);
+        file.put(trial);
     }
 
     /** Once all trials of all parts are there: not beside another part, whose work would be measured too. */

@@ -7,6 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
@@ -32,18 +33,25 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
     /**
      * What makes a family.
      *
-     * @param method label
+     * @param method  label
+     * @param variant of the method
      * @param merge  label of a merge, "stop" for earlier ends of training, empty for neither
      */
-    record Kind(String method, String merge) {
+    record Kind(String method, String variant, String merge) {
 
         private boolean holds(Result result) {
             return result.method().equals(method)
+                    && result.variant().equals(variant)
                     && (result.merge().isEmpty() || result.merge().equals(merge));
         }
 
         String name() {
-            return merge.isEmpty() ? method : method + " + " + merge;
+            return training() + (merge.isEmpty() ? "" : " + " + merge);
+        }
+
+        /** What is trained. */
+        String training() {
+            return MethodPlan.name(method, variant);
         }
     }
 
@@ -70,7 +78,7 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
         List<Family> families = new ArrayList<>();
         for (Family family : atEveryRate(base, results)) {
             families.add(family.atBestRate());
-            if (family.kind.equals(new Kind(Method.PLAIN.label(), ""))) {
+            if (family.kind.equals(new Kind(Method.PLAIN.label(), "", ""))) {
                 families.add(family);
             }
         }
@@ -80,10 +88,11 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
     /** The families of one model and pair, each with all that was tried. */
     static List<Family> atEveryRate(Result base, List<Result> results) {
         return results.stream()
-                .map(result -> new Kind(result.method(), result.merge()))
+                .map(result -> new Kind(result.method(), result.variant(), result.merge()))
                 .distinct()
                 .sorted(Comparator.comparingInt(
                                 (Kind kind) -> Method.of(kind.method).ordinal())
+                        .thenComparing(Kind::variant)
                         .thenComparingInt(kind -> MergeKind.order(kind.merge)))
                 .map(kind -> new Family(
                         kind,
@@ -94,10 +103,10 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
     }
 
     private Family atBestRate() {
-        TreeMap<Double, List<Result>> byRate = results().stream()
-                .collect(Collectors.groupingBy(Result::learningRate, TreeMap::new, Collectors.toList()));
+        TreeMap<Rate, List<Result>> byRate =
+                results().stream().collect(Collectors.groupingBy(Rate::of, TreeMap::new, Collectors.toList()));
         return byRate.entrySet().stream()
-                .map(rate -> new Family(kind, rate(rate.getKey(), byRate), base, bySeed(rate.getValue())))
+                .map(rate -> new Family(kind, rate.getKey().name(byRate.keySet()), base, bySeed(rate.getValue())))
                 .max(Comparator.comparingDouble(
                         family -> family.hypervolume(Result::validation).mean()))
                 .orElseThrow();
@@ -112,9 +121,33 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
         return kind.name() + (rate.equals(EVERY_RATE) ? ", every rate" : "");
     }
 
-    private static String rate(double rate, TreeMap<Double, ?> tried) {
-        String edge = rate == tried.firstKey() ? ", lowest" : rate == tried.lastKey() ? ", highest" : "";
-        return rate + (tried.size() == 1 ? "" : edge);
+    /** A learning rate and the steps in which it rises. */
+    record Rate(double rate, int warmUp) implements Comparable<Rate> {
+
+        static Rate of(Result result) {
+            return new Rate(result.learningRate(), result.warmUp());
+        }
+
+        @Override
+        public int compareTo(Rate other) {
+            return Comparator.comparingDouble(Rate::rate)
+                    .thenComparingInt(Rate::warmUp)
+                    .compare(this, other);
+        }
+
+        /** With whether it is at an edge of several that were tried; a warm-up of 0 is the least there is. */
+        String name(Set<Rate> tried) {
+            List<Double> rates =
+                    tried.stream().map(Rate::rate).distinct().sorted().toList();
+            String edge = rate == rates.get(0) ? ", lowest" : rate == rates.get(rates.size() - 1) ? ", highest" : "";
+            int longest = tried.stream().mapToInt(Rate::warmUp).max().orElseThrow();
+            return this + (rates.size() == 1 ? "" : edge) + (warmUp > 0 && warmUp == longest ? ", longest" : "");
+        }
+
+        @Override
+        public String toString() {
+            return rate + (warmUp == 0 ? "" : " after " + warmUp);
+        }
     }
 
     private static Map<Long, List<Result>> bySeed(List<Result> results) {
@@ -191,7 +224,7 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
     List<Curve> curves() {
         Map<String, Map<Double, List<Result>>> curves = new LinkedHashMap<>();
         results().stream()
-                .sorted(Comparator.comparingDouble(Result::learningRate).thenComparingDouble(Result::strength))
+                .sorted(Comparator.comparing(Rate::of).thenComparingDouble(Result::strength))
                 .filter(result -> result.test().areNumbers())
                 .forEach(result -> curves.computeIfAbsent(curveOf(result), name -> new TreeMap<>())
                         .computeIfAbsent(placeOf(result), place -> new ArrayList<>())
@@ -207,8 +240,7 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
             return "over the rate";
         }
         boolean ofOneTraining = !kind.merge.isEmpty() && !Double.isNaN(result.strength());
-        return "rate " + result.learningRate()
-                + (ofOneTraining ? ", strength " + Result.number(result.strength()) : "");
+        return "rate " + Rate.of(result) + (ofOneTraining ? ", strength " + Result.number(result.strength()) : "");
     }
 
     private double placeOf(Result result) {

@@ -9,6 +9,7 @@ import io.github.dl4jretention.baseline.ReplayUnit;
 import io.github.dl4jretention.lm.layers.DecoderBlock;
 import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.TokenWeight;
 import io.github.dl4jretention.samples.model.LowRankAdapters;
 import io.github.dl4jretention.samples.model.ModelKind;
 import io.github.dl4jretention.teacher.DivergenceMask;
@@ -49,12 +50,24 @@ public enum Method {
     SELF_REPLAY(true, false),
     /** A quarter of text that the base wrote, and retention on all; strength: lambda. */
     SELF_REPLAY_RETENTION(true, false),
+    /** Cross-entropy weighted by the entropy of the k likeliest classes; strength: k. */
+    EAFT(true, false),
+    /** Cross-entropy weighted by the label's probability; no strength. */
+    DFT(false, false),
+    /** Cross-entropy weighted by the label's probability to the power of 1 / tau; strength: tau. */
+    TALR(true, false),
+    /** Cross-entropy of labels that the base finds likely; strength: the share of the target's tokens that are kept. */
+    SELECTIVE(true, false),
+    /** Cross-entropy of sequences weighted by how well the base knows them; strength: tau in medians of their losses. */
+    FLOW(true, false),
     /** Low-rank adapters; strength: their rank. */
     LORA(true, false),
     /** Low-rank adapters of rank 8 and retention; strength: lambda. */
     LORA_RETENTION(true, false);
 
-    private static final double SHARE = 0.25;
+    /** Of replayed examples in a minibatch, where the strength is something else. */
+    static final double SHARE = 0.25;
+
     private static final int RANK = 8;
 
     private final boolean strength;
@@ -108,12 +121,11 @@ public enum Method {
     Training prepare(TrialSetup setup) {
         return switch (this) {
             case PLAIN -> new Training(setup.fresh(), setup.targetBatches(), UnaryOperator.identity());
-            case RETENTION -> retained(setup, forward(setup.strength()), setup.targetBatches());
+            case RETENTION -> retained(setup, setup.targetBatches());
             case RETENTION_REVERSE -> retained(
                     setup,
-                    RetentionConfiguration.builder()
+                    conf(setup, setup.strength())
                             .divergence(Divergence.REVERSE_KL)
-                            .coefficient(setup.strength())
                             .build(),
                     setup.targetBatches());
             case LABEL_SMOOTHING -> {
@@ -131,7 +143,7 @@ public enum Method {
                 yield new Training(network, setup.targetBatches(), UnaryOperator.identity(), network.numParams(), null);
             }
             case TRUST_REGION -> {
-                Training training = retained(setup, forward(0), setup.targetBatches());
+                Training training = retained(setup, conf(setup, 0).build(), setup.targetBatches());
                 training.network()
                         .addListeners(KlTrustRegion.of(setup.strength()).listener());
                 yield training;
@@ -141,9 +153,16 @@ public enum Method {
                     QuadraticPenalty.weighted(setup.base(), setup.importance().get(), setup.strength()),
                     2);
             case REPLAY -> new Training(setup.fresh(), replayed(setup), UnaryOperator.identity());
-            case REPLAY_RETENTION -> retained(setup, forward(setup.strength()), replayed(setup));
+            case REPLAY_RETENTION -> retained(setup, replayed(setup));
             case SELF_REPLAY -> selfReplayed(setup, 0);
             case SELF_REPLAY_RETENTION -> selfReplayed(setup, 1);
+            case EAFT, DFT, TALR -> {
+                RetentionConfiguration conf =
+                        conf(setup, 0).tokenWeight(weight(setup.strength())).build();
+                yield new Training(Retention.attach(setup.fresh(), conf), setup.targetBatches(), Retention::detach);
+            }
+            case SELECTIVE -> weighted(setup, setup.losses().get().perplexity(setup.strength()));
+            case FLOW -> weighted(setup, setup.strength() * setup.losses().get().median());
             case LORA -> new Training(
                     adapted(setup, (int) setup.strength()),
                     setup.targetBatches(),
@@ -154,7 +173,8 @@ public enum Method {
                 MultiLayerNetwork adapted = adapted(setup, RANK);
                 MultiLayerNetwork student;
                 try (Teacher teacher = LowRankAdapters.teacher(adapted)) {
-                    student = Retention.attach(adapted, forward(setup.strength()), teacher);
+                    student = Retention.attach(
+                            adapted, conf(setup, setup.strength()).build(), teacher);
                 }
                 Teacher teacher = LowRankAdapters.teacher(student);
                 yield new Training(
@@ -182,15 +202,35 @@ public enum Method {
         return this == REPLAY || this == REPLAY_RETENTION || this == SELF_REPLAY || this == SELF_REPLAY_RETENTION;
     }
 
-    /** Examples that aren't of the target in a minibatch of a method that replays. */
-    int replayedExamples(int batch, double strength) {
-        return (int) Math.round(batch * (this == REPLAY ? strength : SHARE));
+    /** Whether it replays what the base wrote. */
+    boolean selfReplays() {
+        return this == SELF_REPLAY || this == SELF_REPLAY_RETENTION;
+    }
+
+    /** Whether it holds the student by a divergence, beside which there can be a weight of tokens. */
+    boolean retains() {
+        return switch (this) {
+            case RETENTION,
+                    RETENTION_REVERSE,
+                    REPLAY_RETENTION,
+                    SELF_REPLAY,
+                    SELF_REPLAY_RETENTION,
+                    LORA_RETENTION -> true;
+            default -> false;
+        };
+    }
+
+    /** Whether its learning rate can rise in the first steps. */
+    boolean warmsUp() {
+        return trainsFolders();
     }
 
     /** Whether a training can have such a strength. */
     boolean allows(double strength) {
         return switch (this) {
-            case PLAIN -> false;
+            case PLAIN, DFT -> false;
+            case EAFT -> strength >= 2 && strength == Math.rint(strength);
+            case SELECTIVE -> strength > 0 && strength <= 1;
             case LORA -> strength >= 1 && strength == Math.rint(strength);
             case LABEL_SMOOTHING, REPLAY, PULL -> strength > 0 && strength < 1;
             default -> strength > 0 && Double.isFinite(strength);
@@ -216,8 +256,24 @@ public enum Method {
         return name().toLowerCase(Locale.ROOT);
     }
 
-    private static RetentionConfiguration forward(double coefficient) {
-        return RetentionConfiguration.builder().coefficient(coefficient).build();
+    /** With the weight of tokens that the plan has beside the divergence. */
+    private static RetentionConfiguration.Builder conf(TrialSetup setup, double coefficient) {
+        RetentionConfiguration.Builder conf = RetentionConfiguration.builder().coefficient(coefficient);
+        String weight = setup.trial().method().tokenWeight();
+        return weight == null ? conf : conf.tokenWeight(TokenWeight.of(weight));
+    }
+
+    private TokenWeight weight(double parameter) {
+        return new TokenWeight(TokenWeight.Kind.valueOf(name()), parameter);
+    }
+
+    /** By a weight that needs the teacher. */
+    private Training weighted(TrialSetup setup, double parameter) {
+        return retained(setup, conf(setup, 0).tokenWeight(weight(parameter)).build(), setup.targetBatches());
+    }
+
+    private static Training retained(TrialSetup setup, DataSetIterator batches) {
+        return retained(setup, conf(setup, setup.strength()).build(), batches);
     }
 
     private static Training retained(TrialSetup setup, RetentionConfiguration conf, DataSetIterator batches) {
@@ -257,16 +313,16 @@ public enum Method {
 
     /** @param ofTarget the divergence's weight on target text */
     private static Training selfReplayed(TrialSetup setup, double ofTarget) {
-        int examples = setup.trial().method().method().replayedExamples(setup.batch(), setup.strength());
+        int examples = setup.replayedExamples();
         ReplayIterator mixed = setup.written()
                 .get()
                 .mixedInto(setup.targetBatches(setup.batch() - examples), (double) examples / setup.batch());
-        return retained(setup, forward(setup.strength()), mixed, mixed.divergenceWeights(ofTarget, 1));
+        return retained(setup, conf(setup, setup.strength()).build(), mixed, mixed.divergenceWeights(ofTarget, 1));
     }
 
     /** As many examples in all as without replay. */
     private static DataSetIterator replayed(TrialSetup setup) {
-        int examples = setup.trial().method().method().replayedExamples(setup.batch(), setup.strength());
+        int examples = setup.replayedExamples();
         return new ReplayIterator(
                 setup.targetBatches(setup.batch() - examples),
                 setup.sourceBatches(examples),

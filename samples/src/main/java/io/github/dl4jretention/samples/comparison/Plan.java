@@ -9,6 +9,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
@@ -27,6 +28,7 @@ import org.nd4j.shade.jackson.databind.ObjectMapper;
  * @param batch             sequences of a minibatch
  * @param evaluationBatches minibatches of 16 held-out sequences of each domain and part
  * @param importanceExamples sequences from which importance is estimated, and that the base writes for self-replay
+ * @param warmUps           steps in which the learning rate rises, where a method has none of its own; 0 for none
  */
 public record Plan(
         List<ModelKind> models,
@@ -37,7 +39,8 @@ public record Plan(
         int steps,
         int batch,
         int evaluationBatches,
-        int importanceExamples) {
+        int importanceExamples,
+        List<Integer> warmUps) {
 
     /** @throws IllegalArgumentException if something is missing or not positive; the message names it */
     @JsonCreator
@@ -50,7 +53,8 @@ public record Plan(
             @JsonProperty("steps") int steps,
             @JsonProperty("batch") int batch,
             @JsonProperty("evaluationBatches") int evaluationBatches,
-            @JsonProperty("importanceExamples") int importanceExamples) {
+            @JsonProperty("importanceExamples") int importanceExamples,
+            @JsonProperty("warmUps") @Nullable List<Integer> warmUps) {
         this.models = required("models", models);
         this.pairs = required("pairs", pairs);
         this.methods = required("methods", methods);
@@ -60,6 +64,7 @@ public record Plan(
         this.batch = positive("batch", batch);
         this.evaluationBatches = positive("evaluationBatches", evaluationBatches);
         this.importanceExamples = positive("importanceExamples", importanceExamples);
+        this.warmUps = warmUps == null || warmUps.isEmpty() ? List.of(0) : warmUps(warmUps);
         if (pairs.stream().map(Pair::target).distinct().count() < pairs.size()) {
             throw new IllegalArgumentException("pairs: expected targets that differ, got " + pairs);
         }
@@ -80,7 +85,7 @@ public record Plan(
     private void requireReplayed(MethodPlan method) {
         List<Integer> shares = new ArrayList<>();
         for (double strength : method.strengths()) {
-            int replayed = method.method().replayedExamples(batch, strength);
+            int replayed = method.replayedExamples(batch, strength);
             if (method.method().replays() && (replayed < 1 || replayed >= batch)) {
                 throw new IllegalArgumentException("batch: expected target and source examples in one of "
                         + method.method() + " at " + strength + ", got " + replayed + " source examples of " + batch);
@@ -125,48 +130,6 @@ public record Plan(
             if (target == null || sources.contains(target)) {
                 throw new IllegalArgumentException(
                         "pairs: expected a target that is none of its sources, got " + target + " of " + sources);
-            }
-        }
-    }
-
-    /**
-     * A method and its strengths.
-     *
-     * @param strengths what they are depends on the {@link Method}; none for a method without
-     * @param merges    what is tried on every tuned model afterwards, without training
-     * @param stops     steps after which the model is measured too, as if training had ended there
-     * @param learningRates in place of the plan's; empty for those
-     */
-    public record MethodPlan(
-            Method method,
-            List<Double> strengths,
-            List<MergePlan> merges,
-            List<Integer> stops,
-            List<Double> learningRates) {
-
-        /** For JSON. */
-        @JsonCreator
-        public MethodPlan(
-                @JsonProperty("method") Method method,
-                @JsonProperty("strengths") List<Double> strengths,
-                @JsonProperty("merges") List<MergePlan> merges,
-                @JsonProperty("stops") List<Integer> stops,
-                @JsonProperty("learningRates") List<Double> learningRates) {
-            this.method = method;
-            this.strengths = optional("strengths", strengths);
-            this.merges = optional("merges", merges);
-            this.stops = optional("stops", stops);
-            this.learningRates = rates(optional("learningRates", learningRates));
-            requireEachOnce("merges", this.merges.stream().map(MergePlan::merge).toList());
-            if (method == null || method.hasStrength() == this.strengths.isEmpty()) {
-                throw new IllegalArgumentException("methods: expected a method, and strengths if it has any, got "
-                        + method + " with " + strengths);
-            }
-            for (double strength : this.strengths) {
-                if (!method.allows(strength)) {
-                    throw new IllegalArgumentException(
-                            "strengths: got " + strength + ", which " + method + " cannot have");
-                }
             }
         }
     }
@@ -232,7 +195,16 @@ public record Plan(
                 .filter(pair -> pairs.stream().noneMatch(own -> own.target() == pair.target()))
                 .forEach(all::add);
         return new Plan(
-                models, all, methods, learningRates, seeds, steps, batch, evaluationBatches, importanceExamples);
+                models,
+                all,
+                methods,
+                learningRates,
+                seeds,
+                steps,
+                batch,
+                evaluationBatches,
+                importanceExamples,
+                warmUps);
     }
 
     private static void requireSame(String name, Object kept, Object given) {
@@ -247,7 +219,17 @@ public record Plan(
         List<MethodPlan> able = methods.stream()
                 .filter(method -> method.method().trainsFolders())
                 .toList();
-        return new Plan(models, pairs, able, learningRates, seeds, steps, batch, evaluationBatches, importanceExamples);
+        return new Plan(
+                models,
+                pairs,
+                able,
+                learningRates,
+                seeds,
+                steps,
+                batch,
+                evaluationBatches,
+                importanceExamples,
+                warmUps);
     }
 
     /** All trials of the plan's models, in an order that finishes one seed of all methods before the next. */
@@ -265,9 +247,12 @@ public record Plan(
                         List<Double> rates = method.learningRates().isEmpty() ? learningRates : method.learningRates();
                         List<Double> strengths =
                                 method.strengths().isEmpty() ? List.of(Double.NaN) : method.strengths();
+                        List<Integer> warm = method.warmUps().isEmpty() ? warmUps : method.warmUps();
                         for (double strength : strengths) {
                             for (double learningRate : rates) {
-                                trials.add(new Trial(base, pair, method, strength, learningRate, seed));
+                                for (int warmUp : warm) {
+                                    trials.add(new Trial(base, pair, method, strength, learningRate, warmUp, seed));
+                                }
                             }
                         }
                     }
@@ -277,14 +262,14 @@ public record Plan(
         return trials;
     }
 
-    private static <T> List<T> required(String name, List<T> values) {
+    static <T> List<T> required(String name, List<T> values) {
         if (values == null || values.isEmpty()) {
             throw new IllegalArgumentException(name + ": expected at least one, got " + values);
         }
         return optional(name, values);
     }
 
-    private static <T> List<T> optional(String name, List<T> values) {
+    static <T> List<T> optional(String name, @Nullable List<T> values) {
         if (values == null) {
             return List.of();
         }
@@ -295,17 +280,24 @@ public record Plan(
         return List.copyOf(values);
     }
 
-    private static void requireEachOnce(String name, List<?> values) {
+    static void requireEachOnce(String name, List<?> values) {
         if (new HashSet<>(values).size() < values.size()) {
             throw new IllegalArgumentException(name + ": expected each once, got " + values);
         }
     }
 
-    private static List<Double> rates(List<Double> rates) {
+    static List<Double> rates(List<Double> rates) {
         if (!rates.stream().allMatch(rate -> rate > 0 && Double.isFinite(rate))) {
             throw new IllegalArgumentException("learningRates: expected positive numbers, got " + rates);
         }
         return rates;
+    }
+
+    static List<Integer> warmUps(List<Integer> warmUps) {
+        if (!optional("warmUps", warmUps).stream().allMatch(steps -> steps >= 0)) {
+            throw new IllegalArgumentException("warmUps: expected numbers of steps of at least 0, got " + warmUps);
+        }
+        return List.copyOf(warmUps);
     }
 
     private static int positive(String name, int value) {

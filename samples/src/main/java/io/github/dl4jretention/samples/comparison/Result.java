@@ -9,10 +9,12 @@ import java.util.stream.Stream;
  * @param model         name of the base
  * @param target        domain
  * @param method        label; "base" for the base itself
+ * @param variant       settings of the method that its strength doesn't say, in words; empty for none
  * @param strength      of the method; NaN for none
  * @param merge         label of the merge with the start, "stop" for an earlier end of training, empty for none
  * @param mergeStrength of the merge; the step of a stop; NaN for none
  * @param learningRate  NaN for the base
+ * @param warmUp        steps in which the learning rate rises
  * @param seed          0 for the base
  * @param steps         of the plan
  * @param batch         of the plan
@@ -25,10 +27,12 @@ record Result(
         String model,
         String target,
         String method,
+        String variant,
         double strength,
         String merge,
         double mergeStrength,
         double learningRate,
+        int warmUp,
         long seed,
         int steps,
         int batch,
@@ -75,6 +79,6 @@ record Result(
     }
 
     String key() {
-        return Trial.key(model, target, method, strength, learningRate, seed);
+        return Trial.key(model, target, method, variant, strength, learningRate, warmUp, seed);
     }
 }

@@ -32,6 +32,9 @@ final class ResultsFile {
     static final CSVFormat WITH_HEADER =
             CSVFormat.RFC4180.builder().setHeader().setSkipHeaderRecord(true).build();
 
+    /** Files that have no such columns hold trials without a variant and a warm-up. */
+    private static final List<String> LATER_COLUMNS = List.of("variant", "warm_up");
+
     private static final List<String> COLUMNS = columns();
 
     private final Path file;
@@ -54,6 +57,7 @@ final class ResultsFile {
         for (Domain domain : Domain.values()) {
             columns.add(column(domain));
         }
+        columns.addAll(LATER_COLUMNS);
         return List.copyOf(columns);
     }
 
@@ -133,6 +137,8 @@ final class ResultsFile {
         for (Domain domain : Domain.values()) {
             values.add(orEmpty(result.test().on(domain)));
         }
+        values.add(result.variant());
+        values.add(result.warmUp());
         return values;
     }
 
@@ -170,19 +176,21 @@ final class ResultsFile {
     /** Reads the results of a file. */
     static List<Result> read(Path file) throws IOException {
         try (CSVParser parser = CSVParser.parse(file, StandardCharsets.UTF_8, WITH_HEADER)) {
-            if (!parser.getHeaderNames().equals(COLUMNS)) {
-                throw new IOException("results: expected a file with the columns " + COLUMNS + ", got " + file
-                        + " with " + parser.getHeaderNames());
+            List<String> header = parser.getHeaderNames();
+            boolean later = header.equals(COLUMNS);
+            if (!later && !header.equals(COLUMNS.subList(0, COLUMNS.size() - LATER_COLUMNS.size()))) {
+                throw new IOException(
+                        "results: expected a file with the columns " + COLUMNS + ", got " + file + " with " + header);
             }
             List<Result> results = new ArrayList<>();
             for (CSVRecord row : parser) {
-                results.add(result(row));
+                results.add(result(row, later));
             }
             return results;
         }
     }
 
-    private static Result result(CSVRecord row) {
+    private static Result result(CSVRecord row, boolean later) {
         Map<Domain, Double> domains = new EnumMap<>(Domain.class);
         for (Domain domain : Domain.values()) {
             if (!row.get(column(domain)).isEmpty()) {
@@ -193,10 +201,12 @@ final class ResultsFile {
                 row.get("model"),
                 row.get("target"),
                 row.get("method"),
+                later ? row.get("variant") : "",
                 number(row, "strength"),
                 row.get("merge"),
                 number(row, "merge_strength"),
                 number(row, "learning_rate"),
+                later ? Integer.parseInt(row.get("warm_up")) : 0,
                 Long.parseLong(row.get("seed")),
                 Integer.parseInt(row.get("steps")),
                 Integer.parseInt(row.get("batch")),

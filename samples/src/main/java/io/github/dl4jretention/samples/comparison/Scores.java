@@ -5,12 +5,17 @@ import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.samples.text.Domain;
 import io.github.dl4jretention.samples.text.TokenWindowIterator;
 import io.github.dl4jretention.teacher.Teacher;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.stream.DoubleStream;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 
 /**
  * A model on held-out text of one part, in nats per token.
@@ -20,14 +25,37 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
  * @param targetDivergence forward KL from the base on target text
  * @param sourceDivergence mean of the forward KL from the base on the source texts
  * @param domains          cross-entropy by domain; empty where it was not kept
+ * @param documents        cross-entropy by domain and document; empty where it was not kept
  */
 record Scores(
-        double target, double source, double targetDivergence, double sourceDivergence, Map<Domain, Double> domains) {
+        double target,
+        double source,
+        double targetDivergence,
+        double sourceDivergence,
+        Map<Domain, Double> domains,
+        Map<Domain, List<Document>> documents) {
 
     /** Of a model that gives no finite numbers. */
     static final Scores NONE = new Scores(Double.NaN, Double.NaN, Double.NaN, Double.NaN, Map.of());
 
     private static final int BATCH = 16;
+
+    /**
+     * The windows of one held-out document.
+     *
+     * @param windows how many
+     * @param loss    their mean cross-entropy in nats per token
+     */
+    record Document(int windows, double loss) {}
+
+    Scores(
+            double target,
+            double source,
+            double targetDivergence,
+            double sourceDivergence,
+            Map<Domain, Double> domains) {
+        this(target, source, targetDivergence, sourceDivergence, domains, Map.of());
+    }
 
     static Scores of(
             MultiLayerNetwork network,
@@ -37,17 +65,18 @@ record Scores(
             Corpus.Part part,
             int batches) {
         Map<Domain, Double> domains = new EnumMap<>(Domain.class);
-        TokenEvaluation target = evaluate(network, base, windows(corpus, pair.target(), part, batches));
+        Map<Domain, List<Document>> documents = new EnumMap<>(Domain.class);
+        TokenEvaluation target = evaluate(network, base, corpus, pair.target(), part, batches, documents);
         domains.put(pair.target(), target.crossEntropy());
         double crossEntropy = 0;
         double divergence = 0;
         for (Domain source : pair.sources()) {
-            TokenEvaluation evaluation = evaluate(network, base, windows(corpus, source, part, batches));
+            TokenEvaluation evaluation = evaluate(network, base, corpus, source, part, batches, documents);
             domains.put(source, evaluation.crossEntropy());
             crossEntropy += evaluation.crossEntropy() / pair.sources().size();
             divergence += evaluation.divergence() / pair.sources().size();
         }
-        return new Scores(target.crossEntropy(), crossEntropy, target.divergence(), divergence, domains);
+        return new Scores(target.crossEntropy(), crossEntropy, target.divergence(), divergence, domains, documents);
     }
 
     /** Whether all probabilities that a model gives for the text of such scores are numbers. */
@@ -66,8 +95,44 @@ record Scores(
         return true;
     }
 
-    private static TokenEvaluation evaluate(MultiLayerNetwork network, Teacher base, TokenWindowIterator windows) {
-        return TokenEvaluation.of(network, base, windows);
+    private static TokenEvaluation evaluate(
+            MultiLayerNetwork network,
+            Teacher base,
+            TokenCorpus corpus,
+            Domain domain,
+            Corpus.Part part,
+            int batches,
+            Map<Domain, List<Document>> documents) {
+        TokenWindowIterator windows = windows(corpus, domain, part, batches);
+        List<Double> losses = new ArrayList<>();
+        try (Teacher model = Teacher.of(network)) {
+            TokenEvaluation evaluation = TokenEvaluation.of(
+                    model, base, new MultiDataSetIteratorAdapter(windows), (tokens, weights, time) -> {
+                        for (int from = 0; from < tokens.length; from += time) {
+                            losses.add(DoubleStream.of(Arrays.copyOfRange(tokens, from, from + time))
+                                    .average()
+                                    .orElseThrow());
+                        }
+                    });
+            int[] places = windows.places();
+            Map<Integer, List<Double>> byDocument = new TreeMap<>();
+            for (int i = 0; i < places.length; i++) {
+                byDocument
+                        .computeIfAbsent(corpus.document(domain, part, places[i]), document -> new ArrayList<>())
+                        .add(losses.get(i));
+            }
+            documents.put(
+                    domain,
+                    byDocument.values().stream()
+                            .map(of -> new Document(
+                                    of.size(),
+                                    of.stream()
+                                            .mapToDouble(loss -> loss)
+                                            .average()
+                                            .orElseThrow()))
+                            .toList());
+            return evaluation;
+        }
     }
 
     private static TokenWindowIterator windows(TokenCorpus corpus, Domain domain, Corpus.Part part, int batches) {

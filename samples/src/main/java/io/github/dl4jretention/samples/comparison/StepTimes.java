@@ -39,15 +39,14 @@ final class StepTimes implements AutoCloseable {
         steps = Math.min(STEPS, plan.steps());
         for (Trial trial : plan.trials(model)) {
             if (trial.pair().equals(plan.pairs().get(0))) {
-                trainings.computeIfAbsent(trial.method().method().label(), label -> runner.prepare(trial));
+                trainings.computeIfAbsent(trial.method().name(), label -> runner.prepare(trial));
             }
         }
     }
 
     /** Measures, unless the file has all methods of the plan for this model. */
     static void measure(Plan plan, String model, TrialRunner runner, Path folder) throws IOException {
-        List<String> labels =
-                plan.methods().stream().map(method -> method.method().label()).toList();
+        List<String> labels = plan.methods().stream().map(MethodPlan::name).toList();
         if (!read(folder, model).keySet().containsAll(labels)) {
             try (StepTimes times = new StepTimes(plan, model, runner)) {
                 times.write(folder);

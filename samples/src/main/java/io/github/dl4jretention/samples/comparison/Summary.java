@@ -28,7 +28,9 @@ public final class Summary {
             .thenComparing(Result::target)
             .thenComparingInt(
                     result -> result.isBase() ? -1 : Method.of(result.method()).ordinal())
+            .thenComparing(Result::variant)
             .thenComparingDouble(Result::learningRate)
+            .thenComparingInt(Result::warmUp)
             .thenComparingDouble(Result::strength)
             .thenComparingLong(Result::seed)
             .thenComparingInt(result -> MergeKind.order(result.merge()))
@@ -136,6 +138,7 @@ public final class Summary {
         double plainMemory = heldMegabytes(members, Method.PLAIN.label());
         for (Family family : families) {
             String method = family.kind().method();
+            String training = family.kind().training();
             table.append("| %s | %s | %s | %d | %d | %s | %s | %s | %s | %s | %s | %s | %.2f | %.2f |%n"
                     .formatted(
                             family.name(),
@@ -150,8 +153,8 @@ public final class Summary {
                             gains(family.chosen(0.05), base),
                             forgettings(family.chosen(0.05), base),
                             strengths(family.chosen(0.05)),
-                            times.getOrDefault(method, Double.NaN),
-                            heldMegabytes(members, method) / plainMemory));
+                            times.getOrDefault(training, Double.NaN),
+                            heldMegabytes(members, training) / plainMemory));
         }
         return table.append('\n').toString();
     }
@@ -178,11 +181,12 @@ public final class Summary {
         return digits.formatted(factor * spread.mean(), factor * spread.least(), factor * spread.most());
     }
 
-    private static double heldMegabytes(List<Result> members, String method) {
+    private static double heldMegabytes(List<Result> members, String training) {
         return StatUtils.percentile(
                 members.stream()
-                        .filter(result ->
-                                result.method().equals(method) && result.merge().isEmpty())
+                        .filter(result -> MethodPlan.name(result.method(), result.variant())
+                                        .equals(training)
+                                && result.merge().isEmpty())
                         .mapToDouble(Result::heldMegabytes)
                         .filter(Double::isFinite)
                         .toArray(),

@@ -8,11 +8,20 @@ import java.util.Set;
  *
  * @param model name of the base
  */
-record Trial(String model, Plan.Pair pair, Plan.MethodPlan method, double strength, double learningRate, long seed) {
+record Trial(
+        String model, Plan.Pair pair, MethodPlan method, double strength, double learningRate, int warmUp, long seed) {
 
     /** Under which its results are found again. */
     String key() {
-        return key(model, pair.target().name(), method.method().label(), strength, learningRate, seed);
+        return key(
+                model,
+                pair.target().name(),
+                method.method().label(),
+                method.variant(),
+                strength,
+                learningRate,
+                warmUp,
+                seed);
     }
 
     /** The merge and its strength of every row that its results are to have. */
@@ -24,8 +33,17 @@ record Trial(String model, Plan.Pair pair, Plan.MethodPlan method, double streng
         return points;
     }
 
-    static String key(String model, String target, String method, double strength, double learningRate, long seed) {
+    static String key(
+            String model,
+            String target,
+            String method,
+            String variant,
+            double strength,
+            double learningRate,
+            int warmUp,
+            long seed) {
         String own = Double.isNaN(strength) ? "" : String.valueOf(strength);
-        return String.join(" ", model, target, method, own, String.valueOf(learningRate), String.valueOf(seed));
+        String rate = learningRate + (warmUp == 0 ? "" : " after " + warmUp);
+        return String.join(" ", model, target, MethodPlan.name(method, variant), own, rate, String.valueOf(seed));
     }
 }

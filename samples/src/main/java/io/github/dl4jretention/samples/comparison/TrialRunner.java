@@ -3,6 +3,7 @@ package io.github.dl4jretention.samples.comparison;
 import io.github.dl4jretention.baseline.Importance;
 import io.github.dl4jretention.baseline.ImportanceEstimator;
 import io.github.dl4jretention.baseline.SelfReplay;
+import io.github.dl4jretention.eval.LabelLosses;
 import io.github.dl4jretention.samples.console.Progress;
 import io.github.dl4jretention.samples.model.TextModel;
 import io.github.dl4jretention.samples.text.Corpus;
@@ -25,6 +26,7 @@ final class TrialRunner {
     private static final double MEGABYTE = 1 << 20;
     private static final long IMPORTANCE_SEED = 20240601;
     private static final long WRITTEN_SEED = 20240602;
+    private static final long LOSSES_SEED = 20240603;
 
     /** Of a model that gives no finite numbers. */
     private static final Map<Corpus.Part, Scores> NO_SCORES =
@@ -36,7 +38,10 @@ final class TrialRunner {
     private final MultiLayerNetwork base;
     private final Teacher remembered;
     private final Map<Plan.Pair, Importance> importances = new HashMap<>();
-    private final Map<Plan.Pair, SelfReplay> written = new HashMap<>();
+    private final Map<WrittenFor, SelfReplay> written = new HashMap<>();
+    private final Map<Plan.Pair, LabelLosses> losses = new HashMap<>();
+
+    private record WrittenFor(Plan.Pair pair, WrittenPlan how) {}
 
     TrialRunner(Plan plan, Corpus corpus, String model, TextModel base) {
         this.plan = plan;
@@ -53,10 +58,12 @@ final class TrialRunner {
         return result(
                 pair,
                 Result.BASE,
+                "",
                 Double.NaN,
                 "",
                 Double.NaN,
                 Double.NaN,
+                0,
                 0,
                 scores(base, pair),
                 Double.NaN,
@@ -128,7 +135,9 @@ final class TrialRunner {
                         plan,
                         corpus,
                         () -> importances.computeIfAbsent(trial.pair(), this::importance),
-                        () -> written.computeIfAbsent(trial.pair(), this::written)));
+                        () -> written.computeIfAbsent(
+                                new WrittenFor(trial.pair(), trial.method().written()), this::written),
+                        () -> losses.computeIfAbsent(trial.pair(), this::losses)));
     }
 
     private Importance importance(Plan.Pair pair) {
@@ -137,11 +146,17 @@ final class TrialRunner {
         return ImportanceEstimator.of(base).examples(examples).fisher(source, IMPORTANCE_SEED);
     }
 
-    /** Each sequence begins with the first byte of a window of target text. */
-    private SelfReplay written(Plan.Pair pair) {
-        int count = plan.importanceExamples();
+    private LabelLosses losses(Plan.Pair pair) {
+        return LabelLosses.of(
+                remembered, TrialSetup.targetWindows(corpus, pair, plan.importanceExamples(), 1, LOSSES_SEED));
+    }
+
+    /** Each sequence begins as a window of target text does, or with the prompt. */
+    private SelfReplay written(WrittenFor what) {
+        int count = what.how.count() == 0 ? plan.importanceExamples() : what.how.count();
         try {
-            return SelfReplay.of(base, TrialSetup.targetWindows(corpus, pair, count, 1, WRITTEN_SEED))
+            return what.how
+                    .apply(SelfReplay.of(base, TrialSetup.targetWindows(corpus, what.pair, count, 1, WRITTEN_SEED)))
                     .count(count)
                     .seed(WRITTEN_SEED)
                     .build();
@@ -170,10 +185,12 @@ final class TrialRunner {
         return result(
                 trial.pair(),
                 trial.method().method().label(),
+                trial.method().variant(),
                 trial.strength(),
                 merge,
                 mergeStrength,
                 trial.learningRate(),
+                trial.warmUp(),
                 trial.seed(),
                 scores,
                 stepMillis,
@@ -183,10 +200,12 @@ final class TrialRunner {
     private Result result(
             Plan.Pair pair,
             String method,
+            String variant,
             double strength,
             String merge,
             double mergeStrength,
             double learningRate,
+            int warmUp,
             long seed,
             Map<Corpus.Part, Scores> scores,
             double stepMillis,
@@ -195,10 +214,12 @@ final class TrialRunner {
                 model,
                 pair.target().name(),
                 method,
+                variant,
                 strength,
                 merge,
                 mergeStrength,
                 learningRate,
+                warmUp,
                 seed,
                 plan.steps(),
                 plan.batch(),

@@ -3,6 +3,7 @@ package io.github.dl4jretention.samples.comparison;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.baseline.Importance;
 import io.github.dl4jretention.baseline.SelfReplay;
+import io.github.dl4jretention.eval.LabelLosses;
 import io.github.dl4jretention.samples.text.Corpus;
 import java.util.function.Supplier;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -16,6 +17,7 @@ import org.nd4j.linalg.learning.config.IUpdater;
  * @param base       the pretrained model
  * @param importance of its parameters for the source text, estimated when it is asked for
  * @param written    what the base writes, sampled when it is asked for
+ * @param losses     of the base on target text, measured when they are asked for
  */
 record TrialSetup(
         MultiLayerNetwork base,
@@ -23,7 +25,8 @@ record TrialSetup(
         Plan plan,
         TokenCorpus corpus,
         Supplier<Importance> importance,
-        Supplier<SelfReplay> written) {
+        Supplier<SelfReplay> written,
+        Supplier<LabelLosses> losses) {
 
     /** Of replayed text, so that its windows are not those of the target. */
     private static final long SOURCE_SEED = 1_000_003;
@@ -36,6 +39,10 @@ record TrialSetup(
         return trial.seed();
     }
 
+    int replayedExamples() {
+        return trial.method().replayedExamples(plan.batch(), trial.strength());
+    }
+
     int batch() {
         return plan.batch();
     }
@@ -46,7 +53,7 @@ record TrialSetup(
 
     /** The base with a fresh updater. */
     MultiLayerNetwork fresh() {
-        return Retention.withUpdater(base, updater());
+        return Retention.withUpdater(base, updater(), trial.warmUp());
     }
 
     DataSetIterator targetBatches() {

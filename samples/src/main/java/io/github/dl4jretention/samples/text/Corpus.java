@@ -9,8 +9,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
@@ -41,10 +43,10 @@ public final class Corpus {
         Part.PRETRAIN, Part.PRETRAIN, Part.FINETUNE, Part.PRETRAIN, Part.TEST
     };
 
-    private final Map<Domain, Map<Part, byte[]>> text;
+    private final Map<Domain, Map<Part, List<byte[]>>> text;
     private final String sha256;
 
-    private Corpus(Map<Domain, Map<Part, byte[]>> text, String sha256) {
+    private Corpus(Map<Domain, Map<Part, List<byte[]>>> text, String sha256) {
         this.text = text;
         this.sha256 = sha256;
     }
@@ -57,11 +59,11 @@ public final class Corpus {
      */
     public static Corpus read(Path directory) throws IOException {
         MessageDigest digest = sha256();
-        Map<Domain, Map<Part, byte[]>> text = new EnumMap<>(Domain.class);
+        Map<Domain, Map<Part, List<byte[]>>> text = new EnumMap<>(Domain.class);
         for (Domain domain : Domain.values()) {
-            Map<Part, ByteArrayOutputStream> parts = new EnumMap<>(Part.class);
+            Map<Part, List<byte[]>> parts = new EnumMap<>(Part.class);
             for (Part part : Part.values()) {
-                parts.put(part, new ByteArrayOutputStream());
+                parts.put(part, new ArrayList<>());
             }
             int index = 0;
             for (String jar : domain.jars()) {
@@ -71,20 +73,26 @@ public final class Corpus {
                         digest.update(bytes);
                     }
                     Objects.requireNonNull(parts.get(SPLIT[index++ % SPLIT.length]))
-                            .writeBytes(bytes);
+                            .add(bytes);
                 }
             }
-            Map<Part, byte[]> split = new EnumMap<>(Part.class);
-            parts.forEach((part, bytes) -> split.put(part, bytes.toByteArray()));
-            text.put(domain, split);
+            text.put(domain, parts);
         }
         return new Corpus(text, HexFormat.of().formatHex(digest.digest()));
     }
 
     /** The bytes of one part of one domain (UTF-8). */
     public byte[] text(Domain domain, Part part) {
-        return Objects.requireNonNull(Objects.requireNonNull(text.get(domain)).get(part))
-                .clone();
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        documents(domain, part).forEach(bytes::writeBytes);
+        return bytes.toByteArray();
+    }
+
+    /** The source files that such a text consists of, in their order (UTF-8). */
+    public List<byte[]> documents(Domain domain, Part part) {
+        return Objects.requireNonNull(Objects.requireNonNull(text.get(domain)).get(part)).stream()
+                .map(byte[]::clone)
+                .toList();
     }
 
     /** SHA-256 of all text of the domains of pretraining, in reading order. */

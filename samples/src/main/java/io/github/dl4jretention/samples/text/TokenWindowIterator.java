@@ -130,13 +130,27 @@ public class TokenWindowIterator implements DataSetIterator {
         return array;
     }
 
-    private int start(int[] text, int row) {
-        int places = text.length - length;
+    /**
+     * Where the windows of an evaluation begin in their text, in reading order.
+     *
+     * @throws IllegalStateException if windows are at random places
+     */
+    public int[] places() {
         if (random) {
-            return generator.nextInt(places);
+            throw new IllegalStateException("places: expected windows of an evaluation, got windows at random places");
         }
-        long window = (long) next * batch + row;
+        int[] places = new int[batches * batch];
+        Arrays.setAll(places, window -> place(texts[0], window));
+        return places;
+    }
+
+    private int place(int[] text, long window) {
+        int places = text.length - length;
         return (int) (window * places / ((long) batches * batch));
+    }
+
+    private int start(int[] text, int row) {
+        return random ? generator.nextInt(text.length - length) : place(text, (long) next * batch + row);
     }
 
     @Override

@@ -6,12 +6,15 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.samples.text.Corpus;
+import io.github.dl4jretention.samples.text.Domain;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -38,7 +41,12 @@ class ComparisonTest {
             {"method": "REPLAY_RETENTION", "strengths": [1]}, {"method": "LORA", "strengths": [2]},
             {"method": "LORA_RETENTION", "strengths": [1]}, {"method": "PULL", "strengths": [0.1]},
             {"method": "TRUST_REGION", "strengths": [0.01]}, {"method": "SELF_REPLAY", "strengths": [1]},
-            {"method": "SELF_REPLAY_RETENTION", "strengths": [1]}""";
+            {"method": "SELF_REPLAY_RETENTION", "strengths": [1]}, {"method": "EAFT", "strengths": [20]},
+            {"method": "DFT"}, {"method": "TALR", "strengths": [2]}, {"method": "SELECTIVE", "strengths": [0.8]},
+            {"method": "FLOW", "strengths": [1]}, {"method": "RETENTION", "strengths": [1], "tokenWeight": "dft()",
+             "warmUps": [2]},
+            {"method": "SELF_REPLAY", "strengths": [1],
+             "written": {"count": 3, "temperature": 0.8, "prompt": 10, "share": 0.5, "labels": 1}}""";
 
     @TempDir
     private Path folder;
@@ -58,10 +66,12 @@ class ComparisonTest {
                 result.model(),
                 result.target(),
                 result.method(),
+                result.variant(),
                 result.strength(),
                 result.merge(),
                 result.mergeStrength(),
                 result.learningRate(),
+                result.warmUp(),
                 result.seed(),
                 result.steps(),
                 result.batch(),
@@ -85,17 +95,30 @@ class ComparisonTest {
                 .heldMegabytes();
     }
 
+    private static double mean(List<Scores.Document> documents) {
+        assertTrue(documents.size() > 1, documents.toString());
+        assertEquals(16, documents.stream().mapToInt(Scores.Document::windows).sum());
+        return documents.stream()
+                        .mapToDouble(document -> document.windows() * document.loss())
+                        .sum()
+                / 16;
+    }
+
     @Test
     void every_method_runs_and_a_comparison_that_was_killed_ends_like_one_that_was_not() throws IOException {
         Plan plan = plan(METHODS);
         Path whole = folder.resolve("whole");
         run(plan, whole, 1, 1);
         List<Result> all = ResultsFile.read(whole.resolve("results.csv"));
-        // The base, fourteen methods, one stop and four merges.
-        assertEquals(20, all.size());
+        // The base, nineteen methods, two variants, one stop and four merges.
+        assertEquals(27, all.size());
         for (Result result : all) {
             assertTrue(result.validation().target() > 0.5 && result.test().source() < 8, result.toString());
             assertEquals(2, result.test().domains().size());
+            Map<Domain, List<Scores.Document>> documents = Objects.requireNonNull(
+                    new DocumentsFile(whole, result.key()).read().get(result.point()), result.key());
+            assertEquals(result.test().target(), mean(documents.get(Domain.KOTLIN)), 1e-6);
+            assertEquals(result.test().source(), mean(documents.get(Domain.PROSE)), 1e-6);
             if (!result.isBase()) {
                 assertTrue(result.test().targetDivergence() > 0, result.toString());
             }
@@ -139,7 +162,7 @@ class ComparisonTest {
         // A plan that has grown: what is missing is added, the rest is kept.
         Plan wider = plan(METHODS.replace("[0.5]}, {\"merge\": \"TIES\"", "[0.5, 0.7]}, {\"merge\": \"TIES\""));
         run(wider, whole, 1, 1);
-        assertEquals(21, ResultsFile.read(whole.resolve("results.csv")).size());
+        assertEquals(28, ResultsFile.read(whole.resolve("results.csv")).size());
     }
 
     @Test

@@ -68,7 +68,18 @@ class PlanTest {
                         + "{\"merge\": \"EXPO\", \"strengths\": [2]}]}",
                 plain + ", {\"method\": \"RETENTION\", \"strengths\": [1, 2]}, "
                         + "{\"method\": \"RETENTION\", \"strengths\": [2]}",
-                plain + ", {\"method\": \"REPLAY\", \"strengths\": [0.25, 0.26]}"));
+                plain + ", {\"method\": \"REPLAY\", \"strengths\": [0.25, 0.26]}",
+                plain + ", {\"method\": \"EAFT\", \"strengths\": [1.5]}",
+                plain + ", {\"method\": \"DFT\", \"strengths\": [1]}",
+                plain + ", {\"method\": \"SELECTIVE\", \"strengths\": [1.5]}",
+                plain + ", {\"method\": \"RETENTION\", \"strengths\": [1], \"tokenWeight\": \"dft\"}",
+                plain + ", {\"method\": \"L2_SP\", \"strengths\": [1], \"tokenWeight\": \"dft()\"}",
+                plain + ", {\"method\": \"RETENTION\", \"strengths\": [1], \"written\": {\"count\": 4}}",
+                plain + ", {\"method\": \"SELF_REPLAY\", \"strengths\": [1], \"written\": {\"temperature\": 0}}",
+                plain + ", {\"method\": \"SELF_REPLAY\", \"strengths\": [1], \"written\": {\"share\": 0.9}}",
+                plain + ", {\"method\": \"SELF_REPLAY\", \"strengths\": [1], \"written\": {\"count\": -1}}",
+                "{\"method\": \"PLAIN\", \"warmUps\": [-1]}",
+                plain + ", {\"method\": \"LORA\", \"strengths\": [2], \"warmUps\": [1]}"));
         for (String methods : bad) {
             String message = assertThrows(IOException.class, () -> plan(methods), methods)
                     .getMessage();
@@ -104,7 +115,9 @@ class PlanTest {
                 {"method": "PLAIN"}, {"method": "RETENTION", "strengths": [1]},
                 {"method": "RETENTION_REVERSE", "strengths": [1]}, {"method": "LABEL_SMOOTHING", "strengths": [0.1]},
                 {"method": "L2_SP", "strengths": [1]}, {"method": "LORA", "strengths": [2]},
-                {"method": "LORA_RETENTION", "strengths": [1]}, {"method": "REPLAY", "strengths": [0.25]},
+                {"method": "LORA_RETENTION", "strengths": [1]}, {"method": "EAFT", "strengths": [20]}, {"method": "DFT"},
+                {"method": "RETENTION", "strengths": [1], "tokenWeight": "dft()"},
+                {"method": "TALR", "strengths": [2]}, {"method": "REPLAY", "strengths": [0.25]},
                 {"method": "REPLAY_RETENTION", "strengths": [1]}""");
         MultiLayerNetwork base =
                 Checkpoint.load(Path.of("checkpoints", "transformer.zip")).network();
@@ -138,7 +151,7 @@ class PlanTest {
     /** Features of both steps, below each other. */
     private static INDArray windows(Trial trial, Plan plan, MultiLayerNetwork base, Corpus corpus) {
         TokenCorpus tokens = new TokenCorpus(corpus, TextModel.of(base));
-        TrialSetup setup = new TrialSetup(base, trial, plan, tokens, () -> null, () -> null);
+        TrialSetup setup = new TrialSetup(base, trial, plan, tokens, () -> null, () -> null, () -> null);
         DataSetIterator batches = trial.method().method().prepare(setup).batches();
         INDArray first = batches.next().getFeatures().dup();
         return Nd4j.concat(0, first, batches.next().getFeatures());

@@ -1,6 +1,7 @@
 package io.github.dl4jretention.samples.comparison;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -19,7 +20,22 @@ class ResultsFileTest {
     private static Result row(String merge, double mergeStrength, double loss) {
         Scores scores = new Scores(loss, 1, 0, 0, Map.of());
         return new Result(
-                "transformer", "SCALA", "plain", Double.NaN, merge, mergeStrength, 0.1, 1, 2, 4, scores, scores, 1, 1);
+                "transformer",
+                "SCALA",
+                "plain",
+                "",
+                Double.NaN,
+                merge,
+                mergeStrength,
+                0.1,
+                0,
+                1,
+                2,
+                4,
+                scores,
+                scores,
+                1,
+                1);
     }
 
     private static List<String> told(List<Result> results) {
@@ -48,5 +64,22 @@ class ResultsFileTest {
         assertEquals(all, told(ResultsFile.readAll(folder)));
         Files.setLastModifiedTime(earlier, FileTime.fromMillis(3_000_000));
         assertEquals(List.of(" 1.0", "wise_ft 0.5 2.0", "wise_ft 0.7 4.0"), told(ResultsFile.readAll(folder)));
+    }
+
+    @Test
+    void files_without_the_later_columns_are_read() throws IOException {
+        Path file = folder.resolve("results.csv");
+        ResultsFile.write(file, List.of(row("", Double.NaN, 1), row("wise_ft", 0.5, 2)));
+        List<Result> expected = ResultsFile.read(file);
+        List<String> lines = Files.readAllLines(file);
+        assertTrue(lines.get(0).endsWith(",variant,warm_up"), lines.get(0));
+        Files.write(
+                file,
+                lines.stream()
+                        .map(line -> line.replaceFirst(",[^,]*,[^,]*$", ""))
+                        .toList());
+        assertEquals(expected, ResultsFile.read(file));
+        new ResultsFile(file).put(List.of(row("wise_ft", 0.7, 4)));
+        assertEquals(lines.get(0), Files.readAllLines(file).get(0));
     }
 }
