@@ -1,5 +1,6 @@
 package io.github.dl4jretention.samples.comparison;
 
+import io.github.dl4jretention.lm.layers.NativeLayers;
 import io.github.dl4jretention.samples.model.Checkpoint;
 import io.github.dl4jretention.samples.model.ModelKind;
 import io.github.dl4jretention.samples.model.TextModel;
@@ -166,8 +167,8 @@ public final class ComparisonRun {
         for (ModelKind model : plan.models()) {
             bases.put(
                     model.label(),
-                    () -> TextModel.of(Checkpoint.load(checkpoints.resolve(model.label() + ".zip"))
-                            .network()));
+                    () -> TextModel.of(NativeLayers.of(Checkpoint.load(checkpoints.resolve(model.label() + ".zip"))
+                            .network())));
         }
         return bases;
     }
