@@ -2,7 +2,7 @@ package io.github.dl4jretention;
 
 import io.github.dl4jretention.checkpoint.RestartableIterator;
 import io.github.dl4jretention.eval.TokenEvaluation;
-import io.github.dl4jretention.loss.RetentionLabels;
+import io.github.dl4jretention.loss.LabelArrays;
 import io.github.dl4jretention.merge.Merge;
 import io.github.dl4jretention.merge.MergeMethod;
 import io.github.dl4jretention.teacher.Teacher;
@@ -308,7 +308,7 @@ public final class Averaging {
             if (every == 0 || step % every != 0) {
                 measure(student);
             }
-            averages.forEach(average -> average.values().forEach(RetentionLabels::release));
+            averages.forEach(average -> average.values().forEach(LabelArrays::release));
             if (bestModel != start) {
                 release(start);
             }
@@ -376,7 +376,7 @@ public final class Averaging {
         }
 
         private void release(M model) {
-            models.parameters().apply(model).values().forEach(RetentionLabels::release);
+            models.parameters().apply(model).values().forEach(LabelArrays::release);
         }
 
         private Averaged<M> best() {

@@ -1,26 +1,11 @@
 package io.github.dl4jretention;
 
 import io.github.dl4jretention.checkpoint.RestartableIterator;
-import io.github.dl4jretention.internal.RetentionLayers;
 import io.github.dl4jretention.loss.RetentionConfiguration;
-import io.github.dl4jretention.loss.RetentionOutputLayer;
-import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
-import io.github.dl4jretention.teacher.TeacherIterator;
-import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
-import io.github.dl4jretention.teacher.TeacherOutput;
-import java.util.ArrayList;
-import java.util.Collection;
-import java.util.List;
-import java.util.Map;
 import java.util.Objects;
-import java.util.Set;
-import java.util.stream.Collectors;
-import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.deeplearning4j.optimize.api.BaseTrainingListener;
-import org.deeplearning4j.optimize.api.TrainingListener;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
@@ -141,11 +126,7 @@ public final class Retention {
      * @throws IllegalStateException if the teacher is not the student's; the message gives both SHA-256
      */
     public static void finetune(MultiLayerNetwork student, Teacher teacher, DataSetIterator iterator, int epochs) {
-        requireSame(RetentionLayers.of(student), teacher);
-        withListener(teacher, student, student.getListeners());
-        try (TeacherIterator batches = new TeacherIterator(iterator, teacher)) {
-            student.fit(batches, epochs);
-        }
+        NetworkFinetuning.run(student, teacher, iterator, epochs);
     }
 
     /**
@@ -175,17 +156,7 @@ public final class Retention {
      * @throws IllegalStateException if the teacher is not the student's; the message gives both SHA-256
      */
     public static void finetune(ComputationGraph student, Teacher teacher, MultiDataSetIterator iterator, int epochs) {
-        Map<String, RetentionOutputLayer> heads = RetentionLayers.of(student);
-        Set<String> taught = teacher.outputs().stream().map(TeacherOutput::name).collect(Collectors.toSet());
-        if (!taught.equals(heads.keySet())) {
-            throw new IllegalArgumentException("teacher: expected one of the outputs " + heads.keySet()
-                    + ", where the student has retention layers, got one of " + taught);
-        }
-        heads.values().forEach(head -> requireSame(head, teacher));
-        withListener(teacher, student, student.getListeners());
-        try (TeacherMultiDataSetIterator batches = new TeacherMultiDataSetIterator(iterator, teacher)) {
-            student.fit(batches, epochs);
-        }
+        NetworkFinetuning.run(student, teacher, iterator, epochs);
     }
 
     /**
@@ -203,7 +174,7 @@ public final class Retention {
      */
     public static Averaged<MultiLayerNetwork> finetune(
             MultiLayerNetwork student, Teacher teacher, DataSetIterator iterator, int epochs, Averaging averaging) {
-        return averaged(
+        return NetworkFinetuning.averaged(
                 student,
                 averaging.start(Averaging.Models.NETWORKS, student),
                 () -> finetune(student, teacher, iterator, epochs));
@@ -225,33 +196,10 @@ public final class Retention {
      */
     public static Averaged<ComputationGraph> finetune(
             ComputationGraph student, Teacher teacher, MultiDataSetIterator iterator, int epochs, Averaging averaging) {
-        return averaged(
+        return NetworkFinetuning.averaged(
                 student,
                 averaging.start(Averaging.Models.GRAPHS, student),
                 () -> finetune(student, teacher, iterator, epochs));
-    }
-
-    /** The search's listener listens while the student is trained, and no longer. */
-    @SuppressWarnings("unchecked")
-    private static <M extends Model> Averaged<M> averaged(M student, Averaging.Search<M> search, Runnable training) {
-        TrainingListener listener = new BaseTrainingListener() {
-            @Override
-            public void iterationDone(Model model, int iteration, int epoch) {
-                search.stepDone((M) model);
-            }
-        };
-        student.addListeners(listener);
-        try {
-            training.run();
-        } finally {
-            List<TrainingListener> others = new ArrayList<>(
-                    student instanceof MultiLayerNetwork network
-                            ? network.getListeners()
-                            : ((ComputationGraph) student).getListeners());
-            others.remove(listener);
-            student.setListeners(others);
-        }
-        return search.end(student);
     }
 
     /**
@@ -419,27 +367,5 @@ public final class Retention {
      */
     public static SameDiff withUpdater(SameDiff sd, IUpdater updater) {
         return SameDiffRetention.withUpdater(sd, Objects.requireNonNull(updater, "updater"));
-    }
-
-    private static void withListener(Teacher teacher, Model student, Collection<TrainingListener> present) {
-        for (MovingAverageTeacher average : teacher.movingAverages()) {
-            if (!present.contains(average.listener())) {
-                student.addListeners(average.listener());
-            }
-        }
-    }
-
-    private static void requireSame(RetentionOutputLayer head, Teacher teacher) {
-        boolean afresh = teacher.movingAverages().stream().anyMatch(average -> !average.hasMoved());
-        if (head.getTaughtMinibatches() > 0 && afresh) {
-            throw new IllegalStateException(
-                    "teacher: this student was trained for " + head.getTaughtMinibatches()
-                            + " minibatches near a moving average, got one that starts afresh; restore the saved average first");
-        }
-        String expected = head.getTeacher();
-        if (expected != null && !expected.equals(teacher.sha256())) {
-            throw new IllegalStateException("teacher: this student belongs to teacher " + expected
-                    + " (SHA-256), got teacher " + teacher.sha256());
-        }
     }
 }

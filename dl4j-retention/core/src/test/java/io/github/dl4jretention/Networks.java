@@ -246,6 +246,24 @@ public final class Networks {
         return network.getFlattenedGradients().dup();
     }
 
+    /**
+     * Checks every seventh number of a gradient by central differences of {@link #lastLoss}: DL4J's score has L2, its
+     * gradient view doesn't.
+     */
+    public static void assertGradientOfScore(INDArray gradient, MultiLayerNetwork student, DataSet data) {
+        INDArray parameters = student.params().dup();
+        double step = 1e-5;
+        for (int i = 0; i < parameters.length(); i += 7) {
+            double[] losses = new double[2];
+            for (int side = 0; side < 2; side++) {
+                student.setParams(parameters.dup().putScalar(i, parameters.getDouble(i) + (side == 0 ? step : -step)));
+                student.score(data, false);
+                losses[side] = lastLoss(student).sum();
+            }
+            assertEquals((losses[0] - losses[1]) / (2 * step), gradient.getDouble(i), 1e-6, "parameter " + i);
+        }
+    }
+
     public static TokenLoss lastLoss(MultiLayerNetwork student) {
         return ((RetentionOutputLayerRuntime) student.getOutputLayer()).lastTokenLoss();
     }

@@ -2,7 +2,7 @@ package io.github.dl4jretention.samples;
 
 import io.github.dl4jretention.cache.CacheCodec;
 import io.github.dl4jretention.cache.TeacherCache;
-import io.github.dl4jretention.loss.RetentionLabels;
+import io.github.dl4jretention.loss.LabelArrays;
 import io.github.dl4jretention.samples.benchmark.BenchmarkShape;
 import io.github.dl4jretention.samples.console.Console;
 import io.github.dl4jretention.samples.model.Checkpoint;
@@ -124,7 +124,7 @@ public class TeacherBenchmark {
         next = (next + 1) % BATCHES;
         INDArray found = asked.logProbabilities(batches.get(next).getFeatures(), null);
         // As a TeacherIterator does: fresh memory would be most of the time.
-        RetentionLabels.release(found);
+        LabelArrays.release(found);
     }
 
     private TeacherCache cache(String name) throws IOException {

@@ -2,7 +2,7 @@ package io.github.dl4jretention.baseline;
 
 import io.github.dl4jretention.internal.PlaceholderArrays;
 import io.github.dl4jretention.internal.RetentionLayers;
-import io.github.dl4jretention.loss.RetentionLabels;
+import io.github.dl4jretention.loss.LabelArrays;
 import io.github.dl4jretention.loss.RetentionListener;
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import io.github.dl4jretention.loss.TokenLoss;
@@ -237,7 +237,7 @@ public final class KlTrustRegion {
 
     private static void release(@Nullable INDArray array) {
         if (array != null) {
-            RetentionLabels.release(array);
+            LabelArrays.release(array);
         }
     }
 

@@ -1,6 +1,6 @@
 package io.github.dl4jretention.cache;
 
-import io.github.dl4jretention.loss.RetentionLabels;
+import io.github.dl4jretention.loss.LabelArrays;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -54,7 +54,7 @@ final class BatchEncoder {
                 }
                 return entries;
             } finally {
-                outputs.forEach(rows -> RetentionLabels.release(rows.values()));
+                outputs.forEach(rows -> LabelArrays.release(rows.values()));
             }
         }
     }

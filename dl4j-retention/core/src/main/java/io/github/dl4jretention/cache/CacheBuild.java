@@ -1,8 +1,8 @@
 package io.github.dl4jretention.cache;
 
 import io.github.dl4jretention.internal.FolderLock;
+import io.github.dl4jretention.loss.LabelArrays;
 import io.github.dl4jretention.loss.LabelLayout;
-import io.github.dl4jretention.loss.RetentionLabels;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
@@ -193,7 +193,7 @@ final class CacheBuild {
                 }
                 entries = encoder.encode(layout, values, sequences, missing);
             } finally {
-                Arrays.stream(values).forEach(RetentionLabels::release);
+                Arrays.stream(values).forEach(LabelArrays::release);
             }
             for (int i = 0; i < entries.size(); i++) {
                 write(sequences.ids()[missing.get(i)], entries.get(i));

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.cache;
 
+import io.github.dl4jretention.loss.LabelArrays;
 import io.github.dl4jretention.loss.RetentionLabels;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherException;
@@ -199,7 +200,7 @@ public final class TeacherCache extends Teacher {
         try {
             computed = encoder.encode(layout, values, sequences, lacking);
         } finally {
-            Arrays.stream(values).forEach(RetentionLabels::release);
+            Arrays.stream(values).forEach(LabelArrays::release);
         }
         for (int i = 0; i < lacking.size(); i++) {
             entries[lacking.get(i)] = computed.get(i).bytes();

@@ -1,7 +1,7 @@
 package io.github.dl4jretention.eval;
 
+import io.github.dl4jretention.loss.LabelArrays;
 import io.github.dl4jretention.loss.LabelLayout;
-import io.github.dl4jretention.loss.RetentionLabels;
 import java.io.Serializable;
 import java.util.Arrays;
 import java.util.List;
@@ -119,7 +119,7 @@ public final class RetentionEvaluation extends BaseEvaluation<RetentionEvaluatio
             }
         }
         merge(part);
-        RetentionLabels.used(labels);
+        LabelArrays.used(labels);
     }
 
     private void token(

@@ -1,7 +1,7 @@
 package io.github.dl4jretention.eval;
 
+import io.github.dl4jretention.loss.LabelArrays;
 import io.github.dl4jretention.loss.LabelLayout;
-import io.github.dl4jretention.loss.RetentionLabels;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
@@ -233,9 +233,9 @@ public record TokenEvaluation(double crossEntropy, double divergence, double tok
                 requireSameShape(p[i], p0[i]);
                 add(p[i], p0[i], batch, model.outputs().get(i));
             }
-            Arrays.stream(p).forEach(RetentionLabels::release);
+            Arrays.stream(p).forEach(LabelArrays::release);
             if (p0 != p) {
-                Arrays.stream(p0).forEach(RetentionLabels::release);
+                Arrays.stream(p0).forEach(LabelArrays::release);
             }
         }
 

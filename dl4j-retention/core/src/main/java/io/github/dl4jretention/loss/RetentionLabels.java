@@ -4,18 +4,13 @@ import io.github.dl4jretention.internal.BatchMemory;
 import io.github.dl4jretention.internal.WholeNumbers;
 import io.github.dl4jretention.loss.fused.FusedLoops;
 import java.util.Arrays;
-import java.util.Map;
-import java.util.Objects;
-import java.util.Optional;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
-import org.nd4j.linalg.api.buffer.DataBuffer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
-import org.nd4j.shade.guava.collect.MapMaker;
 
 /**
  * Packs one output's labels and what its teacher says into the one array that an output layer sees. The axes are those
@@ -28,28 +23,11 @@ import org.nd4j.shade.guava.collect.MapMaker;
  */
 public final class RetentionLabels {
 
-    /** Weak keys compare by identity, so that a buffer is forgotten with its array. */
-    private static final Map<DataBuffer, Source> TEACHERS =
-            new MapMaker().weakKeys().makeMap();
-
-    /**
-     * Where an array's values come from.
-     *
-     * @param teacher    SHA-256
-     * @param sampledAt  the temperature whose distribution they are a random sample of; 0 for whole distributions
-     * @param everyClass whether each class has the teacher's own probability
-     */
-    public record Source(String teacher, double sampledAt, boolean everyClass) {}
-
-    /** The thread that last computed a loss from an array. */
-    private static final Map<DataBuffer, Thread> USERS =
-            new MapMaker().weakKeys().weakValues().makeMap();
-
     private final INDArray labels;
     private final @Nullable INDArray labelMask;
     private final Weights weights;
     private final boolean lastAxis;
-    private final Source source;
+    private final LabelArrays.Source source;
     private final @Nullable BatchMemory memory;
 
     // Set as soon as the teacher's shape is known.
@@ -92,7 +70,7 @@ public final class RetentionLabels {
             @Nullable INDArray labelMask,
             Weights weights,
             int classAxis,
-            Source source,
+            LabelArrays.Source source,
             @Nullable BatchMemory memory) {
         this.labels = labels;
         this.labelMask = labelMask;
@@ -124,7 +102,12 @@ public final class RetentionLabels {
             int classAxis,
             String identity) {
         RetentionLabels packing = new RetentionLabels(
-                labels, labelMask, (batch, time) -> weights, classAxis, new Source(identity, 0, true), null);
+                labels,
+                labelMask,
+                (batch, time) -> weights,
+                classAxis,
+                new LabelArrays.Source(identity, 0, true),
+                null);
         packing.put(teacher);
         return packing.packed();
     }
@@ -225,7 +208,7 @@ public final class RetentionLabels {
     /** Frees the packed labels, if there are any yet: for who fails before anybody has seen them. */
     public void discard() {
         if (packed != null) {
-            release(packed);
+            LabelArrays.release(packed);
         }
     }
 
@@ -373,93 +356,5 @@ public final class RetentionLabels {
                     + "], a weight for every token of the teacher's output of shape " + Arrays.toString(shape)
                     + ", got " + Arrays.toString(weights.shape()));
         }
-    }
-
-    /**
-     * {@return the teacher whose log-probabilities an array carries; empty for plain labels}
-     *
-     * @param labels    packed labels or a copy of them, or what was {@link #claim}ed
-     * @param classAxis of labels of rank 3: 1 or 2
-     */
-    public static Optional<Source> sourceOf(INDArray labels, int classAxis) {
-        return Optional.ofNullable(TEACHERS.get(root(labels))).or(() -> LabelLayout.ofPacked(labels, classAxis)
-                .map(layout ->
-                        new Source(Objects.requireNonNull(layout.teacher()), layout.sampledAt(), layout.everyClass())));
-    }
-
-    /**
-     * Notes where an array's values come from that has no header: those for a SameDiff model, which travel beside the
-     * labels. The array is known with all its views for as long as it lives; a copy isn't.
-     *
-     * @param array  the teacher's values
-     * @param source their teacher
-     */
-    public static void claim(INDArray array, Source source) {
-        TEACHERS.put(root(array), source);
-    }
-
-    /**
-     * Refuses a teacher that isn't the student's.
-     *
-     * @param expected SHA-256 of the teacher that the student belongs to; null for none
-     * @param met      SHA-256 of the teacher that the labels come from
-     * @throws IllegalStateException if it's another one
-     */
-    static void requireSameTeacher(@Nullable String expected, @Nullable String met) {
-        if (expected != null && !expected.equals(met)) {
-            throw new IllegalStateException("teacher: this student belongs to teacher " + expected
-                    + " (SHA-256), but the labels come from teacher " + met
-                    + "; training on with another teacher would forget what it retains");
-        }
-    }
-
-    /**
-     * Notes that this thread has done with an array what it was made for.
-     *
-     * @param array labels, or a teacher's values
-     */
-    public static void used(INDArray array) {
-        USERS.put(root(array), Thread.currentThread());
-    }
-
-    /**
-     * {@return whether this thread was the last to compute a loss from an array: where a thread trains on one batch after
-     * another, it has finished with it}
-     *
-     * @param array labels, or a teacher's values
-     */
-    public static boolean isUsedHere(INDArray array) {
-        return USERS.get(root(array)) == Thread.currentThread();
-    }
-
-    /**
-     * Frees an array's memory now, with every view of it, rather than at some garbage collection, or gives it back to
-     * whoever lent it. Arrays of a workspace and memory that can't be freed stay.
-     *
-     * @param array not used afterwards, nor any view of it
-     */
-    public static void release(INDArray array) {
-        DataBuffer buffer = root(array);
-        if (!array.isAttached() && buffer.closeable()) {
-            TEACHERS.remove(buffer);
-            USERS.remove(buffer);
-            BatchMemory.release(buffer);
-        }
-    }
-
-    /**
-     * {@return whether two arrays are views of one buffer}
-     *
-     * @param one   array
-     * @param other array
-     */
-    public static boolean shareMemory(INDArray one, INDArray other) {
-        return !one.isEmpty() && !other.isEmpty() && root(one) == root(other);
-    }
-
-    /** The buffer that an array and all its views share. */
-    static DataBuffer root(INDArray array) {
-        DataBuffer buffer = array.data();
-        return buffer.originalDataBuffer() == null ? buffer : buffer.originalDataBuffer();
     }
 }

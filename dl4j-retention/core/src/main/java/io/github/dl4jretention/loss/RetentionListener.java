@@ -178,16 +178,16 @@ public final class RetentionListener extends BaseListener {
         checked.fit(sd);
     }
 
-    private static Optional<RetentionLabels.Source> source(INDArray labels) {
-        return RetentionLabels.sourceOf(labels, labels.rank() - 1);
+    private static Optional<LabelArrays.Source> source(INDArray labels) {
+        return LabelArrays.sourceOf(labels, labels.rank() - 1);
     }
 
     /** The teacher that the model is bound to once it has trained on the batch; null for none. */
     private static @Nullable String requireSameTeacher(SameDiff sd, MultiDataSet data) {
         String expected = SameDiffText.read(sd, RetentionLoss.TEACHER_SHA256).orElse(null);
         for (INDArray labels : data.getLabels()) {
-            String met = source(labels).map(RetentionLabels.Source::teacher).orElse(expected);
-            RetentionLabels.requireSameTeacher(expected, met);
+            String met = source(labels).map(LabelArrays.Source::teacher).orElse(expected);
+            LabelArrays.requireSameTeacher(expected, met);
             expected = met;
         }
         return expected;
@@ -232,7 +232,7 @@ public final class RetentionListener extends BaseListener {
                 values.getOrDefault(LossDescription.OBJECTIVE_SUM, value(LossDescription.CROSS_ENTROPY_SUM)));
         forgetBatch();
         for (INDArray labels : dataSet.getLabels()) {
-            RetentionLabels.used(labels);
+            LabelArrays.used(labels);
         }
         bound = bind();
         updated = true;

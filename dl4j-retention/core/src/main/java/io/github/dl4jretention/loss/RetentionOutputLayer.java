@@ -11,7 +11,6 @@ import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.inputs.InputType;
-import org.deeplearning4j.nn.conf.layers.BaseOutputLayer;
 import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.AbstractSameDiffLayer;
 import org.deeplearning4j.nn.conf.layers.samediff.SDLayerParams;
@@ -60,21 +59,33 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
 
     private static final long serialVersionUID = 1L;
 
-    private long nIn;
-    private long nOut;
-    private boolean hasParameters;
-    private boolean hasBias;
-    private boolean tied;
-    private @Nullable RNNFormat dataFormat;
-    private @Nullable IWeightInit weightInitFn;
-    private double biasInit;
+    // StockLayers exchanges these with stock layers'.
+    long nIn;
+    long nOut;
+    boolean hasParameters;
+    boolean hasBias;
+    boolean tied;
+
+    @Nullable
+    RNNFormat dataFormat;
+
+    @Nullable
+    IWeightInit weightInitFn;
+
+    double biasInit;
 
     @SuppressWarnings("NullAway.Init")
     private RetentionConfiguration retention;
 
-    private @Nullable String teacher;
-    private @Nullable Double adaptedCoefficient;
-    private long taughtMinibatches;
+    // A TaughtStep changes these.
+    @Nullable
+    String teacher;
+
+    @Nullable
+    Double adaptedCoefficient;
+
+    long taughtMinibatches;
+
     private int startIteration;
     private int startEpoch;
     private @Nullable String provenance;
@@ -101,7 +112,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         initializeConstraints(builder);
     }
 
-    private void requireVocabulary() {
+    void requireVocabulary() {
         if (nOut < 2) {
             throw new IllegalArgumentException("nOut: expected a vocabulary of at least 2, got " + nOut);
         }
@@ -121,19 +132,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         layer.retention = Objects.requireNonNull(retention, "retention");
         layer.teacher = teacher;
         layer.stockLayer = (FeedForwardLayer) stock.clone();
-        layer.dataFormat = StockLayers.format(stock);
-        if (stock instanceof BaseOutputLayer output) {
-            layer.nIn = output.getNIn();
-            layer.nOut = output.getNOut();
-            layer.hasParameters = true;
-            layer.tied = output instanceof TiedOutputLayer;
-            layer.hasBias = output.hasBias() && !layer.tied;
-            layer.weightInitFn = output.getWeightInitFn();
-            layer.biasInit = output.getBiasInit();
-            layer.setIDropout(stock.getIDropout());
-            layer.requireVocabulary();
-        }
-        StockLayers.copyTraining(stock, layer);
+        StockLayers.copy(stock, layer);
         return layer;
     }
 
@@ -160,11 +159,6 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         return hasParameters;
     }
 
-    /** {@return whether W is the embedding's, as in a {@link TiedOutputLayer}} */
-    public boolean isTied() {
-        return tied;
-    }
-
     /** {@return whether there is a bias {@code b}} */
     public boolean hasBias() {
         return hasBias;
@@ -185,16 +179,11 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         return teacher;
     }
 
-    void setTeacher(@Nullable String sha256) {
-        this.teacher = sha256;
-    }
-
     /**
-     * {@return lambda as training uses it; the state of an adaptive coefficient is saved with the network}
+     * {@return lambda as training uses it} A schedule begins at the student's first step, not at the pretrained network's.
      *
-     * @param iteration the network's iteration count; a schedule begins at the student's first step, not at the
-     *     pretrained network's, and an adaptive coefficient has its present value at any
-     * @param epoch     the network's epoch count; likewise
+     * @param iteration the network's iteration count; an adaptive coefficient has its present value at any
+     * @param epoch     the network's epoch count
      */
     public double coefficientAt(int iteration, int epoch) {
         return retention.coefficientAt(
@@ -202,10 +191,10 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     }
 
     /**
-     * Lets a schedule of the coefficient begin where the network stands. Saved with the network.
+     * Lets a schedule of the coefficient begin where the network stands.
      *
      * @param iteration of the network, at which the schedule is asked for its iteration 0
-     * @param epoch     of the network, at which the schedule is asked for its epoch 0
+     * @param epoch     of the network, likewise
      */
     public void startAt(int iteration, int epoch) {
         startIteration = iteration;
@@ -222,30 +211,9 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         return provenance;
     }
 
-    /** @param provenance what made the network, as JSON of a Provenance */
+    /** @param provenance as JSON of a Provenance */
     public void setProvenance(@Nullable String provenance) {
         this.provenance = provenance;
-    }
-
-    /** The present value of an adaptive coefficient; null if it has none yet. */
-    @Nullable
-    Double adaptedCoefficient() {
-        return adaptedCoefficient;
-    }
-
-    /** Counts minibatches, and sets an adaptive coefficient. */
-    void taught(int minibatches, @Nullable Double adapted) {
-        taughtMinibatches += minibatches;
-        adaptedCoefficient = adapted;
-    }
-
-    @Nullable
-    IWeightInit weightInit() {
-        return weightInitFn;
-    }
-
-    double biasInit() {
-        return biasInit;
     }
 
     int classAxis() {
@@ -283,8 +251,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
     @Override
     public void applyGlobalConfigToLayer(NeuralNetConfiguration.Builder globalConfig) {
         if (weightInitFn == null) {
-            weightInitFn =
-                    globalConfig.getWeightInitFn() == null ? new WeightInitXavier() : globalConfig.getWeightInitFn();
+            weightInitFn = Objects.requireNonNullElseGet(globalConfig.getWeightInitFn(), WeightInitXavier::new);
         }
     }
 
@@ -351,18 +318,10 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
 
     private List<Object> fields() {
         return Arrays.asList(
-                List.of(
-                        nIn,
-                        nOut,
-                        hasParameters,
-                        hasBias,
-                        tied,
-                        biasInit,
-                        taughtMinibatches,
-                        startIteration,
-                        startEpoch),
-                Arrays.asList(
-                        dataFormat, weightInitFn, retention, teacher, adaptedCoefficient, provenance, stockLayer));
+                List.of(nIn, nOut, hasParameters, hasBias, tied, biasInit),
+                List.of(taughtMinibatches, startIteration, startEpoch),
+                Arrays.asList(dataFormat, weightInitFn, retention, teacher),
+                Arrays.asList(adaptedCoefficient, provenance, stockLayer));
     }
 
     @Override
@@ -377,9 +336,8 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
 
     @Override
     public String toString() {
-        return "RetentionOutputLayer(nIn=" + nIn + ", nOut=" + nOut + ", hasParameters=" + hasParameters + ", hasBias="
-                + hasBias + ", tied=" + tied + ", dataFormat=" + dataFormat + ", retention=" + retention + ", teacher="
-                + teacher + ")";
+        return "RetentionOutputLayer(nIn=" + nIn + ", nOut=" + nOut + ", hasBias=" + hasBias + ", tied=" + tied
+                + ", dataFormat=" + dataFormat + ", retention=" + retention + ", teacher=" + teacher + ")";
     }
 
     /** Builds a layer for a network configuration that is written by hand. */

@@ -45,10 +45,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private boolean measureAgreement;
     private boolean logActivation;
     private transient @Nullable RetentionLabels destination;
-    private boolean warned;
-    private boolean steered;
-    private @Nullable Double adaptedBefore;
-    private @Nullable String teacherBefore;
+    private final transient TaughtStep step = new TaughtStep();
 
     /** @param tied who has the weights; null for this layer itself */
     RetentionOutputLayerRuntime(NeuralNetConfiguration conf, DataType dataType, TiedWeights.@Nullable Owner tied) {
@@ -91,11 +88,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
      */
     public void refuseUpdate() {
         setMaskArray(null);
-        if (steered) {
-            steered = false;
-            layerConf().taught(-1, adaptedBefore);
-            layerConf().setTeacher(teacherBefore);
-        }
+        step.takeBack(layerConf());
     }
 
     /**
@@ -200,51 +193,24 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         assertInputSet(true);
         applyDropOutIfNecessary(true, workspaceMgr);
         TokenBatch batch = tokenBatch();
-        requireTeacherOfLabels(batch);
-        String teacher = requireSameTeacher(batch);
-        warnWithoutTeacher(batch);
+        objective().requireTeacher(batch, layerId());
+        String teacher = TaughtStep.teacherOf(batch, layerConf());
+        step.warnWithoutTeacher(batch, layerConf());
         boolean crossEntropyOnly = !batch.hasTeacher() || batch.factor == 0;
         INDArray back = crossEntropyOnly && mayBeAsStock()
                 ? stockBackprop(batch, workspaceMgr)
                 : pathBackprop(batch, workspaceMgr);
         current = batch.sums();
-        RetentionLabels.used(getLabels());
-        teacherBefore = layerConf().getTeacher();
-        layerConf().setTeacher(teacher);
+        LabelArrays.used(getLabels());
         last = current;
-        steered = last.hasTeacher();
-        if (steered) {
-            adaptedBefore = layerConf().adaptedCoefficient();
-            AdaptiveCoefficient adaptive = layerConf().getRetention().getAdaptive();
-            layerConf().taught(1, adaptive == null ? null : adaptive.next(currentCoefficient(), last.divergence()));
-        }
+        step.done(layerConf(), teacher, last, currentCoefficient());
         gradient = new DefaultGradient();
         gradientViews().forEach((name, view) -> gradient.gradientForVariable().put(name, view));
         return new Pair<>(gradient, backpropDropOutIfPresent(back));
     }
 
-    private void requireTeacherOfLabels(TokenBatch batch) {
-        RetentionConfiguration retention = layerConf().getRetention();
-        Object needing = retention.needsTeacherOfLabels();
-        if (needing != null && !batch.hasTeacher()) {
-            throw new IllegalArgumentException(retention.nameOfObjective()
-                    + ": expected labels that carry a teacher, for " + needing + ", got plain labels " + layerId()
-                    + "; wrap the iterator in a TeacherIterator or TeacherMultiDataSetIterator");
-        }
-    }
-
     private boolean mayBeAsStock() {
         return StockBackprop.serves(layerConf().getRetention(), vocabulary());
-    }
-
-    private void warnWithoutTeacher(TokenBatch batch) {
-        if (!warned && !batch.hasTeacher() && layerConf().getTeacher() != null && batch.factor > 0) {
-            warned = true;
-            LOG.warn(
-                    "Layer \"{}\" trains without its teacher: the labels carry none, so nothing is retained. Wrap the "
-                            + "iterator in a TeacherIterator or TeacherMultiDataSetIterator.",
-                    layerConf().getLayerName());
-        }
     }
 
     private INDArray stockBackprop(TokenBatch batch, LayerWorkspaceMgr workspaceMgr) {
@@ -263,11 +229,10 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
 
     private INDArray pathBackprop(TokenBatch batch, LayerWorkspaceMgr workspaceMgr) {
         INDArray rows = batch.finiteInput(inputRows());
-        Preference preference = layerConf().getRetention().getPreference();
-        if (preference != null) {
+        if (layerConf().getRetention().getPreference() != null) {
             // What a token's gradient is multiplied by follows from both of its pair's sequences.
             path().forward(rows, batch);
-            batch.weighByPairs(preference);
+            objective().weighByPairs(batch);
         }
         INDArray back = path().backprop(rows, batch, gradientsToSet(), workspaceMgr);
         return workspaceMgr.dup(
@@ -371,32 +336,19 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         double factor = currentCoefficient() * temperature * temperature;
         TokenBatch batch = new TokenBatch(
                 input, getLabels(), mask(), vocabulary(), layerConf().classAxis(), factor, measureAgreement);
-        RetentionConfiguration retention = layerConf().getRetention();
-        if (batch.hasTeacher()) {
-            retention.requireServedBy(batch.layout().sampledAt(), batch.layout().everyClass());
-        }
-        TokenWeight weight = retention.getTokenWeight();
-        if (weight != null) {
-            weight.requireVocabulary(vocabulary());
-        }
-        if (weight != null && weight.needsTeacher()) {
-            batch.weighByTeacher(weight);
-        }
-        Preference preference = retention.getPreference();
-        if (preference != null && (batch.hasTeacher() || !preference.needsTeacher())) {
-            batch.requirePairs();
-        }
+        objective().prepare(batch);
         return batch;
+    }
+
+    private Objective objective() {
+        return new Objective(layerConf().getRetention());
     }
 
     private TokenBatch forward() {
         TokenBatch batch = tokenBatch();
         path().forward(batch.finiteInput(inputRows()), batch);
-        Preference preference = layerConf().getRetention().getPreference();
-        if (preference != null && (batch.hasTeacher() || !preference.needsTeacher())) {
-            batch.weighByPairs(preference);
-        }
-        RetentionLabels.used(getLabels());
+        objective().weighByPairs(batch);
+        LabelArrays.used(getLabels());
         return batch;
     }
 
@@ -411,14 +363,6 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         if (getLabels() == null) {
             throw new IllegalStateException("labels: none were set, the loss needs them " + layerId());
         }
-    }
-
-    /** The teacher that the student is bound to once it has trained on the batch; null for none. */
-    private @Nullable String requireSameTeacher(TokenBatch batch) {
-        String expected = layerConf().getTeacher();
-        String met = batch.hasTeacher() ? batch.layout().teacher() : expected;
-        RetentionLabels.requireSameTeacher(expected, met);
-        return met;
     }
 
     private long vocabulary() {

@@ -103,7 +103,7 @@ final class StockBackprop {
     }
 
     private static void subtractLabels(INDArray delta, TokenBatch batch) {
-        INDArray labels = batch.labels(LossPath.lossType(delta.dataType()));
+        INDArray labels = batch.rows().labels(LossPath.lossType(delta.dataType()));
         if (batch.layout().isClassId()) {
             int[] ids = labels.getColumn(0).toIntVector();
             for (int row = 0; row < ids.length; row++) {

@@ -20,8 +20,20 @@ final class StockLayers {
 
     private StockLayers() {}
 
-    /** Gives a retention layer what the layer that it replaces has for its training, but for dropout. */
-    static void copyTraining(FeedForwardLayer stock, RetentionOutputLayer layer) {
+    /** Gives a retention layer what the layer that it replaces has; dropout only where there are parameters. */
+    static void copy(FeedForwardLayer stock, RetentionOutputLayer layer) {
+        layer.dataFormat = format(stock);
+        if (stock instanceof BaseOutputLayer output) {
+            layer.nIn = output.getNIn();
+            layer.nOut = output.getNOut();
+            layer.hasParameters = true;
+            layer.tied = output instanceof TiedOutputLayer;
+            layer.hasBias = output.hasBias() && !layer.tied;
+            layer.weightInitFn = output.getWeightInitFn();
+            layer.biasInit = output.getBiasInit();
+            layer.setIDropout(stock.getIDropout());
+            layer.requireVocabulary();
+        }
         layer.setLayerName(stock.getLayerName());
         layer.setConstraints(stock.getConstraints());
         layer.setRegularization(stock.getRegularization());
@@ -50,7 +62,7 @@ final class StockLayers {
     }
 
     private static FeedForwardLayer create(RetentionOutputLayer layer) {
-        if (layer.isTied()) {
+        if (layer.tied) {
             TiedOutputLayer stock = new TiedOutputLayer(Math.toIntExact(layer.getNOut()));
             stock.setNIn(layer.getNIn());
             return stock;
@@ -58,7 +70,7 @@ final class StockLayers {
         if (layer.getDataFormat() == RNNFormat.NCW && !layer.hasBias()) {
             UnbiasedOutputLayer stock = new UnbiasedOutputLayer(Math.toIntExact(layer.getNOut()));
             stock.setNIn(layer.getNIn());
-            stock.setWeightInitFn(layer.weightInit());
+            stock.setWeightInitFn(layer.weightInitFn);
             return stock;
         }
         BaseOutputLayer stock = layer.getDataFormat() == null
@@ -73,13 +85,13 @@ final class StockLayers {
                         .build();
         stock.setNIn(layer.getNIn());
         stock.setNOut(layer.getNOut());
-        stock.setWeightInitFn(layer.weightInit());
-        stock.setBiasInit(layer.biasInit());
+        stock.setWeightInitFn(layer.weightInitFn);
+        stock.setBiasInit(layer.biasInit);
         return stock;
     }
 
     /** The layout of a stock layer's sequences; null for one of {@code [batch, nIn]}. */
-    static @Nullable RNNFormat format(FeedForwardLayer stock) {
+    private static @Nullable RNNFormat format(FeedForwardLayer stock) {
         if (stock instanceof OutputLayer || stock instanceof LossLayer) {
             return null;
         }

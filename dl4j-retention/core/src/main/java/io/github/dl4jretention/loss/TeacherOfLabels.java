@@ -14,10 +14,12 @@ final class TeacherOfLabels {
     private static final double BOUND = 1e9;
 
     private final TokenBatch batch;
+    private final TokenRows rows;
     private final LabelLayout layout;
 
     TeacherOfLabels(TokenBatch batch) {
         this.batch = batch;
+        rows = batch.rows();
         layout = batch.layout();
     }
 
@@ -28,7 +30,7 @@ final class TeacherOfLabels {
      */
     double[] logProbabilities() {
         double[] result = new double[batch.size()];
-        if (!batch.isFloat()) {
+        if (!rows.isFloat()) {
             for (int token = 0; token < result.length; token++) {
                 result[token] = batch.weight(token) > 0 ? ofDoubles(token) : 0;
             }
@@ -39,28 +41,28 @@ final class TeacherOfLabels {
         float[] values = new float[layout.vocabulary()];
         try (BatchMemory memory = new BatchMemory()) {
             for (int start = 0, end; start < result.length; start = end) {
-                end = batch.chunkEnd(start, CHUNK);
-                batch.prepare(start, end, memory);
+                end = rows.chunkEnd(start, CHUNK);
+                rows.prepare(start, end, memory);
                 for (int token = start; token < end; token++) {
                     result[token] = batch.weight(token) > 0 ? ofFloats(token, teacher, scratch, values) : 0;
                 }
             }
         } finally {
-            batch.release();
+            rows.release();
         }
         return result;
     }
 
     private double ofFloats(int token, float[] teacher, float[] scratch, float[] values) {
-        batch.teacher(token, teacher, scratch);
+        rows.teacher(token, teacher, scratch);
         double logSum = FusedLoops.logSumOfExponentials(teacher, scratch, values);
         if (!Double.isFinite(logSum)) {
-            throw batch.noTeacher();
+            throw rows.noTeacher();
         }
         if (layout.isClassId()) {
-            return logProbability(teacher[batch.classId(token)], logSum);
+            return logProbability(teacher[rows.classId(token)], logSum);
         }
-        batch.distribution(token, values);
+        rows.distribution(token, values);
         double sum = 0;
         for (int v = 0; v < values.length; v++) {
             sum += TokenLoss.weighted(values[v], logProbability(teacher[v], logSum));
@@ -69,16 +71,16 @@ final class TeacherOfLabels {
     }
 
     private double ofDoubles(int token) {
-        double[] row = batch.row(token);
+        double[] row = rows.row(token);
         double[] teacher = layout.teacher(row);
         double max = Arrays.stream(teacher).max().orElseThrow();
         double logSum = max
                 + Math.log(Arrays.stream(teacher).map(z -> Math.exp(z - max)).sum());
         if (!Double.isFinite(logSum)) {
-            throw batch.noTeacher();
+            throw rows.noTeacher();
         }
         if (layout.isClassId()) {
-            return logProbability(teacher[batch.classId(token)], logSum);
+            return logProbability(teacher[rows.classId(token)], logSum);
         }
         double sum = 0;
         for (int v = 0; v < teacher.length; v++) {

@@ -1,10 +1,7 @@
 package io.github.dl4jretention.loss;
 
-import io.github.dl4jretention.internal.BatchMemory;
-import io.github.dl4jretention.internal.WholeNumbers;
-import io.github.dl4jretention.loss.fused.FusedLoops;
 import java.util.Arrays;
-import java.util.Objects;
+import java.util.function.IntToDoubleFunction;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -46,16 +43,7 @@ public final class TokenBatch {
 
     private boolean weighed;
     private double @Nullable [] ofPairs;
-    /** Of class ids, which FLOAT rounds from 2^24; empty for distributions. */
-    private final double[] ids;
-
-    private final String shapes;
-    private final boolean inPlace;
-
-    private @Nullable INDArray prepared;
-    private int first;
-    private long timeStride;
-    private long exampleStride;
+    private final TokenRows rows;
 
     /**
      * @param input      of the layer, {@code [batch, nIn]}, {@code [batch, nIn, time]} or {@code [batch, time, nIn]}
@@ -76,7 +64,7 @@ public final class TokenBatch {
             int classAxis,
             double factor,
             boolean agreement) {
-        shapes = "labels of shape " + Arrays.toString(given.shape()) + " for input of shape "
+        String shapes = "labels of shape " + Arrays.toString(given.shape()) + " for input of shape "
                 + Arrays.toString(input.shape());
         boolean fits = given.rank() == input.rank();
         for (int axis = 0; fits && axis < input.rank(); axis++) {
@@ -89,13 +77,13 @@ public final class TokenBatch {
         this.factor = factor;
         labels = LabelLayout.timeFirst(given, classAxis);
         examples = (int) labels.size(1);
-        weights = weights(mask);
+        weights = weights(mask, shapes);
         layout = LabelLayout.of(labels, weights, Math.toIntExact(vocabulary), shapes);
         divergenceWeights = layout.hasWeight() ? LabelLayout.flat(part(layout.weightAt(), 1)) : weights;
         LabelLayout.requireWeights(divergenceWeights, "divergence weights", shapes);
-        ids = layout.isClassId() ? LabelLayout.flat(part(0, 1)) : new double[0];
-        takePaddingOut();
-        inPlace = labels.dataType() == DataType.FLOAT && (labels.stride(2) == 1 || labels.size(2) == 1);
+        double[] ids = layout.isClassId() ? LabelLayout.flat(part(0, 1)) : new double[0];
+        takePaddingOut(ids);
+        rows = new TokenRows(labels, layout, ids, weights, divergenceWeights, shapes);
         crossEntropy = new double[size()];
         tokenWeights = new double[size()];
         Arrays.fill(tokenWeights, 1);
@@ -107,7 +95,7 @@ public final class TokenBatch {
         return labels.get(NDArrayIndex.all(), NDArrayIndex.all(), NDArrayIndex.interval(from, from + size));
     }
 
-    private double[] weights(@Nullable INDArray mask) {
+    private double[] weights(@Nullable INDArray mask, String shapes) {
         long time = labels.size(0);
         if (mask == null) {
             return DoubleStream.generate(() -> 1).limit(time * examples).toArray();
@@ -123,7 +111,7 @@ public final class TokenBatch {
         return found;
     }
 
-    private void takePaddingOut() {
+    private void takePaddingOut(double[] ids) {
         if (layout.isClassId() && !layout.hasTeacher()) {
             return;
         }
@@ -164,91 +152,32 @@ public final class TokenBatch {
     }
 
     /**
-     * Weighs tokens by what the teacher says of their labels, if it's there to say it.
+     * Weighs tokens once what weighs them is known.
      *
-     * @param weight that needs the teacher; all others follow from the student, and a {@link LossPath} sets them
-     * @throws IllegalArgumentException if the teacher has no value for a token that counts
+     * @param weight of a token's cross-entropy, beside its weight
      */
-    public void weighByTeacher(TokenWeight weight) {
-        if (!hasTeacher()) {
-            return;
-        }
-        double[] labels = new TeacherOfLabels(this).logProbabilities();
+    void weigh(IntToDoubleFunction weight) {
+        Arrays.setAll(tokenWeights, weight);
         weighed = true;
-        if (weight.kind() == TokenWeight.Kind.FLOW) {
-            double[] means = ofSequences(labels);
-            Arrays.setAll(tokenWeights, token -> weight.at(means[token % examples]));
-        } else {
-            Arrays.setAll(tokenWeights, token -> weight.at(labels[token]));
-        }
     }
 
     /**
-     * Checks that the sequences are pairs.
+     * Takes pairs' losses in the place of the cross-entropies.
      *
-     * @throws IllegalArgumentException if they aren't, one has no answer, or both have the same
+     * @param losses of each sequence, its pair's
      */
-    void requirePairs() {
-        Preference.requirePairs(examples, size() / examples, new Preference.Sequences() {
-            @Override
-            public double weight(int example, int time) {
-                return weights[time * examples + example];
-            }
-
-            @Override
-            public double[] label(int example, int time) {
-                int token = time * examples + example;
-                return layout.isClassId() ? new double[] {ids[token]} : Arrays.copyOf(row(token), layout.vocabulary());
-            }
-        });
-    }
-
-    /**
-     * Takes pairs' losses in the place of the cross-entropies, which a {@link LossPath} has filled, and weighs each
-     * token's cross-entropy so that its gradient is theirs.
-     *
-     * @param preference the loss
-     * @throws IllegalArgumentException if the teacher has no value for a token that counts
-     */
-    void weighByPairs(Preference preference) {
-        double[] logs = new double[size()];
-        double[] anchor = preference.needsTeacher() ? new TeacherOfLabels(this).logProbabilities() : new double[size()];
-        Arrays.setAll(logs, token -> -crossEntropy[token] - anchor[token]);
-        double[] tokens = new double[examples];
-        double[] sums = new double[examples];
-        for (int token = 0; token < size(); token++) {
-            tokens[token % examples] += weights[token];
-            sums[token % examples] += TokenLoss.weighted(weights[token], logs[token]);
-        }
-        double[] losses = new double[examples];
-        double[] factors = new double[examples];
-        for (int chosen = 0; chosen < examples; chosen += 2) {
-            int rejected = chosen + 1;
-            double ofChosen = preference.ofMeans() ? 1 / tokens[chosen] : 1;
-            double ofRejected = preference.ofMeans() ? 1 / tokens[rejected] : 1;
-            double difference = sums[chosen] * ofChosen - sums[rejected] * ofRejected;
-            losses[chosen] = preference.loss(difference);
-            losses[rejected] = losses[chosen];
-            // Both sequences have the loss, and a cross-entropy is the log-probability's negative.
-            double derivative = 2 * preference.derivative(difference);
-            factors[chosen] = -derivative * ofChosen;
-            factors[rejected] = derivative * ofRejected;
-        }
-        Arrays.setAll(tokenWeights, token -> factors[token % examples]);
-        weighed = true;
+    void setPairLosses(double[] losses) {
         ofPairs = losses;
     }
 
-    /** Means over the tokens of each sequence, weighted as the cross-entropy is; 0 where none counts. */
-    private double[] ofSequences(double[] values) {
-        double[] sums = new double[examples];
-        double[] totals = new double[examples];
-        for (int token = 0; token < size(); token++) {
-            sums[token % examples] += TokenLoss.weighted(weights[token], values[token]);
-            totals[token % examples] += weights[token];
-        }
-        Arrays.setAll(sums, example -> totals[example] == 0 ? 0 : sums[example] / totals[example]);
-        return sums;
+    /** {@return the number of sequences} */
+    int examples() {
+        return examples;
+    }
+
+    /** {@return what the labels say of each token} */
+    public TokenRows rows() {
+        return rows;
     }
 
     /**
@@ -345,176 +274,6 @@ public final class TokenBatch {
         return sums;
     }
 
-    // Row by row, for the fused path.
-
-    /**
-     * {@return the end of a chunk of tokens: whole time steps, or examples of one step}
-     *
-     * @param start   the chunk's first token
-     * @param longest number of tokens
-     */
-    public int chunkEnd(int start, int longest) {
-        int end = examples >= longest
-                ? Math.min(start + longest, (start / examples + 1) * examples)
-                : start + longest / examples * examples;
-        return Math.min(end, size());
-    }
-
-    /**
-     * Makes a chunk's rows readable: in place where a token's values lie side by side in FLOAT, as packed labels do,
-     * else from a copy of the chunk.
-     *
-     * @param start  first token
-     * @param end    of the chunk, as {@link #chunkEnd} says
-     * @param memory lends the copy its memory until the next chunk is prepared, or {@link #release}
-     */
-    public void prepare(int start, int end, BatchMemory memory) {
-        if (inPlace) {
-            prepared = labels;
-            timeStride = labels.stride(0);
-            exampleStride = labels.stride(1);
-            return;
-        }
-        int time = start / examples;
-        boolean wholeSteps = start % examples == 0 && end % examples == 0;
-        INDArray chunk = labels.get(
-                NDArrayIndex.interval(time, wholeSteps ? end / examples : time + 1),
-                wholeSteps ? NDArrayIndex.all() : NDArrayIndex.interval(start % examples, (end - 1) % examples + 1),
-                NDArrayIndex.all());
-        release();
-        prepared = memory.array(DataType.FLOAT, chunk.shape()).assign(chunk);
-        first = start;
-        exampleStride = labels.size(2);
-    }
-
-    /** Gives back the memory of the last chunk's copy, if there is one. */
-    public void release() {
-        if (prepared != null && !inPlace) {
-            RetentionLabels.release(prepared);
-        }
-        prepared = null;
-    }
-
-    private void read(int token, int from, float[] to, int length) {
-        long row = inPlace
-                ? token / examples * timeStride + token % examples * exampleStride
-                : (token - first) * exampleStride;
-        FusedLoops.get(Objects.requireNonNull(prepared, "prepare a chunk first"), row + from, to, 0, length);
-    }
-
-    /**
-     * {@return the class id of a token that counts}
-     *
-     * @param token its place, time first
-     * @throws IllegalArgumentException if it's no class id
-     */
-    public int classId(int token) {
-        return layout.requireId(ids[token], labels.dataType(), shapes);
-    }
-
-    /**
-     * Reads the distribution of a prepared token that counts.
-     *
-     * @param token its place, time first
-     * @param to    V numbers, to be set; not checked
-     */
-    public void distribution(int token, float[] to) {
-        read(token, 0, to, layout.vocabulary());
-    }
-
-    /** {@return whether rows can be read as floats and lose nothing} */
-    boolean isFloat() {
-        return FusedLoops.isAccessible(labels);
-    }
-
-    /** {@return a token's values on the class axis, a copy} */
-    double[] row(int token) {
-        return labels.get(
-                        NDArrayIndex.point(token / examples), NDArrayIndex.point(token % examples), NDArrayIndex.all())
-                .toDoubleVector();
-    }
-
-    /**
-     * Reads the teacher's log-probabilities of a prepared token that counts; a sample is expanded.
-     *
-     * @param token   its place, time first
-     * @param to      V numbers, to be set
-     * @param scratch of length {@link LabelLayout#teacherSize()} at least
-     * @throws IllegalArgumentException if a sample names no class
-     */
-    public void teacher(int token, float[] to, float[] scratch) {
-        if (layout.entries() == 0) {
-            read(token, layout.labelSize(), to, layout.vocabulary());
-        } else {
-            read(token, layout.labelSize(), scratch, layout.teacherSize());
-            layout.expand(scratch, to, shapes);
-        }
-    }
-
-    // All at once, for other paths.
-
-    /**
-     * {@return the labels as rows {@code [tokens, 1]} or {@code [tokens, V]}, a copy; 0 where they don't count}
-     *
-     * @param type of the array
-     * @throws IllegalArgumentException if a value that counts is no class id or no probability
-     */
-    public INDArray labels(DataType type) {
-        INDArray rows = rows(type, 0, layout.labelSize());
-        clear(rows, weights);
-        if (layout.isClassId()) {
-            for (int token = 0; token < size(); token++) {
-                if (weights[token] > 0) {
-                    WholeNumbers.requireExact(classId(token), type, layout.vocabulary(), "labels", shapes);
-                }
-            }
-        } else {
-            requireDistribution(rows.minNumber().doubleValue(), rows.sumNumber().doubleValue());
-        }
-        return rows;
-    }
-
-    /**
-     * {@return the teacher's log-probabilities as rows {@code [tokens, V]}, a copy; 0 where they don't count}
-     *
-     * @param type of the array
-     * @throws IllegalArgumentException if a token that counts has none
-     */
-    public INDArray teacher(DataType type) {
-        INDArray rows = rows(type, layout.labelSize(), layout.teacherSize());
-        if (layout.entries() > 0) {
-            INDArray samples = rows;
-            rows = Nd4j.createUninitialized(type, size(), layout.vocabulary());
-            float[] values = new float[layout.vocabulary()];
-            for (int token = 0; token < size(); token++) {
-                if (divergenceWeights[token] > 0) {
-                    layout.expand(samples.getRow(token).toFloatVector(), values, shapes);
-                    rows.putRow(token, Nd4j.createFromArray(values).castTo(type));
-                }
-            }
-        }
-        clear(rows, divergenceWeights);
-        double sum = rows.sumNumber().doubleValue();
-        double smallestBest = rows.max(1).minNumber().doubleValue();
-        if (Double.isNaN(sum) || sum == Double.POSITIVE_INFINITY || smallestBest == Double.NEGATIVE_INFINITY) {
-            throw noTeacher();
-        }
-        return rows;
-    }
-
-    private INDArray rows(DataType type, int from, int size) {
-        INDArray part = part(from, size);
-        return Nd4j.createUninitialized(type, part.shape()).assign(part).reshape(size(), size);
-    }
-
-    private static void clear(INDArray rows, double[] weights) {
-        for (int row = 0; row < weights.length; row++) {
-            if (weights[row] == 0) {
-                rows.getRow(row).assign(0);
-            }
-        }
-    }
-
     /**
      * {@return the input's rows {@code [tokens, nIn]} without what tokens that don't count hold there, if that isn't
      * finite: 0 times NaN would be NaN in the gradient}
@@ -534,24 +293,5 @@ public final class TokenBatch {
             }
         }
         return result;
-    }
-
-    /** {@return what to throw where a token that counts has no distribution of the teacher} */
-    public IllegalArgumentException noTeacher() {
-        return LabelLayout.noTeacher(shapes);
-    }
-
-    /**
-     * Checks numbers of which the smallest and the sum are known.
-     *
-     * @param smallest of them
-     * @param sum      of them
-     * @throws IllegalArgumentException if they're no probabilities
-     */
-    public void requireDistribution(double smallest, double sum) {
-        if (!(smallest >= 0) || !Double.isFinite(sum)) {
-            throw new IllegalArgumentException("labels: expected finite probabilities of at least 0, got "
-                    + (smallest < 0 ? smallest : sum) + " in " + shapes);
-        }
     }
 }

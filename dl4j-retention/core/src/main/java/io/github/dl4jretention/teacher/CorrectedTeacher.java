@@ -1,6 +1,6 @@
 package io.github.dl4jretention.teacher;
 
-import io.github.dl4jretention.loss.RetentionLabels;
+import io.github.dl4jretention.loss.LabelArrays;
 import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -87,7 +87,7 @@ final class CorrectedTeacher extends Teacher {
             return values;
         } finally {
             if (!corrected) {
-                Arrays.stream(values).forEach(RetentionLabels::release);
+                Arrays.stream(values).forEach(LabelArrays::release);
             }
         }
     }

@@ -2,6 +2,7 @@ package io.github.dl4jretention.teacher;
 
 import io.github.dl4jretention.internal.PlaceholderArrays;
 import io.github.dl4jretention.internal.SameDiffCopy;
+import io.github.dl4jretention.loss.LabelArrays;
 import io.github.dl4jretention.loss.RetentionLabels;
 import java.util.Arrays;
 import java.util.Collection;
@@ -46,7 +47,7 @@ record FrozenSameDiff(SameDiff model, TeacherOutput output, List<String> placeho
         for (SDVariable variable : frozen.variables()) {
             if (variable.getVariableType() == VariableType.VARIABLE
                     || variable.getVariableType() == VariableType.CONSTANT) {
-                RetentionLabels.release(variable.getArr());
+                LabelArrays.release(variable.getArr());
             }
         }
     }
@@ -85,7 +86,7 @@ record FrozenSameDiff(SameDiff model, TeacherOutput output, List<String> placeho
                 // The session that computed it is gone. What isn't computed, or only passed on, is somebody else's.
                 if (model.getVariable(output.name()).getVariableType() == VariableType.ARRAY
                         && isOwn(logits, values.map().values())) {
-                    RetentionLabels.release(logits);
+                    LabelArrays.release(logits);
                 }
             }
         }
@@ -98,7 +99,7 @@ record FrozenSameDiff(SameDiff model, TeacherOutput output, List<String> placeho
                         || variable.getVariableType() == VariableType.CONSTANT)
                 .map(SDVariable::getArr);
         return Stream.concat(placeholderArrays.stream(), kept)
-                .noneMatch(array -> RetentionLabels.shareMemory(array, logits));
+                .noneMatch(array -> LabelArrays.shareMemory(array, logits));
     }
 
     /** M2.1 keeps a session for every thread that ever asked, with the arrays that it computed, and logs a new one. */

@@ -2,7 +2,7 @@ package io.github.dl4jretention.teacher;
 
 import io.github.dl4jretention.internal.ArrayStream;
 import io.github.dl4jretention.internal.ChecksummedFile;
-import io.github.dl4jretention.loss.RetentionLabels;
+import io.github.dl4jretention.loss.LabelArrays;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -120,7 +120,7 @@ public final class MovingAverageTeacher extends NetworkTeacher {
             try {
                 return Nd4j.concat(0, copies);
             } finally {
-                Arrays.stream(copies).forEach(RetentionLabels::release);
+                Arrays.stream(copies).forEach(LabelArrays::release);
             }
         }
     }
@@ -229,7 +229,7 @@ public final class MovingAverageTeacher extends NetworkTeacher {
         synchronized (model()) {
             super.close();
             // Those of HALF networks are not the network's own.
-            averages.values().forEach(RetentionLabels::release);
+            averages.values().forEach(LabelArrays::release);
         }
     }
 }

@@ -2,6 +2,7 @@ package io.github.dl4jretention.teacher;
 
 import io.github.dl4jretention.internal.Configurations;
 import io.github.dl4jretention.internal.EmbeddedIds;
+import io.github.dl4jretention.loss.LabelArrays;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionLabels;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
@@ -144,7 +145,7 @@ class NetworkTeacher extends Teacher {
 
     private static void free(INDArray copied, LayerParameters places) {
         if (copied != null && !copied.isEmpty()) {
-            RetentionLabels.release(copied);
+            LabelArrays.release(copied);
         }
         places.close();
     }

@@ -1,6 +1,7 @@
 package io.github.dl4jretention.teacher;
 
 import io.github.dl4jretention.internal.BatchMemory;
+import io.github.dl4jretention.loss.LabelArrays;
 import io.github.dl4jretention.loss.RetentionLabels;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -110,7 +111,7 @@ final class TaughtBatches<B> implements AutoCloseable {
     }
 
     private void releaseLast() {
-        last.stream().filter(RetentionLabels::isUsedHere).forEach(RetentionLabels::release);
+        last.stream().filter(LabelArrays::isUsedHere).forEach(LabelArrays::release);
         last = List.of();
     }
 
@@ -140,7 +141,7 @@ final class TaughtBatches<B> implements AutoCloseable {
         if (prepared != null) {
             prepared.handle((taught, failure) -> {
                         if (taught != null) {
-                            taught.made().forEach(RetentionLabels::release);
+                            taught.made().forEach(LabelArrays::release);
                         }
                         return null;
                     })
@@ -195,7 +196,7 @@ final class TaughtBatches<B> implements AutoCloseable {
             made.addAll(Arrays.asList(values));
             try {
                 for (int i = 0; i < values.length; i++) {
-                    RetentionLabels.claim(values[i], source(teacher));
+                    LabelArrays.claim(values[i], source(teacher));
                     labels.add(values[i]);
                     INDArray weights = divergenceMask.of(batch, outputs.get(i), values[i]);
                     if (weights != null) {
@@ -203,7 +204,7 @@ final class TaughtBatches<B> implements AutoCloseable {
                     }
                 }
             } catch (RuntimeException | Error e) {
-                made.forEach(RetentionLabels::release);
+                made.forEach(LabelArrays::release);
                 throw e;
             }
         } else {
@@ -247,8 +248,8 @@ final class TaughtBatches<B> implements AutoCloseable {
                 memory);
     }
 
-    private static RetentionLabels.Source source(Teacher teacher) {
-        return new RetentionLabels.Source(teacher.sha256(), teacher.sampledAt().orElse(0), teacher.givesEveryClass());
+    private static LabelArrays.Source source(Teacher teacher) {
+        return new LabelArrays.Source(teacher.sha256(), teacher.sampledAt().orElse(0), teacher.givesEveryClass());
     }
 
     /**

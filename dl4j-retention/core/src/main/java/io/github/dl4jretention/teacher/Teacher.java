@@ -1,5 +1,6 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.loss.LabelArrays;
 import io.github.dl4jretention.loss.RetentionLabels;
 import java.util.Arrays;
 import java.util.List;
@@ -313,7 +314,7 @@ public abstract class Teacher implements AutoCloseable {
         } finally {
             // Last, for values may be views of one array.
             for (INDArray array : values) {
-                RetentionLabels.release(array);
+                LabelArrays.release(array);
             }
         }
     }

@@ -1,6 +1,6 @@
 package io.github.dl4jretention.teacher;
 
-import io.github.dl4jretention.loss.RetentionLabels;
+import io.github.dl4jretention.loss.LabelArrays;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -107,7 +107,7 @@ final class WeightedTeacher extends Teacher {
             }
             return result;
         } finally {
-            all.forEach(arrays -> Arrays.stream(arrays).forEach(RetentionLabels::release));
+            all.forEach(arrays -> Arrays.stream(arrays).forEach(LabelArrays::release));
         }
     }
 

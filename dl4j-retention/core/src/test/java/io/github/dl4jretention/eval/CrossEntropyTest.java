@@ -4,9 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.dl4jretention.FixedTeacher;
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.teacher.Teacher;
-import io.github.dl4jretention.teacher.TeacherOutput;
 import java.util.List;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -73,22 +73,7 @@ class CrossEntropyTest {
     @ValueSource(ints = {-1, 1})
     void a_teacher_of_another_vocabulary_is_refused(int more) {
         long vocabulary = Networks.VOCABULARY + more;
-        Teacher other = new Teacher() {
-            @Override
-            public String sha256() {
-                return "0".repeat(64);
-            }
-
-            @Override
-            public List<TeacherOutput> outputs() {
-                return List.of(new TeacherOutput("output", 0, 1));
-            }
-
-            @Override
-            public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
-                return new INDArray[] {Nd4j.zeros(DataType.DOUBLE, BATCH, vocabulary, Networks.TIME)};
-            }
-        };
+        Teacher other = new FixedTeacher(() -> Nd4j.zeros(DataType.DOUBLE, BATCH, vocabulary, Networks.TIME));
         String message = assertThrows(
                         IllegalArgumentException.class, () -> TokenEvaluation.of(network, other, iterator(data)))
                 .getMessage();

@@ -6,12 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.WrappingTeacher;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
-import io.github.dl4jretention.teacher.TeacherOutput;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -228,28 +228,17 @@ class EvaluationRouteTest {
     }
 
     /** A teacher that remembers what it gave. */
-    private static final class Remembering extends Teacher {
+    private static final class Remembering extends WrappingTeacher {
 
-        private final Teacher teacher;
         private final List<INDArray> given = new ArrayList<>();
 
         Remembering(Teacher teacher) {
-            this.teacher = teacher;
-        }
-
-        @Override
-        public String sha256() {
-            return teacher.sha256();
-        }
-
-        @Override
-        public List<TeacherOutput> outputs() {
-            return teacher.outputs();
+            super(teacher);
         }
 
         @Override
         public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
-            INDArray[] values = teacher.logProbabilities(features, featuresMasks);
+            INDArray[] values = super.logProbabilities(features, featuresMasks);
             given.addAll(List.of(values));
             return values;
         }

@@ -146,10 +146,12 @@ class ClassIdsTest {
     void the_last_id_is_unambiguous() {
         INDArray input = Nd4j.zeros(3, Networks.INPUTS);
         INDArray labels = ids(DataType.FLOAT16, 2048);
-        assertEquals(2048, new TokenBatch(input, labels, null, 2049, 1, 0, false).classId(1));
+        assertEquals(
+                2048,
+                new TokenBatch(input, labels, null, 2049, 1, 0, false).rows().classId(1));
         TokenBatch more = new TokenBatch(input, labels, null, 2050, 1, 0, false);
-        assertThrows(IllegalArgumentException.class, () -> more.classId(1));
-        assertEquals(2047, more.classId(2));
+        assertThrows(IllegalArgumentException.class, () -> more.rows().classId(1));
+        assertEquals(2047, more.rows().classId(2));
     }
 
     @Test
@@ -157,13 +159,18 @@ class ClassIdsTest {
         int first = 1 << 24;
         INDArray input = Nd4j.zeros(1, Networks.INPUTS);
         INDArray integers = Nd4j.createFromArray(first + 1).reshape(1, 1);
-        assertEquals(first + 1, new TokenBatch(input, integers, null, first + 5, 1, 0, false).classId(0));
+        assertEquals(
+                first + 1,
+                new TokenBatch(input, integers, null, first + 5, 1, 0, false)
+                        .rows()
+                        .classId(0));
         TokenBatch rounded = new TokenBatch(input, integers.castTo(DataType.FLOAT), null, first + 5, 1, 0, false);
-        String message = assertThrows(IllegalArgumentException.class, () -> rounded.classId(0))
+        String message = assertThrows(
+                        IllegalArgumentException.class, () -> rounded.rows().classId(0))
                 .getMessage();
         assertTrue(message.contains("below 16777216, which FLOAT holds exactly"), message);
         TokenBatch exact = new TokenBatch(input, integers, null, first + 5, 1, 0, false);
-        assertThrows(IllegalArgumentException.class, () -> exact.labels(DataType.FLOAT));
-        assertEquals(first + 1, exact.labels(DataType.DOUBLE).getLong(0));
+        assertThrows(IllegalArgumentException.class, () -> exact.rows().labels(DataType.FLOAT));
+        assertEquals(first + 1, exact.rows().labels(DataType.DOUBLE).getLong(0));
     }
 }

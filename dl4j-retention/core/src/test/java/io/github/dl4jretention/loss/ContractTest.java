@@ -138,7 +138,7 @@ class ContractTest {
         data.setLabelsMaskArray(Nd4j.ones(DataType.DOUBLE, 3, Networks.TIME).putScalar(0, 4, 0));
         MultiLayerNetwork student =
                 Retention.attach(Networks.moved(pretrained, 0.3, 8), conf(divergence, 0.7, temperature));
-        ((RetentionOutputLayer) student.getOutputLayer().conf().getLayer()).setTeacher(null);
+        ((RetentionOutputLayer) student.getOutputLayer().conf().getLayer()).teacher = null;
         INDArray gradient = gradient(student, data).reshape(student.numParams());
         INDArray params = student.params();
         double step = 1e-5;
@@ -226,7 +226,7 @@ class ContractTest {
                 INDArray bias = Nd4j.createFromArray(a, 1, b, 0, a, b).castTo(type);
                 MultiLayerNetwork student = Retention.attach(pretrained, conf(divergence, 1, 2));
                 student.setParam("1_b", bias);
-                ((RetentionOutputLayer) student.getOutputLayer().conf().getLayer()).setTeacher(null);
+                ((RetentionOutputLayer) student.getOutputLayer().conf().getLayer()).teacher = null;
                 DataSet data = Networks.rows(type, 4, 18);
                 INDArray teacher = Nd4j.createFromArray(b, a, 0, 1, a, b).castTo(type);
                 INDArray rows = Nd4j.concat(

@@ -98,7 +98,7 @@ class MalformedBatchesTest {
                 (RetentionOutputLayer) student.getOutputLayer().conf().getLayer();
         Random random = new Random(20261125);
         for (String kind : KINDS) {
-            layer.setTeacher(null);
+            layer.teacher = null;
             DataSet bad = taught(1);
             INDArray packed = bad.getLabels();
             spoil(bad, kind, random);

@@ -160,11 +160,7 @@ class ObjectivesReferenceTest {
         RetentionConfiguration conf = c.configuration();
         INDArray logits = c.logits();
         int vocabulary = (int) logits.size(1);
-        List<LossPath> paths = new ArrayList<>(List.of(new SameDiffLossPath(conf, c.type, Map.of(), vocabulary)));
-        if (c.type == DataType.FLOAT) {
-            paths.add(new FusedLoss(conf, Map.of(), vocabulary));
-        }
-        for (LossPath path : paths) {
+        for (LossPath path : paths(conf, c.type, vocabulary)) {
             TokenBatch batch = new TokenBatch(
                     logits,
                     PackedLabels.of(c.target(), c.teacher()),
@@ -174,7 +170,7 @@ class ObjectivesReferenceTest {
                     conf.getCoefficient(),
                     false);
             if (conf.getTokenWeight() != null && conf.getTokenWeight().needsTeacher()) {
-                batch.weighByTeacher(conf.getTokenWeight());
+                Objective.weighByTeacher(batch, conf.getTokenWeight());
             }
             INDArray rows = LabelLayout.rows(logits, 1);
             INDArray back = path.backprop(rows, batch, Map.of(), LayerWorkspaceMgr.noWorkspaces());
@@ -199,12 +195,7 @@ class ObjectivesReferenceTest {
         INDArray labels = c.ids
                 ? matrix(c.set.get("labels"), DataType.INT32)
                 : c.target().permute(0, 2, 1).dup('c');
-        SameDiff sd = SameDiff.create();
-        sd.var("logits", logits);
-        sd.placeHolder("labels", labels.dataType(), c.ids ? new long[] {-1, -1} : new long[] {-1, -1, logits.size(2)});
-        sd.placeHolder("weights", c.type, -1, -1);
-        RetentionLoss.add(sd, "logits", "labels", "weights", null, c.configuration());
-        SameDiffMessages.createGradFunctionQuietly(sd);
+        SameDiff sd = model(logits, labels, c.configuration());
         List<String> wanted =
                 LossDescription.RESULTS.stream().filter(sd::hasVariable).toList();
         OutAndGrad result = sd.calculateGradientsAndOutputs(
@@ -228,5 +219,25 @@ class ObjectivesReferenceTest {
         c.assertLoss(loss);
         assertRelative(loss.sum() / examples, values.get(RetentionLoss.LOSS).getDouble(0), c.tolerance());
         c.assertGradient(result.getGradients().get("logits").permute(0, 2, 1).mul(examples));
+    }
+
+    /** All paths of a layer without parameters. */
+    static List<LossPath> paths(RetentionConfiguration conf, DataType type, int vocabulary) {
+        LossPath sameDiff = new SameDiffLossPath(conf, type, Map.of(), vocabulary);
+        return type == DataType.FLOAT
+                ? List.of(sameDiff, new FusedLoss(conf, Map.of(), vocabulary))
+                : List.of(sameDiff);
+    }
+
+    /** The loss of logits {@code [batch, time, V]} that are a variable, with weights of tokens. */
+    static SameDiff model(INDArray logits, INDArray labels, RetentionConfiguration conf) {
+        SameDiff sd = SameDiff.create();
+        sd.var("logits", logits);
+        long[] shape = labels.rank() == 2 ? new long[] {-1, -1} : new long[] {-1, -1, logits.size(2)};
+        sd.placeHolder("labels", labels.dataType(), shape);
+        sd.placeHolder("weights", logits.dataType(), -1, -1);
+        RetentionLoss.add(sd, "logits", "labels", "weights", null, conf);
+        SameDiffMessages.createGradFunctionQuietly(sd);
+        return sd;
     }
 }

@@ -1,6 +1,7 @@
 package io.github.dl4jretention.loss;
 
 import static io.github.dl4jretention.Networks.assertClose;
+import static io.github.dl4jretention.Networks.assertGradientOfScore;
 import static io.github.dl4jretention.Networks.assertMoved;
 import static io.github.dl4jretention.Networks.gradient;
 import static io.github.dl4jretention.Networks.lastLoss;
@@ -16,9 +17,6 @@ import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.cache.CacheCodec;
 import io.github.dl4jretention.cache.TeacherCache;
-import io.github.dl4jretention.loss.fused.FusedLoss;
-import io.github.dl4jretention.loss.samediff.SameDiffLossPath;
-import io.github.dl4jretention.loss.samediff.SameDiffMessages;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
@@ -29,7 +27,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.function.Consumer;
-import java.util.function.DoubleSupplier;
 import java.util.stream.Stream;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -172,16 +169,12 @@ class PreferenceTest {
         RetentionConfiguration conf = c.configuration();
         INDArray logits = c.logits();
         int vocabulary = (int) logits.size(1);
-        List<LossPath> paths = new ArrayList<>(List.of(new SameDiffLossPath(conf, c.type, Map.of(), vocabulary)));
-        if (c.type == DataType.FLOAT) {
-            paths.add(new FusedLoss(conf, Map.of(), vocabulary));
-        }
         INDArray rows = LabelLayout.rows(logits, 1);
-        for (LossPath path : paths) {
+        for (LossPath path : ObjectivesReferenceTest.paths(conf, c.type, vocabulary)) {
             TokenBatch batch =
                     new TokenBatch(logits, PackedLabels.of(c.target(), c.teacher()), c.mask(), vocabulary, 1, 0, false);
             path.forward(rows, batch);
-            batch.weighByPairs(c.preference());
+            new Objective(conf).weighByPairs(batch);
             INDArray back = path.backprop(rows, batch, Map.of(), LayerWorkspaceMgr.noWorkspaces());
             c.assertLoss(batch.sums().sum() / logits.size(0));
             c.assertGradient(LabelLayout.fromRows(back, logits, 1));
@@ -195,12 +188,7 @@ class PreferenceTest {
         INDArray labels = c.ids
                 ? matrix(inTurn(c.set.get("labels")), DataType.INT32)
                 : c.target().permute(0, 2, 1).dup('c');
-        SameDiff sd = SameDiff.create();
-        sd.var("logits", logits);
-        sd.placeHolder("labels", labels.dataType(), c.ids ? new long[] {-1, -1} : new long[] {-1, -1, logits.size(2)});
-        sd.placeHolder("weights", c.type, -1, -1);
-        RetentionLoss.add(sd, "logits", "labels", "weights", null, c.configuration());
-        SameDiffMessages.createGradFunctionQuietly(sd);
+        SameDiff sd = ObjectivesReferenceTest.model(logits, labels, c.configuration());
         OutAndGrad result = sd.calculateGradientsAndOutputs(
                 Map.of(
                         "labels",
@@ -250,19 +238,7 @@ class PreferenceTest {
         assertEquals(8, lastLoss(student).divergenceTokens());
         assertEquals(9, lastLoss(student).tokens());
         assertTrue(lastLoss(student).divergence() > 1e-3);
-        INDArray parameters = student.params().dup();
-        DoubleSupplier loss = () -> {
-            student.score(data, false);
-            return lastLoss(student).sum();
-        };
-        double step = 1e-5;
-        for (int i = 0; i < parameters.length(); i += 7) {
-            student.setParams(parameters.dup().putScalar(i, parameters.getDouble(i) + step));
-            double above = loss.getAsDouble();
-            student.setParams(parameters.dup().putScalar(i, parameters.getDouble(i) - step));
-            double below = loss.getAsDouble();
-            assertEquals((above - below) / (2 * step), gradient.getDouble(i), 1e-6, "parameter " + i);
-        }
+        assertGradientOfScore(gradient, student, data);
     }
 
     @ParameterizedTest

@@ -77,8 +77,8 @@ class RetentionLabelsTest {
                     read(data));
             copies.forEach((how, copy) -> {
                 assertEquals(
-                        Optional.of(new RetentionLabels.Source(teacher.sha256(), 0, true)),
-                        RetentionLabels.sourceOf(copy.getLabels(), 1),
+                        Optional.of(new LabelArrays.Source(teacher.sha256(), 0, true)),
+                        LabelArrays.sourceOf(copy.getLabels(), 1),
                         how);
                 assertClose(expected, Networks.gradient(student, copy), 0, type + " " + how);
                 assertEquals(15, Networks.lastLoss(student).tokens(), how);

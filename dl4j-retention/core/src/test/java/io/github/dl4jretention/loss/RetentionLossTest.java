@@ -450,7 +450,7 @@ class RetentionLossTest {
                 good.getLabels(0));
         for (MultiDataSet bad : List.of(badIds, badFeatures)) {
             INDArray values = wrong.logProbabilities(good.getFeatures(0), null);
-            RetentionLabels.claim(values, new RetentionLabels.Source(wrong.sha256(), 0, true));
+            LabelArrays.claim(values, new LabelArrays.Source(wrong.sha256(), 0, true));
             MultiDataSet taught = new MultiDataSet(bad.getFeatures(), new INDArray[] {bad.getLabels(0), values});
             assertThrows(IllegalArgumentException.class, () -> student.fit(taught));
             assertNull(SameDiffLossState.of(student).teacher());

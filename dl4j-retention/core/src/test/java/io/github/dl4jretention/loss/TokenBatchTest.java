@@ -33,19 +33,19 @@ class TokenBatchTest {
             BatchMemory.release(probe.data());
             float[] found = new float[V];
             for (int[] chunk : new int[][] {{0, 4}, {4, 6}, {6, 10}}) {
-                batch.prepare(chunk[0], chunk[1], memory);
+                batch.rows().prepare(chunk[0], chunk[1], memory);
                 INDArray meanwhile = memory.array(DataType.FLOAT, 1, V);
                 assertNotEquals(address, address(meanwhile));
                 BatchMemory.release(meanwhile.data());
                 for (int token = chunk[0]; token < chunk[1]; token++) {
-                    batch.distribution(token, found);
+                    batch.rows().distribution(token, found);
                     for (int v = 0; v < V; v++) {
                         assertEquals(labels.getFloat(token % 2, v, token / 2), found[v], "token " + token);
                     }
                 }
             }
-            batch.release();
-            batch.release();
+            batch.rows().release();
+            batch.rows().release();
             assertEquals(address, address(memory.array(DataType.FLOAT, 4, V)));
         }
     }

@@ -1,6 +1,7 @@
 package io.github.dl4jretention.loss;
 
 import static io.github.dl4jretention.Networks.assertClose;
+import static io.github.dl4jretention.Networks.assertGradientOfScore;
 import static io.github.dl4jretention.Networks.assertMoved;
 import static io.github.dl4jretention.Networks.gradient;
 import static io.github.dl4jretention.Networks.lastLoss;
@@ -22,7 +23,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
-import java.util.function.DoubleSupplier;
 import java.util.stream.Stream;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -217,20 +217,7 @@ class TokenWeightTest {
                 Retention.attach(Networks.moved(pretrained, 0.4, 2), conf(TokenWeight.of(weight), lambda), teacher);
         DataSet data = taught(data(DataType.DOUBLE), teacher);
         INDArray gradient = gradient(student, data).reshape(-1).dup();
-        INDArray parameters = student.params().dup();
-        // L2 is no part of DL4J's gradient view, but of its score.
-        DoubleSupplier loss = () -> {
-            student.score(data, false);
-            return lastLoss(student).sum();
-        };
-        double step = 1e-5;
-        for (int i = 0; i < parameters.length(); i += 7) {
-            student.setParams(parameters.dup().putScalar(i, parameters.getDouble(i) + step));
-            double above = loss.getAsDouble();
-            student.setParams(parameters.dup().putScalar(i, parameters.getDouble(i) - step));
-            double below = loss.getAsDouble();
-            assertEquals((above - below) / (2 * step), gradient.getDouble(i), 1e-6, "parameter " + i);
-        }
+        assertGradientOfScore(gradient, student, data);
     }
 
     /** A copy's labels lie in another order, so they're read through memory that's lent inside of DL4J's workspaces. */

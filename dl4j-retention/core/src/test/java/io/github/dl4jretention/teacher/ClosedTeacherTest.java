@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.dl4jretention.FixedTeacher;
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.cache.TeacherCache;
@@ -184,22 +185,7 @@ class ClosedTeacherTest {
 
     /** Gives one array, and doesn't close. */
     private static Teacher failing(INDArray values) {
-        return new Teacher() {
-            @Override
-            public String sha256() {
-                return "0".repeat(64);
-            }
-
-            @Override
-            public List<TeacherOutput> outputs() {
-                return List.of(new TeacherOutput("output", 0, 1));
-            }
-
-            @Override
-            public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
-                return new INDArray[] {values};
-            }
-
+        return new FixedTeacher(() -> values) {
             @Override
             public void close() {
                 throw new IllegalStateException("stays open");

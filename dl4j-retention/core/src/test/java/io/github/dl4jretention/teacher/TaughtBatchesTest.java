@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.WrappingTeacher;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionLabels;
 import java.util.ArrayList;
@@ -225,22 +226,7 @@ class TaughtBatchesTest {
     @Test
     void labels_that_a_teacher_fails_to_fill_are_freed() {
         List<INDArray> made = new ArrayList<>();
-        Teacher failing = new Teacher() {
-            @Override
-            public String sha256() {
-                return teacher.sha256();
-            }
-
-            @Override
-            public List<TeacherOutput> outputs() {
-                return teacher.outputs();
-            }
-
-            @Override
-            public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
-                return teacher.logProbabilities(features, featuresMasks);
-            }
-
+        Teacher failing = new WrappingTeacher(teacher) {
             @Override
             protected void teach(MultiDataSet batch, RetentionLabels[] outputs) {
                 super.teach(batch, outputs);

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.dl4jretention.FixedTeacher;
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.loss.RetentionConfiguration;
@@ -181,22 +182,7 @@ class TeacherKindsTest {
 
     /** A teacher of one distribution, for sequences too. */
     private static Teacher fixed(INDArray logProbabilities) {
-        return new Teacher() {
-            @Override
-            public String sha256() {
-                return "0".repeat(64);
-            }
-
-            @Override
-            public List<TeacherOutput> outputs() {
-                return List.of(new TeacherOutput("output", 0, 1));
-            }
-
-            @Override
-            public INDArray[] logProbabilities(INDArray[] features, INDArray[] featuresMasks) {
-                return new INDArray[] {logProbabilities.dup()};
-            }
-        };
+        return new FixedTeacher(logProbabilities::dup);
     }
 
     @Test

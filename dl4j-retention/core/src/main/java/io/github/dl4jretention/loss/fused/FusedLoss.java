@@ -164,10 +164,10 @@ public final class FusedLoss implements LossPath {
             INDArray columns = columns(input);
             for (int start = 0; start < batch.size(); ) {
                 int first = start;
-                int end = batch.chunkEnd(start, chunk);
+                int end = batch.rows().chunkEnd(start, chunk);
                 INDArray chunkInput = columns.get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
                 project(chunkInput);
-                batch.prepare(start, end, labels);
+                batch.rows().prepare(start, end, labels);
                 ofWorkers(start, end, (worker, token) -> {
                     if (batch.counts(token)) {
                         readLogits(token - first, worker.logits());
@@ -184,7 +184,7 @@ public final class FusedLoss implements LossPath {
                 start = end;
             }
         } finally {
-            batch.release();
+            batch.rows().release();
         }
     }
 

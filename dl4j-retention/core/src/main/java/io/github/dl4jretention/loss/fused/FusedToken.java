@@ -167,7 +167,7 @@ final class FusedToken {
         double label;
         double weight;
         if (batch.layout().isClassId()) {
-            int id = batch.classId(token);
+            int id = batch.rows().classId(token);
             label = logSum - student.logits[id];
             weight = batch.weight(token) * tokenWeight(batch, token, label);
             if (backward) {
@@ -176,9 +176,9 @@ final class FusedToken {
             }
         } else {
             float[] given = teacher.exponentials;
-            batch.distribution(token, given);
+            batch.rows().distribution(token, given);
             double total = FusedLoops.sum(given, vocabulary);
-            batch.requireDistribution(FusedLoops.min(given, vocabulary), total);
+            batch.rows().requireDistribution(FusedLoops.min(given, vocabulary), total);
             label = FusedLoops.weightedDistance(given, logSum, student.logits, vocabulary);
             weight = batch.weight(token) * tokenWeight(batch, token, label);
             if (backward) {
@@ -217,10 +217,10 @@ final class FusedToken {
     }
 
     private void divergence(TokenBatch batch, int token, boolean backward) {
-        batch.teacher(token, teacher.logits, read);
+        batch.rows().teacher(token, teacher.logits, read);
         float largest = FusedLoops.max(teacher.logits, vocabulary);
         if (Float.isInfinite(largest) || Double.isNaN(FusedLoops.sum(teacher.logits, vocabulary))) {
-            throw batch.noTeacher();
+            throw batch.rows().noTeacher();
         }
         if (batch.agreement != null) {
             boolean same = FusedLoops.indexOfMax(student.logits, vocabulary)

@@ -2,8 +2,8 @@ package io.github.dl4jretention.loss.samediff;
 
 import io.github.dl4jretention.internal.PlaceholderArrays;
 import io.github.dl4jretention.internal.WholeNumbers;
+import io.github.dl4jretention.loss.LabelArrays;
 import io.github.dl4jretention.loss.Preference;
-import io.github.dl4jretention.loss.RetentionLabels;
 import io.github.dl4jretention.loss.RetentionLoss;
 import io.github.dl4jretention.loss.TokenWeight;
 import java.util.ArrayList;
@@ -133,7 +133,7 @@ public final class SameDiffBatch {
             data.setLabelsMaskArray(given[3]);
             given = null;
             Objects.requireNonNull(fitting).close();
-            made.forEach(RetentionLabels::release);
+            made.forEach(LabelArrays::release);
             made.clear();
         }
     }

@@ -195,10 +195,10 @@ public final class SameDiffLossPath implements LossPath {
         DataType type = LossPath.lossType(dataType);
         Map<String, INDArray> values = new HashMap<>();
         values.put(INPUT, input);
-        values.put(LABELS, batch.labels(type));
+        values.put(LABELS, batch.rows().labels(type));
         values.put(WEIGHTS, batch.weights(type));
         if (batch.hasTeacher()) {
-            values.put(TEACHER, batch.teacher(type));
+            values.put(TEACHER, batch.rows().teacher(type));
             values.put(DIVERGENCE_WEIGHTS, batch.divergenceWeights(type));
             values.put(FACTOR, Nd4j.scalar(type, batch.factor));
         }

@@ -11,6 +11,7 @@ import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.internal.Workers;
 import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.loss.LossPath;
+import io.github.dl4jretention.loss.Objective;
 import io.github.dl4jretention.loss.PackedLabels;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.TokenBatch;
@@ -145,7 +146,7 @@ class FusedLossTest {
             TokenBatch tokens = new TokenBatch(sequences, labels, mask, vocabulary, 1, factor, agreement);
             TokenWeight weight = configuration.getTokenWeight();
             if (weight != null && weight.needsTeacher()) {
-                tokens.weighByTeacher(weight);
+                Objective.weighByTeacher(tokens, weight);
             }
             return tokens;
         }
