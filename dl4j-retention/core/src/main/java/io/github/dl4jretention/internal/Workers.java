@@ -16,8 +16,8 @@ import org.nd4j.linalg.factory.Nd4j;
  * Runs the parts of one piece of work on the caller's thread and on helpers, one for each processor but the caller's.
  *
  * @param rows     parts for what is computed in Java
- * @param products parts for matrix products: 1 if the native library brings threads of its own, because both together
- *     would be more threads than there are processors. Set OMP_NUM_THREADS=1 to get as many as for rows
+ * @param products parts for matrix products: 1 if OpenBLAS brings threads of its own, because both together would be more
+ *     threads than there are processors. Set OMP_NUM_THREADS=1 to get as many as for rows
  */
 public record Workers(int rows, int products) {
 
@@ -25,9 +25,7 @@ public record Workers(int rows, int products) {
 
     /** {@return as many as there are processors, at most 16} */
     public static Workers ofMachine() {
-        int nativeThreads = Math.max(
-                Nd4j.getEnvironment().maxThreads(), Nd4j.factory().blas().getMaxThreads());
-        return new Workers(processors(), nativeThreads == 1 ? processors() : 1);
+        return new Workers(processors(), Nd4j.factory().blas().getMaxThreads() == 1 ? processors() : 1);
     }
 
     private static int processors() {

@@ -17,7 +17,7 @@ public final class Console {
     private Console() {}
 
     /**
-     * Sets the number of threads that ND4J uses, unless the environment variable {@code OMP_NUM_THREADS} does, and
+     * Sets the number of threads that ND4J and OpenBLAS use, unless the environment variable {@code OMP_NUM_THREADS} does, and
      * keeps the lines that SameDiff prints for each differentiated operation off standard output.
      *
      * @param threads native threads; docs/benchmarks.md says why one is the default
@@ -34,10 +34,11 @@ public final class Console {
         Locale.setDefault(Locale.ROOT);
         if (System.getenv("OMP_NUM_THREADS") == null) {
             // The environment must come first: it loads the backend that the native operations belong to.
-            Nd4j.getEnvironment().setMaxThreads(threads);
-            NativeOpsHolder.getInstance().getDeviceNativeOps().setOmpNumThreads(threads);
             Nd4j.getEnvironment().setMaxMasterThreads(threads);
+            NativeOpsHolder.getInstance().getDeviceNativeOps().setOmpNumThreads(threads);
+            // OpenBLAS counts for itself. With threads of its own, student and teacher wait for each other's products.
+            Nd4j.factory().blas().setMaxThreads(threads);
         }
-        LOG.debug("native threads: {}", Nd4j.getEnvironment().maxThreads());
+        LOG.debug("native threads: {}", Nd4j.factory().blas().getMaxThreads());
     }
 }
