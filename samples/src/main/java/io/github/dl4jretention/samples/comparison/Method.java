@@ -314,19 +314,20 @@ public enum Method {
     /** @param ofTarget the divergence's weight on target text */
     private static Training selfReplayed(TrialSetup setup, double ofTarget) {
         int examples = setup.replayedExamples();
-        ReplayIterator mixed = setup.written()
-                .get()
-                .mixedInto(setup.targetBatches(setup.batch() - examples), (double) examples / setup.batch());
+        int ofText = setup.targetExamples();
+        ReplayIterator mixed =
+                setup.written().get().mixedInto(setup.targetBatches(ofText), (double) examples / (ofText + examples));
         return retained(setup, conf(setup, setup.strength()).build(), mixed, mixed.divergenceWeights(ofTarget, 1));
     }
 
-    /** As many examples in all as without replay. */
+    /** As many examples in all as without replay, unless replayed ones come beside. */
     private static DataSetIterator replayed(TrialSetup setup) {
+        int ofText = setup.targetExamples();
         int examples = setup.replayedExamples();
         return new ReplayIterator(
-                setup.targetBatches(setup.batch() - examples),
+                setup.targetBatches(ofText),
                 setup.sourceBatches(examples),
-                (double) examples / setup.batch(),
+                (double) examples / (ofText + examples),
                 ReplayUnit.EXAMPLES,
                 setup.seed());
     }

@@ -17,6 +17,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param warmUps   in place of the plan's; empty for those
  * @param tokenWeight beside the divergence, such as {@code dft()}; null for none
  * @param written   how the base writes for self-replay
+ * @param beside    whether replayed sequences come beside a whole minibatch of target sequences, not in the places of some
  */
 public record MethodPlan(
         Method method,
@@ -26,7 +27,8 @@ public record MethodPlan(
         List<Double> learningRates,
         List<Integer> warmUps,
         @Nullable String tokenWeight,
-        WrittenPlan written) {
+        WrittenPlan written,
+        boolean beside) {
 
     /** For JSON. */
     @JsonCreator
@@ -38,7 +40,8 @@ public record MethodPlan(
             @JsonProperty("learningRates") @Nullable List<Double> learningRates,
             @JsonProperty("warmUps") @Nullable List<Integer> warmUps,
             @JsonProperty("tokenWeight") @Nullable String tokenWeight,
-            @JsonProperty("written") @Nullable WrittenPlan written) {
+            @JsonProperty("written") @Nullable WrittenPlan written,
+            @JsonProperty("beside") @Nullable Boolean beside) {
         return new MethodPlan(
                 method,
                 Plan.optional("strengths", strengths),
@@ -47,7 +50,8 @@ public record MethodPlan(
                 Plan.rates(Plan.optional("learningRates", learningRates)),
                 Plan.warmUps(Plan.optional("warmUps", warmUps)),
                 tokenWeight == null ? null : TokenWeight.of(tokenWeight).toString(),
-                written == null ? WrittenPlan.DEFAULT : written);
+                written == null ? WrittenPlan.DEFAULT : written,
+                beside != null && beside);
     }
 
     /** @throws IllegalArgumentException if what is given does not go with the method */
@@ -71,6 +75,9 @@ public record MethodPlan(
             throw new IllegalArgumentException(
                     "written: expected it with SELF_REPLAY or SELF_REPLAY_RETENTION, got it" + " with " + method);
         }
+        if (beside && !method.replays()) {
+            throw new IllegalArgumentException("beside: expected it with a method that replays, got it with " + method);
+        }
         if (!method.warmsUp() && warmUps.stream().anyMatch(steps -> steps > 0)) {
             throw new IllegalArgumentException("warmUps: got " + warmUps + ", which " + method + " cannot have");
         }
@@ -78,8 +85,13 @@ public record MethodPlan(
 
     /** Examples that aren't of the target in a minibatch of a method that replays. */
     int replayedExamples(int batch, double strength) {
-        return (int) Math.round(
-                batch * (method == Method.REPLAY ? strength : method.selfReplays() ? written.share() : Method.SHARE));
+        double share = method == Method.REPLAY ? strength : method.selfReplays() ? written.share() : Method.SHARE;
+        return (int) Math.round(batch * (beside ? share / (1 - share) : share));
+    }
+
+    /** Examples of the target in a minibatch of a method that replays. */
+    int targetExamples(int batch, double strength) {
+        return beside ? batch : batch - replayedExamples(batch, strength);
     }
 
     /** What its strength doesn't say, in words; empty for nothing. */
@@ -89,6 +101,9 @@ public record MethodPlan(
             words.add(tokenWeight);
         }
         words.addAll(written.words());
+        if (beside) {
+            words.add("beside");
+        }
         return String.join(", ", words);
     }
 

@@ -86,7 +86,7 @@ public record Plan(
         List<Integer> shares = new ArrayList<>();
         for (double strength : method.strengths()) {
             int replayed = method.replayedExamples(batch, strength);
-            if (method.method().replays() && (replayed < 1 || replayed >= batch)) {
+            if (method.method().replays() && (replayed < 1 || method.targetExamples(batch, strength) < 1)) {
                 throw new IllegalArgumentException("batch: expected target and source examples in one of "
                         + method.method() + " at " + strength + ", got " + replayed + " source examples of " + batch);
             }

@@ -39,12 +39,12 @@ record TrialSetup(
         return trial.seed();
     }
 
-    int replayedExamples() {
-        return trial.method().replayedExamples(plan.batch(), trial.strength());
+    int targetExamples() {
+        return trial.method().targetExamples(plan.batch(), trial.strength());
     }
 
-    int batch() {
-        return plan.batch();
+    int replayedExamples() {
+        return trial.method().replayedExamples(plan.batch(), trial.strength());
     }
 
     IUpdater updater() {

@@ -78,6 +78,7 @@ class PlanTest {
                 plain + ", {\"method\": \"SELF_REPLAY\", \"strengths\": [1], \"written\": {\"temperature\": 0}}",
                 plain + ", {\"method\": \"SELF_REPLAY\", \"strengths\": [1], \"written\": {\"share\": 0.9}}",
                 plain + ", {\"method\": \"SELF_REPLAY\", \"strengths\": [1], \"written\": {\"count\": -1}}",
+                plain + ", {\"method\": \"RETENTION\", \"strengths\": [1], \"beside\": true}",
                 "{\"method\": \"PLAIN\", \"warmUps\": [-1]}",
                 plain + ", {\"method\": \"LORA\", \"strengths\": [2], \"warmUps\": [1]}"));
         for (String methods : bad) {
@@ -155,6 +156,21 @@ class PlanTest {
         DataSetIterator batches = trial.method().method().prepare(setup).batches();
         INDArray first = batches.next().getFeatures().dup();
         return Nd4j.concat(0, first, batches.next().getFeatures());
+    }
+
+    @Test
+    void replayed_examples_take_places_of_the_targets_or_stand_beside_them() throws IOException {
+        String method = ", {\"method\": \"SELF_REPLAY\", \"strengths\": [1], \"written\": {\"share\": 0.5}%s}";
+        MethodPlan inPlace =
+                plan("{\"method\": \"PLAIN\"}" + method.formatted("")).methods().get(1);
+        assertEquals(8, inPlace.targetExamples(16, 1));
+        assertEquals(8, inPlace.replayedExamples(16, 1));
+        MethodPlan beside = plan("{\"method\": \"PLAIN\"}" + method.formatted(", \"beside\": true"))
+                .methods()
+                .get(1);
+        assertEquals(16, beside.targetExamples(16, 1));
+        assertEquals(16, beside.replayedExamples(16, 1));
+        assertEquals("self_replay share 0.5, beside", beside.name());
     }
 
     @Test
