@@ -93,7 +93,78 @@ public final class ComparisonRun {
                 System.err.printf("%d of %d trials%n", i + 1, trials.size());
             }
         }
+        widen(file);
         measureCosts();
+    }
+
+    /** Until no best training is at an edge: see {@link TriedTrainings}. */
+    private void widen(ResultsFile file) throws IOException {
+        List<Trial> missing = List.of();
+        do {
+            for (int i = 0; i < missing.size(); i++) {
+                if (i % parts == part - 1) {
+                    put(file, runner(missing.get(i).model()).run(missing.get(i)));
+                    System.err.printf("%d of %d trials beyond the plan%n", i + 1, missing.size());
+                }
+            }
+            List<ResultsFile> files = files();
+            if (!holdAll(files, trials()) || !holdAll(files, missing)) {
+                System.err.println("other parts have trials to run: run this again when they're done");
+                return;
+            }
+            missing = beyond(ResultsFile.readAll(folder), files);
+        } while (!missing.isEmpty());
+    }
+
+    /** Trials at which the best of what there is would be inside, of all seeds. */
+    private List<Trial> beyond(List<Result> results, List<ResultsFile> files) {
+        List<Trial> beyond = new ArrayList<>();
+        for (String model : bases.keySet()) {
+            for (Plan.Pair pair : plan.pairs()) {
+                Result base = results.stream()
+                        .filter(result -> result.isBase()
+                                && result.model().equals(model)
+                                && result.target().equals(pair.target().name()))
+                        .findFirst()
+                        .orElseThrow();
+                Map<String, TriedTrainings> searches = TriedTrainings.of(base, results);
+                for (MethodPlan method : plan.methods()) {
+                    TriedTrainings search = Objects.requireNonNull(searches.get(method.name()), method.name());
+                    long planned = trials().stream()
+                            .filter(trial -> trial.model().equals(model)
+                                    && trial.pair().equals(pair)
+                                    && trial.method().equals(method))
+                            .map(trial ->
+                                    new TriedTrainings.Setting(trial.strength(), trial.learningRate(), trial.warmUp()))
+                            .distinct()
+                            .count();
+                    long left = plan.widen() - (search.settings().size() - planned);
+                    search.missing().stream().limit(Math.max(0, left)).forEach(missing -> plan.seeds()
+                            .forEach(seed -> beyond.add(new Trial(
+                                    model,
+                                    pair,
+                                    method,
+                                    missing.setting().strength(),
+                                    missing.setting().learningRate(),
+                                    missing.setting().warmUp(),
+                                    seed))));
+                }
+            }
+        }
+        beyond.removeIf(trial -> holdAll(files, List.of(trial)));
+        return beyond;
+    }
+
+    private List<ResultsFile> files() throws IOException {
+        List<ResultsFile> files = new ArrayList<>();
+        for (Path path : ResultsFile.all(folder)) {
+            files.add(new ResultsFile(path));
+        }
+        return files;
+    }
+
+    private static boolean holdAll(List<ResultsFile> files, List<Trial> trials) {
+        return trials.stream().allMatch(trial -> files.stream().anyMatch(file -> file.holds(trial)));
     }
 
     /** What is in the results has its documents. */
@@ -104,11 +175,7 @@ public final class ComparisonRun {
 
     /** Once all trials of all parts are there: not beside another part, whose work would be measured too. */
     private void measureCosts() throws IOException {
-        List<ResultsFile> files = new ArrayList<>();
-        for (Path file : ResultsFile.all(folder)) {
-            files.add(new ResultsFile(file));
-        }
-        if (trials().stream().allMatch(trial -> files.stream().anyMatch(file -> file.holds(trial)))) {
+        if (holdAll(files(), trials())) {
             for (String model : bases.keySet()) {
                 StepTimes.measure(plan, model, runner(model), folder);
             }

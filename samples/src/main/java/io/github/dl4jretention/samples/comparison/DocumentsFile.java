@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -32,6 +33,21 @@ final class DocumentsFile {
 
     DocumentsFile(Path folder, String key) {
         file = folder.resolve("documents").resolve(key.trim().replaceAll("[^\\w.-]+", "_") + ".csv");
+    }
+
+    /** Results with what is known of their documents. */
+    static List<Result> addTo(List<Result> results, Path folder) throws IOException {
+        Map<String, Map<String, Map<Domain, List<Scores.Document>>>> trials = new HashMap<>();
+        List<Result> added = new ArrayList<>();
+        for (Result result : results) {
+            Map<String, Map<Domain, List<Scores.Document>>> points = trials.get(result.key());
+            if (points == null) {
+                points = new DocumentsFile(folder, result.key()).read();
+                trials.put(result.key(), points);
+            }
+            added.add(result.withDocuments(points.getOrDefault(result.point(), Map.of())));
+        }
+        return added;
     }
 
     /** By point and domain; empty if there is no such file. */

@@ -28,6 +28,9 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
     /** Share of the base's source loss that is the most forgetting of interest. */
     static final double REFERENCE = 0.1;
 
+    /** Two methods whose steps differ by less than this share take the same time. */
+    static final double SAME_TIME = 0.02;
+
     private static final String EVERY_RATE = "all";
 
     /**
@@ -85,8 +88,42 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
         return families;
     }
 
+    /**
+     * What fits into the time of plain finetuning: of a training whose step takes r times as long as plain's the models of
+     * its last stop at {@code steps / r} or before, as if it had been meant to end there.
+     *
+     * @param times r of each training; those without one are left out, and those without such a stop
+     */
+    static List<Result> atEqualTime(Result base, List<Result> results, Map<String, Double> times) {
+        Map<String, List<Result>> trainings = results.stream()
+                .collect(Collectors.groupingBy(
+                        result -> MethodPlan.name(result.method(), result.variant()),
+                        LinkedHashMap::new,
+                        Collectors.toList()));
+        List<Result> fitting = new ArrayList<>();
+        trainings.forEach((training, members) -> {
+            double ratio = times.getOrDefault(training, Double.NaN);
+            int fit = (int) (base.steps() / ratio);
+            int last = ratio <= 1 + SAME_TIME
+                    ? base.steps()
+                    : members.stream()
+                            .filter(result -> !Double.isNaN(ratio))
+                            .mapToInt(Result::trainedSteps)
+                            .filter(steps -> steps <= fit)
+                            .max()
+                            .orElse(0);
+            members.stream()
+                    .filter(result -> result.trainedSteps() == last)
+                    .map(Result::ofLastStep)
+                    .forEach(fitting::add);
+        });
+        return fitting;
+    }
+
     /** The families of one model and pair, each with all that was tried. */
-    static List<Family> atEveryRate(Result base, List<Result> results) {
+    static List<Family> atEveryRate(Result base, List<Result> all) {
+        List<Result> results =
+                all.stream().filter(result -> !result.isStoppedMerge()).toList();
         return results.stream()
                 .map(result -> new Kind(result.method(), result.variant(), result.merge()))
                 .distinct()
@@ -185,10 +222,23 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
      */
     Spread hypervolume(Function<Result, Scores> part) {
         double reference = REFERENCE * part.apply(base).source();
-        return Spread.of(seeds.values().stream()
-                .map(results -> front(front(results, base, Result::validation).points(), base, part)
-                        .hypervolume(0, reference))
+        return Spread.of(fronts().stream()
+                .map(results -> front(results, base, part).hypervolume(0, reference))
                 .toList());
+    }
+
+    /** For each seed the points of the front on validation text. */
+    List<List<Result>> fronts() {
+        return seeds.values().stream()
+                .map(results -> front(results, base, Result::validation).points())
+                .toList();
+    }
+
+    /** On validation text, the mean over seeds, of any models of one model and pair. */
+    static double hypervolume(Result base, List<Result> results) {
+        return new Family(new Kind("", "", ""), "", base, bySeed(results))
+                .hypervolume(Result::validation)
+                .mean();
     }
 
     /**
@@ -196,7 +246,11 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
      * there.
      */
     List<Result> chosen(double share) {
-        double most = share * base.validation().source();
+        return within(share * base.validation().source());
+    }
+
+    /** For each seed the point of most gain on validation text that forgets no more than so many nats there. */
+    List<Result> within(double most) {
         return seeds.values().stream()
                 .map(results -> front(results, base, Result::validation).best(most))
                 .map(found -> found.filter(point -> point.validation().gain(base.validation()) > 0)

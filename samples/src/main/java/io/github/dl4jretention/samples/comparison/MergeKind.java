@@ -43,7 +43,9 @@ public enum MergeKind {
         if (label.isEmpty()) {
             return -2;
         }
-        return label.equals(Result.STOP) ? -1 : of(label).ordinal();
+        return label.equals(Result.STOP)
+                ? -1
+                : of(label.substring(label.indexOf(',') + 1).trim()).ordinal();
     }
 
     /** The strength at which a merge, or a stop, is the tuned model itself. */

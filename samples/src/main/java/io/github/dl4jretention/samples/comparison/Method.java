@@ -237,6 +237,12 @@ public enum Method {
         };
     }
 
+    /** Whether a training with such minibatches can have such a strength. */
+    boolean allows(double strength, int batch) {
+        long replayed = Math.round(strength * batch);
+        return allows(strength) && (this != REPLAY || replayed >= 1 && replayed < batch);
+    }
+
     static Method of(String label) {
         return valueOf(label.toUpperCase(Locale.ROOT));
     }

@@ -13,6 +13,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param strengths what they are depends on the {@link Method}; none for a method without
  * @param merges    what is tried on every tuned model afterwards, without training
  * @param stops     steps after which the model is measured too, as if training had ended there
+ * @param mergeStops whether the merges are tried on models that were stopped too
  * @param learningRates in place of the plan's; empty for those
  * @param warmUps   in place of the plan's; empty for those
  * @param tokenWeight beside the divergence, such as {@code dft()}; null for none
@@ -24,6 +25,7 @@ public record MethodPlan(
         List<Double> strengths,
         List<Plan.MergePlan> merges,
         List<Integer> stops,
+        boolean mergeStops,
         List<Double> learningRates,
         List<Integer> warmUps,
         @Nullable String tokenWeight,
@@ -37,6 +39,7 @@ public record MethodPlan(
             @JsonProperty("strengths") @Nullable List<Double> strengths,
             @JsonProperty("merges") @Nullable List<Plan.MergePlan> merges,
             @JsonProperty("stops") @Nullable List<Integer> stops,
+            @JsonProperty("mergeStops") boolean mergeStops,
             @JsonProperty("learningRates") @Nullable List<Double> learningRates,
             @JsonProperty("warmUps") @Nullable List<Integer> warmUps,
             @JsonProperty("tokenWeight") @Nullable String tokenWeight,
@@ -47,6 +50,7 @@ public record MethodPlan(
                 Plan.optional("strengths", strengths),
                 Plan.optional("merges", merges),
                 Plan.optional("stops", stops),
+                mergeStops,
                 Plan.rates(Plan.optional("learningRates", learningRates)),
                 Plan.warmUps(Plan.optional("warmUps", warmUps)),
                 tokenWeight == null ? null : TokenWeight.of(tokenWeight).toString(),
@@ -92,6 +96,11 @@ public record MethodPlan(
     /** Examples of the target in a minibatch of a method that replays. */
     int targetExamples(int batch, double strength) {
         return beside ? batch : batch - replayedExamples(batch, strength);
+    }
+
+    /** The stops after which models are merged. */
+    List<Integer> mergedStops() {
+        return mergeStops ? stops : List.of();
     }
 
     /** What its strength doesn't say, in words; empty for nothing. */

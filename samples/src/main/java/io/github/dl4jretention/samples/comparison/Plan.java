@@ -28,6 +28,8 @@ import org.nd4j.shade.jackson.databind.ObjectMapper;
  * @param batch             sequences of a minibatch
  * @param evaluationBatches minibatches of 16 held-out sequences of each domain and part
  * @param importanceExamples sequences from which importance is estimated, and that the base writes for self-replay
+ * @param widen             trainings a method may have in addition on each model and pair, seeds apart, until its best is inside
+ *     of what was tried, see {@link TriedTrainings}; 0 for none
  * @param warmUps           steps in which the learning rate rises, where a method has none of its own; 0 for none
  */
 public record Plan(
@@ -40,7 +42,8 @@ public record Plan(
         int batch,
         int evaluationBatches,
         int importanceExamples,
-        List<Integer> warmUps) {
+        List<Integer> warmUps,
+        int widen) {
 
     /** @throws IllegalArgumentException if something is missing or not positive; the message names it */
     @JsonCreator
@@ -54,7 +57,8 @@ public record Plan(
             @JsonProperty("batch") int batch,
             @JsonProperty("evaluationBatches") int evaluationBatches,
             @JsonProperty("importanceExamples") int importanceExamples,
-            @JsonProperty("warmUps") @Nullable List<Integer> warmUps) {
+            @JsonProperty("warmUps") @Nullable List<Integer> warmUps,
+            @JsonProperty("widen") int widen) {
         this.models = required("models", models);
         this.pairs = required("pairs", pairs);
         this.methods = required("methods", methods);
@@ -65,6 +69,10 @@ public record Plan(
         this.evaluationBatches = positive("evaluationBatches", evaluationBatches);
         this.importanceExamples = positive("importanceExamples", importanceExamples);
         this.warmUps = warmUps == null || warmUps.isEmpty() ? List.of(0) : warmUps(warmUps);
+        this.widen = widen;
+        if (widen < 0) {
+            throw new IllegalArgumentException("widen: expected at least 0 trainings, got " + widen);
+        }
         if (pairs.stream().map(Pair::target).distinct().count() < pairs.size()) {
             throw new IllegalArgumentException("pairs: expected targets that differ, got " + pairs);
         }
@@ -204,7 +212,8 @@ public record Plan(
                 batch,
                 evaluationBatches,
                 importanceExamples,
-                warmUps);
+                warmUps,
+                widen);
     }
 
     private static void requireSame(String name, Object kept, Object given) {
@@ -229,7 +238,8 @@ public record Plan(
                 batch,
                 evaluationBatches,
                 importanceExamples,
-                warmUps);
+                warmUps,
+                widen);
     }
 
     /** All trials of the plan's models, in an order that finishes one seed of all methods before the next. */

@@ -1,6 +1,9 @@
 package io.github.dl4jretention.samples.comparison;
 
 import io.github.dl4jretention.samples.model.ModelKind;
+import io.github.dl4jretention.samples.text.Domain;
+import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 
 /**
@@ -11,7 +14,8 @@ import java.util.stream.Stream;
  * @param method        label; "base" for the base itself
  * @param variant       settings of the method that its strength doesn't say, in words; empty for none
  * @param strength      of the method; NaN for none
- * @param merge         label of the merge with the start, "stop" for an earlier end of training, empty for none
+ * @param merge         label of the merge with the start, "stop" for an earlier end of training, "stop 80, wise_ft" for a
+ *     merge after an earlier end, empty for none
  * @param mergeStrength of the merge; the step of a stop; NaN for none
  * @param learningRate  NaN for the base
  * @param warmUp        steps in which the learning rate rises
@@ -51,6 +55,59 @@ record Result(
     /** What a token of the model is: a byte in the sample models. */
     String unit() {
         return Stream.of(ModelKind.values()).anyMatch(kind -> kind.label().equals(model)) ? "byte" : "token";
+    }
+
+    /** The label of a merge after an earlier end of training. */
+    static String stopped(int step, MergeKind merge) {
+        return STOP + " " + step + ", " + merge.label();
+    }
+
+    /** Whether it is a merge after an earlier end of training. */
+    boolean isStoppedMerge() {
+        return merge.startsWith(STOP + " ");
+    }
+
+    /**
+     * After how many steps training ended.
+     *
+     * @see #ofLastStep()
+     */
+    int trainedSteps() {
+        if (isStoppedMerge()) {
+            return Integer.parseInt(merge.substring(STOP.length() + 1, merge.indexOf(',')));
+        }
+        return merge.equals(STOP) ? (int) mergeStrength : steps;
+    }
+
+    /** The same scores, as if training had been meant to end where it did. */
+    Result ofLastStep() {
+        String label = isStoppedMerge() ? merge.substring(merge.indexOf(',') + 2) : merge.equals(STOP) ? "" : merge;
+        return with(label, label.isEmpty() ? Double.NaN : mergeStrength, trainedSteps(), test);
+    }
+
+    /** The same, and what it loses on each document of the test text. */
+    Result withDocuments(Map<Domain, List<Scores.Document>> documents) {
+        return with(merge, mergeStrength, steps, test.withDocuments(documents));
+    }
+
+    private Result with(String newMerge, double newMergeStrength, int newSteps, Scores newTest) {
+        return new Result(
+                model,
+                target,
+                method,
+                variant,
+                strength,
+                newMerge,
+                newMergeStrength,
+                learningRate,
+                warmUp,
+                seed,
+                newSteps,
+                batch,
+                validation,
+                newTest,
+                stepMillis,
+                heldMegabytes);
     }
 
     static String point(String merge, double strength) {

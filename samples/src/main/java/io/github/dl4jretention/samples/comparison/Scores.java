@@ -145,6 +145,10 @@ record Scores(
                 .allMatch(Double::isFinite);
     }
 
+    Scores withDocuments(Map<Domain, List<Document>> known) {
+        return new Scores(target, source, targetDivergence, sourceDivergence, domains, known);
+    }
+
     /** Cross-entropy on a domain; NaN where it was not kept. */
     double on(Domain domain) {
         return domains.getOrDefault(domain, Double.NaN);

@@ -52,7 +52,7 @@ public final class Summary {
         if (results.isEmpty()) {
             throw new IOException("folder: expected files of results, got none in " + folder);
         }
-        return new Summary(results);
+        return new Summary(DocumentsFile.addTo(results, folder));
     }
 
     /**
@@ -73,6 +73,7 @@ public final class Summary {
             List<Family> families = Family.of(base, members);
             text.append("## ").append(group.getKey()).append("\n\n");
             text.append(tradeOffs(base, families, members, StepTimes.read(folder, base.model())));
+            text.append(new AgainstAveraging(base, members, StepTimes.read(folder, base.model())).tables());
             text.append(domains(base, families));
             text.append(divergence(base, members));
         }

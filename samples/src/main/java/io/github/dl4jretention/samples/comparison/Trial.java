@@ -28,8 +28,11 @@ record Trial(
     Set<String> points() {
         Set<String> points = new HashSet<>(Set.of(Result.point("", Double.NaN)));
         method.stops().forEach(step -> points.add(Result.point(Result.STOP, step)));
-        method.merges().forEach(merge -> merge.strengths()
-                .forEach(strength -> points.add(Result.point(merge.merge().label(), strength))));
+        method.merges().forEach(merge -> merge.strengths().forEach(strength -> {
+            points.add(Result.point(merge.merge().label(), strength));
+            method.mergedStops()
+                    .forEach(step -> points.add(Result.point(Result.stopped(step, merge.merge()), strength)));
+        }));
         return points;
     }
 

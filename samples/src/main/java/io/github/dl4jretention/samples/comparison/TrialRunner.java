@@ -116,11 +116,18 @@ final class TrialRunner {
                 results.add(result(trial, stopped.get(step), Result.STOP, step, median, held));
             }
         }
-        for (Plan.MergePlan merge :
-                last.isDiverged() ? List.<Plan.MergePlan>of() : trial.method().merges()) {
-            for (double strength : merge.strengths()) {
-                MultiLayerNetwork merged = merge.merge().merge(base, tuned, strength, trial.seed());
-                results.add(result(trial, merged, merge.merge().label(), strength, median, held));
+        if (!last.isDiverged()) {
+            for (Plan.MergePlan merge : trial.method().merges()) {
+                for (double strength : merge.strengths()) {
+                    String label = merge.merge().label();
+                    MultiLayerNetwork merged = merge.merge().merge(base, tuned, strength, trial.seed());
+                    results.add(result(trial, merged, label, strength, median, held));
+                    for (int step : trial.method().mergedStops()) {
+                        MultiLayerNetwork early = merge.merge()
+                                .merge(base, Objects.requireNonNull(stopped.get(step)), strength, trial.seed());
+                        results.add(result(trial, early, Result.stopped(step, merge.merge()), strength, median, held));
+                    }
+                }
             }
         }
         return results;

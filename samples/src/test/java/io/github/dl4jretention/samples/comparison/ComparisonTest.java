@@ -32,7 +32,7 @@ class ComparisonTest {
 
     private static final String METHODS =
             """
-            {"method": "PLAIN", "stops": [1], "merges": [{"merge": "WISE_FT", "strengths": [0.5]},
+            {"method": "PLAIN", "stops": [1], "mergeStops": true, "merges": [{"merge": "WISE_FT", "strengths": [0.5]},
               {"merge": "EXPO", "strengths": [0.5]}, {"merge": "TIES", "strengths": [0.2]},
               {"merge": "DARE", "strengths": [0.5]}]},
             {"method": "RETENTION", "strengths": [1]}, {"method": "RETENTION_REVERSE", "strengths": [1]},
@@ -110,8 +110,8 @@ class ComparisonTest {
         Path whole = folder.resolve("whole");
         run(plan, whole, 1, 1);
         List<Result> all = ResultsFile.read(whole.resolve("results.csv"));
-        // The base, nineteen methods, two variants, one stop and four merges.
-        assertEquals(27, all.size());
+        // The base, nineteen methods, two variants, one stop and four merges of both.
+        assertEquals(31, all.size());
         for (Result result : all) {
             assertTrue(result.validation().target() > 0.5 && result.test().source() < 8, result.toString());
             assertEquals(2, result.test().domains().size());
@@ -147,7 +147,7 @@ class ComparisonTest {
                 "times of steps were measured");
         assertTrue(Files.size(whole.resolve("transformer-kotlin.png")) > 5000);
 
-        // Killed after its seventh trial, while it was writing the eighth.
+        // Killed after its third trial, while it was writing the fourth.
         Path killed = Files.createDirectories(folder.resolve("killed"));
         List<String> lines = Files.readAllLines(whole.resolve("results.csv"));
         Files.write(killed.resolve("results.csv"), lines.subList(0, 14));
@@ -162,7 +162,28 @@ class ComparisonTest {
         // A plan that has grown: what is missing is added, the rest is kept.
         Plan wider = plan(METHODS.replace("[0.5]}, {\"merge\": \"TIES\"", "[0.5, 0.7]}, {\"merge\": \"TIES\""));
         run(wider, whole, 1, 1);
-        assertEquals(28, ResultsFile.read(whole.resolve("results.csv")).size());
+        assertEquals(33, ResultsFile.read(whole.resolve("results.csv")).size());
+    }
+
+    @Test
+    void a_plan_widens_until_the_best_is_inside_or_its_trainings_are_used_up() throws IOException {
+        String methods = "{\"method\": \"PLAIN\", \"learningRates\": [0.0001, 0.0003]}, "
+                + "{\"method\": \"RETENTION\", \"strengths\": [1]}";
+        Path file = Files.writeString(
+                folder.resolve("wide.json"),
+                PLAN.formatted(methods).replace("\"steps\": 2", "\"widen\": 2, \"steps\": 2"));
+        run(Plan.read(file), folder, 1, 1);
+        List<Result> results = ResultsFile.read(folder.resolve("results.csv"));
+        List<Double> rates = results.stream()
+                .filter(result -> result.method().equals("plain"))
+                .map(Result::learningRate)
+                .toList();
+        // Two steps are better, the longer they are.
+        assertEquals(List.of(0.0001, 0.0003, 0.001, 0.003), rates);
+        assertEquals(6, results.size(), "the base, and retention, of which nothing is searched");
+        FileTime written = Files.getLastModifiedTime(folder.resolve("results.csv"));
+        run(Plan.read(file), folder, 1, 1);
+        assertEquals(written, Files.getLastModifiedTime(folder.resolve("results.csv")), "nothing is missing");
     }
 
     @Test

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 /** What is made of results, worked by hand. */
@@ -13,7 +15,8 @@ class FamilyTest {
         return result("plain", Double.NaN, merge, Double.NaN, rate, seed, validation, test);
     }
 
-    private static Result result(
+    /** Of 100 steps, on Scala. */
+    static Result result(
             String method,
             double strength,
             String merge,
@@ -33,7 +36,7 @@ class FamilyTest {
                 rate,
                 0,
                 seed,
-                1,
+                100,
                 1,
                 new Scores(validation[0], validation[1], 0, 0, Map.of()),
                 new Scores(test[0], test[1], 0, 0, Map.of()),
@@ -60,6 +63,47 @@ class FamilyTest {
         assertEquals(List.of(first), plain.chosen(0.05));
         assertEquals(List.of(base), plain.chosen(0.01), "nothing forgets so little");
         assertEquals(List.of(first), families.get(2).balanced());
+    }
+
+    @Test
+    void at_equal_time_a_method_has_what_it_reached_at_the_last_stop_that_fits() {
+        double none = Double.NaN;
+        double[] start = {10, 10};
+        Result base = result("base", none, "", none, none, 0, start, start);
+        Function<String, Result> at = label -> {
+            double loss = label.startsWith("stop") ? 6 : 4;
+            double[] scores = {loss, 10.5};
+            String merge = label.replaceFirst(" [\\d.]+$", "");
+            double strength = label.isEmpty() ? none : Double.parseDouble(label.replaceFirst("^.* ", ""));
+            return result("retention", 1, merge, strength, 0.1, 1, scores, scores);
+        };
+        List<Result> results = Stream.of(
+                        "", "wise_ft 0.5", "stop 50", "stop 80", "stop 50, wise_ft 0.5", "stop 80, wise_ft 0.5")
+                .map(at)
+                .toList();
+        assertEquals(
+                List.of(100, 100, 50, 80, 50, 80),
+                results.stream().map(Result::trainedSteps).toList());
+        assertEquals(List.of(), Family.atEqualTime(base, results, Map.of()));
+        assertEquals(List.of(), Family.atEqualTime(base, results, Map.of("retention", 2.1)));
+        for (double ratio : new double[] {1.25, 1.9}) {
+            List<Family> families =
+                    Family.atEveryRate(base, Family.atEqualTime(base, results, Map.of("retention", ratio)));
+            assertEquals(
+                    List.of("retention, every rate", "retention + wise_ft, every rate"),
+                    families.stream().map(Family::name).toList());
+            int last = ratio < 1.5 ? 80 : 50;
+            for (Family family : families) {
+                assertEquals(4 * 0.5, family.hypervolume(Result::test).mean(), 1e-12);
+                family.seeds().get(1L).forEach(result -> assertEquals(last, result.steps()));
+            }
+        }
+        List<Result> fitting = Family.atEqualTime(base, results, Map.of("retention", 1.01));
+        Family whole = Family.atEveryRate(base, fitting).get(0);
+        assertEquals(6 * 0.5, whole.hypervolume(Result::test).mean(), 1e-12);
+        assertEquals(
+                List.of("retention, every rate", "retention + stop, every rate", "retention + wise_ft, every rate"),
+                Family.atEveryRate(base, results).stream().map(Family::name).toList());
     }
 
     private static Result point(String method, double strength, String merge, double mergeStrength, double rate) {

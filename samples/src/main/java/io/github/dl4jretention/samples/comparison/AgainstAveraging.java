@@ -1,0 +1,175 @@
+package io.github.dl4jretention.samples.comparison;
+
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeSet;
+import java.util.function.ToDoubleFunction;
+import java.util.stream.Collectors;
+
+/**
+ * Every method against plain finetuning that is averaged with the start, at equal steps and at equal time. A method has all
+ * that it tried, at every strength, learning rate and warm-up.
+ *
+ * @param base    of one model and pair
+ * @param results of the same
+ * @param times   of a step of each training as a multiple of plain's
+ */
+record AgainstAveraging(Result base, List<Result> results, Map<String, Double> times) {
+
+    private static final Family.Kind REFERENCE = new Family.Kind(Method.PLAIN.label(), "", MergeKind.WISE_FT.label());
+
+    /** Share of plain's best gain at which forgetting is compared. */
+    private static final double SHARE = 0.95;
+
+    private static final double[] LIMITS = {0.01, 0.02, 0.05};
+
+    /** The tables as Markdown; empty without plain finetuning that is averaged. */
+    String tables() {
+        List<Family> families = Family.atEveryRate(base, results);
+        Optional<Family> reference = find(families, REFERENCE);
+        if (reference.isEmpty()) {
+            return "";
+        }
+        Bootstrap bootstrap = new Bootstrap(base);
+        List<Family> sameTime = Family.atEveryRate(base, Family.atEqualTime(base, results, times));
+        return "Against plain finetuning averaged with its start, each method with all that it tried, at equal steps:\n\n"
+                + table(families, reference.get(), bootstrap)
+                + budgets(families)
+                + edges()
+                + (sameTime.isEmpty()
+                        ? "No times of steps, so there is no table at equal time.\n\n"
+                        : "The same at equal time: a method whose step takes r times as long as plain's has what it reached"
+                                + " at its last stop within a share of 1 / r of the steps. Methods without such a stop"
+                                + " aren't in it.\n\n"
+                                + table(sameTime, reference.get(), bootstrap));
+    }
+
+    private static Optional<Family> find(List<Family> families, Family.Kind kind) {
+        return families.stream().filter(family -> family.kind().equals(kind)).findFirst();
+    }
+
+    private String table(List<Family> families, Family reference, Bootstrap bootstrap) {
+        StringBuilder table = new StringBuilder("| method | sees source | steps | trainings | points ")
+                .append("| hypervolume x 1000 | to plain + wise_ft | 95 % of draws of documents ");
+        for (double limit : LIMITS) {
+            table.append("| gain at forgetting <= ").append(limit).append(' ');
+        }
+        table.append("| of plain's best gain | of its forgetting there avoided |\n")
+                .append("|---".repeat(10 + LIMITS.length))
+                .append("|\n");
+        double hypervolume = reference.hypervolume(Result::test).mean();
+        Optional<Family> plain = find(Family.atEveryRate(base, results), new Family.Kind(Method.PLAIN.label(), "", ""));
+        for (Family family : families) {
+            Family.Spread own = family.hypervolume(Result::test);
+            table.append("| %s | %s | %s | %d | %d | %.2f (%.2f to %.2f) | %+.1f %% | %s |"
+                    .formatted(
+                            family.kind().name(),
+                            Method.of(family.kind().method()).seesSource() ? "yes" : "no",
+                            steps(family),
+                            family.trainings(),
+                            family.points(),
+                            1000 * own.mean(),
+                            1000 * own.least(),
+                            1000 * own.most(),
+                            100 * (own.mean() / hypervolume - 1),
+                            bootstrap
+                                    .ratio(family, reference)
+                                    .map(interval -> "%+.1f to %+.1f %%"
+                                            .formatted(100 * (interval.least() - 1), 100 * (interval.most() - 1)))
+                                    .orElse("no losses by document")));
+            for (double limit : LIMITS) {
+                table.append(" %.4f |".formatted(mean(family.within(limit), this::gain)));
+            }
+            table.append(plain.map(of -> atPlainsBest(family, of)).orElse(" | |"))
+                    .append('\n');
+        }
+        return table.append('\n').toString();
+    }
+
+    private static String steps(Family family) {
+        return family.seeds().values().stream()
+                .flatMap(List::stream)
+                .map(Result::steps)
+                .collect(Collectors.toCollection(TreeSet::new))
+                .stream()
+                .map(String::valueOf)
+                .collect(Collectors.joining(", "));
+    }
+
+    /**
+     * What a method forgets where it has plain's best gain, or nearly; where it never has, at its own best gain. Chosen on
+     * validation text, seed by seed.
+     */
+    private String atPlainsBest(Family family, Family plain) {
+        double share = 0;
+        double avoided = 0;
+        for (Map.Entry<Long, List<Result>> seed : family.seeds().entrySet()) {
+            List<Result> plains = plain.seeds().getOrDefault(seed.getKey(), List.of());
+            Optional<Result> best = most(plains);
+            Optional<Result> own = best.flatMap(of -> seed.getValue().stream()
+                    .filter(result -> validationGain(result) >= SHARE * validationGain(of))
+                    .min(Comparator.comparingDouble(
+                            result -> result.validation().forgetting(base.validation()))));
+            Optional<Result> reached = own.or(() -> most(seed.getValue()));
+            if (best.isEmpty() || reached.isEmpty()) {
+                return " | |";
+            }
+            share += gain(reached.get()) / gain(best.get()) / family.seeds().size();
+            avoided += (1 - forgetting(reached.get()) / forgetting(best.get()))
+                    / family.seeds().size();
+        }
+        return " %.1f %% | %.1f %% |".formatted(100 * share, 100 * avoided);
+    }
+
+    private Optional<Result> most(List<Result> results) {
+        return results.stream()
+                .filter(result ->
+                        result.validation().areNumbers() && result.test().areNumbers())
+                .max(Comparator.comparingDouble(this::validationGain));
+    }
+
+    private double validationGain(Result result) {
+        return result.validation().gain(base.validation());
+    }
+
+    private double gain(Result result) {
+        return result.test().gain(base.test());
+    }
+
+    private double forgetting(Result result) {
+        return result.test().forgetting(base.test());
+    }
+
+    private static double mean(List<Result> results, ToDoubleFunction<Result> value) {
+        return Family.Spread.of(results, value).mean();
+    }
+
+    /** Whether all methods had the same chances. */
+    private static String budgets(List<Family> families) {
+        Map<String, List<String>> methods = families.stream()
+                .collect(Collectors.groupingBy(
+                        family -> family.trainings() + " trainings and " + family.points() + " points",
+                        Collectors.mapping(family -> family.kind().name(), Collectors.toList())));
+        if (methods.size() == 1) {
+            return "Each method had " + methods.keySet().iterator().next() + " a seed.\n\n";
+        }
+        return "Budgets a seed differ: "
+                + methods.entrySet().stream()
+                        .map(budget -> budget.getKey() + " (" + String.join(", ", budget.getValue()) + ")")
+                        .sorted()
+                        .collect(Collectors.joining("; "))
+                + ".\n\n";
+    }
+
+    private String edges() {
+        List<String> edges = TriedTrainings.of(base, results).entrySet().stream()
+                .flatMap(search -> search.getValue().missing().stream()
+                        .map(missing -> search.getKey() + " (" + missing.edge() + ")"))
+                .toList();
+        return edges.isEmpty()
+                ? "No best training is at an edge of what was tried.\n\n"
+                : "The best training is at an edge of what was tried: " + String.join(", ", edges) + ".\n\n";
+    }
+}
