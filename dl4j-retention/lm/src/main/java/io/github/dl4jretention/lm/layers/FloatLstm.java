@@ -6,10 +6,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
  * An LSTM's passes in FLOAT. Products with the input run over all tokens at once, split by tokens or by gates; the steps
- * in time run in threads that each have their own sequences.
- *
- * <p>A step's product is written as {@code R^T [4 H, H] times h^T [H, sequences]}, the long side first: with few
- * sequences OpenBLAS is more than twice as fast that way round.
+ * in time run in threads that each have their own sequences, with products of {@link FloatRecurrent}.
  */
 final class FloatLstm implements LstmArithmetic {
 
@@ -17,6 +14,7 @@ final class FloatLstm implements LstmArithmetic {
     private final int units;
     private final Workers workers = Workers.ofMachine();
     private FloatLstmWorker[] steps = new FloatLstmWorker[0];
+    private FloatRecurrent[] recurrents = new FloatRecurrent[0];
 
     FloatLstm(int inputs, int units) {
         this.inputs = inputs;
@@ -28,16 +26,29 @@ final class FloatLstm implements LstmArithmetic {
         int parts = Math.min(workers.products(), batch);
         if (steps.length != parts || steps[0].room() < (batch + parts - 1) / parts) {
             steps = new FloatLstmWorker[parts];
+            recurrents = new FloatRecurrent[parts];
+            int room = (batch + parts - 1) / parts;
             for (int part = 0; part < parts; part++) {
-                steps[part] = new FloatLstmWorker(units, (batch + parts - 1) / parts);
+                steps[part] = new FloatLstmWorker(units, room);
+                recurrents[part] = new FloatRecurrent(units, room);
             }
         }
         return steps;
     }
 
-    /** A worker's product {@code [rows, sequences]} in the memory, or the same numbers as one row. */
-    private FloatRows product(INDArray memory, int from, int rows, int columns) {
-        return FloatRows.of(memory, (long) GATES * units * from, rows, columns);
+    @Override
+    public long backwardMemory(int batch) {
+        boolean inPlace = isInPlace(steps(batch), batch);
+        return (long) GATES * units * (batch + (inPlace ? 0 : units));
+    }
+
+    private boolean isInPlace(FloatLstmWorker[] parts, int batch) {
+        return recurrents[0].isInPlace((batch + parts.length - 1) / parts.length);
+    }
+
+    /** Numbers of a thread with its own sequences. */
+    private FloatRows memory(INDArray memory, int from, int to) {
+        return FloatRows.of(memory, (long) GATES * units * from, 1, GATES * units * (to - from));
     }
 
     @Override
@@ -72,19 +83,24 @@ final class FloatLstm implements LstmArithmetic {
         Workers.run(parts.length, part -> {
             int from = Workers.start(kept.batch(), parts.length, part);
             int to = Workers.start(kept.batch(), parts.length, part + 1);
-            FloatRows product = product(memory, from, GATES * units, to - from);
-            FloatRows productRow = product(memory, from, 1, GATES * units * (to - from));
+            FloatRows mine = memory(memory, from, to);
             parts[part].startForward(kept, from, to, b, firstOutput, firstCell, previous);
             FloatRows starts = FloatRows.of(kept.previous(), kept.time() * units);
+            FloatRows steps = FloatRows.of(kept.gates(), kept.time() * GATES * units);
             for (int t = 0; t < kept.time(); t++) {
-                boolean hasPast = t > 0 || first != null;
-                if (hasPast) {
-                    FloatRows.product(1, r, false, starts.part(from, to, t * units, (t + 1) * units), true, 0, product);
+                if (t > 0 || first != null) {
+                    FloatRows past = starts.part(from, to, t * units, (t + 1) * units);
+                    recurrents[part].gates(r, past, step(steps, from, to, t), mine);
                 }
-                parts[part].forward(t, hasPast ? productRow : null, gates, cells, previous, h);
+                parts[part].forward(t, gates, cells, previous, h);
             }
             parts[part].endForward(last);
         });
+    }
+
+    /** The gates of some sequences at a time step. */
+    private FloatRows step(FloatRows steps, int from, int to, int t) {
+        return steps.part(from, to, t * GATES * units, (t + 1) * GATES * units);
     }
 
     @Override
@@ -136,22 +152,32 @@ final class FloatLstm implements LstmArithmetic {
         FloatRows cells = FloatRows.of(kept.cells(), units);
         FloatRows firstCell = kept.cell() == null ? null : FloatRows.of(kept.cell(), units);
         FloatLstmWorker[] parts = steps(kept.batch());
+        FloatRows transposed = isInPlace(parts, kept.batch()) ? null : transposed(r, memory, kept.batch());
         Workers.run(parts.length, part -> {
             int from = Workers.start(kept.batch(), parts.length, part);
             int to = Workers.start(kept.batch(), parts.length, part + 1);
-            FloatRows product = product(memory, from, units, to - from);
-            FloatRows productRow = product(memory, from, 1, units * (to - from));
+            FloatRows mine = memory(memory, from, to);
+            FloatRows product = mine.reshape(0, to - from, units);
+            FloatRows rest = mine.reshape((long) units * (to - from), 1, units * (to - from));
             FloatRows steps = FloatRows.of(kept.gates(), kept.time() * GATES * units);
             parts[part].startBackward(kept, from, to);
             for (int t = kept.time() - 1; t >= until; t--) {
-                parts[part].backward(t, t < kept.time() - 1 ? productRow : null, hGradient, gates, cells, firstCell);
+                parts[part].backward(t, t < kept.time() - 1 ? product : null, hGradient, gates, cells, firstCell);
                 if (t > until) {
-                    int column = t * GATES * units;
-                    FloatRows.product(
-                            1, r, true, steps.part(from, to, column, column + GATES * units), true, 0, product);
+                    recurrents[part].outputs(r, transposed, step(steps, from, to, t), product, rest);
                 }
             }
             parts[part].clear(until, gates);
         });
+    }
+
+    private FloatRows transposed(FloatRows r, INDArray memory, int batch) {
+        FloatRows transposed = FloatRows.of(memory, (long) GATES * units * batch, units, GATES * units);
+        int parts = Math.min(workers.products(), units);
+        Workers.run(
+                parts,
+                part -> FloatRecurrent.transpose(
+                        r, transposed, Workers.start(units, parts, part), Workers.start(units, parts, part + 1)));
+        return transposed;
     }
 }

@@ -10,7 +10,6 @@ final class FloatLstmWorker {
 
     private final int units;
     private final float[][] cell;
-    private final float[] products;
     private final float[] bias;
     private final float[] biasGradient;
     private final float[] gates;
@@ -26,7 +25,6 @@ final class FloatLstmWorker {
         this.units = units;
         int width = LstmArithmetic.GATES * units;
         cell = new float[room][units];
-        products = new float[width * room];
         bias = new float[width];
         biasGradient = new float[width];
         gates = new float[width];
@@ -71,16 +69,9 @@ final class FloatLstmWorker {
         }
     }
 
-    /** @param product {@code [4 H, sequences]} in one row: the past's share of the gates; null for 0 */
-    void forward(
-            int t,
-            @Nullable FloatRows product,
-            FloatRows gateRows,
-            FloatRows cells,
-            FloatRows previous,
-            FloatRows output) {
+    /** @param gateRows the gates' inputs but for the bias, to be replaced by the gates */
+    void forward(int t, FloatRows gateRows, FloatRows cells, FloatRows previous, FloatRows output) {
         LstmArithmetic.Kept kept = requireNonNull(this.kept);
-        getProducts(product, gates.length);
         for (int k = 0; k < count; k++) {
             int token = (from + k) * kept.time() + t;
             float mask = (float) kept.mask(token);
@@ -89,7 +80,6 @@ final class FloatLstmWorker {
                 Arrays.fill(cell[k], 0);
             } else {
                 gateRows.get(token, gates);
-                addProduct(product, k, gates);
                 FloatVectors.add(bias, gates, gates.length);
                 activate();
                 step(cell[k]);
@@ -103,20 +93,6 @@ final class FloatLstmWorker {
             output.put(token, row);
             if (t < kept.time() - 1) {
                 previous.put(token + 1, row);
-            }
-        }
-    }
-
-    private void getProducts(@Nullable FloatRows product, int width) {
-        if (product != null) {
-            product.get(0, 0, products, 0, width * count);
-        }
-    }
-
-    private void addProduct(@Nullable FloatRows product, int k, float[] to) {
-        if (product != null) {
-            for (int j = 0; j < to.length; j++) {
-                to[j] += products[j * count + k];
             }
         }
     }
@@ -161,7 +137,7 @@ final class FloatLstmWorker {
      * Puts the gradients of the gates' inputs in the place of the gates. Between steps the cell's row
      * holds {@code dL/dc(t)}.
      *
-     * @param product {@code [H, sequences]} in one row: the next token's share of {@code dL/dh(t)}; null for 0
+     * @param product {@code [sequences, H]}: the next token's share of {@code dL/dh(t)}; null for 0
      */
     void backward(
             int t,
@@ -171,7 +147,6 @@ final class FloatLstmWorker {
             FloatRows cells,
             @Nullable FloatRows firstCell) {
         LstmArithmetic.Kept kept = requireNonNull(this.kept);
-        getProducts(product, units);
         for (int k = 0; k < count; k++) {
             int token = (from + k) * kept.time() + t;
             float mask = (float) kept.mask(token);
@@ -180,7 +155,10 @@ final class FloatLstmWorker {
                 Arrays.fill(cell[k], 0);
             } else {
                 hGradient.get(token, row);
-                addProduct(product, k, row);
+                if (product != null) {
+                    product.get(k, past);
+                    FloatVectors.add(past, row, units);
+                }
                 if (mask != 1) {
                     FloatVectors.scale(mask, row, 0, units);
                     FloatVectors.scale(mask, cell[k], 0, units);

@@ -86,13 +86,16 @@ interface LstmArithmetic {
             INDArray output,
             INDArray lastCell);
 
+    /** {@return the numbers that backward works in} */
+    long backwardMemory(int batch);
+
     /**
      * Computes gradients.
      *
      * @param kept              as forward has left it; its gates are overwritten
      * @param weights           as in forward
      * @param recurrent         as in forward
-     * @param memory            {@code 4 H * batch} numbers to work in
+     * @param memory            {@link #backwardMemory} numbers to work in
      * @param from              time step to stop at: earlier ones have no gradient
      * @param gradient          of the output
      * @param inputGradient     {@code [tokens, n]}, to be set

@@ -253,7 +253,6 @@ final class NativeLSTMRuntime extends LSTM {
         }
         pass = null;
         LstmArithmetic.Kept kept = current.kept();
-        long units = layerConf().getNOut();
         INDArray inputGradient = array(
                 workspaceMgr,
                 ArrayType.ACTIVATION_GRAD,
@@ -262,18 +261,18 @@ final class NativeLSTMRuntime extends LSTM {
         INDArray weights = requireNonNull(gradientViews.get(INPUT_WEIGHT_KEY));
         INDArray recurrent = requireNonNull(gradientViews.get(RECURRENT_WEIGHT_KEY));
         INDArray bias = requireNonNull(gradientViews.get(BIAS_KEY));
-        requireNonNull(arithmetic)
-                .backward(
-                        kept,
-                        ordered(getParamWithNoise(INPUT_WEIGHT_KEY, true, workspaceMgr), 'f'),
-                        ordered(getParamWithNoise(RECURRENT_WEIGHT_KEY, true, workspaceMgr), 'f'),
-                        array(workspaceMgr, ArrayType.BP_WORKING_MEM, LstmArithmetic.GATES * units * kept.batch()),
-                        from,
-                        rows(permuteIfNWC(epsilon), false, ArrayType.BP_WORKING_MEM, workspaceMgr),
-                        inputGradient,
-                        weights,
-                        recurrent,
-                        bias);
+        LstmArithmetic passes = requireNonNull(arithmetic);
+        passes.backward(
+                kept,
+                ordered(getParamWithNoise(INPUT_WEIGHT_KEY, true, workspaceMgr), 'f'),
+                ordered(getParamWithNoise(RECURRENT_WEIGHT_KEY, true, workspaceMgr), 'f'),
+                array(workspaceMgr, ArrayType.BP_WORKING_MEM, passes.backwardMemory(kept.batch())),
+                from,
+                rows(permuteIfNWC(epsilon), false, ArrayType.BP_WORKING_MEM, workspaceMgr),
+                inputGradient,
+                weights,
+                recurrent,
+                bias);
         weightNoiseParams.clear();
         Gradient gradient = new DefaultGradient();
         gradient.gradientForVariable().put(INPUT_WEIGHT_KEY, weights);
