@@ -6,12 +6,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.function.Supplier;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 
 /**
  * Writes text with a language model, token after token. {@code rnnTimeStep} keeps what the network knows about the tokens
  * so far: keys and values of decoder blocks, states of LSTMs. So a token costs one step, however long the text is.
- * Of a prompt only the last token's distribution is computed.
+ * Of a prompt only the last token's distribution is computed, and what several prompts begin with is read once.
  *
  * <pre>{@code
  * String more = Generator.of(model).temperature(0).maxTokens(60).generate("Once upon a time");
@@ -47,7 +48,19 @@ public final class Generator {
         void onToken(int prompt, int id, String text);
     }
 
-    private final MultiLayerNetwork network;
+    /** A model without a state, such as a ComputationGraph: it reads whole sequences for each token. */
+    @FunctionalInterface
+    public interface NextLogits {
+
+        /**
+         * {@return of each sequence, the logits (or log-probabilities) of all tokens that may come next}
+         *
+         * @param sequences of tokens, all of the same length
+         */
+        float[][] next(int[][] sequences);
+    }
+
+    private final Supplier<Steps> steps;
     private final Tokenizer tokenizer;
     private final int context;
     private final Settings settings;
@@ -55,8 +68,8 @@ public final class Generator {
     /** What the setters set. */
     record Settings(TokenChoice choice, int maxTokens, List<String> stops, long seed, TokenListener listener) {}
 
-    private Generator(MultiLayerNetwork network, Tokenizer tokenizer, int context, Settings settings) {
-        this.network = network;
+    private Generator(Supplier<Steps> steps, Tokenizer tokenizer, int context, Settings settings) {
+        this.steps = steps;
         this.tokenizer = tokenizer;
         this.context = context;
         this.settings = settings;
@@ -82,9 +95,36 @@ public final class Generator {
         return of(network, tokenizer, Integer.MAX_VALUE);
     }
 
-    private static Generator of(MultiLayerNetwork network, Tokenizer tokenizer, int context) {
+    /**
+     * {@return a generator of a network with a limit of its context}
+     *
+     * @param network   see {@link #of(MultiLayerNetwork, Tokenizer)}
+     * @param tokenizer of its tokens
+     * @param context   tokens of prompt and continuation, at most; at least 1
+     */
+    public static Generator of(MultiLayerNetwork network, Tokenizer tokenizer, int context) {
+        Objects.requireNonNull(network, "network");
+        return of(() -> new NetworkSteps(network), tokenizer, context);
+    }
+
+    /**
+     * {@return a generator of any other model, which reads the whole text again for each token}
+     *
+     * @param model     gives the next token's logits
+     * @param tokenizer of its tokens
+     * @param context   tokens of prompt and continuation, at most; at least 1
+     */
+    public static Generator of(NextLogits model, Tokenizer tokenizer, int context) {
+        Objects.requireNonNull(model, "model");
+        return of(() -> new WholeSteps(model), tokenizer, context);
+    }
+
+    private static Generator of(Supplier<Steps> steps, Tokenizer tokenizer, int context) {
+        if (context < 1) {
+            throw new IllegalArgumentException("context: expected a number of at least 1, got " + context);
+        }
         return new Generator(
-                Objects.requireNonNull(network, "network"),
+                steps,
                 Objects.requireNonNull(tokenizer, "tokenizer"),
                 context,
                 new Settings(TokenChoice.PLAIN, 100, List.of(), 1, (prompt, id, text) -> {}));
@@ -95,7 +135,7 @@ public final class Generator {
     }
 
     private Generator with(Settings changed) {
-        return new Generator(network, tokenizer, context, changed);
+        return new Generator(steps, tokenizer, context, changed);
     }
 
     /**
@@ -213,6 +253,16 @@ public final class Generator {
     }
 
     /**
+     * {@return what the model writes after each prompt of tokens} The same as {@link #generate(List)} without encoding.
+     *
+     * @param prompts at least one, each of at least one token
+     * @throws IllegalArgumentException as {@link #generate(String)} does; the message names the prompt
+     */
+    public List<String> generateAfter(List<int[]> prompts) {
+        return texts(prompts);
+    }
+
+    /**
      * {@return what the model answers to a conversation}
      *
      * @param messages as the model's chat template wants them
@@ -239,10 +289,13 @@ public final class Generator {
         if (writings.isEmpty()) {
             throw new IllegalArgumentException("prompts: expected at least one, got none");
         }
-        NetworkSteps steps = new NetworkSteps(network);
-        for (int time = 0; time < shortest - 1; time += PROMPT_STEP) {
-            steps.read(ids(writings, time, Math.min(PROMPT_STEP, shortest - 1 - time)));
+        Steps steps = this.steps.get();
+        int shared = writings.size() == 1 ? 0 : shared(prompts, shortest - 1);
+        read(steps, writings.subList(0, 1), 0, shared);
+        if (shared > 0) {
+            steps.repeat(writings.size());
         }
+        read(steps, writings, shared, shortest - 1);
         for (int time = shortest - 1; !writings.stream().allMatch(Continuation::isDone); time++) {
             float[][] next = steps.next(ids(writings, time, 1));
             for (int i = 0; i < next.length; i++) {
@@ -253,6 +306,22 @@ public final class Generator {
             }
         }
         return writings.stream().map(Continuation::text).toList();
+    }
+
+    /** What all prompts begin with is read once. */
+    private static int shared(List<int[]> prompts, int most) {
+        int shared = most;
+        for (int[] prompt : prompts) {
+            int same = Arrays.mismatch(prompt, prompts.get(0));
+            shared = same < 0 ? shared : Math.min(shared, same);
+        }
+        return shared;
+    }
+
+    private static void read(Steps steps, List<Continuation> writings, int from, int to) {
+        for (int time = from; time < to; time += PROMPT_STEP) {
+            steps.read(ids(writings, time, Math.min(PROMPT_STEP, to - time)));
+        }
     }
 
     private static int[][] ids(List<Continuation> writings, int time, int count) {

@@ -5,14 +5,19 @@ import io.github.dl4jretention.internal.Workers;
 import io.github.dl4jretention.lm.layers.TokenEmbedding;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import java.lang.ref.Reference;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.openblas.global.openblas_nolapack;
+import org.deeplearning4j.nn.api.layers.RecurrentLayer;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
+import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -29,7 +34,10 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
  * parameters, so its {@code rnnTimeStep} leaves the network's stored state alone. The last one is a softmax layer, whose
  * logits {@code h W + b} are computed here, and only those that somebody asks for.
  */
-final class NetworkSteps {
+final class NetworkSteps implements Steps {
+
+    /** Logits that are computed at once. */
+    private static final int LOGITS = 1 << 22;
 
     private static final int ROW_MAJOR = 101;
     private static final int NOT_TRANSPOSED = 111;
@@ -61,12 +69,8 @@ final class NetworkSteps {
         body.init(shared.reshape(1, numbers), false);
     }
 
-    /**
-     * Reads tokens, without the last layer.
-     *
-     * @param ids of each sequence, as many of each
-     */
-    void read(int[][] ids) {
+    @Override
+    public void read(int[][] ids) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             free(hidden(ids));
         }
@@ -84,12 +88,170 @@ final class NetworkSteps {
         }
     }
 
+    @Override
+    public void repeat(int copies) {
+        try (State read = state()) {
+            restore(read, new int[copies]);
+        }
+    }
+
     /**
-     * {@return after reading one token of each sequence, the logits of the next}
+     * What the layers know about the tokens so far.
      *
-     * @param ids of each sequence one
+     * @param layers of each layer, by its number, arrays of their own; empty for layers that know nothing
      */
-    float[][] next(int[][] ids) {
+    record State(List<Map<String, INDArray>> layers) implements AutoCloseable {
+
+        @Override
+        public void close() {
+            layers.forEach(layer -> layer.values().forEach(INDArray::close));
+        }
+    }
+
+    /** {@return what the layers know about the tokens so far; close it} */
+    State state() {
+        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+            List<Map<String, INDArray>> layers = new ArrayList<>();
+            for (int i = 0; i < body.getnLayers(); i++) {
+                Map<String, INDArray> copies = new LinkedHashMap<>();
+                if (isRecurrent(body.getLayer(i))) {
+                    body.rnnGetPreviousState(i).forEach((name, array) -> copies.put(name, array.dup('c')));
+                }
+                layers.add(copies);
+            }
+            return new State(layers);
+        }
+    }
+
+    /** Forgets all tokens. */
+    void clear() {
+        body.rnnClearPreviousState();
+    }
+
+    /**
+     * Goes back to a state.
+     *
+     * @param state of {@link #state()}, which is left as it is
+     * @param rows  which of its sequences each sequence goes on from
+     */
+    void restore(State state, int[] rows) {
+        body.rnnClearPreviousState();
+        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+            for (int i = 0; i < body.getnLayers(); i++) {
+                if (isRecurrent(body.getLayer(i)) && !state.layers().get(i).isEmpty()) {
+                    Map<String, INDArray> chosen = new LinkedHashMap<>();
+                    state.layers().get(i).forEach((name, array) -> chosen.put(name, rows(array, rows)));
+                    body.rnnSetPreviousState(i, chosen);
+                }
+            }
+        }
+    }
+
+    private static boolean isRecurrent(org.deeplearning4j.nn.api.Layer layer) {
+        return layer instanceof RecurrentLayer
+                || layer instanceof BaseWrapperLayer wrapper && isRecurrent(wrapper.getUnderlying());
+    }
+
+    /** Numbers that don't belong to a sequence, such as a count of tokens, have one axis or none. */
+    private static INDArray rows(INDArray array, int[] rows) {
+        if (array.rank() < 2) {
+            return array.dup('c');
+        }
+        long length = array.length() / array.size(0);
+        long[] shape = array.shape().clone();
+        INDArray from = array.reshape('c', array.size(0), length);
+        INDArray chosen = Nd4j.createUninitialized(array.dataType(), rows.length, length);
+        for (int i = 0; i < rows.length; i++) {
+            chosen.getRow(i).assign(from.getRow(rows[i]));
+        }
+        shape[0] = rows.length;
+        return chosen.reshape('c', shape);
+    }
+
+    /**
+     * {@return after reading tokens, the log-probabilities of others, in nats: of each sequence and time, of its tokens at
+     * that time}
+     *
+     * @param ids    of each sequence, as many of each
+     * @param wanted of each sequence and time, tokens that may come next
+     */
+    double[][][] logProbabilities(int[][] ids, int[][][] wanted) {
+        double[][][] found = new double[ids.length][][];
+        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+            INDArray hidden = hidden(ids);
+            List<int[]> places = new ArrayList<>();
+            for (int row = 0; row < ids.length; row++) {
+                found[row] = new double[wanted[row].length][];
+                for (int t = 0; t < wanted[row].length; t++) {
+                    found[row][t] = new double[0];
+                    if (wanted[row][t].length > 0) {
+                        places.add(new int[] {row, t});
+                    }
+                }
+            }
+            int vocabulary = vocabulary(hidden.size(1));
+            int most = Math.max(1, LOGITS / vocabulary);
+            for (int from = 0; from < places.size(); from += most) {
+                add(found, hidden, places.subList(from, Math.min(from + most, places.size())), wanted);
+            }
+            free(hidden);
+        }
+        return found;
+    }
+
+    private int vocabulary(long width) {
+        INDArray weights = weights(width);
+        return Math.toIntExact(weights == null ? width : weights.size(1));
+    }
+
+    private void add(double[][][] found, INDArray hidden, List<int[]> places, int[][][] wanted) {
+        try (INDArray rows = Nd4j.createUninitialized(hidden.dataType(), places.size(), hidden.size(1))) {
+            for (int i = 0; i < places.size(); i++) {
+                int[] place = places.get(i);
+                rows.getRow(i)
+                        .assign(hidden.get(
+                                NDArrayIndex.point(place[0]), NDArrayIndex.all(), NDArrayIndex.point(place[1])));
+            }
+            INDArray weights = weights(hidden.size(1));
+            INDArray logits = weights == null ? rows : rows.mmul(weights);
+            INDArray bias = bias();
+            if (bias != null) {
+                logits.addiRowVector(bias.reshape(1, bias.length()).castTo(logits.dataType()));
+            }
+            int vocabulary = Math.toIntExact(logits.size(1));
+            for (int i = 0; i < places.size(); i++) {
+                int[] place = places.get(i);
+                double[] row = logits.getRow(i).toDoubleVector();
+                int[] tokens = wanted[place[0]][place[1]];
+                double[] values = new double[tokens.length];
+                double all = logSum(row);
+                for (int j = 0; j < tokens.length; j++) {
+                    if (tokens[j] < 0 || tokens[j] >= vocabulary) {
+                        throw new IllegalArgumentException("continuations: expected ids of at least 0 and below "
+                                + vocabulary + ", got " + tokens[j]);
+                    }
+                    values[j] = row[tokens[j]] - all;
+                }
+                found[place[0]][place[1]] = values;
+            }
+            free(logits);
+        }
+    }
+
+    private static double logSum(double[] logits) {
+        double largest = Double.NEGATIVE_INFINITY;
+        for (double logit : logits) {
+            largest = Math.max(largest, logit);
+        }
+        double sum = 0;
+        for (double logit : logits) {
+            sum += Math.exp(logit - largest);
+        }
+        return largest + Math.log(sum);
+    }
+
+    @Override
+    public float[][] next(int[][] ids) {
         int last = network.getnLayers() - 1;
         InputPreProcessor before = network.getLayerWiseConfigurations().getInputPreProcess(last);
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
@@ -109,17 +271,30 @@ final class NetworkSteps {
     }
 
     private float[] logits(INDArray hidden) {
-        Map<String, INDArray> parameters =
-                network.getLayer(network.getnLayers() - 1).paramTable();
-        INDArray weights = parameters == null ? null : parameters.get(DefaultParamInitializer.WEIGHT_KEY);
-        weights = weights == null ? tied(hidden.length()) : weights;
+        INDArray weights = weights(hidden.length());
         float[] logits = weights == null ? hidden.toFloatVector() : product(hidden, weights);
-        INDArray bias = parameters == null ? null : parameters.get(DefaultParamInitializer.BIAS_KEY);
+        INDArray bias = bias();
         float[] biases = bias == null ? new float[0] : bias.toFloatVector();
         for (int i = 0; i < biases.length; i++) {
             logits[i] += biases[i];
         }
         return logits;
+    }
+
+    private @Nullable INDArray parameter(String name) {
+        Map<String, INDArray> parameters =
+                network.getLayer(network.getnLayers() - 1).paramTable();
+        return parameters == null ? null : parameters.get(name);
+    }
+
+    private @Nullable INDArray bias() {
+        return parameter(DefaultParamInitializer.BIAS_KEY);
+    }
+
+    /** {@return weights of the last layer; null if its input is the logits} */
+    private @Nullable INDArray weights(long width) {
+        INDArray weights = parameter(DefaultParamInitializer.WEIGHT_KEY);
+        return weights == null ? tied(width) : weights;
     }
 
     /** {@return the embedding's weights, if the last layer has none and takes numbers of a token; else null} */

@@ -34,6 +34,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
+import org.nd4j.linalg.ops.transforms.Transforms;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 
@@ -114,6 +115,44 @@ class GeneratorTest {
             texts.add(generator.seed(seed).generate("ab"));
         }
         assertTrue(texts.size() > 1, "seeds matter");
+    }
+
+    @ParameterizedTest
+    @MethodSource("models")
+    void what_prompts_begin_with_is_read_once_and_changes_nothing(String name) throws IOException {
+        LanguageModel model = model(name);
+        List<String> prompts = List.of("ab ab d e c", "ab ab d", "ab ab d e c", "ab ab d c");
+        Generator generator = Generator.of(model).maxTokens(6).seed(5);
+        List<String> together = generator.generate(prompts);
+        List<int[]> ids = new ArrayList<>();
+        for (int i = 0; i < prompts.size(); i++) {
+            assertEquals(generator.seed(5 + i).generate(prompts.get(i)), together.get(i), prompts.get(i));
+            ids.add(model.tokenizer().encode(prompts.get(i)));
+        }
+        assertEquals(together, generator.generateAfter(ids));
+    }
+
+    /** As ComputationGraphs do, which keep nothing between two calls. */
+    @Test
+    void models_without_a_state_write_the_same() throws IOException {
+        LanguageModel model = model("llama");
+        Generator.NextLogits whole = sequences -> {
+            INDArray output = model.network().output(Nd4j.createFromArray(sequences));
+            float[][] next = new float[sequences.length][];
+            for (int i = 0; i < next.length; i++) {
+                next[i] = Transforms.log(output.get(
+                                NDArrayIndex.point(i), NDArrayIndex.all(), NDArrayIndex.point(sequences[i].length - 1)))
+                        .toFloatVector();
+            }
+            return next;
+        };
+        List<String> prompts = List.of("ab ab d e", "ab ab c", "d");
+        assertEquals(
+                Generator.of(model).maxTokens(7).generate(prompts),
+                Generator.of(whole, model.tokenizer(), model.contextLength())
+                        .maxTokens(7)
+                        .generate(prompts));
+        assertThrows(IllegalArgumentException.class, () -> Generator.of(whole, model.tokenizer(), 0));
     }
 
     /** Longer than what is computed at once. */

@@ -1,5 +1,7 @@
 package io.github.dl4jretention.sweep.task;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -50,5 +52,60 @@ public interface Batches {
         iterator.reset();
         iterator.forEachRemaining(batches::add);
         return of(() -> new ExistingDataSetIterator(batches));
+    }
+
+    /**
+     * {@return this text, on which a network is measured by something else than its cross-entropy} As a held-out text of
+     * {@link SweepData} it makes a sweep choose by that: gain and forgetting are the measure's. A task's share of wrong
+     * answers is one, of {@code dl4j-retention-tasks}:
+     *
+     * <pre>{@code
+     * Batches source = text.measuredBy(network -> {
+     *     try (TaskModel model = TaskModel.of((MultiLayerNetwork) network, tokenizer, context)) {
+     *         return 1 - suite.run(model, "candidate").task("mmlu").estimate().value();
+     *     }
+     * });
+     * }</pre>
+     *
+     * @param measure of a network of the model's class; the less the better, and finite for the pretrained model. It must
+     *     leave the network as it is, and may be asked from several threads at once
+     */
+    default Batches measuredBy(Measure measure) {
+        return new Measured(this, Objects.requireNonNull(measure, "measure"));
+    }
+
+    /** Says how bad a network is. */
+    @FunctionalInterface
+    interface Measure {
+
+        /**
+         * {@return how bad a network is; the less the better}
+         *
+         * @param network a MultiLayerNetwork, ComputationGraph or SameDiff without any part of this library
+         * @throws IOException if a file that it needs can't be read
+         */
+        double of(Object network) throws IOException;
+    }
+
+    /**
+     * A text with a measure of its own.
+     *
+     * @param text    its batches
+     * @param measure instead of the cross-entropy
+     */
+    record Measured(Batches text, Measure measure) implements Batches {
+
+        @Override
+        public MultiDataSetIterator iterator() {
+            return text.iterator();
+        }
+
+        double of(Object network) {
+            try {
+                return measure.of(network);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
     }
 }

@@ -120,13 +120,14 @@ public abstract class FinetuneModel {
     }
 
     /**
-     * {@return mean cross-entropies on two held-out texts of this model as it is, in nats per token}
+     * {@return mean cross-entropies on two held-out texts of this model as it is, in nats per token, or what the texts are
+     * measured by}
      *
      * @param target what is to be learned
      * @param source what must not be forgotten
      */
     public final Losses losses(Batches target, Batches source) {
-        return lossesOf(teacher, target, source);
+        return new Losses(loss(target), loss(source));
     }
 
     /**
@@ -139,20 +140,25 @@ public abstract class FinetuneModel {
      */
     public final Losses losses(Object plain, Batches target, Batches source) {
         try (Teacher predictor = predictor(plain)) {
-            return lossesOf(predictor, target, source);
+            return new Losses(loss(plain, predictor, target), loss(plain, predictor, source));
         }
     }
 
-    /** The mean cross-entropy of this model as it is on a text, in nats per token. */
+    /** The mean cross-entropy of this model as it is on a text, in nats per token, or what the text is measured by. */
     final double loss(Batches text) {
-        return TokenEvaluation.of(teacher, text.iterator()).crossEntropy();
+        return text instanceof Batches.Measured measured
+                ? measured.of(copyOfPretrained())
+                : TokenEvaluation.of(teacher, text.iterator()).crossEntropy();
     }
 
-    private static Losses lossesOf(Teacher predictor, Batches target, Batches source) {
-        return new Losses(
-                TokenEvaluation.of(predictor, target.iterator()).crossEntropy(),
-                TokenEvaluation.of(predictor, source.iterator()).crossEntropy());
+    private static double loss(Object plain, Teacher predictor, Batches text) {
+        return text instanceof Batches.Measured measured
+                ? measured.of(plain)
+                : TokenEvaluation.of(predictor, text.iterator()).crossEntropy();
     }
+
+    /** A copy of this model as it is, of its class. */
+    abstract Object copyOfPretrained();
 
     /**
      * {@return what {@link #save} has written, a network of the model's class}

@@ -58,6 +58,13 @@ final class GraphModel extends FinetuneModel {
     }
 
     @Override
+    Object copyOfPretrained() {
+        synchronized (pretrained) {
+            return Retention.withUpdater(pretrained, new Sgd());
+        }
+    }
+
+    @Override
     public String settings() {
         return settingsOfNetwork(pretrained.getConfiguration().toJson());
     }

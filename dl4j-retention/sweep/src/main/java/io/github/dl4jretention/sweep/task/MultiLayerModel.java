@@ -49,6 +49,13 @@ final class MultiLayerModel extends FinetuneModel {
     }
 
     @Override
+    Object copyOfPretrained() {
+        synchronized (pretrained) {
+            return Retention.withUpdater(pretrained, new Sgd());
+        }
+    }
+
+    @Override
     public String settings() {
         return settingsOfNetwork(pretrained.getLayerWiseConfigurations().toJson());
     }

@@ -109,6 +109,11 @@ final class SameDiffFinetuneModel extends FinetuneModel {
     }
 
     @Override
+    Object copyOfPretrained() {
+        return copy();
+    }
+
+    @Override
     public String settings() {
         return settingsOfSameDiff(copy(), logits);
     }

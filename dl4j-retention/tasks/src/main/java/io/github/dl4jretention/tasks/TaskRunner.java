@@ -1,0 +1,281 @@
+package io.github.dl4jretention.tasks;
+
+import io.github.dl4jretention.lm.Generator;
+import io.github.dl4jretention.tasks.file.Question;
+import io.github.dl4jretention.tasks.file.TaskDefinition;
+import io.github.dl4jretention.tasks.file.TaskDefinition.Writing;
+import io.github.dl4jretention.tasks.file.TaskKind;
+import io.github.dl4jretention.tasks.sandbox.CodeSandbox;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Asks a model the questions of one task. Questions are answered in batches of one length, which are the same however
+ * often a run was killed: a batch that isn't whole in the journal is answered again, so numbers don't change.
+ */
+final class TaskRunner {
+
+    /** Questions of a batch, at most. */
+    private static final int ROWS = 8;
+
+    /** Prompts that are written after at once. */
+    private static final int WRITERS = 16;
+
+    /** Tokens of a batch that keys and values are kept of, at most. */
+    private static final int TOKENS = 8192;
+
+    private final TaskDefinition task;
+    private final List<Question> questions;
+    private final TaskModel model;
+    private final Prompts prompts;
+    private final @Nullable CodeSandbox sandbox;
+    private final AnswerJournal journal;
+    private final TaskListener listener;
+    private final boolean shared;
+    private final long started = System.nanoTime();
+    private final int before;
+
+    /**
+     * @param prompts of the questions
+     * @param sandbox for code; null for other kinds
+     * @param shared  whether what prompts begin with is read once; false to compare with
+     */
+    TaskRunner(
+            TaskDefinition task,
+            List<Question> questions,
+            TaskModel model,
+            Prompts prompts,
+            @Nullable CodeSandbox sandbox,
+            AnswerJournal journal,
+            TaskListener listener,
+            boolean shared) {
+        this.task = task;
+        this.questions = questions;
+        this.model = model;
+        this.sandbox = sandbox;
+        this.journal = journal;
+        this.listener = listener;
+        this.shared = shared;
+        this.prompts = prompts;
+        before = journal.answers().size();
+    }
+
+    void run() throws IOException {
+        tell(Double.NaN);
+        switch (task.kind()) {
+            case MULTIPLE_CHOICE -> choose();
+            case PERPLEXITY -> measure();
+            case EXACT_MATCH, CODE, WIN_RATE -> write();
+        }
+    }
+
+    private void tell(double left) {
+        listener.onAnswers(task.name(), journal.answers().size(), questions.size(), left);
+    }
+
+    private void add(List<Answer> answers) throws IOException {
+        journal.add(answers);
+        int done = journal.answers().size() - before;
+        double seconds = (System.nanoTime() - started) / 1e9;
+        tell(
+                done == 0
+                        ? Double.NaN
+                        : seconds / done * (questions.size() - journal.answers().size()));
+    }
+
+    /** A prompt that is ready to be read. */
+    private record Ready(int question, int[] prompt, int[][] continuations, boolean truncated) {
+
+        int longest() {
+            return Arrays.stream(continuations).mapToInt(c -> c.length).max().orElse(0);
+        }
+    }
+
+    private void choose() throws IOException {
+        List<Ready> all = new ArrayList<>();
+        for (int i = 0; i < questions.size(); i++) {
+            Prompts.Choices choices = prompts.choices(i);
+            Ready whole = new Ready(i, choices.prompt(), choices.continuations(), false);
+            all.add(truncated(whole, model.context() + 1 - whole.longest()));
+        }
+        all.sort(Comparator.comparing(Ready::truncated)
+                .thenComparing(ready -> ready.prompt().length)
+                .thenComparing(Ready::question));
+        int[] head = shared
+                ? head(all.stream()
+                        .filter(ready -> !ready.truncated())
+                        .map(Ready::prompt)
+                        .toList())
+                : new int[0];
+        for (int from = 0; from < all.size(); ) {
+            Ready first = all.get(from);
+            int to = from;
+            int tokens = 0;
+            while (to < all.size()
+                    && to - from < ROWS
+                    && all.get(to).truncated() == first.truncated()
+                    && all.get(to).prompt().length == first.prompt().length
+                    && (to == from || tokens < TOKENS)) {
+                tokens += (first.prompt().length + all.get(to).longest())
+                        * all.get(to).continuations().length;
+                to++;
+            }
+            List<Ready> batch = all.subList(from, to);
+            if (!journal.has(batch.stream().map(Ready::question).toList())) {
+                add(score(batch, first.truncated() ? new int[0] : head));
+            }
+            from = to;
+        }
+    }
+
+    private Ready truncated(Ready ready, int most) throws IOException {
+        if (most < 1) {
+            throw new IOException(questions.get(ready.question()).place() + ": choices: expected at most "
+                    + model.context() + " tokens, as many as the model's context, got " + ready.longest());
+        }
+        int[] prompt = ready.prompt();
+        return prompt.length <= most
+                ? ready
+                : new Ready(
+                        ready.question(),
+                        Arrays.copyOfRange(prompt, prompt.length - most, prompt.length),
+                        ready.continuations(),
+                        true);
+    }
+
+    /** What all prompts begin with, but for at least one token of each. */
+    private static int[] head(List<int[]> prompts) {
+        if (prompts.isEmpty()) {
+            return new int[0];
+        }
+        int[] first = prompts.get(0);
+        int length = first.length - 1;
+        for (int[] prompt : prompts) {
+            int same = Arrays.mismatch(prompt, first);
+            length = Math.min(length, same < 0 ? prompt.length - 1 : Math.min(same, prompt.length - 1));
+        }
+        return Arrays.copyOf(first, length);
+    }
+
+    private List<Answer> score(List<Ready> batch, int[] head) throws IOException {
+        int[][] rests = batch.stream()
+                .map(ready -> Arrays.copyOfRange(ready.prompt(), head.length, ready.prompt().length))
+                .toArray(int[][]::new);
+        int[][][] continuations = batch.stream().map(Ready::continuations).toArray(int[][][]::new);
+        double[][][] scores = model.score(head, rests, continuations);
+        List<Answer> answers = new ArrayList<>();
+        for (int i = 0; i < scores.length; i++) {
+            Ready ready = batch.get(i);
+            List<Double> sums = new ArrayList<>();
+            for (double[] tokens : scores[i]) {
+                sums.add(finite(Arrays.stream(tokens).sum(), ready.question()));
+            }
+            answers.add(new Answer(ready.question(), sums, List.of(), List.of(), 0, ready.truncated()));
+        }
+        return answers;
+    }
+
+    private double finite(double value, int question) throws IOException {
+        if (Double.isNaN(value)) {
+            throw new IOException(questions.get(question).place()
+                    + ": expected a log-probability from the model, got NaN; check its weights");
+        }
+        return value;
+    }
+
+    /**
+     * Texts longer than the context are measured in windows, as lm-evaluation-harness 0.4.9 does: each token once, the
+     * windows next to each other, and the last one with as much before it as the context allows.
+     */
+    private void measure() throws IOException {
+        int most = model.context();
+        for (int i = 0; i < questions.size(); i++) {
+            if (journal.has(List.of(i))) {
+                continue;
+            }
+            int[] text = model.tokenizer().encode(questions.get(i).text(), false);
+            int[] all = new int[text.length + 1];
+            all[0] = Prompts.beforeTexts(model.tokenizer());
+            System.arraycopy(text, 0, all, 1, text.length);
+            double sum = 0;
+            for (int from = 1; from < all.length; from += most) {
+                int to = Math.min(all.length, from + most);
+                int start = Math.max(0, Math.min(from - 1, to - 1 - most));
+                int[][] context = {Arrays.copyOfRange(all, start, from)};
+                int[][][] rest = {{Arrays.copyOfRange(all, from, to)}};
+                sum += Arrays.stream(model.score(new int[0], context, rest)[0][0])
+                        .sum();
+            }
+            add(List.of(new Answer(i, List.of(finite(sum, i)), List.of(), List.of(), text.length, false)));
+        }
+    }
+
+    private void write() throws IOException {
+        Writing writing = Objects.requireNonNull(task.writing());
+        int tokens = Math.min(writing.maxTokens(), model.context() / 2);
+        List<Ready> all = new ArrayList<>();
+        for (int i = 0; i < questions.size(); i++) {
+            Ready whole = new Ready(i, prompts.encoded(prompts.text(i)), new int[0][], false);
+            all.add(truncated(whole, model.context() - tokens));
+        }
+        all.sort(Comparator.<Ready>comparingInt(ready -> ready.prompt().length).thenComparing(Ready::question));
+        Generator generator = model.generator()
+                .temperature(writing.temperature())
+                .topP(writing.topP())
+                .maxTokens(tokens)
+                .stop(writing.stops().toArray(String[]::new));
+        int rows = writing.samples() > 1 ? 1 : WRITERS;
+        for (int from = 0; from < all.size(); from += rows) {
+            List<Ready> batch = all.subList(from, Math.min(all.size(), from + rows));
+            if (!journal.has(batch.stream().map(Ready::question).toList())) {
+                long seed = writing.seed() + (long) from * writing.samples();
+                add(answers(batch, written(generator, batch, writing.samples(), seed)));
+            }
+        }
+    }
+
+    /** {@return of each question its samples} */
+    private static List<List<String>> written(Generator generator, List<Ready> batch, int samples, long seed) {
+        if (samples == 1) {
+            return generator
+                    .seed(seed)
+                    .generateAfter(batch.stream().map(Ready::prompt).toList())
+                    .stream()
+                    .map(List::of)
+                    .toList();
+        }
+        List<String> texts = new ArrayList<>();
+        for (int done = 0; done < samples; done += WRITERS) {
+            int count = Math.min(WRITERS, samples - done);
+            texts.addAll(generator
+                    .seed(seed + done)
+                    .generateAfter(Collections.nCopies(count, batch.get(0).prompt())));
+        }
+        return List.of(texts);
+    }
+
+    private List<Answer> answers(List<Ready> batch, List<List<String>> texts) throws IOException {
+        List<Answer> answers = new ArrayList<>();
+        for (int i = 0; i < batch.size(); i++) {
+            Ready ready = batch.get(i);
+            List<Double> passed = new ArrayList<>();
+            List<String> notes = new ArrayList<>();
+            for (String text : task.kind() == TaskKind.CODE ? texts.get(i) : List.<String>of()) {
+                Question question = questions.get(ready.question());
+                CodeSandbox.Outcome outcome = Objects.requireNonNull(sandbox)
+                        .run(question.text() + text + "\n" + question.answers().get(0) + "\ncheck("
+                                + question.answers().get(1) + ")");
+                passed.add(outcome.passed() ? 1.0 : 0.0);
+                notes.add(outcome.reason());
+            }
+            answers.add(new Answer(ready.question(), passed, texts.get(i), notes, 0, ready.truncated()));
+        }
+        return answers;
+    }
+}
