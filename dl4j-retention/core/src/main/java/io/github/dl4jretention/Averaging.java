@@ -5,6 +5,7 @@ import io.github.dl4jretention.eval.TokenEvaluation;
 import io.github.dl4jretention.loss.LabelArrays;
 import io.github.dl4jretention.merge.Merge;
 import io.github.dl4jretention.merge.MergeMethod;
+import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -54,6 +55,9 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
  * running averages are those of Polyak and Juditsky, with a decay.
  */
 public final class Averaging {
+
+    /** A network's vector among its arrays. */
+    private static final String PARAMS = "params";
 
     private final MultiDataSetIterator target;
     private final MultiDataSetIterator source;
@@ -155,29 +159,35 @@ public final class Averaging {
     }
 
     /**
-     * {@return the best average of a network that has been finetuned, by a run say; there are no running averages}
+     * {@return the best average of a network that has been finetuned, by a run say}
      *
-     * @param start where it began
-     * @param tuned without retention: {@code Retention.detach} makes it so
+     * @param start    where it began
+     * @param tuned    without retention: {@code Retention.detach} makes it so
+     * @param averages running averages of its training, those of a
+     *     {@link io.github.dl4jretention.checkpoint.FinetuningRun} say; they stay open
      * @throws IllegalArgumentException if they're of different architectures, or a text doesn't fit
      */
-    public Averaged<MultiLayerNetwork> choose(MultiLayerNetwork start, MultiLayerNetwork tuned) {
-        return chosen(Models.NETWORKS, start, tuned);
+    public Averaged<MultiLayerNetwork> choose(
+            MultiLayerNetwork start, MultiLayerNetwork tuned, MovingAverageTeacher... averages) {
+        return chosen(Models.NETWORKS, start, tuned, averages);
     }
 
     /**
-     * {@return the same as {@link #choose(MultiLayerNetwork, MultiLayerNetwork)}, of a graph}
+     * {@return the same as {@link #choose(MultiLayerNetwork, MultiLayerNetwork, MovingAverageTeacher...)}, of a graph}
      *
-     * @param start where it began
-     * @param tuned without retention
+     * @param start    where it began
+     * @param tuned    without retention
+     * @param averages running averages of its training; they stay open
      * @throws IllegalArgumentException if they're of different architectures, or a text doesn't fit
      */
-    public Averaged<ComputationGraph> choose(ComputationGraph start, ComputationGraph tuned) {
-        return chosen(Models.GRAPHS, start, tuned);
+    public Averaged<ComputationGraph> choose(
+            ComputationGraph start, ComputationGraph tuned, MovingAverageTeacher... averages) {
+        return chosen(Models.GRAPHS, start, tuned, averages);
     }
 
     /**
-     * {@return the same as {@link #choose(MultiLayerNetwork, MultiLayerNetwork)}, of a SameDiff model}
+     * {@return the same as {@link #choose(MultiLayerNetwork, MultiLayerNetwork, MovingAverageTeacher...)}, of a SameDiff
+     * model without running averages}
      *
      * @param start    where it began
      * @param tuned    without retention
@@ -189,9 +199,26 @@ public final class Averaging {
         return chosen(Models.ofSameDiff(logits, features), start, tuned);
     }
 
-    private <M> Averaged<M> chosen(Models<M> models, M start, M tuned) {
+    private <M> Averaged<M> chosen(Models<M> models, M start, M tuned, MovingAverageTeacher... averages) {
         Search<M> search = new Search<>(models, start, new double[0]);
         search.measure(tuned, 0, 0);
+        for (MovingAverageTeacher average : averages) {
+            M copy = models.merge()
+                    .apply(MergeMethod.wiseFt(1))
+                    .base(start)
+                    .model(tuned)
+                    .merge();
+            INDArray own =
+                    Objects.requireNonNull(models.parameters().apply(copy).get(PARAMS), PARAMS);
+            try (INDArray averaged = average.params()) {
+                if (averaged.length() != own.length()) {
+                    throw new IllegalArgumentException("averages: expected " + own.length()
+                            + " parameters, as the tuned model has, got " + averaged.length());
+                }
+                own.assign(averaged.reshape(own.shape()));
+            }
+            search.measure(copy, 0, average.decay());
+        }
         return search.best();
     }
 
@@ -216,9 +243,9 @@ public final class Averaging {
             Function<MergeMethod, Merge<M>> merge) {
 
         static final Models<MultiLayerNetwork> NETWORKS = new Models<>(
-                Retention::detach, Teacher::of, network -> Map.of("params", network.params()), Merge::networks);
+                Retention::detach, Teacher::of, network -> Map.of(PARAMS, network.params()), Merge::networks);
         static final Models<ComputationGraph> GRAPHS =
-                new Models<>(Retention::detach, Teacher::of, graph -> Map.of("params", graph.params()), Merge::graphs);
+                new Models<>(Retention::detach, Teacher::of, graph -> Map.of(PARAMS, graph.params()), Merge::graphs);
 
         static Models<SameDiff> ofSameDiff(String logits, String... features) {
             return new Models<>(

@@ -5,20 +5,28 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.dl4jretention.checkpoint.FinetuningRun;
 import io.github.dl4jretention.eval.TokenEvaluation;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.merge.Merge;
 import io.github.dl4jretention.merge.MergeMethod;
+import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.optimize.api.BaseTrainingListener;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.autodiff.samediff.SDVariable;
@@ -122,6 +130,80 @@ class AveragingTest {
         assertEquals(best, found.chosen());
         assertEquals(best.target(), loss(found.model(), texts(type, 1, 4)), 1e-12);
         assertEquals(best.source(), loss(found.model(), texts(type, 50, 4)), 1e-12);
+    }
+
+    private static FinetuningRun.Builder<MultiLayerNetwork> run(
+            MultiLayerNetwork base, DataType type, Path folder, MovingAverageTeacher... averages) {
+        FinetuningRun.Builder<MultiLayerNetwork> builder = FinetuningRun.builder()
+                .student(Retention.attach(base, CONF))
+                .teacher(Teacher.of(base))
+                .iterator(texts(type, 1, 4))
+                .epochs(2)
+                .every(2)
+                .folder(folder);
+        Stream.of(averages).forEach(builder::average);
+        return builder;
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = DataType.class,
+            names = {"FLOAT", "DOUBLE"})
+    void a_run_has_its_running_averages_after_a_crash_too(DataType type, @TempDir Path folder) throws IOException {
+        MultiLayerNetwork base = base(type);
+        double decay = 0.8;
+        Averaging averaging = Averaging.on(texts(type, 1, 4), texts(type, 50, 4))
+                .shares(0, 0.25, 1)
+                .decays(decay);
+        MovingAverageTeacher whole = Teacher.movingAverage(base, decay);
+        MultiLayerNetwork tuned = Retention.detach(
+                run(base, type, folder.resolve("whole"), whole).build().run());
+
+        Path part = folder.resolve("part");
+        FinetuningRun<MultiLayerNetwork> crashing = run(base, type, part, Teacher.movingAverage(base, decay))
+                .listener(new BaseTrainingListener() {
+                    @Override
+                    public void iterationDone(Model model, int iteration, int epoch) {
+                        if (iteration == 5) {
+                            throw new IllegalStateException("crash");
+                        }
+                    }
+                })
+                .build();
+        assertEquals(
+                "crash",
+                assertThrows(IllegalStateException.class, crashing::run).getMessage());
+        String none = assertThrows(
+                        IllegalStateException.class,
+                        () -> run(base, type, part).build().run())
+                .getMessage();
+        assertTrue(none.startsWith("average: number of moving averages"), none);
+        MovingAverageTeacher resumed = Teacher.movingAverage(base, decay);
+        MultiLayerNetwork again =
+                Retention.detach(run(base, type, part, resumed).build().run());
+        assertClose(tuned.params(), again.params(), 0);
+        assertClose(whole.params(), resumed.params(), 0);
+        String moved = assertThrows(IllegalStateException.class, () -> run(base, type, folder.resolve("other"), resumed)
+                        .build()
+                        .run())
+                .getMessage();
+        assertTrue(moved.startsWith("average: expected one that starts with the run"), moved);
+
+        Averaged<MultiLayerNetwork> expected;
+        try (Teacher teacher = Teacher.of(base)) {
+            expected = Retention.finetune(Retention.attach(base, CONF), teacher, texts(type, 1, 4), 2, averaging);
+        }
+        Averaged<MultiLayerNetwork> found = averaging.choose(base, again, resumed);
+        assertEquals(expected.points().size(), found.points().size());
+        double tolerance = type == DataType.DOUBLE ? 1e-9 : 1e-5;
+        for (int i = 0; i < found.points().size(); i++) {
+            Averaged.Point point = found.points().get(i);
+            assertEquals(expected.points().get(i).decay(), point.decay());
+            assertEquals(expected.points().get(i).share(), point.share());
+            assertEquals(expected.points().get(i).target(), point.target(), tolerance);
+            assertEquals(expected.points().get(i).source(), point.source(), tolerance);
+        }
+        assertClose(expected.model().params(), found.model().params(), tolerance);
     }
 
     @Test

@@ -137,6 +137,19 @@ class CoefficientTest {
     }
 
     @Test
+    void a_coefficient_that_starts_high_comes_down_and_never_rises_above_its_start() {
+        AdaptiveCoefficient adaptive = AdaptiveCoefficient.fromAbove(30, 0.1);
+        assertEquals(30, adaptive.next(adaptive.initial(), 5), "the upper bound");
+        double lambda = adaptive.initial();
+        for (int step = 0; step < 169; step++) {
+            assertTrue(lambda > 1, "after " + step);
+            lambda = adaptive.next(lambda, 0);
+        }
+        assertTrue(lambda < 1 && lambda > 0.98, String.valueOf(lambda));
+        assertEquals(lambda * 1.02, adaptive.next(lambda, 5), 1e-12);
+    }
+
+    @Test
     void a_network_keeps_to_the_bounds_and_saves_them() throws Exception {
         MultiLayerNetwork pretrained = Networks.lstm(DataType.FLOAT, 4);
         Teacher teacher = Teacher.of(pretrained);

@@ -68,10 +68,18 @@ public final class Comparison implements Callable<Integer> {
             description = "Trains nothing, and draws the pictures of this comparison.csv into the folder.")
     private Path redraw;
 
+    @Option(
+            names = "--sum-up",
+            description = "Trains nothing, and sums up the results that are in the folder, of a run under way, say.")
+    private boolean sumUp;
+
     @Option(names = "--corpus", hidden = true)
     private Path corpus = Path.of("samples", "target", "corpus");
 
-    @Option(names = "--checkpoints", hidden = true)
+    @Option(
+            names = "--checkpoints",
+            paramLabel = "FOLDER",
+            description = "Where the models are, as Pretrain writes them.")
     private Path checkpoints = Path.of("samples", "checkpoints");
 
     /** @param args see {@code --help} */
@@ -91,6 +99,11 @@ public final class Comparison implements Callable<Integer> {
             Files.createDirectories(out);
             Summary.ofFile(redraw).draw(out);
             System.out.println("wrote pictures to " + out.toAbsolutePath());
+            return CommandLine.ExitCode.OK;
+        }
+        if (sumUp) {
+            Summary.of(out).write(out);
+            System.out.println("wrote summary.md, comparison.csv and pictures to " + out.toAbsolutePath());
             return CommandLine.ExitCode.OK;
         }
         Matcher matcher = PART.matcher(part);

@@ -4,7 +4,6 @@ import io.github.dl4jretention.internal.AtomicFile;
 import io.github.dl4jretention.internal.CheckedZip;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.teacher.MovingAverageTeacher;
-import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -70,13 +69,18 @@ final class Checkpoints {
             return configurations;
         }
 
-        /** Brings the teacher's moving averages to where they were. */
-        void restoreAverages(Teacher teacher) throws IOException {
-            List<MovingAverageTeacher> averages = teacher.movingAverages();
-            if (averages.isEmpty()) {
-                return;
-            }
+        /**
+         * Brings moving averages to where they were.
+         *
+         * @throws IllegalStateException if the file has another number of them
+         */
+        void restoreAverages(List<MovingAverageTeacher> averages) throws IOException {
             try (CheckedZip zip = new CheckedZip(file)) {
+                int saved = 0;
+                while (zip.has(average(saved))) {
+                    saved++;
+                }
+                require("average: number of moving averages, the teacher's and the run's", saved, averages.size());
                 for (int i = 0; i < averages.size(); i++) {
                     try (INDArray average = zip.array(average(i))) {
                         averages.get(i).restore(average);
@@ -103,6 +107,7 @@ final class Checkpoints {
     /**
      * Writes one, then removes what is older than it, but for the newest few. Newer ones are damaged, and stay.
      *
+     * @param averages  moving averages of the student
      * @param settings  of the student that the run began with
      * @param iteration of the run
      * @param state     where the run stands, with the CRC-32 of all other entries by their names
@@ -110,7 +115,7 @@ final class Checkpoints {
      */
     Path write(
             Student<?> student,
-            Teacher teacher,
+            List<MovingAverageTeacher> averages,
             String settings,
             Provenance provenance,
             int iteration,
@@ -123,7 +128,6 @@ final class Checkpoints {
             for (Map.Entry<String, AtomicFile.Content> entry : student.entries().entrySet()) {
                 zip.add(entry.getKey(), entry.getValue());
             }
-            List<MovingAverageTeacher> averages = teacher.movingAverages();
             for (int i = 0; i < averages.size(); i++) {
                 zip.add(average(i), NetworkStudent.array(averages.get(i).params()));
             }

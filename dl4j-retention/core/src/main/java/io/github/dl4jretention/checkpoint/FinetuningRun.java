@@ -3,6 +3,7 @@ package io.github.dl4jretention.checkpoint;
 import io.github.dl4jretention.internal.FolderLock;
 import io.github.dl4jretention.listener.ReportSink;
 import io.github.dl4jretention.teacher.DivergenceMask;
+import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
@@ -61,6 +62,7 @@ public final class FinetuningRun<M> {
         loop = new RunLoop<>(new RunLoop.Settings<>(
                 Objects.requireNonNull(builder.student, "student"),
                 Objects.requireNonNull(builder.teacher, "teacher"),
+                builder.allAverages(),
                 new EpochIterator(Objects.requireNonNull(builder.iterator, "iterator")),
                 builder.divergenceMask == null ? DivergenceMask.defaultOf(builder.iterator) : builder.divergenceMask,
                 builder.epochs,
@@ -113,6 +115,7 @@ public final class FinetuningRun<M> {
     public static final class Builder<M> {
 
         private final List<ReportSink> sinks = new ArrayList<>();
+        private final List<MovingAverageTeacher> averages = new ArrayList<>();
         private final List<TrainingListener> networkListeners = new ArrayList<>();
         private final List<Listener> sameDiffListeners = new ArrayList<>();
         private @Nullable Student<M> student;
@@ -304,6 +307,27 @@ public final class FinetuningRun<M> {
         public Builder<M> listener(TrainingListener listener) {
             networkListeners.add(Objects.requireNonNull(listener, "listener"));
             return this;
+        }
+
+        /**
+         * Keeps a running average of the student, beside those that the teacher has. It plays no part in the loss, and
+         * checkpoints have it: started again after a kill, with an average that starts afresh, the run goes on with the same
+         * bits. {@link io.github.dl4jretention.Averaging#choose} takes it when the run has ended.
+         *
+         * @param average of the student's start, such as {@code Teacher.movingAverage(pretrained, 0.99)}; one more each time.
+         *     It has to be closed by whoever made it
+         * @return this builder
+         */
+        public Builder<M> average(MovingAverageTeacher average) {
+            averages.add(Objects.requireNonNull(average, "average"));
+            return this;
+        }
+
+        private List<MovingAverageTeacher> allAverages() {
+            List<MovingAverageTeacher> all =
+                    new ArrayList<>(Objects.requireNonNull(teacher, "teacher").movingAverages());
+            averages.stream().filter(average -> !all.contains(average)).forEach(all::add);
+            return List.copyOf(all);
         }
 
         /**

@@ -4,12 +4,13 @@ import io.github.dl4jretention.internal.ArrayStream;
 import io.github.dl4jretention.internal.AtomicFile;
 import io.github.dl4jretention.internal.CheckedZip;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
-import io.github.dl4jretention.teacher.Teacher;
+import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import java.io.DataOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Collection;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.optimize.api.TrainingListener;
@@ -116,8 +117,8 @@ sealed interface NetworkStudent<M extends Model> extends Student<M> permits Mult
     }
 
     @Override
-    default void listen(RunListeners listeners, Teacher teacher) {
-        model().setListeners(listeners.ofNetwork(teacher));
+    default void listen(RunListeners listeners, List<MovingAverageTeacher> averages) {
+        model().setListeners(listeners.ofNetwork(averages));
     }
 
     @Override

@@ -4,7 +4,6 @@ import io.github.dl4jretention.listener.ReportSink;
 import io.github.dl4jretention.listener.RetentionTrainingListener;
 import io.github.dl4jretention.loss.RetentionListener;
 import io.github.dl4jretention.teacher.MovingAverageTeacher;
-import io.github.dl4jretention.teacher.Teacher;
 import java.util.ArrayList;
 import java.util.List;
 import org.deeplearning4j.optimize.api.TrainingListener;
@@ -35,11 +34,11 @@ record RunListeners(int every, List<ReportSink> sinks, List<TrainingListener> ne
         }
     }
 
-    List<TrainingListener> ofNetwork(Teacher teacher) {
+    List<TrainingListener> ofNetwork(List<MovingAverageTeacher> averages) {
         List<TrainingListener> all = new ArrayList<>();
         all.add(reports().build());
         all.addAll(network);
-        for (MovingAverageTeacher average : teacher.movingAverages()) {
+        for (MovingAverageTeacher average : averages) {
             if (!all.contains(average.listener())) {
                 all.add(average.listener());
             }
@@ -47,13 +46,13 @@ record RunListeners(int every, List<ReportSink> sinks, List<TrainingListener> ne
         return all;
     }
 
-    List<Listener> ofSameDiff(Teacher teacher) {
+    List<Listener> ofSameDiff(List<MovingAverageTeacher> averages) {
         RetentionListener retention = new RetentionListener();
         List<Listener> all = new ArrayList<>();
         all.add(retention);
         all.add(reports().build(retention));
         all.addAll(sameDiff);
-        teacher.movingAverages().forEach(average -> all.add(average.sameDiffListener()));
+        averages.forEach(average -> all.add(average.sameDiffListener()));
         return all;
     }
 

@@ -1,10 +1,12 @@
 package io.github.dl4jretention.checkpoint;
 
 import io.github.dl4jretention.teacher.DivergenceMask;
+import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -23,6 +25,7 @@ final class RunLoop<M> {
     record Settings<M>(
             Student<M> start,
             Teacher teacher,
+            List<MovingAverageTeacher> averages,
             EpochIterator batches,
             DivergenceMask divergenceMask,
             int epochs,
@@ -81,6 +84,7 @@ final class RunLoop<M> {
             student = run.start.copy();
             student.requireSame(run.teacher);
             student.requireAveragesOf(run.teacher);
+            requireFreshAverages();
             iteration = 0;
             epoch = 0;
             position = 0;
@@ -96,7 +100,7 @@ final class RunLoop<M> {
         student = saved.student();
         student.requireSame(run.teacher);
         saved.requireGoesOn(run.start, run.seed, run.data, RunState.nameOf(run.divergenceMask), run.epochs);
-        saved.restoreAverages(run.teacher);
+        saved.restoreAverages(run.averages);
         RunState state = saved.state();
         epoch = state.epoch();
         position = state.position();
@@ -108,8 +112,18 @@ final class RunLoop<M> {
         LOG.info("picking up from {}: iteration {}, epoch {}, minibatch {}", saved.file(), iteration, epoch, position);
     }
 
+    /** Those that aren't the teacher's, whose state says nothing of the student. */
+    private void requireFreshAverages() {
+        for (MovingAverageTeacher average : run.averages) {
+            if (average.hasMoved() && !run.teacher.movingAverages().contains(average)) {
+                throw new IllegalStateException(
+                        "average: expected one that starts with the run, got one that has moved");
+            }
+        }
+    }
+
     private void train() throws IOException {
-        student.listen(run.listeners, run.teacher);
+        student.listen(run.listeners, run.averages);
         run.listeners.sinks().forEach(sink -> sink.start(startIterations));
         try (TeacherMultiDataSetIterator taught =
                 new TeacherMultiDataSetIterator(run.batches, run.teacher, run.divergenceMask)) {
@@ -184,7 +198,7 @@ final class RunLoop<M> {
                 student.iterationCount(),
                 student.epochCount(),
                 Versions.current());
-        newest = run.checkpoints.write(student, run.teacher, run.start.settings(), provenance, iteration, this::state);
+        newest = run.checkpoints.write(student, run.averages, run.start.settings(), provenance, iteration, this::state);
         unsaved = false;
         LOG.info("wrote {}", newest);
     }

@@ -6,6 +6,7 @@ import io.github.dl4jretention.internal.SameDiffCopy;
 import io.github.dl4jretention.internal.SameDiffText;
 import io.github.dl4jretention.loss.RetentionListener;
 import io.github.dl4jretention.loss.samediff.SameDiffLossState;
+import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
 import java.io.IOException;
@@ -13,6 +14,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
 import java.nio.channels.WritableByteChannel;
 import java.util.Collection;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SameDiff;
@@ -115,8 +117,8 @@ record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
     }
 
     @Override
-    public void listen(RunListeners listeners, Teacher teacher) {
-        model.setListeners(listeners.ofSameDiff(teacher));
+    public void listen(RunListeners listeners, List<MovingAverageTeacher> averages) {
+        model.setListeners(listeners.ofSameDiff(averages));
     }
 
     @Override

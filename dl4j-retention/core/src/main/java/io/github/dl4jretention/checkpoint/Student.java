@@ -54,8 +54,8 @@ sealed interface Student<M> permits NetworkStudent, SameDiffStudent {
 
     int epochCount();
 
-    /** Sets who listens from now on, beside the teacher's moving averages. */
-    void listen(RunListeners listeners, Teacher teacher);
+    /** Sets who listens from now on, beside moving averages. */
+    void listen(RunListeners listeners, List<MovingAverageTeacher> averages);
 
     /** Trains on one minibatch, which carries the teacher, with random numbers from a seed. */
     void train(MultiDataSet batch, long seed);

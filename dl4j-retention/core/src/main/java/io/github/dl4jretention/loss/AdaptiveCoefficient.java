@@ -117,6 +117,21 @@ public record AdaptiveCoefficient(
     }
 
     /**
+     * {@return a coefficient that starts high, and comes down to what the target needs} At the start the divergence and its
+     * gradient are 0, so the first steps go unopposed whatever lambda is, but from the second one on a high lambda pulls
+     * back what they did. Lambda starts at {@code highest}, which is its upper bound too. While the student is nearer to its
+     * teacher than the target it falls by {@code 1 - clip / horizon} = 0.98 a step: from 30 to 1 in 169 steps, to 0.1 in
+     * 283.
+     *
+     * @param highest first and largest lambda, finite and above 0; 30, say
+     * @param target  wanted mean divergence in nats per token, finite and above 0
+     */
+    public static AdaptiveCoefficient fromAbove(double highest, double target) {
+        return new AdaptiveCoefficient(
+                highest, target, HORIZON, CLIP, Math.max(highest / RANGE, Double.MIN_VALUE), highest);
+    }
+
+    /**
      * {@return the next lambda, by the class's formula}
      *
      * @param lambda     the present one

@@ -125,6 +125,11 @@ public final class MovingAverageTeacher extends NetworkTeacher {
         }
     }
 
+    /** {@return the share of the average that stays in each iteration} */
+    public double decay() {
+        return decay;
+    }
+
     /** {@return whether the average has been updated or restored since it started at its network} */
     public boolean hasMoved() {
         return moved;

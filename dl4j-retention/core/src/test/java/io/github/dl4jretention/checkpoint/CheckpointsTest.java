@@ -295,7 +295,7 @@ class CheckpointsTest {
                     new Provenance(null, student.losses(), null, "", 0, iteration, 0, Versions.current());
             written = checkpoints.write(
                     student,
-                    Kind.MULTI_LAYER_NETWORK.teacher(1),
+                    Kind.MULTI_LAYER_NETWORK.teacher(1).movingAverages(),
                     "{}",
                     provenance,
                     at,

@@ -1,6 +1,8 @@
 package io.github.dl4jretention.lm;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -8,6 +10,8 @@ import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.baseline.Importance;
 import io.github.dl4jretention.baseline.ImportanceEstimator;
 import io.github.dl4jretention.baseline.QuadraticPenalty;
+import io.github.dl4jretention.baseline.ReplayIterator;
+import io.github.dl4jretention.baseline.SelfReplay;
 import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.checkpoint.FinetuningRun;
 import io.github.dl4jretention.eval.TokenEvaluation;
@@ -31,6 +35,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.learning.config.Adam;
 
 /** What the core offers, on models that were loaded from a folder. */
@@ -109,6 +114,57 @@ class WholeLibraryTest {
         model.withNetwork(resumed).save(out, org.nd4j.linalg.api.buffer.DataType.FLOAT);
         assertEquals(resumed.params(), LanguageModel.load(out).network().params());
         assertTrue(Files.readString(out.resolve("README.md")).contains("| coefficient | 0.5 |"));
+    }
+
+    /** One step for each token, with the keys and values of those before. */
+    @ParameterizedTest
+    @ValueSource(strings = {"llama", "gpt2", "qwen3"})
+    void a_model_writes_for_its_replay_what_it_writes_in_whole_windows_and_what_a_generator_writes(String name)
+            throws IOException {
+        LanguageModel model = model(name);
+        int[] prompt = model.tokenizer().encode("abc");
+        SelfReplay written = SelfReplay.of(model.network(), dataset(model).iterator())
+                .prompts(prompt)
+                .count(6)
+                .seed(3)
+                .build();
+        try (Teacher teacher = Teacher.of(model.network())) {
+            SelfReplay inWindows = SelfReplay.of(
+                            teacher,
+                            new MultiDataSetIteratorAdapter(dataset(model).iterator()))
+                    .prompts(prompt)
+                    .count(6)
+                    .seed(3)
+                    .build();
+            assertArrayEquals(inWindows.sequences(), written.sequences());
+        }
+        int[] likeliest = SelfReplay.of(model.network(), dataset(model).iterator())
+                .prompts(prompt)
+                .count(1)
+                .temperature(1e-4)
+                .build()
+                .sequences()[0];
+        List<Integer> generated = new ArrayList<>();
+        Generator.of(model)
+                .temperature(0)
+                .maxTokens(likeliest.length - prompt.length)
+                .onToken((number, id, text) -> generated.add(id))
+                .generate("abc");
+        generated.remove(Integer.valueOf(-1));
+        assertFalse(generated.isEmpty());
+        for (int i = 0; i < generated.size(); i++) {
+            assertEquals(likeliest[prompt.length + i], generated.get(i), "token " + i);
+        }
+
+        MultiLayerNetwork pretrained = pretrained(model);
+        MultiLayerNetwork student = Retention.attach(
+                pretrained, RetentionConfiguration.builder().coefficient(1).build());
+        ReplayIterator mixed = written.mixedInto(dataset(model).iterator(), 0.5);
+        try (Teacher teacher = Teacher.of(pretrained)) {
+            student.fit(new TeacherIterator(mixed, teacher, mixed.divergenceWeights(0, 1)), 1);
+        }
+        assertTrue(Double.isFinite(student.score()));
+        assertNotEquals(pretrained.params(), student.params());
     }
 
     @Test

@@ -18,7 +18,7 @@ final class CandidateTable {
 
     private static final String[] COLUMNS =
             ("candidate,status,method,strength,coefficient,temperature,divergence,beta,label_smoothing,token_weight,"
-                            + "learning_rate,steps,frozen_up_to,target,source,gain,forgetting,score,on_front,test_target,"
+                            + "learning_rate,warm_up,steps,frozen_up_to,target,source,gain,forgetting,score,on_front,test_target,"
                             + "test_source,training_seconds,reason")
                     .split(",");
 
@@ -51,6 +51,7 @@ final class CandidateTable {
                                 retention.getLabelSmoothing(),
                                 retention.getTokenWeight() == null ? "" : retention.getTokenWeight()));
         row.add(configuration == null ? "" : configuration.learningRate());
+        row.add(configuration == null ? "" : configuration.warmUp());
         row.add(candidate.steps());
         row.add(configuration == null ? "" : configuration.frozenUpTo());
         Losses losses = candidate.validation();

@@ -10,6 +10,7 @@ import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.baseline.Importance;
 import io.github.dl4jretention.baseline.ImportanceEstimator;
 import io.github.dl4jretention.baseline.KlTrustRegion;
+import io.github.dl4jretention.baseline.Mixout;
 import io.github.dl4jretention.baseline.PullToStart;
 import io.github.dl4jretention.baseline.QuadraticPenalty;
 import io.github.dl4jretention.baseline.ReplayIterator;
@@ -198,6 +199,19 @@ class SearchSnippetsTest {
                 .build();
         ReplayIterator mixed = written.mixedInto(target, 0.25); // one written sequence beside three of the target
         student.fit(new TeacherIterator(mixed, teacher, mixed.divergenceWeights(0, 1)), epochs);
+        // end
+        Networks.assertMoved(pretrained.params(), student.params(), 1e-5);
+    }
+
+    @Test
+    void mixed_with_the_start() {
+        MultiLayerNetwork pretrained = Networks.languageModel(DataType.FLOAT, 1);
+        DataSetIterator train = new ExistingDataSetIterator(List.of(Networks.text(DataType.FLOAT, 4, 5, 1)));
+        MultiLayerNetwork student = pretrained.clone();
+        int epochs = 2;
+        // snippet
+        Mixout mixout = Mixout.of(pretrained, 0.7, 1); // seven of ten parameters are the start's, drawn anew each step
+        student.fit(mixout.iterator(student, train), epochs); // train may be a TeacherIterator
         // end
         Networks.assertMoved(pretrained.params(), student.params(), 1e-5);
     }

@@ -56,6 +56,7 @@ class JavaLineTest {
                         .learningRates(0.01)
                         .epochs(2)
                         .frozenUpTo(-1, 0)
+                        .warmUps(3)
                         .build())
                 .search(Search.grid(2))
                 .seed(3)

@@ -183,7 +183,7 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
 
         @Override
         public String toString() {
-            return rate + (warmUp == 0 ? "" : " after " + warmUp);
+            return Result.number(rate) + (warmUp == 0 ? "" : " after " + warmUp);
         }
     }
 

@@ -2,6 +2,7 @@ package io.github.dl4jretention.samples.comparison;
 
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.baseline.KlTrustRegion;
+import io.github.dl4jretention.baseline.Mixout;
 import io.github.dl4jretention.baseline.PullToStart;
 import io.github.dl4jretention.baseline.QuadraticPenalty;
 import io.github.dl4jretention.baseline.ReplayIterator;
@@ -18,11 +19,13 @@ import io.github.dl4jretention.teacher.TeacherIterator;
 import java.util.Locale;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
+import org.deeplearning4j.datasets.iterator.MultiDataSetWrapperIterator;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
+import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 
 /** A way to finetune. */
 public enum Method {
@@ -40,6 +43,8 @@ public enum Method {
     PULL(true, false),
     /** Cross-entropy alone, no step farther from the start than a limit; strength: the limit in nats per token. */
     TRUST_REGION(true, false),
+    /** Cross-entropy alone, parameters mixed with the start in every step; strength: the probability of the start's. */
+    MIXOUT(true, false),
     /** Elastic weight consolidation, the Fisher with labels that the model draws; strength: of the penalty. */
     EWC(true, true),
     /** Source text in every batch, in place of target text; strength: its share. */
@@ -148,6 +153,17 @@ public enum Method {
                         .addListeners(KlTrustRegion.of(setup.strength()).listener());
                 yield training;
             }
+            case MIXOUT -> {
+                MultiLayerNetwork network = setup.fresh();
+                MultiDataSetIterator batches = Mixout.of(setup.base(), setup.strength(), setup.seed())
+                        .iterator(network, setup.targetBatches());
+                yield new Training(
+                        network,
+                        new MultiDataSetWrapperIterator(batches),
+                        UnaryOperator.identity(),
+                        3 * network.numParams(),
+                        null);
+            }
             case EWC -> penalised(
                     setup,
                     QuadraticPenalty.weighted(setup.base(), setup.importance().get(), setup.strength()),
@@ -232,7 +248,7 @@ public enum Method {
             case EAFT -> strength >= 2 && strength == Math.rint(strength);
             case SELECTIVE -> strength > 0 && strength <= 1;
             case LORA -> strength >= 1 && strength == Math.rint(strength);
-            case LABEL_SMOOTHING, REPLAY, PULL -> strength > 0 && strength < 1;
+            case LABEL_SMOOTHING, REPLAY, PULL, MIXOUT -> strength > 0 && strength < 1;
             default -> strength > 0 && Double.isFinite(strength);
         };
     }

@@ -2,6 +2,7 @@ package io.github.dl4jretention.samples.comparison;
 
 import io.github.dl4jretention.samples.model.ModelKind;
 import io.github.dl4jretention.samples.text.Domain;
+import java.math.BigDecimal;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -127,7 +128,10 @@ record Result(
     }
 
     static String number(double value) {
-        return value == Math.rint(value) ? String.valueOf((long) value) : String.valueOf(value);
+        if (Double.isNaN(value) || value != 0 && (Math.abs(value) < 1e-6 || Math.abs(value) > 1e9)) {
+            return String.valueOf(value);
+        }
+        return BigDecimal.valueOf(value).stripTrailingZeros().toPlainString();
     }
 
     /** Whether the tuned model has no scores because it gives no finite numbers. */

@@ -43,7 +43,7 @@ class ComparisonTest {
             {"method": "TRUST_REGION", "strengths": [0.01]}, {"method": "SELF_REPLAY", "strengths": [1]},
             {"method": "SELF_REPLAY_RETENTION", "strengths": [1]}, {"method": "EAFT", "strengths": [20]},
             {"method": "DFT"}, {"method": "TALR", "strengths": [2]}, {"method": "SELECTIVE", "strengths": [0.8]},
-            {"method": "FLOW", "strengths": [1]}, {"method": "RETENTION", "strengths": [1], "tokenWeight": "dft()",
+            {"method": "FLOW", "strengths": [1]}, {"method": "MIXOUT", "strengths": [0.7]}, {"method": "RETENTION", "strengths": [1], "tokenWeight": "dft()",
              "warmUps": [2]},
             {"method": "SELF_REPLAY", "strengths": [1],
              "written": {"count": 3, "temperature": 0.8, "prompt": 10, "share": 0.5, "labels": 1}}""";
@@ -110,8 +110,8 @@ class ComparisonTest {
         Path whole = folder.resolve("whole");
         run(plan, whole, 1, 1);
         List<Result> all = ResultsFile.read(whole.resolve("results.csv"));
-        // The base, nineteen methods, two variants, one stop and four merges of both.
-        assertEquals(31, all.size());
+        // The base, twenty methods, two variants, one stop and four merges of both.
+        assertEquals(32, all.size());
         for (Result result : all) {
             assertTrue(result.validation().target() > 0.5 && result.test().source() < 8, result.toString());
             assertEquals(2, result.test().domains().size());
@@ -162,7 +162,7 @@ class ComparisonTest {
         // A plan that has grown: what is missing is added, the rest is kept.
         Plan wider = plan(METHODS.replace("[0.5]}, {\"merge\": \"TIES\"", "[0.5, 0.7]}, {\"merge\": \"TIES\""));
         run(wider, whole, 1, 1);
-        assertEquals(33, ResultsFile.read(whole.resolve("results.csv")).size());
+        assertEquals(34, ResultsFile.read(whole.resolve("results.csv")).size());
     }
 
     @Test

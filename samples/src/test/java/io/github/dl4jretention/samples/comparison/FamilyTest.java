@@ -57,7 +57,7 @@ class FamilyTest {
                 List.of("plain", "plain, every rate", "plain + wise_ft"),
                 families.stream().map(Family::name).toList());
         Family plain = families.get(0);
-        assertEquals("1.0, lowest", plain.rate(), "4 * 0.5 is more than 6 * 0.1");
+        assertEquals("1, lowest", plain.rate(), "4 * 0.5 is more than 6 * 0.1");
         assertEquals(6 * 1, plain.hypervolume(Result::test).mean(), 1e-12);
         assertEquals(6 * 1, families.get(2).hypervolume(Result::test).mean(), 1e-12);
         assertEquals(List.of(first), plain.chosen(0.05));

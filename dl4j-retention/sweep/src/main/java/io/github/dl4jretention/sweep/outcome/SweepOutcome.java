@@ -188,7 +188,9 @@ public record SweepOutcome(
         return "var tuned = sweep.finetune(new FinetuneConfiguration(FinetuneMethod." + configuration.method() + ", "
                 + (configuration.retention() == null ? "null" : builder(configuration.retention())) + ", "
                 + configuration.learningRate() + ", " + configuration.epochs() + ", " + configuration.steps() + ", "
-                + configuration.frozenUpTo() + (configuration.strength() == 0 ? "" : ", " + configuration.strength())
+                + configuration.frozenUpTo()
+                + (configuration.strength() == 0 && configuration.warmUp() == 0 ? "" : ", " + configuration.strength())
+                + (configuration.warmUp() == 0 ? "" : ", " + configuration.warmUp())
                 + "));";
     }
 

@@ -19,6 +19,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param frozenUpTo index of the last layer that is not trained, counted from the input; -1 for none. In graphs it's
  *     the index in topological order, and everything before that layer is frozen too
  * @param strength of a baseline, see {@link FinetuneMethod}; 0 for any other method
+ * @param warmUp first steps in which the learning rate rises; 0 for none
  * @serial exclude
  */
 @JsonAutoDetect(
@@ -32,7 +33,8 @@ public record FinetuneConfiguration(
         @JsonProperty("epochs") int epochs,
         @JsonProperty("steps") int steps,
         @JsonProperty("frozenUpTo") int frozenUpTo,
-        @JsonProperty("strength") double strength)
+        @JsonProperty("strength") double strength,
+        @JsonProperty("warmUp") int warmUp)
         implements Serializable {
 
     /**
@@ -45,6 +47,7 @@ public record FinetuneConfiguration(
      * @param steps        minibatches, at least 1; 0 for all of every epoch
      * @param frozenUpTo   index of the last layer that is not trained; -1 for none
      * @param strength     of a baseline; 0 for any other method
+     * @param warmUp       first steps in which the learning rate rises; 0 for none
      * @throws IllegalArgumentException if a number is outside of its range, or there is a loss for another method than
      *     retention or none for it; the message names it
      */
@@ -65,6 +68,30 @@ public record FinetuneConfiguration(
         require(
                 method.allows(strength),
                 "strength: expected " + method.strengths() + " for " + method + ", got " + strength);
+        require(warmUp >= 0, "warmUp: expected at least 0 steps, got " + warmUp);
+    }
+
+    /**
+     * Makes a configuration without a warm-up.
+     *
+     * @param method       plain, near the teacher, or a baseline
+     * @param retention    the loss near the teacher; null for any other method
+     * @param learningRate finite and above 0
+     * @param epochs       passes over the training data, at least 1
+     * @param steps        minibatches, at least 1; 0 for all of every epoch
+     * @param frozenUpTo   index of the last layer that is not trained; -1 for none
+     * @param strength     of a baseline; 0 for any other method
+     * @throws IllegalArgumentException if a number is outside of its range; the message names it
+     */
+    public FinetuneConfiguration(
+            FinetuneMethod method,
+            @Nullable RetentionConfiguration retention,
+            double learningRate,
+            int epochs,
+            int steps,
+            int frozenUpTo,
+            double strength) {
+        this(method, retention, learningRate, epochs, steps, frozenUpTo, strength, 0);
     }
 
     /**
@@ -85,7 +112,7 @@ public record FinetuneConfiguration(
             int epochs,
             int steps,
             int frozenUpTo) {
-        this(method, retention, learningRate, epochs, steps, frozenUpTo, 0);
+        this(method, retention, learningRate, epochs, steps, frozenUpTo, 0, 0);
     }
 
     private static void require(boolean condition, String message) {

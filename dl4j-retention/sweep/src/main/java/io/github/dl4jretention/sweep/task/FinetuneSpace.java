@@ -53,6 +53,9 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
 
     private @Nullable ParameterSpace<Double> selfReplayRetentionShare;
 
+    /** Null for no warm-up, as in the JSON of spaces that know none. */
+    private @Nullable ParameterSpace<Integer> warmUp;
+
     /** For JSON. */
     @SuppressWarnings("NullAway.Init")
     private FinetuneSpace() {}
@@ -71,6 +74,7 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
         labelSmoothing = builder.strength(FinetuneMethod.LABEL_SMOOTHING);
         selfReplayShare = builder.strengthIfChosen(FinetuneMethod.SELF_REPLAY);
         selfReplayRetentionShare = builder.strengthIfChosen(FinetuneMethod.SELF_REPLAY_RETENTION);
+        warmUp = builder.warmUp;
     }
 
     /** {@return a builder with the defaults} */
@@ -90,7 +94,8 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
                 numberOfSteps > 0 ? 1 : (int) Leaves.number(epochs, values),
                 numberOfSteps,
                 (int) Leaves.number(frozenUpTo, values),
-                chosen.hasStrength() ? Leaves.number(strength(chosen), values) : 0);
+                chosen.hasStrength() ? Leaves.number(strength(chosen), values) : 0,
+                warmUp == null ? 0 : (int) Leaves.number(warmUp, values));
     }
 
     private ParameterSpace<Double> strength(FinetuneMethod chosen) {
@@ -133,6 +138,9 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
         Leaves.require("epochs", epochs, v -> v >= 1, "at least 1");
         Leaves.require("steps", steps, v -> v >= 0, "at least 0");
         Leaves.require("frozenUpTo", frozenUpTo, v -> v >= -1, "at least -1");
+        if (warmUp != null) {
+            Leaves.require("warmUp", warmUp, v -> v >= 0, "at least 0");
+        }
         for (FinetuneMethod searched : methods()) {
             if (searched.hasStrength()) {
                 Leaves.require("strength of " + searched, strength(searched), searched::allows, searched.strengths());
@@ -203,6 +211,7 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
         private ParameterSpace<Integer> epochs = new FixedValue<>(1);
         private ParameterSpace<Integer> steps = new FixedValue<>(0);
         private ParameterSpace<Integer> frozenUpTo = new FixedValue<>(-1);
+        private @Nullable ParameterSpace<Integer> warmUp;
         private final Map<FinetuneMethod, ParameterSpace<Double>> strengths = new EnumMap<>(FinetuneMethod.class);
 
         private Builder() {}
@@ -304,6 +313,16 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
          */
         public Builder frozenUpTo(ParameterSpace<Integer> space) {
             this.frozenUpTo = Objects.requireNonNull(space, "frozenUpTo");
+            return this;
+        }
+
+        /**
+         * @param values first steps in which the learning rate rises to what it is afterwards, each at least 0; one fixes it.
+         *     Default: none
+         * @return this builder
+         */
+        public Builder warmUps(int... values) {
+            this.warmUp = Leaves.collapsed(Leaves.discrete(values));
             return this;
         }
 

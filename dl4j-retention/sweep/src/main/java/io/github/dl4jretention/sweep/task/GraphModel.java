@@ -43,7 +43,7 @@ final class GraphModel extends FinetuneModel {
             FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, @Nullable Importance importance) {
         ComputationGraph start;
         synchronized (pretrained) {
-            start = Retention.withUpdater(pretrained, updater);
+            start = Retention.withUpdater(pretrained, updater, configuration.warmUp());
         }
         if (configuration.frozenUpTo() >= 0) {
             start = frozen(start, start.getLayer(configuration.frozenUpTo()));

@@ -36,7 +36,7 @@ final class MultiLayerModel extends FinetuneModel {
             FinetuneConfiguration configuration, IUpdater updater, Teacher teacher, @Nullable Importance importance) {
         MultiLayerNetwork start;
         synchronized (pretrained) {
-            start = Retention.withUpdater(pretrained, updater);
+            start = Retention.withUpdater(pretrained, updater, configuration.warmUp());
         }
         if (configuration.frozenUpTo() >= 0) {
             start = frozen(start, configuration.frozenUpTo());

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.sweep.task;
 
+import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.baseline.Importance;
 import io.github.dl4jretention.baseline.ImportanceEstimator;
 import io.github.dl4jretention.baseline.QuadraticPenalty;
@@ -103,9 +104,12 @@ final class SameDiffFinetuneModel extends FinetuneModel {
             training.dataSetLabelMaskMapping(WEIGHTS);
         }
         sameDiff.setTrainingConfig(training.build());
+        SameDiff student = configuration.warmUp() == 0
+                ? sameDiff
+                : Retention.withUpdater(sameDiff, updater, configuration.warmUp());
         RetentionListener listener = new RetentionListener();
-        sameDiff.setListeners(listener);
-        return new SameDiffStudent(this, sameDiff, listener);
+        student.setListeners(listener);
+        return new SameDiffStudent(this, student, listener);
     }
 
     @Override

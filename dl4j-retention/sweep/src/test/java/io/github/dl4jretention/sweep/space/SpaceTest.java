@@ -74,6 +74,7 @@ class SpaceTest {
                 .learningRate(1e-4, 1e-2)
                 .steps(new IntegerParameterSpace(5, 9))
                 .frozenUpTo(-1, 0)
+                .warmUps(0, 4)
                 .build();
     }
 
@@ -185,10 +186,10 @@ class SpaceTest {
     @Test
     void a_grid_has_every_combination_once() {
         // 2 methods x (2 coefficients x 2 temperatures x 2 divergences x 2 betas) x 2 learning rates x 2 steps x 2
-        // layers; beta is Jensen-Shannon's alone.
+        // layers x 2 warm-ups; beta is Jensen-Shannon's alone.
         List<FinetuneConfiguration> drawn = draw(Search.grid(2).over(everything(), null, 0), 1000);
-        assertEquals(256, drawn.size());
-        assertEquals(2 * 2 * (1 + 2) * 8 + 8, drawn.stream().distinct().count());
+        assertEquals(512, drawn.size());
+        assertEquals(2 * 2 * (1 + 2) * 16 + 16, drawn.stream().distinct().count());
         assertTrue(drawn.stream().allMatch(c -> c.steps() == 5 || c.steps() == 9));
         assertTrue(drawn.stream()
                 .filter(c -> c.retention() != null)
@@ -465,6 +466,7 @@ class SpaceTest {
         assertRefused("steps", () -> FinetuneSpace.builder().steps(0));
         assertRefused("epochs", () -> FinetuneSpace.builder().epochs(0, 2).build());
         assertRefused("frozenUpTo", () -> FinetuneSpace.builder().frozenUpTo(-2).build());
+        assertRefused("warmUp", () -> FinetuneSpace.builder().warmUps(0, -1).build());
         assertRefused("methods", () -> FinetuneSpace.builder().methods().build());
         assertRefused("points", () -> Search.grid(1));
         assertRefused("population", () -> Search.genetic(2));

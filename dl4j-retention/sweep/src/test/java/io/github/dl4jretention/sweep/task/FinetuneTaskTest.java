@@ -147,6 +147,19 @@ class FinetuneTaskTest {
     }
 
     @Test
+    void a_warm_up_is_that_of_withUpdater() throws Exception {
+        MultiLayerNetwork pretrained = Networks.lstm(TYPE, 1);
+        FinetuneProblem problem = new FinetuneProblem(FinetuneModel.of(pretrained), SweepTexts.data(TYPE));
+        Seen seen = run(problem, new FinetuneConfiguration(FinetuneMethod.RETENTION, loss(2), RATE, 1, 0, -1, 0, 3));
+        MultiLayerNetwork student = Retention.attach(Retention.withUpdater(pretrained, new Adam(RATE), 3), loss(2));
+        student.fit(
+                new TeacherMultiDataSetIterator(SweepTexts.target(TYPE, 4, 10).iterator(), Teacher.of(pretrained)));
+        assertClose(student.params(), ((MultiLayerNetwork) seen.plain).params(), 0);
+        Seen without = run(problem, new FinetuneConfiguration(FinetuneMethod.RETENTION, loss(2), RATE, 1, 0, -1));
+        assertTrue(student.params().distance2(((MultiLayerNetwork) without.plain).params()) > 1e-4);
+    }
+
+    @Test
     void plain_finetuning_is_the_stock_network_s() throws Exception {
         MultiLayerNetwork pretrained = Networks.lstm(TYPE, 2);
         FinetuneProblem problem = new FinetuneProblem(FinetuneModel.of(pretrained), SweepTexts.data(TYPE));
