@@ -34,7 +34,8 @@ import org.nd4j.linalg.factory.Nd4j;
  *
  * <p>The forward and the backward pass see the mixed parameters. Before the update the parameters themselves are back, bit
  * for bit, and the gradient is multiplied by k: that's the whole method, nothing is approximated. Between two minibatches,
- * and in everything that's evaluated or saved, the network has its own parameters.
+ * and in everything that's evaluated or saved, the network has its own parameters. Only if {@code fit} throws between the two, on
+ * a minibatch that doesn't fit say, it keeps the mixed ones until the next minibatch is taken.
  *
  * <pre>{@code
  * Mixout mixout = Mixout.of(pretrained, 0.7, 1);

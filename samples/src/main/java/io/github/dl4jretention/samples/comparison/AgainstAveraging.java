@@ -1,10 +1,14 @@
 package io.github.dl4jretention.samples.comparison;
 
+import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Predicate;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.Collectors;
 
@@ -36,7 +40,7 @@ record AgainstAveraging(Result base, List<Result> results, Map<String, Double> t
         List<Family> sameTime = Family.atEveryRate(base, Family.atEqualTime(base, results, times));
         return "Against plain finetuning averaged with its start, each method with all that it tried, at equal steps:\n\n"
                 + table(families, reference.get(), bootstrap)
-                + budgets(families)
+                + budgets()
                 + edges()
                 + (sameTime.isEmpty()
                         ? "No times of steps, so there is no table at equal time.\n\n"
@@ -146,21 +150,36 @@ record AgainstAveraging(Result base, List<Result> results, Map<String, Double> t
         return Family.Spread.of(results, value).mean();
     }
 
-    /** Whether all methods had the same chances. */
-    private static String budgets(List<Family> families) {
-        Map<String, List<String>> methods = families.stream()
+    /** Whether all methods had the same chances: trainings, and models measured, of the seed with most of them. */
+    private String budgets() {
+        Map<String, List<String>> methods = new TreeMap<>();
+        results.stream()
                 .collect(Collectors.groupingBy(
-                        family -> family.trainings() + " trainings and " + family.points() + " points",
-                        Collectors.mapping(family -> family.kind().name(), Collectors.toList())));
+                        result -> MethodPlan.name(result.method(), result.variant()),
+                        LinkedHashMap::new,
+                        Collectors.groupingBy(Result::seed)))
+                .forEach((training, seeds) -> {
+                    long trainings = most(seeds, result -> result.merge().isEmpty());
+                    long points = most(seeds, result -> true);
+                    methods.computeIfAbsent(
+                                    trainings + " trainings and " + points + " points", budget -> new ArrayList<>())
+                            .add(training);
+                });
         if (methods.size() == 1) {
             return "Each method had " + methods.keySet().iterator().next() + " a seed.\n\n";
         }
-        return "Budgets a seed differ: "
+        return "Trainings and points a seed differ: "
                 + methods.entrySet().stream()
-                        .map(budget -> budget.getKey() + " (" + String.join(", ", budget.getValue()) + ")")
-                        .sorted()
-                        .collect(Collectors.joining("; "))
+                        .map(budget -> budget.getKey() + " (" + String.join("; ", budget.getValue()) + ")")
+                        .collect(Collectors.joining(", "))
                 + ".\n\n";
+    }
+
+    private static long most(Map<Long, List<Result>> seeds, Predicate<Result> which) {
+        return seeds.values().stream()
+                .mapToLong(results -> results.stream().filter(which).count())
+                .max()
+                .orElse(0);
     }
 
     private String edges() {

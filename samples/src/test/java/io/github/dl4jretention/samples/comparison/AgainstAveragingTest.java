@@ -65,8 +65,9 @@ class AgainstAveragingTest {
                 + "| no losses by document | 0.0000 | 2.0000 | 2.0000 | 96.7 % | 87.5 % |";
         assertTrue(tables.contains(averaged) && tables.contains(retained), tables);
         assertTrue(
-                tables.contains("Budgets a seed differ: 1 trainings and 1 points (plain); 1 trainings and 2 points"
-                        + " (plain + wise_ft); 2 trainings and 2 points (retention)."),
+                tables.contains(
+                        "Trainings and points a seed differ: 1 trainings and 2 points (plain), 2 trainings and 2"
+                                + " points (retention)."),
                 tables);
         assertTrue(tables.contains("at an edge of what was tried: retention (strength 1, lowest)."), tables);
         assertTrue(tables.contains("No times of steps"), tables);
@@ -75,6 +76,10 @@ class AgainstAveragingTest {
         assertTrue(tables.contains("No best training is at an edge"), tables);
         String sameTime = tables.substring(tables.indexOf("at equal time"));
         assertTrue(sameTime.contains(averaged) && !sameTime.contains("| retention |"), tables);
+        List<Result> equal =
+                List.of(results.get(0), results.get(1), results.get(2), point("retention", 1, "expo", 1, 1));
+        tables = new AgainstAveraging(base, equal, Map.of()).tables();
+        assertTrue(tables.contains("Each method had 1 trainings and 2 points a seed."), tables);
         assertEquals("", new AgainstAveraging(base, results.subList(0, 1), Map.of()).tables());
     }
 }
