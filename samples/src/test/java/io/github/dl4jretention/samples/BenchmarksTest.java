@@ -38,6 +38,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.openjdk.jmh.annotations.Mode;
@@ -198,6 +200,23 @@ class BenchmarksTest {
         List<String> failed = run(StepBenchmark.commandLine(), 1, "--sides=plain", "--vocabulary=0", "--blocks=1");
         assertEquals(1, rows(failed, "error: ").size(), failed.toString());
         assertEquals(1, rows(failed, "lstm ").size(), failed.toString());
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = TrainingSide.class,
+            names = {"SELF_REPLAY", "TRUST_REGION", "DPO", "PULL", "MIXOUT", "AVERAGE"})
+    void the_sides_of_other_methods_train(TrainingSide side, @TempDir Path folder) throws IOException {
+        BenchmarkShape shape = new BenchmarkShape(20, 4, 8);
+        for (ModelKind kind : ModelKind.values()) {
+            MultiLayerNetwork base = shape.network(kind);
+            TrainingSide.Training training = side.start(base, shape.tokens(2, 1), folder);
+            for (int step = 0; step < 3; step++) {
+                training.step();
+                assertTrue(Double.isFinite(training.network().score()), kind + " " + step);
+            }
+            assertTrue(training.network().params().distance2(base.params()) > 1e-4, kind.toString());
+        }
     }
 
     private static INDArray trained(MultiLayerNetwork base, TrainingSide side, List<DataSet> batches, Path cache)

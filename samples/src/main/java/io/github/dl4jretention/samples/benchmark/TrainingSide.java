@@ -1,9 +1,16 @@
 package io.github.dl4jretention.samples.benchmark;
 
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.baseline.KlTrustRegion;
+import io.github.dl4jretention.baseline.Mixout;
+import io.github.dl4jretention.baseline.PullToStart;
+import io.github.dl4jretention.baseline.ReplayIterator;
+import io.github.dl4jretention.baseline.SelfReplay;
 import io.github.dl4jretention.cache.TeacherCache;
+import io.github.dl4jretention.loss.Preference;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.TokenWeight;
+import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import java.io.IOException;
@@ -12,6 +19,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.stream.Stream;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.datasets.iterator.MultiDataSetWrapperIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.dataset.DataSet;
@@ -38,7 +46,21 @@ public enum TrainingSide {
     /** As online, with labels only that the teacher finds likely. */
     SELECTIVE(TokenWeight.selective(1000)),
     /** As online, each sequence weighted by the teacher's loss. */
-    FLOW(TokenWeight.flow(5));
+    FLOW(TokenWeight.flow(5)),
+    /** A quarter of each minibatch is what the network wrote before, with the divergence on it alone. */
+    SELF_REPLAY,
+    /** Coefficient 0, with a limit on the divergence from the start after each step. */
+    TRUST_REGION,
+    /** Pairs of sequences, of which the first is preferred; the teacher computes the next batch meanwhile. */
+    DPO,
+    /** Plain DL4J, pulled to the start after each step. */
+    PULL,
+    /** Plain DL4J, its parameters mixed with the start in each step. */
+    MIXOUT,
+    /** Plain DL4J, with a running average of the parameters. */
+    AVERAGE;
+
+    private static final int WRITTEN = 32;
 
     private final @Nullable TokenWeight weight;
 
@@ -72,15 +94,67 @@ public enum TrainingSide {
      * @param cache   folder of the teacher's cache; {@link #CACHED} writes the cache if it isn't there
      */
     public Training start(MultiLayerNetwork base, List<DataSet> batches, Path cache) throws IOException {
-        DataSetIterator endless = new ExistingDataSetIterator(
-                Stream.generate(() -> batches).flatMap(List::stream).iterator());
+        DataSetIterator endless = endless(batches);
         return switch (this) {
             case PLAIN -> new Training(base.clone(), endless);
             case ZERO -> new Training(student(base, 0), endless);
             case ONLINE, EAFT, DFT, TALR, SELECTIVE, FLOW -> taught(base, endless, Teacher.of(base), true);
             case ONLINE_IN_TURN -> taught(base, endless, Teacher.of(base), false);
             case CACHED -> taught(base, endless, cached(base, batches, cache), true);
+            case SELF_REPLAY -> selfReplay(base, batches);
+            case TRUST_REGION -> {
+                Training training =
+                        taught(student(base, 0), endless, Teacher.of(base), true, DivergenceMask.LABEL_MASK);
+                training.network.addListeners(KlTrustRegion.of(0.1).listener());
+                yield training;
+            }
+            case DPO -> taught(
+                    Retention.attach(
+                            base,
+                            RetentionConfiguration.builder()
+                                    .coefficient(0)
+                                    .preference(Preference.dpo(0.1))
+                                    .build()),
+                    endless,
+                    Teacher.of(base),
+                    true,
+                    DivergenceMask.LABEL_MASK);
+            case PULL -> {
+                MultiLayerNetwork network = base.clone();
+                network.addListeners(PullToStart.of(base, 0.001).listener());
+                yield new Training(network, endless);
+            }
+            case MIXOUT -> {
+                MultiLayerNetwork network = base.clone();
+                yield new Training(
+                        network,
+                        new MultiDataSetWrapperIterator(Mixout.of(base, 0.7, 1).iterator(network, endless)));
+            }
+            case AVERAGE -> {
+                MultiLayerNetwork network = base.clone();
+                network.addListeners(Teacher.movingAverage(base, 0.99).listener());
+                yield new Training(network, endless);
+            }
         };
+    }
+
+    private static DataSetIterator endless(List<DataSet> batches) {
+        return new ExistingDataSetIterator(
+                Stream.generate(() -> batches).flatMap(List::stream).iterator());
+    }
+
+    /** As many sequences in all as the others have. */
+    private Training selfReplay(MultiLayerNetwork base, List<DataSet> batches) throws IOException {
+        int batch = batches.get(0).numExamples();
+        int written = Math.max(1, batch / 4);
+        List<DataSet> targets = batches.stream()
+                .map(all -> (DataSet) all.getRange(0, batch - written))
+                .toList();
+        ReplayIterator mixed = SelfReplay.of(base, new ExistingDataSetIterator(targets))
+                .count(WRITTEN)
+                .build()
+                .mixedInto(endless(targets), (double) written / batch);
+        return taught(student(base, 1), mixed, Teacher.of(base), true, mixed.divergenceWeights(0, 1));
     }
 
     /** The side's name in tables. */
@@ -98,9 +172,20 @@ public enum TrainingSide {
     }
 
     private Training taught(MultiLayerNetwork base, DataSetIterator batches, Teacher teacher, boolean prefetch) {
+        return taught(student(base, 1), batches, teacher, prefetch, DivergenceMask.LABEL_MASK);
+    }
+
+    private static Training taught(
+            MultiLayerNetwork student,
+            DataSetIterator batches,
+            Teacher teacher,
+            boolean prefetch,
+            DivergenceMask mask) {
         return new Training(
-                student(base, 1),
-                new TeacherIterator(batches, teacher).setReleaseLabels(true).setPrefetch(prefetch));
+                student,
+                new TeacherIterator(batches, teacher, mask)
+                        .setReleaseLabels(true)
+                        .setPrefetch(prefetch));
     }
 
     private static TeacherCache cached(MultiLayerNetwork base, List<DataSet> batches, Path folder) throws IOException {
