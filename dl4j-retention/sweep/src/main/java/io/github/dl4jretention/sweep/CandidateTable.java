@@ -17,7 +17,7 @@ import org.apache.commons.csv.CSVPrinter;
 final class CandidateTable {
 
     private static final String[] COLUMNS =
-            ("candidate,status,method,strength,coefficient,temperature,divergence,beta,label_smoothing,token_weight,"
+            ("candidate,status,method,strength,coefficient,temperature,divergence,beta,label_smoothing,token_weight,preference,"
                             + "learning_rate,warm_up,steps,frozen_up_to,target,source,gain,forgetting,score,on_front,test_target,"
                             + "test_source,training_seconds,reason")
                     .split(",");
@@ -42,14 +42,15 @@ final class CandidateTable {
         row.add(configuration == null ? "" : configuration.strength());
         row.addAll(
                 retention == null
-                        ? Arrays.asList("", "", "", "", "", "")
+                        ? Arrays.asList("", "", "", "", "", "", "")
                         : List.of(
                                 retention.getCoefficient(),
                                 retention.getTemperature(),
                                 retention.getDivergence(),
                                 retention.getBeta(),
                                 retention.getLabelSmoothing(),
-                                retention.getTokenWeight() == null ? "" : retention.getTokenWeight()));
+                                retention.getTokenWeight() == null ? "" : retention.getTokenWeight(),
+                                retention.getPreference() == null ? "" : retention.getPreference()));
         row.add(configuration == null ? "" : configuration.learningRate());
         row.add(configuration == null ? "" : configuration.warmUp());
         row.add(candidate.steps());

@@ -2,6 +2,7 @@ package io.github.dl4jretention.sweep.outcome;
 
 import io.github.dl4jretention.eval.ParetoFront;
 import io.github.dl4jretention.loss.Divergence;
+import io.github.dl4jretention.loss.Preference;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.sweep.task.Losses;
@@ -212,6 +213,16 @@ public record SweepOutcome(
             line.append(".labelSmoothing(")
                     .append(retention.getLabelSmoothing())
                     .append(')');
+        }
+        if (retention.getPreference() != null) {
+            Preference preference = retention.getPreference();
+            line.append(".preference(new Preference(Preference.Kind.")
+                    .append(preference.kind())
+                    .append(", ")
+                    .append(preference.beta())
+                    .append(", ")
+                    .append(preference.parameter())
+                    .append("))");
         }
         if (retention.getTokenWeight() != null) {
             line.append(".tokenWeight(TokenWeight.")

@@ -1,6 +1,7 @@
 package io.github.dl4jretention.sweep.space;
 
 import io.github.dl4jretention.loss.Divergence;
+import io.github.dl4jretention.loss.Preference;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.TokenWeight;
 import java.util.ArrayList;
@@ -16,7 +17,7 @@ import org.nd4j.shade.jackson.annotation.JsonInclude;
 
 /**
  * A space of {@link RetentionConfiguration}s for Arbiter's generators: coefficient, temperature, divergence, beta, label
- * smoothing and token weight, each fixed or searched. By default the coefficient is searched log-uniformly in [0.03, 30] and the
+ * smoothing, token weight and preference, each fixed or searched. By default the coefficient is searched log-uniformly in [0.03, 30] and the
  * rest is that of {@link RetentionConfiguration#builder()}. Searched numbers are rounded to four digits.
  *
  * <p>Beta only matters for Jensen-Shannon, and temperature, divergence and beta don't matter at coefficient 0. A
@@ -43,8 +44,11 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
     private ParameterSpace<Double> labelSmoothing;
     private @Nullable ParameterSpace<String> tokenWeight;
     private @Nullable ParameterSpace<Double> tokenWeightParameter;
+    private @Nullable ParameterSpace<String> preference;
+    private @Nullable ParameterSpace<Double> preferenceBeta;
+    private @Nullable ParameterSpace<Double> preferenceParameter;
 
-    /** For JSON, in which a space without token weights is that of older versions. */
+    /** For JSON, in which a space without token weights and preferences is that of older versions. */
     @SuppressWarnings("NullAway.Init")
     private RetentionSpace() {}
 
@@ -56,6 +60,9 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
         labelSmoothing = builder.labelSmoothing;
         tokenWeight = builder.tokenWeight;
         tokenWeightParameter = builder.tokenWeightParameter;
+        preference = builder.preference;
+        preferenceBeta = builder.preferenceBeta;
+        preferenceParameter = builder.preferenceParameter;
     }
 
     /** {@return a builder with the defaults: the coefficient log-uniform in [0.03, 30], the rest fixed} */
@@ -82,7 +89,18 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
                                 : tokenWeight(
                                         tokenWeight.getValue(values),
                                         tokenWeightParameter == null ? 0 : Leaves.number(tokenWeightParameter, values)))
+                .preference(preference(values))
                 .build();
+    }
+
+    private @Nullable Preference preference(double[] values) {
+        if (preference == null) {
+            return null;
+        }
+        return new Preference(
+                Preference.Kind.valueOf(preference.getValue(values)),
+                Leaves.number(Objects.requireNonNull(preferenceBeta, "preferenceBeta"), values),
+                Leaves.number(Objects.requireNonNull(preferenceParameter, "preferenceParameter"), values));
     }
 
     /** Of a description, or of a kind's name where the parameter is searched. */
@@ -113,6 +131,25 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
         Leaves.require("labelSmoothing", labelSmoothing, v -> v >= 0 && v < 1, "numbers of at least 0 and below 1");
         divergences();
         tokenWeights();
+        requireValidPreference();
+    }
+
+    private void requireValidPreference() {
+        if (preference == null) {
+            return;
+        }
+        Leaves.requireValues("preference", preference);
+        if (preferenceBeta == null || preferenceParameter == null) {
+            throw new IllegalArgumentException(
+                    "preference: expected preferenceBeta and preferenceParameter beside it, got " + preferenceBeta
+                            + " and " + preferenceParameter);
+        }
+        Leaves.require(
+                "preferenceBeta", preferenceBeta, v -> v > 0 && v < Double.POSITIVE_INFINITY, "finite numbers above 0");
+        if (tokenWeight != null || Leaves.range(labelSmoothing).getMax() > 0) {
+            throw new IllegalArgumentException("preference: expected no token weight and no label smoothing beside it,"
+                    + " got " + (tokenWeight == null ? "label smoothing" : "token weights"));
+        }
     }
 
     /**
@@ -134,11 +171,17 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
     }
 
     /**
-     * Refuses token weights that need the label's probability, for a teacher that doesn't give it.
+     * Refuses token weights and preferences that need the label's probability, for a teacher that doesn't give it.
      *
      * @throws IllegalArgumentException if there is one
      */
     public void requireServedByLikeliestClasses() {
+        if (preference != null
+                && Leaves.values(preference).stream().anyMatch(kind -> !kind.equals(Preference.Kind.SIMPO.name()))) {
+            throw new IllegalArgumentException("preference: expected none that needs the label's probability, for a"
+                    + " teacher that doesn't give every class its own, got " + Leaves.values(preference)
+                    + "; use a live teacher, or a cache with the codec half");
+        }
         for (TokenWeight weight : tokenWeights()) {
             if (weight != null && weight.needsTeacher()) {
                 throw new IllegalArgumentException(
@@ -182,6 +225,9 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
         private ParameterSpace<Double> labelSmoothing = new FixedValue<>(0.0);
         private @Nullable ParameterSpace<String> tokenWeight;
         private @Nullable ParameterSpace<Double> tokenWeightParameter;
+        private @Nullable ParameterSpace<String> preference;
+        private @Nullable ParameterSpace<Double> preferenceBeta;
+        private @Nullable ParameterSpace<Double> preferenceParameter;
 
         private Builder() {}
 
@@ -303,6 +349,41 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
             }
             this.tokenWeight = new FixedValue<>(kind.name());
             this.tokenWeightParameter = Leaves.logUniform("tokenWeight", lowest, highest);
+            return this;
+        }
+
+        /**
+         * Learns from pairs of answers in the place of the cross-entropy: the sweep's target text has a chosen and a rejected
+         * sequence in turn, see {@link Preference}.
+         *
+         * @param value one loss for all candidates
+         * @return this builder
+         */
+        public Builder preference(Preference value) {
+            return preference(value.kind(), new FixedValue<>(value.beta()), value.parameter());
+        }
+
+        /**
+         * Learns from pairs of answers, and searches beta log-uniformly.
+         *
+         * @param kind      which loss
+         * @param lowest    of beta, above 0
+         * @param highest   above the lowest, finite
+         * @param parameter label smoothing of DPO, gamma of SimPO; 0 for IPO
+         * @return this builder
+         * @throws IllegalArgumentException if a number is outside of its range
+         */
+        public Builder preference(Preference.Kind kind, double lowest, double highest, double parameter) {
+            return preference(
+                    kind,
+                    Leaves.logUniform("preferenceBeta", lowest, highest),
+                    new Preference(kind, highest, parameter).parameter());
+        }
+
+        private Builder preference(Preference.Kind kind, ParameterSpace<Double> betas, double parameter) {
+            preference = new FixedValue<>(kind.name());
+            preferenceBeta = betas;
+            preferenceParameter = new FixedValue<>(parameter);
             return this;
         }
 

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import elsewhere.ForeignSpace;
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.loss.Divergence;
+import io.github.dl4jretention.loss.Preference;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.loss.TokenWeight;
@@ -21,6 +22,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import net.jqwik.api.Assume;
 import net.jqwik.api.ForAll;
@@ -194,6 +196,42 @@ class SpaceTest {
         assertTrue(drawn.stream()
                 .filter(c -> c.retention() != null)
                 .allMatch(c -> c.retention().getLabelSmoothing() == 0.1));
+    }
+
+    @Test
+    void the_beta_of_preferences_is_searched() throws Exception {
+        RetentionSpace space = RetentionSpace.builder()
+                .coefficients(0.5)
+                .preference(Preference.Kind.SIMPO, 0.01, 10, 0.3)
+                .build();
+        List<FinetuneConfiguration> drawn = draw(
+                Search.random().over(FinetuneSpace.builder().retention(space).build(), null, 3), 40);
+        List<Double> betas = drawn.stream()
+                .map(drawnOne -> Objects.requireNonNull(drawnOne.retention()).getPreference())
+                .peek(preference -> assertEquals(Preference.Kind.SIMPO, preference.kind()))
+                .peek(preference -> assertEquals(0.3, preference.parameter()))
+                .map(Preference::beta)
+                .toList();
+        assertTrue(betas.stream().allMatch(beta -> beta >= 0.01 && beta <= 10), betas.toString());
+        assertTrue(betas.stream().anyMatch(beta -> beta < 0.1) && betas.stream().anyMatch(beta -> beta > 1));
+        RetentionSpace fixed = RetentionSpace.builder()
+                .coefficients(0.5)
+                .preference(Preference.dpo(0.2, 0.1))
+                .build();
+        assertEquals(Preference.dpo(0.2, 0.1), fixed.getValue(new double[0]).getPreference());
+        assertRefused("preference", fixed::requireServedByLikeliestClasses);
+        space.requireServedByLikeliestClasses();
+        assertRefused("preferenceBeta", () -> RetentionSpace.builder().preference(Preference.Kind.DPO, 0, 1, 0));
+        assertRefused("labelSmoothing", () -> RetentionSpace.builder().preference(Preference.Kind.DPO, 0.1, 1, 0.7));
+        assertRefused("preference", () -> RetentionSpace.builder()
+                .preference(Preference.ipo(0.1))
+                .tokenWeights(TokenWeight.dft())
+                .build());
+        assertRefused("preference", () -> RetentionSpace.builder()
+                .preference(Preference.ipo(0.1))
+                .labelSmoothings(0.1)
+                .build());
+        assertFalse(wide().toString().contains("preference"), "in JSON spaces without are what they were");
     }
 
     @Test
