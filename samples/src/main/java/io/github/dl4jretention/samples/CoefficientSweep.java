@@ -70,14 +70,8 @@ public final class CoefficientSweep implements Callable<Integer> {
             description = "Largest rise of the source loss, in nats per token; a token of the sample model is a byte.")
     private double forgetting = 0.02;
 
-    @Option(names = "--steps", converter = Errors.Count.class, description = "Minibatches of each finetuning.")
-    private int steps = 100;
-
-    @Option(names = "--batch", converter = Errors.Count.class, description = "Sequences of 64 tokens in a minibatch.")
-    private int batch = 16;
-
-    @Option(names = "--learning-rate", converter = Errors.AboveZero.class, description = "Adam's learning rate.")
-    private double learningRate = 1e-3;
+    @Mixin
+    private TrainingOptions options = new TrainingOptions(100, 16, 1e-3, 1);
 
     @Option(names = "--held-out", converter = Errors.Count.class, description = "Minibatches of each held-out text.")
     private int heldOut = 8;
@@ -90,9 +84,6 @@ public final class CoefficientSweep implements Callable<Integer> {
 
     @Option(names = "--prune", description = "End hopeless candidates after a quarter or a half of the steps.")
     private boolean prune;
-
-    @Option(names = "--seed", description = "Seed of the batches.")
-    private long seed = 1;
 
     @Option(
             names = "--out",
@@ -123,17 +114,17 @@ public final class CoefficientSweep implements Callable<Integer> {
                         .retention(RetentionSpace.builder()
                                 .coefficient(lowest, highest)
                                 .build())
-                        .learningRates(learningRate)
-                        .steps(steps)
+                        .learningRates(options.learningRate)
+                        .steps(options.steps)
                         .build())
                 .search(Search.grid(candidates))
                 .score(RetentionScore.constrained(forgetting))
                 .parallelism(parallelism)
-                .seed(seed)
+                .seed(options.seed)
                 .folder(out);
         if (prune) {
             // Rounded up, so that there is no third score right before the end.
-            builder.pruning(new SuccessiveHalving((steps + 3) / 4, 2));
+            builder.pruning(new SuccessiveHalving((options.steps + 3) / 4, 2));
         }
         requireFolder();
         SweepOutcome sweep = run(builder);
@@ -218,7 +209,7 @@ public final class CoefficientSweep implements Callable<Integer> {
             Batches validationSources,
             Batches testSources) {
         return new SweepData(
-                Batches.of(() -> base.training(batch, steps, seed, training)),
+                Batches.of(() -> base.training(options.batch, options.steps, options.seed, training)),
                 validationTarget,
                 validationSources,
                 testTarget,
@@ -309,7 +300,7 @@ public final class CoefficientSweep implements Callable<Integer> {
                 System.err.printf(
                         "picking up where the sweep stopped: %d of %d candidates are done%n", there, candidates);
             }
-            progress = new Progress("sweep", Math.max(1, (long) left * steps));
+            progress = new Progress("sweep", Math.max(1, (long) left * options.steps));
         }
 
         @Override
@@ -321,7 +312,7 @@ public final class CoefficientSweep implements Callable<Integer> {
 
         @Override
         public void onCandidate(SweepOutcome sweep, CandidateOutcome candidate) {
-            Objects.requireNonNull(progress).drop(steps - trained.getOrDefault(candidate.index(), 0));
+            Objects.requireNonNull(progress).drop(options.steps - trained.getOrDefault(candidate.index(), 0));
         }
 
         @Override

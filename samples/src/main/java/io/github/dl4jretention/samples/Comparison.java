@@ -131,7 +131,7 @@ public final class Comparison implements Callable<Integer> {
         if (model == null) {
             return ComparisonRun.samples(read, checkpoints);
         }
-        TextModel base = TextModel.of(Finetune.load(spec, model));
+        TextModel base = TextModel.of(ModelOption.load(spec, model));
         return Map.of(String.valueOf(model.toAbsolutePath().normalize().getFileName()), () -> base);
     }
 

@@ -148,7 +148,7 @@ public final class Evaluate implements Callable<Integer> {
 
     private TaskModel asked() throws IOException {
         if (Files.isDirectory(model)) {
-            LanguageModel loaded = Finetune.load(spec, model);
+            LanguageModel loaded = ModelOption.load(spec, model);
             return TaskModel.of(loaded);
         }
         try {

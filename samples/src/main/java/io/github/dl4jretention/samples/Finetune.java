@@ -35,6 +35,7 @@ import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.learning.config.Adam;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -64,12 +65,8 @@ public final class Finetune implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Option(
-            names = "--model",
-            paramLabel = "DIR",
-            required = true,
-            description = "Folder with config.json, model.safetensors or its shards, and tokenizer.json.")
-    private Path model;
+    @Mixin
+    private ModelOption model = new ModelOption();
 
     @Option(
             names = "--target",
@@ -101,17 +98,11 @@ public final class Finetune implements Callable<Integer> {
             description = "Coefficient of the KL term; 0 is plain finetuning.")
     private double coefficient = 1;
 
-    @Option(names = "--steps", converter = Errors.Count.class, description = "Minibatches.")
-    private int steps = 100;
-
-    @Option(names = "--batch", converter = Errors.Count.class, description = "Sequences of a minibatch.")
-    private int batch = 4;
+    @Mixin
+    private TrainingOptions options = new TrainingOptions(100, 4, 1e-4, 1);
 
     @Option(names = "--sequence-length", converter = Errors.Count.class, description = "Tokens of a sequence.")
     private int sequenceLength = 128;
-
-    @Option(names = "--learning-rate", converter = Errors.AboveZero.class, description = "Adam's learning rate.")
-    private double learningRate = 1e-4;
 
     @Option(
             names = "--evaluate",
@@ -121,9 +112,6 @@ public final class Finetune implements Callable<Integer> {
 
     @Option(names = "--every", converter = Errors.Count.class, description = "Steps from one checkpoint to the next.")
     private int every = 20;
-
-    @Option(names = "--seed", description = "Seed of the batches and of the text samples.")
-    private long seed = 1;
 
     /** @param args see {@code --help} */
     public static void main(String[] args) {
@@ -135,17 +123,6 @@ public final class Finetune implements Callable<Integer> {
         return Errors.asLines(new CommandLine(new Finetune()));
     }
 
-    /** The model of a folder, or an error that names the option. */
-    static LanguageModel load(CommandSpec spec, Path folder) {
-        try {
-            LanguageModel loaded = LanguageModel.load(folder);
-            loaded.tokenizer();
-            return loaded;
-        } catch (IOException e) {
-            throw new ParameterException(spec.commandLine(), "--model: " + e.getMessage(), e);
-        }
-    }
-
     @Override
     public Integer call() throws IOException {
         if (isDone()) {
@@ -155,7 +132,7 @@ public final class Finetune implements Callable<Integer> {
             return CommandLine.ExitCode.OK;
         }
         requireFolder();
-        LanguageModel base = load(spec, model);
+        LanguageModel base = model.load();
         Errors.require(
                 spec,
                 sequenceLength <= base.contextLength(),
@@ -198,7 +175,7 @@ public final class Finetune implements Callable<Integer> {
         FinetuneReport report = new FinetuneReport(
                 out,
                 coefficient,
-                List.of(coefficient, learningRate, steps, batch, sequenceLength, seed),
+                List.of(coefficient, options.learningRate, options.steps, options.batch, sequenceLength, options.seed),
                 before,
                 after);
         report.write(samples(base, result, targetTexts, sourceTexts), times.median());
@@ -247,10 +224,10 @@ public final class Finetune implements Callable<Integer> {
             return TextDataset.builder(tokenizer)
                     .file(files)
                     .sequenceLength(sequenceLength)
-                    .batch(batch)
+                    .batch(options.batch)
                     .validation(heldOut)
                     .shuffled(heldOut > 0)
-                    .seed(seed)
+                    .seed(options.seed)
                     .build();
         } catch (IOException | IllegalArgumentException e) {
             throw new ParameterException(spec.commandLine(), option + ": " + e.getMessage(), e);
@@ -285,18 +262,19 @@ public final class Finetune implements Callable<Integer> {
         deleteParts();
         FinetuningRun<MultiLayerNetwork> run = FinetuningRun.builder()
                 .student(Retention.attach(
-                        Retention.withUpdater(base.network(), new Adam(learningRate)),
+                        Retention.withUpdater(base.network(), new Adam(options.learningRate)),
                         RetentionConfiguration.builder()
                                 .coefficient(coefficient)
                                 .build()))
                 .teacher(teacher)
-                .iterator(new StepsIterator(learned.iterator(), steps))
+                .iterator(new StepsIterator(learned.iterator(), options.steps))
                 .divergenceMask(DivergenceMask.ALL_TOKENS)
-                .iterationsPerEpoch(steps)
+                .iterationsPerEpoch(options.steps)
                 .every(every)
                 .keep(1)
-                .seed(seed)
-                .data("%s, %d steps of %d x %d tokens".formatted(target.getFileName(), steps, batch, sequenceLength))
+                .seed(options.seed)
+                .data("%s, %d steps of %d x %d tokens"
+                        .formatted(target.getFileName(), options.steps, options.batch, sequenceLength))
                 .folder(out.resolve(RUN))
                 .report(1, times)
                 .build();
@@ -318,14 +296,15 @@ public final class Finetune implements Callable<Integer> {
     private final class StepTimes implements ReportSink {
 
         private final List<Double> seconds = new ArrayList<>();
-        private final Progress progress = new Progress("finetuning", steps);
+        private final Progress progress = new Progress("finetuning", options.steps);
         private long last = System.nanoTime();
 
         @Override
         public void accept(RetentionReport report) {
             if (seconds.isEmpty() && report.iteration() > 0) {
                 System.err.printf(
-                        "picking up where the run stopped: %d of %d steps are done%n", report.iteration(), steps);
+                        "picking up where the run stopped: %d of %d steps are done%n",
+                        report.iteration(), options.steps);
                 progress.drop(report.iteration());
             }
             long now = System.nanoTime();
@@ -370,7 +349,7 @@ public final class Finetune implements Callable<Integer> {
         return Generator.of(writer)
                 .temperature(0.8)
                 .maxTokens(CONTINUATION)
-                .seed(seed)
+                .seed(options.seed)
                 .generate(prompt);
     }
 }

@@ -1,16 +1,13 @@
 package io.github.dl4jretention.samples;
 
 import io.github.dl4jretention.lm.Generator;
-import io.github.dl4jretention.lm.LanguageModel;
 import io.github.dl4jretention.samples.console.Console;
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Spec;
 
 /** Prints a prompt and what a model writes after it, and nothing else, on standard output. */
 @Command(
@@ -21,15 +18,8 @@ import picocli.CommandLine.Spec;
         description = "Prints a prompt and what a language model writes after it.")
 public final class Generate implements Callable<Integer> {
 
-    @Spec
-    private CommandSpec spec;
-
-    @Option(
-            names = "--model",
-            paramLabel = "DIR",
-            required = true,
-            description = "Folder with config.json, model.safetensors or its shards, and tokenizer.json.")
-    private Path model;
+    @Mixin
+    private ModelOption model = new ModelOption();
 
     @Option(names = "--prompt", paramLabel = "TEXT", description = "What the text begins with. Default: nothing.")
     private String prompt = "";
@@ -58,8 +48,7 @@ public final class Generate implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        LanguageModel loaded = Finetune.load(spec, model);
-        Generator generator = Generator.of(loaded)
+        Generator generator = Generator.of(model.load())
                 .temperature(temperature)
                 .maxTokens(tokens)
                 .seed(seed)

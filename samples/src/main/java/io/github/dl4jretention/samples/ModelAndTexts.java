@@ -118,7 +118,7 @@ final class ModelAndTexts {
     /** The model, which is byte-level if it's no folder. */
     TextModel base() throws IOException {
         if (isFolder()) {
-            return TextModel.of(Finetune.load(spec, model));
+            return TextModel.of(ModelOption.load(spec, model));
         }
         MultiLayerNetwork base = model == null ? Checkpoint.load(checkpoint).network() : given();
         requireByteLevel(base);

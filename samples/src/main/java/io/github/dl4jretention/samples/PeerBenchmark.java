@@ -27,6 +27,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -43,7 +44,7 @@ import picocli.CommandLine.Option;
                 + " project's layers, DJL and PyTorch.")
 public final class PeerBenchmark implements Callable<Integer> {
 
-    private static final String ROW = "%-12s %5s %5s %-15s %9s %9s %9s %6s %8s %-12s%n";
+    private static final String ROW = "%-12s %5s %5s %-15s %s %8s %-12s%n";
     private static final Logger LOG = LoggerFactory.getLogger(PeerBenchmark.class);
     private static final Path PEERS = Path.of("samples", "peers");
 
@@ -56,11 +57,8 @@ public final class PeerBenchmark implements Callable<Integer> {
             description = "Any of ${COMPLETION-CANDIDATES}; the ratios are to the first.")
     private List<Side> sides = List.of(Side.values());
 
-    @Option(names = "--batch", split = ",", description = "Sequences of a minibatch.")
-    private List<Integer> batches = List.of(16);
-
-    @Option(names = "--time", split = ",", description = "Tokens of a sequence.")
-    private List<Integer> times = List.of(64);
+    @Mixin
+    private StepTableOptions table = new StepTableOptions();
 
     @Option(names = "--rounds", description = "How often each side has its turn.")
     private int rounds = 3;
@@ -156,11 +154,10 @@ public final class PeerBenchmark implements Callable<Integer> {
                 System.getProperty("java.version"),
                 python == null ? "not found" : "of " + python,
                 hasDjl() ? "on the class path" : "not on the class path (profile peers)");
-        System.out.printf(
-                ROW, "shape", "batch", "time", "side", "median ms", "quarter", "3/4", "ratio", "peak MB", "OpenBLAS");
+        System.out.printf(ROW, "shape", "batch", "time", "side", StepTableOptions.HEADER, "peak MB", "OpenBLAS");
         for (PeerShape shape : shapes) {
-            for (int batch : batches) {
-                for (int time : times) {
+            for (int batch : table.batches) {
+                for (int time : table.times) {
                     System.out.print(rows(shape, batch, time, measure(shape, batch, time, python)));
                 }
             }
@@ -286,10 +283,7 @@ public final class PeerBenchmark implements Callable<Integer> {
                     batch,
                     time,
                     entry.getKey().label(),
-                    "%.1f".formatted(median),
-                    "%.1f".formatted(milliseconds.getPercentile(25)),
-                    "%.1f".formatted(milliseconds.getPercentile(75)),
-                    "%.2f".formatted(median / first),
+                    StepTableOptions.columns(milliseconds, first),
                     "%.0f".formatted(entry.getValue().megabytes().getPercentile(50)),
                     String.join(", ", entry.getValue().kernels())));
         }

@@ -17,6 +17,7 @@ import org.nd4j.linalg.schedule.PolySchedule;
 import org.nd4j.linalg.schedule.ScheduleType;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Pretrains a sample model on equal shares of the three domains and saves it with its provenance. */
@@ -24,29 +25,15 @@ import picocli.CommandLine.Option;
         name = "pretrain",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description = "Pretrains a byte-level language model on prose, Java and Scala.")
+        description =
+                "Pretrains a byte-level language model on prose, Java and Scala; the learning rate falls linearly to 0.")
 public final class Pretrain implements Callable<Integer> {
 
     @Option(names = "--kind", description = "One of: ${COMPLETION-CANDIDATES}.")
     private ModelKind kind = ModelKind.TRANSFORMER;
 
-    @Option(names = "--steps", converter = Errors.Count.class, description = "Minibatches.")
-    private int steps = 3600;
-
-    @Option(
-            names = "--batch",
-            converter = Errors.Count.class,
-            description = "Sequences of a minibatch, shared by the three domains.")
-    private int batch = 33;
-
-    @Option(
-            names = "--learning-rate",
-            converter = Errors.AboveZero.class,
-            description = "Adam's first learning rate; it falls linearly to zero.")
-    private double learningRate = 2e-3;
-
-    @Option(names = "--seed", description = "Seed of the weights and of the batches.")
-    private long seed = 20240601;
+    @Mixin
+    private TrainingOptions options = new TrainingOptions(3600, 33, 2e-3, 20240601);
 
     @Option(names = "--corpus", description = "Folder of the source jars.")
     private Path corpusDirectory = Path.of("samples", "target", "corpus");
@@ -70,10 +57,11 @@ public final class Pretrain implements Callable<Integer> {
         byte[][] texts = Domain.PRETRAINED.stream()
                 .map(domain -> corpus.text(domain, Corpus.Part.PRETRAIN))
                 .toArray(byte[][]::new);
-        Adam updater = new Adam(new PolySchedule(ScheduleType.ITERATION, learningRate, 1.0, steps + 1));
-        MultiLayerNetwork network = kind.create(updater, seed);
-        ByteWindowIterator batches = ByteWindowIterator.training(batch, ModelKind.CONTEXT, steps, seed, texts);
-        try (Progress progress = new Progress("pretrain " + kind.label(), steps)) {
+        Adam updater = new Adam(new PolySchedule(ScheduleType.ITERATION, options.learningRate, 1.0, options.steps + 1));
+        MultiLayerNetwork network = kind.create(updater, options.seed);
+        ByteWindowIterator batches =
+                ByteWindowIterator.training(options.batch, ModelKind.CONTEXT, options.steps, options.seed, texts);
+        try (Progress progress = new Progress("pretrain " + kind.label(), options.steps)) {
             while (batches.hasNext()) {
                 network.fit(batches.next());
                 progress.step(() -> "%.3f nats per byte".formatted(network.score() / ModelKind.CONTEXT));
@@ -83,18 +71,18 @@ public final class Pretrain implements Callable<Integer> {
                 .flatMap(domain -> domain.jars().stream())
                 .toList();
         String command = "pretrain --kind %s --steps %d --batch %d --learning-rate %s --seed %d"
-                .formatted(kind, steps, batch, learningRate, seed);
+                .formatted(kind, options.steps, options.batch, options.learningRate, options.seed);
         Path file = out.resolve(kind.label() + ".zip");
         Checkpoint.save(
                 network,
                 new PretrainingRecord(
                         kind,
                         command,
-                        seed,
-                        steps,
-                        batch,
+                        options.seed,
+                        options.steps,
+                        options.batch,
                         ModelKind.CONTEXT,
-                        learningRate,
+                        options.learningRate,
                         jars,
                         corpus.sha256Hex(),
                         null,

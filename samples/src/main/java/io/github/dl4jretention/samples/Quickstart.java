@@ -47,17 +47,8 @@ public final class Quickstart implements Callable<Integer> {
             description = "Coefficients of the KL term.")
     private List<Double> coefficients = List.of(0.3, 1.0, 3.0);
 
-    @Option(names = "--steps", converter = Errors.Count.class, description = "Minibatches of each finetuning.")
-    private int steps = 100;
-
-    @Option(names = "--batch", converter = Errors.Count.class, description = "Sequences of 64 tokens in a minibatch.")
-    private int batch = 16;
-
-    @Option(names = "--learning-rate", converter = Errors.AboveZero.class, description = "Adam's learning rate.")
-    private double learningRate = 1e-3;
-
-    @Option(names = "--seed", description = "Seed of the batches and of the text samples.")
-    private long seed = 1;
+    @Mixin
+    private TrainingOptions options = new TrainingOptions(100, 16, 1e-3, 1);
 
     @Option(
             names = "--out",
@@ -101,14 +92,15 @@ public final class Quickstart implements Callable<Integer> {
         System.out.printf(
                 "%d runs of %d steps of %d x %d %ss; %d %ss to learn, %d held out%n",
                 1 + (cache == null ? 1 : 2) * coefficients.size(),
-                steps,
-                batch,
+                options.steps,
+                options.batch,
                 base.window(),
                 base.unit(),
                 task.training().length,
                 base.unit(),
                 task.target().length);
-        Experiment experiment = new Experiment(base, task, steps, batch, learningRate, seed, cache());
+        Experiment experiment =
+                new Experiment(base, task, options.steps, options.batch, options.learningRate, options.seed, cache());
         Report report = new Report(experiment, experiment.run(coefficients));
         if (saveModels) {
             report.writeModels(out);

@@ -34,6 +34,7 @@ import org.openjdk.jmh.runner.options.OptionsBuilder;
 import org.openjdk.jmh.runner.options.VerboseMode;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -48,7 +49,7 @@ import picocli.CommandLine.Option;
                 + " the options.")
 public final class StepBenchmark implements Callable<Integer> {
 
-    private static final String ROW = "%-12s %6s %5s %5s %-8s %9s %9s %9s %6s%n";
+    private static final String ROW = "%-12s %6s %5s %5s %-8s %s%n";
 
     @Option(names = "--models", split = ",", description = "Any of ${COMPLETION-CANDIDATES}.")
     private List<ModelKind> models = List.of(ModelKind.values());
@@ -67,11 +68,8 @@ public final class StepBenchmark implements Callable<Integer> {
     @Option(names = "--vocabulary", split = ",", description = "Classes of a token.")
     private List<Integer> vocabularies = List.of(2000);
 
-    @Option(names = "--time", split = ",", description = "Tokens of a sequence.")
-    private List<Integer> times = List.of(64);
-
-    @Option(names = "--batch", split = ",", description = "Sequences of a minibatch.")
-    private List<Integer> batches = List.of(16);
+    @Mixin
+    private StepTableOptions table = new StepTableOptions();
 
     @Option(names = "--blocks", description = "Blocks of each side, in turns with the others, each in a new process.")
     private int blocks = 3;
@@ -151,11 +149,11 @@ public final class StepBenchmark implements Callable<Integer> {
                 System.getenv("OMP_NUM_THREADS"),
                 System.getProperty("java.version"),
                 blocks * steps);
-        System.out.printf(ROW, "model", "V", "time", "batch", "side", "median ms", "quarter", "3/4", "ratio");
+        System.out.printf(ROW, "model", "V", "time", "batch", "side", StepTableOptions.HEADER);
         for (ModelKind model : models) {
             for (int vocabulary : vocabularies) {
-                for (int time : times) {
-                    for (int batch : batches) {
+                for (int time : table.times) {
+                    for (int batch : table.batches) {
                         BenchmarkShape shape = new BenchmarkShape(vocabulary, batch, time);
                         System.out.print(rows(model, shape, measure(model, shape)));
                     }
@@ -210,10 +208,7 @@ public final class StepBenchmark implements Callable<Integer> {
                     shape.time(),
                     shape.batch(),
                     side.label(),
-                    "%.1f".formatted(measured.getPercentile(50)),
-                    "%.1f".formatted(measured.getPercentile(25)),
-                    "%.1f".formatted(measured.getPercentile(75)),
-                    "%.2f".formatted(measured.getPercentile(50) / first)));
+                    StepTableOptions.columns(measured, first)));
         }
         return rows.toString();
     }

@@ -377,10 +377,9 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
             String obstacle = FusedLoss.obstacle(dataType);
             if (!logActivation) {
                 LOG.info(
-                        "Layer \"{}\": {}{}",
+                        "Layer \"{}\": {}",
                         layerConf().getLayerName(),
-                        obstacle == null ? "fused loss on CPU" : "loss by SameDiff, not fused, because " + obstacle,
-                        mayBeAsStock() ? StockBackprop.NOTE : "");
+                        obstacle == null ? "fused loss on CPU" : "loss by SameDiff, not fused, because " + obstacle);
             }
             path = newPath(weights);
         }

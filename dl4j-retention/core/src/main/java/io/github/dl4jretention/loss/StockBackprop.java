@@ -20,10 +20,6 @@ final class StockBackprop {
     /** From here on stock layers' own arithmetic costs several times the fused one. */
     private static final int LARGE_VOCABULARY = 4096;
 
-    /** What a log says of it. */
-    static final String NOTE = "; cross-entropy alone, where the coefficient is 0 or the labels carry no teacher, is "
-            + "trained by DL4J's own operations, because there are fewer than " + LARGE_VOCABULARY + " classes";
-
     private StockBackprop() {}
 
     /** Whether cross-entropy alone is trained by it. */

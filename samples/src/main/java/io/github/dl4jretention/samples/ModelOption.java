@@ -1,0 +1,38 @@
+package io.github.dl4jretention.samples;
+
+import io.github.dl4jretention.lm.LanguageModel;
+import java.io.IOException;
+import java.nio.file.Path;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** The option of a program that names the folder of its model. */
+final class ModelOption {
+
+    @Spec(Spec.Target.MIXEE)
+    private CommandSpec spec;
+
+    @Option(
+            names = "--model",
+            paramLabel = "DIR",
+            required = true,
+            description = "Folder with config.json, model.safetensors or its shards, and tokenizer.json.")
+    private Path folder;
+
+    LanguageModel load() {
+        return load(spec, folder);
+    }
+
+    /** The model of a folder, or an error that names the option. */
+    static LanguageModel load(CommandSpec spec, Path folder) {
+        try {
+            LanguageModel loaded = LanguageModel.load(folder);
+            loaded.tokenizer();
+            return loaded;
+        } catch (IOException e) {
+            throw new ParameterException(spec.commandLine(), "--model: " + e.getMessage(), e);
+        }
+    }
+}
