@@ -81,38 +81,6 @@ public final class RetentionLabels {
     }
 
     /**
-     * Packs one minibatch.
-     *
-     * @param labels    class ids (class axis of size 1) or distributions (size V)
-     * @param labelMask {@code [batch, time]} or {@code [batch, 1]}: what is at 0 there, zeros mostly, needn't be
-     *     one-hot; null for none
-     * @param teacher   the teacher's log-probabilities, of V classes; the other axes are those of the labels
-     * @param weights   weight of each token's divergence, {@code [batch, time]} or {@code [batch, 1]}; null if the label
-     *     mask weighs it
-     * @param classAxis 1, or 2 for {@code [batch, time, classes]}
-     * @param identity  the teacher's SHA-256
-     * @return a new array of the teacher's data type, FLOAT for HALF, which rounds class ids above 2048
-     * @throws IllegalArgumentException if the shapes don't fit; the message gives both
-     */
-    public static INDArray pack(
-            INDArray labels,
-            @Nullable INDArray labelMask,
-            INDArray teacher,
-            @Nullable INDArray weights,
-            int classAxis,
-            String identity) {
-        RetentionLabels packing = new RetentionLabels(
-                labels,
-                labelMask,
-                (batch, time) -> weights,
-                classAxis,
-                new LabelArrays.Source(identity, 0, true),
-                null);
-        packing.put(teacher);
-        return packing.packed();
-    }
-
-    /**
      * Makes room for the teacher's whole distributions.
      *
      * @param type  of the teacher's numbers

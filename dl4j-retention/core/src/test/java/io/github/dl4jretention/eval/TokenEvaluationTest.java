@@ -6,8 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.loss.PackedLabels;
 import io.github.dl4jretention.loss.RetentionConfiguration;
-import io.github.dl4jretention.loss.RetentionLabels;
 import io.github.dl4jretention.loss.RetentionLoss;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherMultiDataSetIterator;
@@ -107,7 +107,7 @@ class TokenEvaluationTest {
                 sd.output(Map.of("features", features), "logits").get("logits"), 2);
         RetentionEvaluation expected = new RetentionEvaluation(2, 1);
         expected.eval(
-                RetentionLabels.pack(labels, null, teacher.logProbabilities(features, null), null, 2, teacher.sha256()),
+                PackedLabels.pack(labels, null, teacher.logProbabilities(features, null), null, 2, teacher.sha256()),
                 probabilities,
                 mask);
         INDArray ids = labels.argMax(2);

@@ -37,4 +37,18 @@ public final class PackedLabels {
         parts.add(last);
         return Nd4j.concat(1, parts.toArray(INDArray[]::new));
     }
+
+    /** Labels packed as a TeacherIterator packs them, with a mask of the labels, weights of the divergence, or null. */
+    public static INDArray pack(
+            INDArray labels, INDArray labelMask, INDArray teacher, INDArray weights, int classAxis, String identity) {
+        RetentionLabels packing = new RetentionLabels(
+                labels,
+                labelMask,
+                (batch, time) -> weights,
+                classAxis,
+                new LabelArrays.Source(identity, 0, true),
+                null);
+        packing.put(teacher);
+        return packing.packed();
+    }
 }

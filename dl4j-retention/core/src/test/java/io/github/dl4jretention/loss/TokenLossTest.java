@@ -74,7 +74,7 @@ class TokenLossTest {
                 network, RetentionConfiguration.builder().coefficient(3).build());
         INDArray mask = Nd4j.createFromArray(1.0, 1, 0, 1).castTo(type).reshape(4, 1);
         INDArray weights = Nd4j.createFromArray(0.0, 1, 1, 0).castTo(type).reshape(4, 1);
-        INDArray labels = RetentionLabels.pack(
+        INDArray labels = PackedLabels.pack(
                 Nd4j.zeros(type, 4, 1),
                 mask,
                 Nd4j.valueArrayOf(new long[] {4, 2}, Math.log(0.5), type),
