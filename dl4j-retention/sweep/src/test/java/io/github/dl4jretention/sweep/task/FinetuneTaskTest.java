@@ -24,6 +24,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import org.deeplearning4j.arbiter.optimize.api.Candidate;
 import org.deeplearning4j.arbiter.optimize.api.OptimizationResult;
@@ -53,6 +54,9 @@ import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 import org.nd4j.linalg.ops.transforms.Transforms;
+import org.nd4j.linalg.schedule.ISchedule;
+import org.nd4j.linalg.schedule.MapSchedule;
+import org.nd4j.linalg.schedule.ScheduleType;
 
 class FinetuneTaskTest {
 
@@ -265,13 +269,16 @@ class FinetuneTaskTest {
                 FinetuneModel.of(pretrained, "logits", "labels", "features"),
                 new SweepData(ids(1), ids(2), ids(3), ids(4), ids(5)));
         for (FinetuneConfiguration configuration : List.of(
-                retention(3, 1, 2, -1), new FinetuneConfiguration(FinetuneMethod.PLAIN, null, RATE, 1, 2, -1))) {
+                retention(3, 1, 2, -1),
+                new FinetuneConfiguration(FinetuneMethod.PLAIN, null, RATE, 1, 2, -1),
+                new FinetuneConfiguration(FinetuneMethod.RETENTION, loss(3), RATE, 1, 2, -1, 0, 2))) {
+            ISchedule warmUp = new MapSchedule(ScheduleType.ITERATION, Map.of(0, RATE / 2, 1, RATE));
             Seen seen = run(problem, configuration);
             assertNull(seen.failure);
             SameDiff student = SweepTexts.graph(TYPE);
             RetentionLoss.add(student, "logits", "labels", FinetuneModel.lossOf(configuration));
             student.setTrainingConfig(TrainingConfig.builder()
-                    .updater(new Adam(RATE))
+                    .updater(configuration.warmUp() == 0 ? new Adam(RATE) : new Adam(warmUp))
                     .dataSetFeatureMapping("features")
                     .dataSetLabelMapping("labels", RetentionLoss.TEACHER_LOGITS)
                     .build());
