@@ -3,7 +3,6 @@ package io.github.dl4jretention;
 import io.github.dl4jretention.checkpoint.RestartableIterator;
 import io.github.dl4jretention.eval.TokenEvaluation;
 import io.github.dl4jretention.loss.LabelArrays;
-import io.github.dl4jretention.merge.Merge;
 import io.github.dl4jretention.merge.MergeMethod;
 import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import io.github.dl4jretention.teacher.Teacher;
@@ -13,13 +12,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
-import java.util.function.Function;
-import java.util.function.UnaryOperator;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
-import org.nd4j.autodiff.samediff.VariableType;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
@@ -57,7 +52,7 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 public final class Averaging {
 
     /** A network's vector among its arrays. */
-    private static final String PARAMS = "params";
+    static final String PARAMS = "params";
 
     private final MultiDataSetIterator target;
     private final MultiDataSetIterator source;
@@ -169,7 +164,7 @@ public final class Averaging {
      */
     public Averaged<MultiLayerNetwork> choose(
             MultiLayerNetwork start, MultiLayerNetwork tuned, MovingAverageTeacher... averages) {
-        return chosen(Models.NETWORKS, start, tuned, averages);
+        return chosen(AveragedModels.NETWORKS, start, tuned, averages);
     }
 
     /**
@@ -182,7 +177,7 @@ public final class Averaging {
      */
     public Averaged<ComputationGraph> choose(
             ComputationGraph start, ComputationGraph tuned, MovingAverageTeacher... averages) {
-        return chosen(Models.GRAPHS, start, tuned, averages);
+        return chosen(AveragedModels.GRAPHS, start, tuned, averages);
     }
 
     /**
@@ -196,10 +191,10 @@ public final class Averaging {
      * @throws IllegalArgumentException if they're of different variables, or a text doesn't fit
      */
     public Averaged<SameDiff> choose(SameDiff start, SameDiff tuned, String logits, String... features) {
-        return chosen(Models.ofSameDiff(logits, features), start, tuned);
+        return chosen(AveragedModels.ofSameDiff(logits, features), start, tuned);
     }
 
-    private <M> Averaged<M> chosen(Models<M> models, M start, M tuned, MovingAverageTeacher... averages) {
+    private <M> Averaged<M> chosen(AveragedModels<M> models, M start, M tuned, MovingAverageTeacher... averages) {
         Search<M> search = new Search<>(models, start, new double[0]);
         search.measure(tuned, 0, 0);
         for (MovingAverageTeacher average : averages) {
@@ -223,48 +218,8 @@ public final class Averaging {
     }
 
     /** Where a training begins: its running averages begin there too. */
-    <M> Search<M> start(Models<M> models, M student) {
+    <M> Search<M> start(AveragedModels<M> models, M student) {
         return new Search<>(models, models.plain().apply(student), decays);
-    }
-
-    /**
-     * What differs between kinds of models.
-     *
-     * @param plain      a student without retention, a copy
-     * @param teacher    asks a plain model
-     * @param parameters the model's own arrays by their names
-     * @param merge      of plain models
-     * @param <M>        the kind
-     */
-    record Models<M>(
-            UnaryOperator<M> plain,
-            Function<M, Teacher> teacher,
-            Function<M, Map<String, INDArray>> parameters,
-            Function<MergeMethod, Merge<M>> merge) {
-
-        static final Models<MultiLayerNetwork> NETWORKS = new Models<>(
-                Retention::detach, Teacher::of, network -> Map.of(PARAMS, network.params()), Merge::networks);
-        static final Models<ComputationGraph> GRAPHS =
-                new Models<>(Retention::detach, Teacher::of, graph -> Map.of(PARAMS, graph.params()), Merge::graphs);
-
-        static Models<SameDiff> ofSameDiff(String logits, String... features) {
-            return new Models<>(
-                    Retention::detach,
-                    model -> Teacher.of(model, logits, features),
-                    Models::variables,
-                    Merge::sameDiffs);
-        }
-
-        private static Map<String, INDArray> variables(SameDiff model) {
-            Map<String, INDArray> variables = new TreeMap<>();
-            for (SDVariable variable : model.variables()) {
-                if (variable.getVariableType() == VariableType.VARIABLE
-                        && variable.dataType().isFPType()) {
-                    variables.put(variable.name(), variable.getArr());
-                }
-            }
-            return variables;
-        }
     }
 
     /**
@@ -274,7 +229,7 @@ public final class Averaging {
      */
     final class Search<M> {
 
-        private final Models<M> models;
+        private final AveragedModels<M> models;
         private final M start;
         private final double[] decays;
         private final Averaged.Point startPoint;
@@ -284,7 +239,7 @@ public final class Averaging {
         private M bestModel;
         private int step;
 
-        private Search(Models<M> models, M start, double[] decays) {
+        private Search(AveragedModels<M> models, M start, double[] decays) {
             this.models = models;
             this.start = start;
             this.decays = decays;

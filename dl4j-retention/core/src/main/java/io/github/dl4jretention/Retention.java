@@ -176,7 +176,7 @@ public final class Retention {
             MultiLayerNetwork student, Teacher teacher, DataSetIterator iterator, int epochs, Averaging averaging) {
         return NetworkFinetuning.averaged(
                 student,
-                averaging.start(Averaging.Models.NETWORKS, student),
+                averaging.start(AveragedModels.NETWORKS, student),
                 () -> finetune(student, teacher, iterator, epochs));
     }
 
@@ -198,7 +198,7 @@ public final class Retention {
             ComputationGraph student, Teacher teacher, MultiDataSetIterator iterator, int epochs, Averaging averaging) {
         return NetworkFinetuning.averaged(
                 student,
-                averaging.start(Averaging.Models.GRAPHS, student),
+                averaging.start(AveragedModels.GRAPHS, student),
                 () -> finetune(student, teacher, iterator, epochs));
     }
 

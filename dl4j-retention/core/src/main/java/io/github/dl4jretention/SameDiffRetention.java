@@ -246,7 +246,7 @@ final class SameDiffRetention {
             SameDiff student, Teacher teacher, MultiDataSetIterator iterator, int epochs, Averaging averaging) {
         List<String> features = student.getTrainingConfig().getDataSetFeatureMapping();
         Averaging.Search<SameDiff> search = averaging.start(
-                Averaging.Models.ofSameDiff(LossDescription.of(student).logits(), features.toArray(String[]::new)),
+                AveragedModels.ofSameDiff(LossDescription.of(student).logits(), features.toArray(String[]::new)),
                 student);
         Listener listener = new BaseListener() {
             @Override
