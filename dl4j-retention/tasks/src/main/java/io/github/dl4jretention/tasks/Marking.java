@@ -64,7 +64,7 @@ final class Marking {
                     question.place(),
                     task.kind() == TaskKind.PERPLEXITY ? "" : prompts.asked(question),
                     task.kind() == TaskKind.CODE ? "" : question.answer(),
-                    written(question, answer),
+                    written(question, answer, prompts),
                     marks));
         }
         if (judgements != null) {
@@ -87,11 +87,22 @@ final class Marking {
         notes.add(note);
     }
 
-    private static String written(Question question, Answer answer) {
+    /** The answer that the task's metric marks. */
+    private String written(Question question, Answer answer, Prompts prompts) {
         if (question.gold() >= 0) {
-            return question.choices().get(largest(answer.values(), question.choices(), false));
+            int chosen = largest(
+                    answer.values(), shown(question, prompts), scoring.metric().equals("acc_norm"));
+            return question.choices().get(chosen);
         }
         return answer.texts().isEmpty() ? "" : answer.texts().get(0);
+    }
+
+    private static List<String> shown(Question question, Prompts prompts) {
+        List<String> shown = new ArrayList<>();
+        for (int i = 0; i < question.choices().size(); i++) {
+            shown.add(prompts.shown(question, i));
+        }
+        return shown;
     }
 
     /** {@return the place of the largest; of several the first} */
@@ -117,10 +128,7 @@ final class Marking {
     }
 
     private static Map<String, Double> choice(Question question, Answer answer, Prompts prompts) {
-        List<String> shown = new ArrayList<>();
-        for (int i = 0; i < question.choices().size(); i++) {
-            shown.add(prompts.shown(question, i));
-        }
+        List<String> shown = shown(question, prompts);
         Map<String, Double> marks = new LinkedHashMap<>();
         marks.put("acc", mark(largest(answer.values(), shown, false) == question.gold()));
         marks.put("acc_norm", mark(largest(answer.values(), shown, true) == question.gold()));

@@ -69,11 +69,24 @@ final class Prompts {
 
     /** A question is never an example of itself. */
     private List<Question> examples(Question question) {
+        return Arrays.stream(exampleNumbers(question)).mapToObj(pool::get).toList();
+    }
+
+    private int[] exampleNumbers(Question question) {
         return Arrays.stream(order)
-                .mapToObj(pool::get)
-                .filter(example -> example != question)
+                .filter(i -> pool.get(i) != question)
                 .limit(prompting.examples().count())
-                .toList();
+                .toArray();
+    }
+
+    /**
+     * {@return what's the same for questions with the same examples, and another for others} Those that examples were drawn
+     * from have others than the rest.
+     *
+     * @param number of the question
+     */
+    String group(int number) {
+        return Arrays.toString(exampleNumbers(questions.get(number)));
     }
 
     /** {@return what a question's choice, or its right answer, looks like} */

@@ -9,11 +9,13 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.OptionalDouble;
+import java.util.Set;
 import java.util.function.ToDoubleFunction;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVPrinter;
@@ -37,14 +39,20 @@ public record TaskComparison(TaskReport base, List<TaskReport> models) {
      *
      * @param base   of the model before tuning
      * @param models at least one after tuning, with other names, in the same tasks
-     * @throws IllegalArgumentException if tasks, metrics or questions differ; the message names the model and the task
+     * @throws IllegalArgumentException if two have one name, or tasks, metrics or questions differ; the message names the
+     *     model and the task
      */
     public static TaskComparison of(TaskReport base, List<TaskReport> models) {
         Objects.requireNonNull(base, "base");
         if (models.isEmpty()) {
             throw new IllegalArgumentException("models: expected at least one, got none");
         }
+        Set<String> known = new HashSet<>(Set.of(base.model()));
         for (TaskReport model : models) {
+            if (!known.add(model.model())) {
+                throw new IllegalArgumentException(
+                        "models: expected a name of its own for each, got " + model.model() + " twice; use withModel");
+            }
             if (!names(model).equals(names(base))) {
                 throw new IllegalArgumentException(
                         model.model() + ": expected the tasks " + names(base) + ", got " + names(model));

@@ -47,13 +47,16 @@ public record TaskReport(@JsonProperty("model") String model, @JsonProperty("tas
     }
 
     /**
-     * {@return what this model learned and forgot}
+     * {@return what this model learned and forgot} Two models of the same name are called {@code before} and {@code
+     * after}.
      *
      * @param before of the model as it was before it was tuned, in the same tasks
      * @throws IllegalArgumentException if its tasks or questions are others
      */
     public TaskComparison compare(TaskReport before) {
-        return TaskComparison.of(before, List.of(this));
+        return before.model().equals(model)
+                ? TaskComparison.of(before.withModel("before"), List.of(withModel("after")))
+                : TaskComparison.of(before, List.of(this));
     }
 
     /**

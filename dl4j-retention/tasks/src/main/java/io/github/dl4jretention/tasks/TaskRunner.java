@@ -11,8 +11,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,6 +29,14 @@ final class TaskRunner {
 
     /** Prompts that are written after at once. */
     private static final int WRITERS = 16;
+
+    /** Prompts that lost their beginning. */
+    private static final String CUT = "cut";
+
+    /** Prompts that begin alike come together, and among them those of one length. */
+    private static final Comparator<Ready> ORDER = Comparator.comparing(Ready::group)
+            .thenComparing(ready -> ready.prompt().length)
+            .thenComparing(Ready::question);
 
     /** Tokens of a batch that keys and values are kept of, at most. */
     private static final int TOKENS = 8192;
@@ -89,8 +100,12 @@ final class TaskRunner {
                         : seconds / done * (questions.size() - journal.answers().size()));
     }
 
-    /** A prompt that is ready to be read. */
-    private record Ready(int question, int[] prompt, int[][] continuations, boolean truncated) {
+    /**
+     * A prompt that is ready to be read.
+     *
+     * @param group same for prompts that begin with the same examples
+     */
+    private record Ready(int question, String group, int[] prompt, int[][] continuations, boolean truncated) {
 
         int longest() {
             return Arrays.stream(continuations).mapToInt(c -> c.length).max().orElse(0);
@@ -101,25 +116,22 @@ final class TaskRunner {
         List<Ready> all = new ArrayList<>();
         for (int i = 0; i < questions.size(); i++) {
             Prompts.Choices choices = prompts.choices(i);
-            Ready whole = new Ready(i, choices.prompt(), choices.continuations(), false);
+            Ready whole = new Ready(i, prompts.group(i), choices.prompt(), choices.continuations(), false);
             all.add(truncated(whole, model.context() + 1 - whole.longest()));
         }
-        all.sort(Comparator.comparing(Ready::truncated)
-                .thenComparing(ready -> ready.prompt().length)
-                .thenComparing(Ready::question));
-        int[] head = shared
-                ? head(all.stream()
-                        .filter(ready -> !ready.truncated())
-                        .map(Ready::prompt)
-                        .toList())
-                : new int[0];
+        all.sort(ORDER);
+        Map<String, int[]> heads = new HashMap<>();
+        all.stream()
+                .collect(Collectors.groupingBy(Ready::group))
+                .forEach((group, ready) -> heads.put(
+                        group, shared ? head(ready.stream().map(Ready::prompt).toList()) : new int[0]));
         for (int from = 0; from < all.size(); ) {
             Ready first = all.get(from);
             int to = from;
             int tokens = 0;
             while (to < all.size()
                     && to - from < ROWS
-                    && all.get(to).truncated() == first.truncated()
+                    && all.get(to).group().equals(first.group())
                     && all.get(to).prompt().length == first.prompt().length
                     && (to == from || tokens < TOKENS)) {
                 tokens += (first.prompt().length + all.get(to).longest())
@@ -128,7 +140,7 @@ final class TaskRunner {
             }
             List<Ready> batch = all.subList(from, to);
             if (!journal.has(batch.stream().map(Ready::question).toList())) {
-                add(score(batch, first.truncated() ? new int[0] : head));
+                add(score(batch, Objects.requireNonNull(heads.get(first.group()))));
             }
             from = to;
         }
@@ -144,6 +156,7 @@ final class TaskRunner {
                 ? ready
                 : new Ready(
                         ready.question(),
+                        CUT,
                         Arrays.copyOfRange(prompt, prompt.length - most, prompt.length),
                         ready.continuations(),
                         true);
@@ -151,9 +164,6 @@ final class TaskRunner {
 
     /** What all prompts begin with, but for at least one token of each. */
     private static int[] head(List<int[]> prompts) {
-        if (prompts.isEmpty()) {
-            return new int[0];
-        }
         int[] first = prompts.get(0);
         int length = first.length - 1;
         for (int[] prompt : prompts) {
@@ -216,15 +226,20 @@ final class TaskRunner {
         }
     }
 
+    /** {@return tokens that are written, at most: no more than half of the context, so that a prompt has room} */
+    static int longest(Writing writing, TaskModel model) {
+        return Math.min(writing.maxTokens(), model.context() / 2);
+    }
+
     private void write() throws IOException {
         Writing writing = Objects.requireNonNull(task.writing());
-        int tokens = Math.min(writing.maxTokens(), model.context() / 2);
+        int tokens = longest(writing, model);
         List<Ready> all = new ArrayList<>();
         for (int i = 0; i < questions.size(); i++) {
-            Ready whole = new Ready(i, prompts.encoded(prompts.text(i)), new int[0][], false);
+            Ready whole = new Ready(i, prompts.group(i), prompts.encoded(prompts.text(i)), new int[0][], false);
             all.add(truncated(whole, model.context() - tokens));
         }
-        all.sort(Comparator.<Ready>comparingInt(ready -> ready.prompt().length).thenComparing(Ready::question));
+        all.sort(ORDER);
         Generator generator = model.generator()
                 .temperature(writing.temperature())
                 .topP(writing.topP())

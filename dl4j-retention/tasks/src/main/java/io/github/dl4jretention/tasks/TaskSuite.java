@@ -6,6 +6,7 @@ import io.github.dl4jretention.lm.LanguageModel;
 import io.github.dl4jretention.tasks.file.Question;
 import io.github.dl4jretention.tasks.file.QuestionReader;
 import io.github.dl4jretention.tasks.file.TaskDefinition;
+import io.github.dl4jretention.tasks.file.TaskDefinition.Writing;
 import io.github.dl4jretention.tasks.file.TaskKind;
 import io.github.dl4jretention.tasks.sandbox.CodeSandbox;
 import io.github.dl4jretention.teacher.NetworkIdentity;
@@ -198,6 +199,11 @@ public final class TaskSuite {
                 if (task.kind() == TaskKind.CODE
                         && !Objects.requireNonNull(sandbox).isIsolated()) {
                     marking.note("programs were not isolated");
+                }
+                Writing writing = task.writing();
+                if (writing != null && TaskRunner.longest(writing, model) < writing.maxTokens()) {
+                    marking.note("answers end after " + TaskRunner.longest(writing, model)
+                            + " tokens, half of the context, not after " + writing.maxTokens());
                 }
                 results.add(marking.result(questions, journal.answers(), prompts));
                 if (folder != null && task.kind() == TaskKind.WIN_RATE) {

@@ -134,7 +134,11 @@ final class WholeModel extends TaskModel {
         for (int from = 0; from < texts.size(); from += ROWS) {
             int to = Math.min(texts.size(), from + ROWS);
             List<int[]> rows = texts.subList(from, to);
-            try (LogProbabilities all = read(rows)) {
+            // Nothing is asked after the last token, which may be one more than the context.
+            List<int[]> fed = rows.stream()
+                    .map(text -> Arrays.copyOf(text, text.length - 1))
+                    .toList();
+            try (LogProbabilities all = read(fed)) {
                 for (int row = 0; row < rows.size(); row++) {
                     double[] place = places.get(from + row);
                     int[] text = rows.get(row);

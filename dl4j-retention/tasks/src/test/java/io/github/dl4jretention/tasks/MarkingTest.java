@@ -72,6 +72,16 @@ class MarkingTest {
             assertEquals(1.0, marks.get("acc"), cases.get(i).toString());
             assertEquals(same ? 1.0 : 0.0, marks.get("acc_norm"), cases.get(i).toString());
         }
+        TaskResult ofByte = result("format: choices\nmetric: acc_norm", lines, answers);
+        for (int i = 0; i < cases.size(); i++) {
+            JsonNode row = cases.get(i);
+            assertEquals(
+                    row.get(0).get(row.get(2).asInt()).asText(),
+                    result.questions().get(i).answer());
+            assertEquals(
+                    row.get(0).get(row.get(3).asInt()).asText(),
+                    ofByte.questions().get(i).answer());
+        }
         assertEquals(
                 1 - (double) differ / cases.size(),
                 result.metrics().get("acc_norm").value(),

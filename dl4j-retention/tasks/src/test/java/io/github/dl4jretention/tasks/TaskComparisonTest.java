@@ -92,7 +92,12 @@ class TaskComparisonTest {
         assertEquals(0.1, comparison.forgetting(KEPT), 1e-12);
         assertEquals(1 - 0.1 / 0.3, comparison.forgettingAvoided(KEPT), 1e-12);
         assertTrue(Double.isNaN(comparison.forgettingAvoided(PLAIN)));
-        assertTrue(Double.isNaN(TaskComparison.of(BASE, List.of(BASE)).forgettingAvoided(BASE)));
+        TaskComparison same = BASE.compare(BASE);
+        assertEquals("before", same.base().model());
+        assertEquals("after", same.models().get(0).model());
+        assertEquals(0, same.forgetting(same.models().get(0)), 1e-12);
+        assertThrows(IllegalArgumentException.class, () -> TaskComparison.of(BASE, List.of(PLAIN, PLAIN)));
+        assertThrows(IllegalArgumentException.class, () -> TaskComparison.of(BASE, List.of(BASE)));
     }
 
     /** keep: 4 lost, 2 won, p = 2 (1 + 6 + 15) / 64. */

@@ -107,14 +107,16 @@ class TaskSuiteTest {
 
     @Test
     void same_diff_models_of_any_and_of_a_fixed_time_give_the_same() throws IOException {
-        int context = 64;
+        int context = 40;
         folder = only("answers");
+        Files.writeString(folder.resolve("text.yaml"), "format: text\nfile: text.jsonl\n");
         Files.writeString(folder.resolve("answers.yaml"), "format: answers\nfile: answers.jsonl\nmaxTokens: 3\n");
         Files.writeString(folder.resolve("choices.yaml"), "format: choices\nfile: choices.jsonl\n");
         TaskReport any = run(TaskModel.of(ByteModels.sameDiff(-1), "logits", "tokens", Tokenizer.bytes(), context));
         TaskReport fixed =
                 run(TaskModel.of(ByteModels.sameDiff(context), "logits", "tokens", Tokenizer.bytes(), 10 * context));
         assertSame(any, fixed, 1e-9);
+        assertTrue(fixed.task("choices").truncated() > 0, "a prompt that fills the fixed time");
         assertThrows(
                 IllegalArgumentException.class,
                 () -> TaskModel.of(ByteModels.sameDiff(-1), "logits", "ids", Tokenizer.bytes(), 9));

@@ -139,22 +139,34 @@ public abstract class FinetuneModel {
      * @param source what must not be forgotten
      */
     public final Losses losses(Object plain, Batches target, Batches source) {
-        try (Teacher predictor = predictor(plain)) {
-            return new Losses(loss(plain, predictor, target), loss(plain, predictor, source));
-        }
+        return new Losses(loss(plain, target), loss(plain, source));
     }
 
     /** The mean cross-entropy of this model as it is on a text, in nats per token, or what the text is measured by. */
     final double loss(Batches text) {
-        return text instanceof Batches.Measured measured
-                ? measured.of(copyOfPretrained())
-                : TokenEvaluation.of(teacher, text.iterator()).crossEntropy();
+        if (text instanceof Batches.Measured measured) {
+            Object copy = copyOfPretrained();
+            try {
+                return measured.of(copy);
+            } finally {
+                // SameDiff has no close().
+                if (copy instanceof MultiLayerNetwork network) {
+                    network.close();
+                } else if (copy instanceof ComputationGraph graph) {
+                    graph.close();
+                }
+            }
+        }
+        return TokenEvaluation.of(teacher, text.iterator()).crossEntropy();
     }
 
-    private static double loss(Object plain, Teacher predictor, Batches text) {
-        return text instanceof Batches.Measured measured
-                ? measured.of(plain)
-                : TokenEvaluation.of(predictor, text.iterator()).crossEntropy();
+    private double loss(Object plain, Batches text) {
+        if (text instanceof Batches.Measured measured) {
+            return measured.of(plain);
+        }
+        try (Teacher predictor = predictor(plain)) {
+            return TokenEvaluation.of(predictor, text.iterator()).crossEntropy();
+        }
     }
 
     /** A copy of this model as it is, of its class. */

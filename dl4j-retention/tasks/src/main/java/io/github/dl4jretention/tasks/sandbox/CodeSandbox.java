@@ -4,12 +4,13 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -25,7 +26,7 @@ import org.slf4j.LoggerFactory;
  * <p>On Linux with util-linux, where users may make namespaces, a program sees the system's programs and an empty folder in
  * memory, and nothing else: no network, no home folder, no other processes, no environment. {@link #isIsolated()} says
  * whether that's so here. Elsewhere it has the limits of {@link CodeLimits} and an empty environment and folder, but it can
- * read files and open sockets as you can. A program that runs as root loses root first.
+ * read files and open sockets as you can, and a process that it sends into the background may outlive it. A program that runs as root loses root first.
  *
  * <p><b>What isn't promised:</b> namespaces are no virtual machine. A program that uses an error in the kernel gets out.
  * Memory is limited for each process, not for all together. Run models that you don't trust in a virtual machine of their
@@ -86,13 +87,17 @@ public final class CodeSandbox {
                 && isolated.run("pass").passed()) {
             return isolated;
         }
-        CodeSandbox limited = new CodeSandbox(limits, interpreter, false);
+        CodeSandbox limited = withoutNamespaces(limits, interpreter);
         Outcome outcome = limited.run("pass");
         if (!outcome.passed()) {
             throw new IOException("code: expected python3 on this system to run it with, got " + outcome.reason());
         }
         LOG.warn("this system can't isolate programs: what a model writes can read your files and use the network");
         return limited;
+    }
+
+    static CodeSandbox withoutNamespaces(CodeLimits limits, String interpreter) {
+        return new CodeSandbox(limits, interpreter, false);
     }
 
     /** {@return whether programs have no network and see none of your files} */
@@ -202,11 +207,20 @@ public final class CodeSandbox {
         }
     }
 
-    private static void delete(Path folder) throws IOException {
-        try (Stream<Path> files = Files.walk(folder)) {
-            for (Path file : (Iterable<Path>) files.sorted(Comparator.reverseOrder())::iterator) {
-                Files.deleteIfExists(file);
+    /** Programs may have made files that nobody may read or delete; what can't be deleted stays. */
+    private static void delete(Path file) {
+        try {
+            if (Files.isDirectory(file, LinkOption.NOFOLLOW_LINKS)) {
+                Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rwx------"));
+                List<Path> inside;
+                try (Stream<Path> files = Files.list(file)) {
+                    inside = files.toList();
+                }
+                inside.forEach(CodeSandbox::delete);
             }
+            Files.deleteIfExists(file);
+        } catch (IOException | UncheckedIOException e) {
+            LOG.warn("what a program left in {} can't be deleted", file, e);
         }
     }
 

@@ -159,6 +159,27 @@ class CodeSandboxTest {
                 "os.kill(" + ProcessHandle.current().pid() + ", 9)");
     }
 
+    /** As on systems without namespaces. */
+    @Test
+    void without_namespaces_limits_hold_and_nothing_is_left() throws IOException {
+        CodeSandbox limited =
+                CodeSandbox.withoutNamespaces(new CodeLimits(4, 1L << 28, 1L << 20, 10_000), "/usr/bin/python3");
+        assertFalse(limited.isIsolated());
+        assertTrue(limited.run("import os\nassert os.listdir('.') == ['program.py']")
+                .passed());
+        assertTrue(limited.run(
+                        "import os\nos.mkdir('x')\nopen('x/y', 'w').close()\nos.chmod('x', 0)\nos.symlink('/', 'z')")
+                .passed());
+        assertFalse(limited.run("while True: pass").passed());
+        assertEquals("MemoryError", limited.run("x = bytearray(10 ** 10)").reason());
+        assertTrue(limited.run("f = open('big', 'wb')\nfor i in range(100): f.write(b'x' * 10 ** 6); f.flush()")
+                .reason()
+                .contains("File too large"));
+        assertTrue(limited.run("import os\nassert set(os.environ) <= {'HOME', 'PATH', 'LC_ALL', 'PWD', 'OLDPWD'}")
+                .passed());
+        nothing_is_left_of_a_program();
+    }
+
     @Test
     void limits_say_what_they_expect() {
         String message = assertThrows(IllegalArgumentException.class, () -> new CodeLimits(0, 1L << 30, 1L << 20, 1))
