@@ -160,10 +160,7 @@ final class NetworkSteps implements Steps {
         long length = array.length() / array.size(0);
         long[] shape = array.shape().clone();
         INDArray from = array.reshape('c', array.size(0), length);
-        INDArray chosen = Nd4j.createUninitialized(array.dataType(), rows.length, length);
-        for (int i = 0; i < rows.length; i++) {
-            chosen.getRow(i).assign(from.getRow(rows[i]));
-        }
+        INDArray chosen = Nd4j.pullRows(from, 1, rows, 'c');
         shape[0] = rows.length;
         return chosen.reshape('c', shape);
     }
@@ -205,13 +202,13 @@ final class NetworkSteps implements Steps {
     }
 
     private void add(double[][][] found, INDArray hidden, List<int[]> places, int[][][] wanted) {
-        try (INDArray rows = Nd4j.createUninitialized(hidden.dataType(), places.size(), hidden.size(1))) {
-            for (int i = 0; i < places.size(); i++) {
-                int[] place = places.get(i);
-                rows.getRow(i)
-                        .assign(hidden.get(
-                                NDArrayIndex.point(place[0]), NDArrayIndex.all(), NDArrayIndex.point(place[1])));
-            }
+        long time = hidden.size(2);
+        int[] numbers = places.stream()
+                .mapToInt(place -> Math.toIntExact(place[0] * time + place[1]))
+                .toArray();
+        try (INDArray byTime = hidden.permute(0, 2, 1).dup('c');
+                INDArray rows =
+                        Nd4j.pullRows(byTime.reshape('c', hidden.size(0) * time, hidden.size(1)), 1, numbers, 'c')) {
             INDArray weights = weights(hidden.size(1));
             INDArray logits = weights == null ? rows : rows.mmul(weights);
             INDArray bias = bias();
@@ -219,18 +216,19 @@ final class NetworkSteps implements Steps {
                 logits.addiRowVector(bias.reshape(1, bias.length()).castTo(logits.dataType()));
             }
             int vocabulary = Math.toIntExact(logits.size(1));
+            double[][] all = logits.castTo(DataType.DOUBLE).toDoubleMatrix();
             for (int i = 0; i < places.size(); i++) {
                 int[] place = places.get(i);
-                double[] row = logits.getRow(i).toDoubleVector();
+                double[] row = all[i];
                 int[] tokens = wanted[place[0]][place[1]];
                 double[] values = new double[tokens.length];
-                double all = logSum(row);
+                double sum = logSum(row);
                 for (int j = 0; j < tokens.length; j++) {
                     if (tokens[j] < 0 || tokens[j] >= vocabulary) {
                         throw new IllegalArgumentException("continuations: expected ids of at least 0 and below "
                                 + vocabulary + ", got " + tokens[j]);
                     }
-                    values[j] = row[tokens[j]] - all;
+                    values[j] = row[tokens[j]] - sum;
                 }
                 found[place[0]][place[1]] = values;
             }
@@ -349,20 +347,14 @@ final class NetworkSteps implements Steps {
 
     private INDArray input(int[][] ids) {
         int count = ids[0].length;
-        INDArray input = asIds
-                ? Nd4j.create(DataType.INT32, ids.length, 1, count)
-                : Nd4j.create(
-                        network.getLayerWiseConfigurations().getDataType(),
-                        ids.length,
-                        network.layerInputSize(0),
-                        count);
+        if (asIds) {
+            return Nd4j.createFromArray(ids).reshape('c', ids.length, 1, count);
+        }
+        INDArray input = Nd4j.create(
+                network.getLayerWiseConfigurations().getDataType(), ids.length, network.layerInputSize(0), count);
         for (int row = 0; row < ids.length; row++) {
             for (int t = 0; t < count; t++) {
-                if (asIds) {
-                    input.putScalar(new int[] {row, 0, t}, ids[row][t]);
-                } else {
-                    input.putScalar(new int[] {row, ids[row][t], t}, 1);
-                }
+                input.putScalar(new int[] {row, ids[row][t], t}, 1);
             }
         }
         return input;

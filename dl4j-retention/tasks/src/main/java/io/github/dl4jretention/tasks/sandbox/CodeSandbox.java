@@ -114,7 +114,8 @@ public final class CodeSandbox {
      */
     public Outcome run(String program) throws IOException {
         String mark = UUID.randomUUID().toString();
-        Path folder = Files.createTempDirectory("dl4j-retention-code");
+        Path folder = Files.createTempDirectory(
+                "dl4j-retention-code-" + ProcessHandle.current().pid() + "-");
         try {
             Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
             ProcessBuilder builder = new ProcessBuilder(command(folder));

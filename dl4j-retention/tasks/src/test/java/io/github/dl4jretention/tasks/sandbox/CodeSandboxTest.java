@@ -146,7 +146,10 @@ class CodeSandboxTest {
         try (var folders = Files.list(Path.of(System.getProperty("java.io.tmpdir")))) {
             assertEquals(
                     0,
-                    folders.filter(folder -> folder.getFileName().toString().startsWith("dl4j-retention-code"))
+                    folders.filter(folder -> folder.getFileName()
+                                    .toString()
+                                    .startsWith("dl4j-retention-code-"
+                                            + ProcessHandle.current().pid() + "-"))
                             .count());
         }
     }
