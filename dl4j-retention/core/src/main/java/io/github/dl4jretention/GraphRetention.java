@@ -84,7 +84,7 @@ final class GraphRetention {
         copy.init(source.params().dup(), false);
         ComputationGraphUpdater updater = source.getUpdater(false);
         if (withUpdaterState && LayerUpdaters.hasState(updater)) {
-            copy.getUpdater().setStateViewArray(updater.getStateViewArray().dup());
+            copy.getUpdater().setStateViewArray(updater.getStateViewArray());
         }
         return copy;
     }

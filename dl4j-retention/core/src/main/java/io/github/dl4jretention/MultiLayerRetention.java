@@ -1,8 +1,8 @@
 package io.github.dl4jretention;
 
 import io.github.dl4jretention.internal.Configurations;
+import io.github.dl4jretention.internal.DetachedNetwork;
 import io.github.dl4jretention.internal.HeldBatchNormalization;
-import io.github.dl4jretention.internal.RetentionLayers;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.teacher.NetworkIdentity;
@@ -39,12 +39,7 @@ final class MultiLayerRetention {
     }
 
     static MultiLayerNetwork detach(MultiLayerNetwork student) {
-        RetentionLayers.of(student);
-        MultiLayerConfiguration conf = Configurations.copy(student.getLayerWiseConfigurations());
-        NeuralNetConfiguration last = conf.getConf(student.getnLayers() - 1);
-        last.setLayer(((RetentionOutputLayer) last.getLayer()).toStockLayer());
-        HeldBatchNormalization.release(conf);
-        return copyOf(student, conf, true);
+        return copyOf(student, DetachedNetwork.configuration(student), true);
     }
 
     static MultiLayerNetwork withUpdater(MultiLayerNetwork network, IUpdater updater) {
@@ -64,8 +59,7 @@ final class MultiLayerRetention {
         copy.init(source.params().dup(), false);
         Updater updater = source.getUpdater(false);
         if (withUpdaterState && LayerUpdaters.hasState(updater)) {
-            copy.getUpdater()
-                    .setStateViewArray(copy, updater.getStateViewArray().dup(), false);
+            copy.getUpdater().setStateViewArray(copy, updater.getStateViewArray(), false);
         }
         return copy;
     }

@@ -40,6 +40,9 @@ public final class CodecAccuracy implements Callable<Integer> {
     @Option(names = "--models", split = ",", description = "Any of ${COMPLETION-CANDIDATES}, as in TeacherBenchmark.")
     private List<ModelKind> models = List.of(ModelKind.TRANSFORMER);
 
+    @Option(names = "--vocabulary", converter = Errors.Count.class, description = "Of the LSTM.")
+    private int vocabulary = 2000;
+
     @Option(names = "--codecs", split = ",", description = "Codecs to measure.")
     private List<CacheCodec> codecs = Stream.of("sample:36", "sample:27", "topK:12", "half")
             .map(CacheCodec::of)
@@ -66,7 +69,7 @@ public final class CodecAccuracy implements Callable<Integer> {
     }
 
     private void measure(ModelKind model) throws IOException {
-        MultiLayerNetwork base = TeacherBenchmark.network(model);
+        MultiLayerNetwork base = TeacherBenchmark.network(model, vocabulary);
         try (Teacher teacher = Teacher.of(base)) {
             measure(model, base, teacher);
         }
@@ -77,8 +80,11 @@ public final class CodecAccuracy implements Callable<Integer> {
                 Retention.withUpdater(base, new Adam(1e-3)),
                 RetentionConfiguration.builder().build());
         Retention.finetune(
-                student, teacher, new ExistingDataSetIterator(TeacherBenchmark.batches(model, FINETUNING, 5)), 1);
-        DataSet one = TeacherBenchmark.batches(model, 1, 9).get(0);
+                student,
+                teacher,
+                new ExistingDataSetIterator(TeacherBenchmark.batches(model, vocabulary, FINETUNING, 5)),
+                1);
+        DataSet one = TeacherBenchmark.batches(model, vocabulary, 1, 9).get(0);
         long tokens = one.getFeatures().length();
         INDArray logProbabilities = teacher.logProbabilities(one.getFeatures(), null);
         System.out.printf(

@@ -7,9 +7,11 @@ import io.github.dl4jretention.listener.ReportSink;
 import io.github.dl4jretention.listener.RetentionReport;
 import io.github.dl4jretention.lm.Generator;
 import io.github.dl4jretention.lm.LanguageModel;
+import io.github.dl4jretention.lm.MemoryEstimate;
 import io.github.dl4jretention.lm.ModelCard;
 import io.github.dl4jretention.lm.TextDataset;
 import io.github.dl4jretention.lm.Tokenizer;
+import io.github.dl4jretention.lm.layers.NativeLayers;
 import io.github.dl4jretention.lm.text.TextIterator;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.samples.console.Console;
@@ -101,6 +103,24 @@ public final class Finetune implements Callable<Integer> {
     @Mixin
     private TrainingOptions options = new TrainingOptions(100, 4, 1e-4, 1);
 
+    @Option(
+            names = "--accumulate",
+            converter = Errors.Count.class,
+            description = "Minibatches of a step: one of 8 x 1 sequences is that of 1 x 8, in less memory.")
+    private int accumulate = 1;
+
+    @Option(
+            names = "--recompute",
+            description = "Whether decoder blocks compute what the way back needs once more instead of keeping it: less"
+                    + " memory, more time.")
+    private boolean recompute;
+
+    @Option(
+            names = "--half-teacher",
+            description =
+                    "Whether the teacher keeps its weights in half precision: half the memory, a little more time.")
+    private boolean halfTeacher;
+
     @Option(names = "--sequence-length", converter = Errors.Count.class, description = "Tokens of a sequence.")
     private int sequenceLength = 128;
 
@@ -146,7 +166,17 @@ public final class Finetune implements Callable<Integer> {
                 "%d parameters; %d documents to learn, %d held out, %d that must not be forgotten%n",
                 base.network().numParams(), learned.documents(), learned.validationDocuments(), kept.documents());
 
-        try (Teacher teacher = Teacher.of(base.network())) {
+        MemoryEstimate memory = MemoryEstimate.builder(base)
+                .batch(options.batch)
+                .sequenceLength(sequenceLength)
+                .accumulate(accumulate)
+                .recompute(recompute)
+                .halfTeacher(halfTeacher)
+                .build();
+        System.out.println("memory, an estimate: " + memory);
+        memory.requireFits();
+
+        try (Teacher teacher = halfTeacher ? Teacher.ofHalf(base.network()) : Teacher.of(base.network())) {
             finetune(base, learned, teacher, targetTexts, sourceTexts);
         }
         return CommandLine.ExitCode.OK;
@@ -160,15 +190,16 @@ public final class Finetune implements Callable<Integer> {
             List<DataSet> sourceTexts)
             throws IOException {
         FinetuneReport.Measured before = measure("base", base.network(), teacher, targetTexts, sourceTexts);
+        List<String> prompts = prompts(base, targetTexts, sourceTexts);
+        List<String> ofBase = samples(base, prompts);
         StepTimes times = new StepTimes();
-        MultiLayerNetwork student = train(base, learned, teacher, times);
-        FinetuneReport.Measured after = measure("tuned", Retention.detach(student), teacher, targetTexts, sourceTexts);
+        LanguageModel tuned = base.withNetwork(train(base, learned, teacher, times));
+        FinetuneReport.Measured after = measure("tuned", tuned.network(), teacher, targetTexts, sourceTexts);
 
-        LanguageModel result = base.withNetwork(student)
-                .withCard(new ModelCard(
-                        String.valueOf(target.getFileName()),
-                        before.target() - after.target(),
-                        after.source() - before.source()));
+        LanguageModel result = tuned.withCard(new ModelCard(
+                String.valueOf(target.getFileName()),
+                before.target() - after.target(),
+                after.source() - before.source()));
         if (!Files.exists(out.resolve(TUNED))) {
             result.save(out.resolve(TUNED));
         }
@@ -178,7 +209,7 @@ public final class Finetune implements Callable<Integer> {
                 List.of(coefficient, options.learningRate, options.steps, options.batch, sequenceLength, options.seed),
                 before,
                 after);
-        report.write(samples(base, result, targetTexts, sourceTexts), times.median());
+        report.write(text(prompts, ofBase, samples(result, prompts)), times.median());
         FileUtils.deleteDirectory(out.resolve(RUN).toFile());
         System.out.print(report.table());
         System.out.println("wrote tuned, results.csv, tradeoff.png and samples.txt to " + out.toAbsolutePath());
@@ -254,20 +285,29 @@ public final class Finetune implements Callable<Integer> {
         }
     }
 
-    /** Trains to the end, from the start or from the last checkpoint. */
+    /** The student; the base's own weights, which nobody needs any more, are freed. */
+    private MultiLayerNetwork student(LanguageModel base, Teacher teacher) {
+        MultiLayerNetwork ready = Retention.withUpdater(base.network(), new Adam(options.learningRate));
+        base.network().params().close();
+        NativeLayers.recompute(ready, recompute);
+        MultiLayerNetwork student = Retention.attach(
+                ready, RetentionConfiguration.builder().coefficient(coefficient).build(), teacher);
+        ready.params().close();
+        return student;
+    }
+
+    /** Trains to the end, from the start or from the last checkpoint. The base's weights are freed. */
     private MultiLayerNetwork train(LanguageModel base, TextDataset learned, Teacher teacher, StepTimes times)
             throws IOException {
         boolean picksUp = Files.isDirectory(out.resolve(RUN));
         Files.createDirectories(out);
         deleteParts();
         FinetuningRun<MultiLayerNetwork> run = FinetuningRun.builder()
-                .student(Retention.attach(
-                        Retention.withUpdater(base.network(), new Adam(options.learningRate)),
-                        RetentionConfiguration.builder()
-                                .coefficient(coefficient)
-                                .build()))
+                .student(student(base, teacher))
+                .keepStudent(false)
                 .teacher(teacher)
-                .iterator(new StepsIterator(learned.iterator(), options.steps))
+                .iterator(new StepsIterator(learned.iterator(), Math.multiplyExact(options.steps, accumulate)))
+                .accumulate(accumulate)
                 .divergenceMask(DivergenceMask.ALL_TOKENS)
                 .iterationsPerEpoch(options.steps)
                 .every(every)
@@ -327,29 +367,41 @@ public final class Finetune implements Callable<Integer> {
         }
     }
 
-    /** What both models write after the same prompts, one of held-out target and one of source. */
-    private String samples(LanguageModel base, LanguageModel tuned, List<DataSet> target, List<DataSet> source)
+    /** The beginning of a held-out text of the target, and of one of the source. */
+    private static List<String> prompts(LanguageModel base, List<DataSet> target, List<DataSet> source)
             throws IOException {
-        StringBuilder text = new StringBuilder();
+        List<String> prompts = new ArrayList<>();
         for (DataSet data : List.of(target.get(0), source.get(0))) {
             INDArray ids = data.getFeatures();
             int[] first = new int[(int) Math.min(PROMPT, ids.size(2))];
             for (int i = 0; i < first.length; i++) {
                 first[i] = ids.getInt(0, 0, i);
             }
-            String prompt = TextModel.prompt(first, base.tokenizer(), base.contextLength());
-            text.append("=== prompt: ").append(prompt).append("\n\n");
-            text.append("--- base\n").append(sample(base, prompt)).append("\n\n");
-            text.append("--- tuned\n").append(sample(tuned, prompt)).append("\n\n");
+            prompts.add(TextModel.prompt(first, base.tokenizer(), base.contextLength()));
         }
-        return text.toString();
+        return prompts;
     }
 
-    private String sample(LanguageModel writer, String prompt) throws IOException {
-        return Generator.of(writer)
-                .temperature(0.8)
-                .maxTokens(CONTINUATION)
-                .seed(options.seed)
-                .generate(prompt);
+    /** What a model writes after each. */
+    private List<String> samples(LanguageModel writer, List<String> prompts) throws IOException {
+        List<String> samples = new ArrayList<>();
+        for (String prompt : prompts) {
+            samples.add(Generator.of(writer)
+                    .temperature(0.8)
+                    .maxTokens(CONTINUATION)
+                    .seed(options.seed)
+                    .generate(prompt));
+        }
+        return samples;
+    }
+
+    private static String text(List<String> prompts, List<String> base, List<String> tuned) {
+        StringBuilder text = new StringBuilder();
+        for (int i = 0; i < prompts.size(); i++) {
+            text.append("=== prompt: ").append(prompts.get(i)).append("\n\n");
+            text.append("--- base\n").append(base.get(i)).append("\n\n");
+            text.append("--- tuned\n").append(tuned.get(i)).append("\n\n");
+        }
+        return text.toString();
     }
 }

@@ -1,5 +1,7 @@
 package io.github.dl4jretention.samples;
 
+import io.github.dl4jretention.lm.text.DocumentReader;
+import io.github.dl4jretention.lm.text.TextFile;
 import io.github.dl4jretention.samples.model.Checkpoint;
 import io.github.dl4jretention.samples.model.ModelKind;
 import io.github.dl4jretention.samples.model.TextModel;
@@ -7,11 +9,13 @@ import io.github.dl4jretention.samples.text.ByteWindowIterator;
 import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import org.deeplearning4j.exception.DL4JException;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -33,7 +37,8 @@ final class ModelAndTexts {
     @Option(
             names = "--target",
             paramLabel = "FILE",
-            description = "Text to learn; its last fifth is held out. Goes with --source. Default: Scala code.")
+            description =
+                    "Text to learn, plain or .jsonl; its last fifth is held out. Goes with --source. Default: Scala code.")
     private Path target;
 
     @Option(
@@ -155,7 +160,7 @@ final class ModelAndTexts {
     }
 
     private int[] read(String option, Path file, TextModel base, int parts) {
-        byte[] text = bytes(option, file);
+        byte[] text = text(option, file, base);
         int[] tokens = tokens(option, file, base, text);
         int shortest = parts * (base.window() + 1);
         Errors.require(
@@ -177,6 +182,23 @@ final class ModelAndTexts {
             throw new ParameterException(
                     spec.commandLine(), option + ": expected UTF-8, got other bytes in " + file, e);
         }
+    }
+
+    /** A .jsonl file's documents one behind the other, each on a line of its own; any other file as it is. */
+    private byte[] text(String option, Path file, TextModel base) {
+        if (!String.valueOf(file.getFileName()).toLowerCase(Locale.ROOT).endsWith(".jsonl")) {
+            return bytes(option, file);
+        }
+        DocumentReader reader = new DocumentReader(base.tokenizer(), false, false, Integer.MAX_VALUE);
+        StringBuilder text = new StringBuilder();
+        try {
+            for (TextFile.Place place : new TextFile(file).places()) {
+                text.append(reader.text(place)).append('\n');
+            }
+        } catch (IOException e) {
+            throw new ParameterException(spec.commandLine(), option + ": " + e.getMessage(), e);
+        }
+        return text.toString().getBytes(StandardCharsets.UTF_8);
     }
 
     private byte[] bytes(String option, Path file) {

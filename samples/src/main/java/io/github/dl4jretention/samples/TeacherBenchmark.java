@@ -39,8 +39,8 @@ import org.openjdk.jmh.annotations.Warmup;
 
 /**
  * A JMH benchmark of what a token of the teacher costs: computed, read from a cache, written to one, and checked when a
- * cache is opened, by codec. Models: the sample transformer (V = 256) on Scala code, and a random LSTM (V = 2000) with
- * the entropy of a language model on random tokens.
+ * cache is opened, by codec. Models: the sample transformer (V = 256) on Scala code, and a random LSTM (V = 2000 or any
+ * other) with about the entropy of a language model on random tokens.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)
@@ -53,15 +53,19 @@ public class TeacherBenchmark {
     private static final int BATCHES = 10;
     private static final int BATCH = 16;
     private static final int TOKENS = BATCH * ModelKind.CONTEXT;
-    private static final int VOCABULARY = 2000;
-    /** Factor of the random output weights, which gives about 4 nats of entropy. */
-    private static final double SCALE = 260;
+
+    /** Nats of entropy that the random model has, about. */
+    private static final double ENTROPY = 3.9;
 
     @Param
     private ModelKind model;
 
     @Param({"sample:36", "sample:27", "topK:12", "half"})
     private String codec;
+
+    /** Of the LSTM. */
+    @Param("2000")
+    private int vocabulary;
 
     private List<DataSet> batches;
     private int next;
@@ -73,8 +77,8 @@ public class TeacherBenchmark {
     @Setup
     public void setUp() throws IOException {
         Console.prepare(1);
-        batches = batches(model, BATCHES, 1);
-        teacher = Teacher.of(network(model));
+        batches = batches(model, vocabulary, BATCHES, 1);
+        teacher = Teacher.of(network(model, vocabulary));
         folder = Files.createTempDirectory("cache");
         cache = cache("read");
     }
@@ -136,20 +140,31 @@ public class TeacherBenchmark {
     }
 
     /** The benchmark's network of a kind. */
-    static MultiLayerNetwork network(ModelKind kind) throws IOException {
+    static MultiLayerNetwork network(ModelKind kind, int vocabulary) throws IOException {
         if (kind == ModelKind.TRANSFORMER) {
             return Checkpoint.load(Path.of("samples", "checkpoints", "transformer.zip"))
                     .network();
         }
-        MultiLayerNetwork network = new BenchmarkShape(VOCABULARY, BATCH, ModelKind.CONTEXT).network(kind);
-        network.getOutputLayer().getParam("W").muli(SCALE);
+        MultiLayerNetwork network = new BenchmarkShape(vocabulary, BATCH, ModelKind.CONTEXT).network(kind);
+        // The entropy of normal logits is log V - s^2 / 2.
+        INDArray ids = new BenchmarkShape(vocabulary, 2, ModelKind.CONTEXT)
+                .ids(1, 3)
+                .get(0)
+                .getFeatures();
+        double deviation;
+        try (Teacher teacher = Teacher.of(network)) {
+            INDArray logits = teacher.logProbabilities(ids, null);
+            deviation = logits.std(1).meanNumber().doubleValue();
+            logits.close();
+        }
+        network.getOutputLayer().getParam("W").muli(Math.sqrt(2 * (Math.log(vocabulary) - ENTROPY)) / deviation);
         return network;
     }
 
     /** Minibatches of 16 x 64 tokens for it. */
-    static List<DataSet> batches(ModelKind kind, int count, long seed) throws IOException {
+    static List<DataSet> batches(ModelKind kind, int vocabulary, int count, long seed) throws IOException {
         if (kind == ModelKind.LSTM) {
-            return new BenchmarkShape(VOCABULARY, BATCH, ModelKind.CONTEXT).tokens(count, seed);
+            return new BenchmarkShape(vocabulary, BATCH, ModelKind.CONTEXT).ids(count, seed);
         }
         byte[] scala = Corpus.read(Path.of("samples", "target", "corpus")).text(Domain.SCALA, Corpus.Part.FINETUNE);
         List<DataSet> batches = new ArrayList<>();

@@ -5,7 +5,10 @@ import picocli.CommandLine.Option;
 /** The options of a program that say how long and how fast a model is trained. */
 final class TrainingOptions {
 
-    @Option(names = "--steps", converter = Errors.Count.class, description = "Minibatches of a training.")
+    @Option(
+            names = "--steps",
+            converter = Errors.Count.class,
+            description = "Steps of a training, each of a minibatch.")
     int steps;
 
     @Option(names = "--batch", converter = Errors.Count.class, description = "Sequences of a minibatch.")

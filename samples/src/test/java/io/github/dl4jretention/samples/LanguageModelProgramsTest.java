@@ -381,6 +381,48 @@ class LanguageModelProgramsTest {
     }
 
     @Test
+    @EnabledOnOs(OS.LINUX)
+    void the_benchmarks_of_size_and_of_checkpoints_measure_everything() {
+        Ended size = run(() -> SizeBenchmark.commandLine()
+                .execute("--small", "--steps", "2", "--accumulate", "2", "--recompute", "--sequence-length", "16"));
+        assertEquals(0, size.code(), size.error());
+        assertTrue(size.out().startsWith("estimate: "), size.out());
+        assertTrue(size.out().contains("sums of gradients"), size.out());
+        assertTrue(size.out().contains("peak "), size.out());
+        Ended checkpoint = run(() -> CheckpointBenchmark.commandLine()
+                .execute("--parameters", "100000", "--turns", "2", "--folder", folder.toString()));
+        assertEquals(0, checkpoint.code(), checkpoint.error());
+        for (String row : List.of("plain copy ", "checkpoint written ", "plain reading ", "checkpoint read ")) {
+            assertTrue(checkpoint.out().lines().anyMatch(line -> line.startsWith(row)), row + checkpoint.out());
+        }
+    }
+
+    /** In less memory: the same sequences in the same steps, a teacher that is rounded to 11 bits. */
+    @Test
+    void small_minibatches_accumulate_to_large_ones() throws IOException {
+        Path large = folder.resolve("large");
+        Path little = folder.resolve("little");
+        assertEquals(0, finetune("--out", large.toString()).code());
+        List<String> args = args("--out", little.toString(), "--batch", "1", "--accumulate", "2");
+        args.addAll(List.of("--recompute", "--half-teacher"));
+        Ended ended = run(() -> Finetune.commandLine().execute(args.toArray(String[]::new)));
+        assertEquals(0, ended.code(), ended.error());
+        assertTrue(ended.out().contains("memory, an estimate: "), ended.out());
+        List<String> expected = tuned(large);
+        List<String> found = tuned(little);
+        for (int column = 7; column < 13; column++) {
+            assertEquals(
+                    Double.parseDouble(expected.get(column)), Double.parseDouble(found.get(column)), 2e-3, column + "");
+        }
+        assertNotEquals(0, Double.parseDouble(found.get(9)), 1e-2);
+    }
+
+    private static List<String> tuned(Path out) throws IOException {
+        String row = Files.readAllLines(out.resolve("results.csv")).get(2);
+        return List.of(row.split(",", -1));
+    }
+
+    @Test
     void the_benchmark_of_generation_fails_where_loading_does() {
         String message = assertThrows(
                         IOException.class, () -> GenerationBenchmark.ofNewProcess(folder.resolve("missing")))

@@ -38,11 +38,13 @@ final class Checkpoints {
     record Saved<M>(Student<M> student, RunState state, Provenance provenance, String settings, Path file) {
 
         /**
-         * @throws IllegalStateException if another seed, description of the data, loss, mask, student or number of
-         *     epochs was asked for; the message names it
+         * @throws IllegalStateException if another seed, description of the data, loss, mask, student, number of
+         *     epochs or of minibatches of a step was asked for; the message names it
          */
-        void requireGoesOn(Student<M> start, long seed, String data, String mask, int epochs) throws IOException {
+        void requireGoesOn(Student<M> start, long seed, String data, String mask, int epochs, int accumulate)
+                throws IOException {
             require("seed", state.seed(), seed);
+            require("accumulate", state.accumulate(), accumulate);
             require("data", provenance.data(), data);
             require("configuration", configurations(student), configurations(start));
             require("divergenceMask", state.mask(), mask);
@@ -123,7 +125,7 @@ final class Checkpoints {
             throws IOException {
         student.note(provenance);
         Path file = folder.resolve(String.format(Locale.ROOT, "%s%09d%s", PREFIX, iteration, SUFFIX));
-        AtomicFile.write(file, out -> {
+        write(file, out -> {
             CheckedZip.Writer zip = new CheckedZip.Writer(out);
             for (Map.Entry<String, AtomicFile.Content> entry : student.entries().entrySet()) {
                 zip.add(entry.getKey(), entry.getValue());
@@ -144,6 +146,27 @@ final class Checkpoints {
             Files.deleteIfExists(old);
         }
         return file;
+    }
+
+    private void write(Path file, AtomicFile.Content content) throws IOException {
+        try {
+            AtomicFile.write(file, content);
+        } catch (IOException e) {
+            throw new IOException("checkpoint: " + e.getMessage() + advice(), e);
+        }
+    }
+
+    /** What there is to go on with; empty if the folder can't be looked at. */
+    private String advice() {
+        try {
+            List<Path> whole = newestFirst();
+            return "; " + (Files.getFileStore(folder).getUsableSpace() >> 20) + " MB are free in " + folder
+                    + ". Make room, then start the run again: it picks up "
+                    + (whole.isEmpty() ? "from the start" : "from " + whole.get(0));
+        } catch (IOException e) {
+            LOG.debug("{} can't be listed", folder, e);
+            return "";
+        }
     }
 
     /**
@@ -175,7 +198,7 @@ final class Checkpoints {
         try (CheckedZip zip = new CheckedZip(file)) {
             RunState state = Json.read(zip.bytes(RunState.ENTRY), RunState.class, file);
             for (Map.Entry<String, Long> entry : state.entries().entrySet()) {
-                if (zip.checksum(entry.getKey()) != entry.getValue()) {
+                if (zip.statedChecksum(entry.getKey()) != entry.getValue()) {
                     throw new IOException(
                             "file " + file + ": entry " + entry.getKey() + ": expected bytes of the checksum in "
                                     + RunState.ENTRY + ", got others; the file is damaged");
@@ -187,7 +210,17 @@ final class Checkpoints {
                         + " is a checkpoint, got a " + kind(start));
             }
             Provenance provenance = Json.read(zip.bytes(Provenance.ENTRY), Provenance.class, file);
-            return new Saved<>(restore(start, zip, file), state, provenance, settings, file);
+            Student<M> student = restore(start, zip, file);
+            try {
+                // Of what has been read already they are known.
+                for (String entry : state.entries().keySet()) {
+                    zip.checksum(entry);
+                }
+            } catch (IOException e) {
+                student.release();
+                throw e;
+            }
+            return new Saved<>(student, state, provenance, settings, file);
         }
     }
 

@@ -43,7 +43,7 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
  * epochs differ, it must be a {@link RestartableIterator}, and so must an iterator that wraps it.
  *
  * <p>Before it trains, a run that picks up checks that it was given what it began with: teacher, loss, seed,
- * description of the data, the mask of the divergence if it's one that {@link
+ * minibatches of a step, description of the data, the mask of the divergence if it's one that {@link
  * io.github.dl4jretention.teacher.DivergenceMask} names, and the student (its kind, layers, updater and all other
  * configuration; of a SameDiff model its training configuration and variables, but not its operations). It also
  * compares the minibatches that the unfinished epoch has had; between epochs there are none to compare. A loss or
@@ -66,6 +66,8 @@ public final class FinetuningRun<M> {
                 new EpochIterator(Objects.requireNonNull(builder.iterator, "iterator")),
                 builder.divergenceMask == null ? DivergenceMask.defaultOf(builder.iterator) : builder.divergenceMask,
                 builder.epochs,
+                builder.accumulate,
+                builder.keepStudent,
                 builder.every,
                 builder.iterationsPerEpoch,
                 builder.seed,
@@ -75,7 +77,7 @@ public final class FinetuningRun<M> {
                         builder.reportEvery, builder.sinks, builder.networkListeners, builder.sameDiffListeners)));
     }
 
-    /** {@return a builder; defaults: one epoch, a checkpoint every 100 iterations, 3 kept, seed 0, no reports} */
+    /** {@return a builder; defaults: one epoch, steps of one minibatch, a checkpoint every 100 iterations, 3 kept, seed 0, no reports} */
     public static Builder<?> builder() {
         return new Builder<>();
     }
@@ -124,6 +126,8 @@ public final class FinetuningRun<M> {
         private @Nullable DivergenceMask divergenceMask;
         private @Nullable Path folder;
         private int epochs = 1;
+        private int accumulate = 1;
+        private boolean keepStudent = true;
         private int every = 100;
         private int keep = 3;
         private int reportEvery = 1;
@@ -134,7 +138,7 @@ public final class FinetuningRun<M> {
         private Builder() {}
 
         /**
-         * @param student to start with; it isn't changed. If the folder has a checkpoint whose run began with the same
+         * @param student to start with; it isn't changed, unless {@link #keepStudent} says so. If the folder has a checkpoint whose run began with the same
          *     configuration, that is trained instead. The run doesn't call the student's own listeners
          * @return this builder
          * @throws IllegalArgumentException if it has no retention layer, or a configuration that DL4J can't read back
@@ -172,6 +176,17 @@ public final class FinetuningRun<M> {
             Builder<N> builder = (Builder<N>) this;
             builder.student = student;
             return builder;
+        }
+
+        /**
+         * @param keepStudent whether the student that the run was given stays as it is; default true. If not, the run
+         *     trains it instead of a copy, which saves the memory of its parameters; a run that picks up from a
+         *     checkpoint frees them. Use what {@link FinetuningRun#run()} returns, then
+         * @return this builder
+         */
+        public Builder<M> keepStudent(boolean keepStudent) {
+            this.keepStudent = keepStudent;
+            return this;
         }
 
         /**
@@ -237,6 +252,18 @@ public final class FinetuningRun<M> {
          */
         public Builder<M> epochs(int epochs) {
             this.epochs = positive(epochs, "epochs");
+            return this;
+        }
+
+        /**
+         * @param minibatches whose gradients are added up for one step, at least 1; default 1. A step is then that of one
+         *     minibatch of all their examples, however many tokens their masks leave, in the memory of one of them and
+         *     one more copy of the gradients. An iteration is a step; the last one of an epoch has the minibatches that
+         *     are left. Batch normalisation that isn't frozen sees one minibatch at a time
+         * @return this builder
+         */
+        public Builder<M> accumulate(int minibatches) {
+            this.accumulate = positive(minibatches, "minibatches");
             return this;
         }
 
@@ -344,7 +371,8 @@ public final class FinetuningRun<M> {
          *
          * @throws IOException if the folder cannot be made
          * @throws IllegalArgumentException if the teacher teaches other outputs than the student's, the iterator cannot
-         *     be reset, or a listener is for another kind of model
+         *     be reset, a listener is for another kind of model, or gradients can't be accumulated: of a SameDiff
+         *     student, or with truncated backpropagation
          * @throws NullPointerException if the student, the teacher, the iterator or the folder is missing
          */
         public FinetuningRun<M> build() throws IOException {

@@ -25,9 +25,7 @@ record GraphStudent(ComputationGraph model, Map<String, RetentionOutputLayer> he
 
     static Map<String, AtomicFile.Content> entries(ComputationGraph model) {
         return NetworkStudent.entries(
-                model.getConfiguration().toJson(),
-                model.params(),
-                model.getUpdater().getStateViewArray());
+                model.getConfiguration().toJson(), model.params(), NetworkStudent.state(model.getUpdater(false)));
     }
 
     @Override
@@ -41,18 +39,20 @@ record GraphStudent(ComputationGraph model, Map<String, RetentionOutputLayer> he
     }
 
     @Override
-    public INDArray updaterState() {
-        return model.getUpdater().getStateViewArray();
+    public @Nullable INDArray updaterState() {
+        return NetworkStudent.state(model.getUpdater(false));
     }
 
     @Override
-    public GraphStudent of(String configuration, INDArray params, @Nullable INDArray updaterState) {
+    public GraphStudent of(String configuration, INDArray params) {
         ComputationGraph graph = new ComputationGraph(ComputationGraphConfiguration.fromJson(configuration));
         graph.init(params, false);
-        if (updaterState != null) {
-            graph.getUpdater().setStateViewArray(updaterState);
-        }
         return new GraphStudent(graph);
+    }
+
+    @Override
+    public @Nullable INDArray newUpdaterState() {
+        return NetworkStudent.state(model.getUpdater());
     }
 
     @Override

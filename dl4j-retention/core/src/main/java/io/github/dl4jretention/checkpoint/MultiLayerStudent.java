@@ -27,7 +27,7 @@ record MultiLayerStudent(MultiLayerNetwork model, Map<String, RetentionOutputLay
         return NetworkStudent.entries(
                 model.getLayerWiseConfigurations().toJson(),
                 model.params(),
-                model.getUpdater().getStateViewArray());
+                NetworkStudent.state(model.getUpdater(false)));
     }
 
     @Override
@@ -41,18 +41,20 @@ record MultiLayerStudent(MultiLayerNetwork model, Map<String, RetentionOutputLay
     }
 
     @Override
-    public INDArray updaterState() {
-        return model.getUpdater().getStateViewArray();
+    public @Nullable INDArray updaterState() {
+        return NetworkStudent.state(model.getUpdater(false));
     }
 
     @Override
-    public MultiLayerStudent of(String configuration, INDArray params, @Nullable INDArray updaterState) {
+    public MultiLayerStudent of(String configuration, INDArray params) {
         MultiLayerNetwork network = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(configuration));
         network.init(params, false);
-        if (updaterState != null) {
-            network.getUpdater().setStateViewArray(network, updaterState, false);
-        }
         return new MultiLayerStudent(network);
+    }
+
+    @Override
+    public @Nullable INDArray newUpdaterState() {
+        return NetworkStudent.state(model.getUpdater());
     }
 
     @Override

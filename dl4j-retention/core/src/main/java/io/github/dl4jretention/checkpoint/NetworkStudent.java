@@ -8,11 +8,13 @@ import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import java.io.DataOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.deeplearning4j.nn.api.Model;
+import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.optimize.api.TrainingListener;
 import org.deeplearning4j.util.ModelSerializer;
 import org.jspecify.annotations.Nullable;
@@ -34,11 +36,21 @@ sealed interface NetworkStudent<M extends Model> extends Student<M> permits Mult
     /** What DL4J writes of a configuration that it has read. */
     String reread(String configuration);
 
+    /** Null if it has none yet: the first step makes it, of zeros. */
     @Nullable
     INDArray updaterState();
 
-    /** Another student; the arrays become its own. */
-    Student<M> of(String configuration, INDArray params, @Nullable INDArray updaterState);
+    /** An updater's state; none is made for it. */
+    static @Nullable INDArray state(@Nullable Updater updater) {
+        return updater == null ? null : updater.getStateViewArray();
+    }
+
+    /** The same, made if need be; null if the updaters have no state. */
+    @Nullable
+    INDArray newUpdaterState();
+
+    /** Another student without an updater's state; the parameters become its own. */
+    NetworkStudent<M> of(String configuration, INDArray params);
 
     @Override
     Collection<TrainingListener> listeners();
@@ -75,16 +87,45 @@ sealed interface NetworkStudent<M extends Model> extends Student<M> permits Mult
 
     @Override
     default Student<M> restore(CheckedZip zip) throws IOException {
-        return of(
-                new String(zip.bytes(ModelSerializer.CONFIGURATION_JSON), StandardCharsets.UTF_8),
-                zip.array(ModelSerializer.COEFFICIENTS_BIN),
-                zip.has(ModelSerializer.UPDATER_BIN) ? zip.array(ModelSerializer.UPDATER_BIN) : null);
+        String configuration = new String(zip.bytes(ModelSerializer.CONFIGURATION_JSON), StandardCharsets.UTF_8);
+        INDArray params = zip.array(ModelSerializer.COEFFICIENTS_BIN);
+        NetworkStudent<M> student = null;
+        boolean restored = false;
+        try {
+            student = of(configuration, params);
+            if (zip.has(ModelSerializer.UPDATER_BIN)) {
+                // Where the updater has it, for a second one would be two more copies of the parameters.
+                zip.array(ModelSerializer.UPDATER_BIN, student.newUpdaterState());
+            }
+            restored = true;
+            return student;
+        } finally {
+            if (!restored && student != null) {
+                student.release();
+            } else if (!restored) {
+                params.close();
+            }
+        }
+    }
+
+    @Override
+    default void release() {
+        for (INDArray array : Arrays.asList(model().params(), model().getGradientsViewArray(), updaterState())) {
+            if (array != null && !array.isEmpty() && array.closeable()) {
+                array.close();
+            }
+        }
     }
 
     @Override
     default Student<M> copy() {
+        NetworkStudent<M> copy = of(configuration(), model().params().dup());
         INDArray state = updaterState();
-        return of(configuration(), model().params().dup(), state == null || state.length() == 0 ? null : state.dup());
+        INDArray ofCopy = state == null ? null : copy.newUpdaterState();
+        if (state != null && ofCopy != null) {
+            ofCopy.assign(state);
+        }
+        return copy;
     }
 
     @Override
@@ -117,8 +158,14 @@ sealed interface NetworkStudent<M extends Model> extends Student<M> permits Mult
     }
 
     @Override
-    default void listen(RunListeners listeners, List<MovingAverageTeacher> averages) {
-        model().setListeners(listeners.ofNetwork(averages));
+    default AccumulatedGradients accumulator() {
+        return new AccumulatedGradients(model());
+    }
+
+    @Override
+    default void listen(
+            RunListeners listeners, List<MovingAverageTeacher> averages, @Nullable AccumulatedGradients accumulated) {
+        model().setListeners(listeners.ofNetwork(averages, accumulated));
     }
 
     @Override

@@ -7,6 +7,7 @@ import io.github.dl4jretention.teacher.MovingAverageTeacher;
 import java.util.ArrayList;
 import java.util.List;
 import org.deeplearning4j.optimize.api.TrainingListener;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.listeners.Listener;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -34,8 +35,11 @@ record RunListeners(int every, List<ReportSink> sinks, List<TrainingListener> ne
         }
     }
 
-    List<TrainingListener> ofNetwork(List<MovingAverageTeacher> averages) {
+    List<TrainingListener> ofNetwork(List<MovingAverageTeacher> averages, @Nullable AccumulatedGradients accumulated) {
         List<TrainingListener> all = new ArrayList<>();
+        if (accumulated != null) {
+            all.add(accumulated);
+        }
         all.add(reports().build());
         all.addAll(network);
         for (MovingAverageTeacher average : averages) {

@@ -10,6 +10,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
+import org.nd4j.linalg.factory.Nd4j;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -29,6 +31,8 @@ final class RunLoop<M> {
             EpochIterator batches,
             DivergenceMask divergenceMask,
             int epochs,
+            int accumulate,
+            boolean keepStudent,
             int every,
             int iterationsPerEpoch,
             long seed,
@@ -37,6 +41,7 @@ final class RunLoop<M> {
             RunListeners listeners) {}
 
     private final Settings<M> run;
+    private final String settings;
     private volatile boolean stopped;
 
     private Student<M> student;
@@ -53,8 +58,12 @@ final class RunLoop<M> {
     RunLoop(Settings<M> settings) {
         run = settings;
         student = run.start;
+        this.settings = run.start.settings();
         iterationsPerEpoch = run.iterationsPerEpoch;
         run.start.requireTaughtBy(run.teacher);
+        if (run.accumulate > 1) {
+            run.start.accumulator().close();
+        }
         run.listeners.requireFor(run.start);
     }
 
@@ -81,7 +90,7 @@ final class RunLoop<M> {
     private void resume() throws IOException {
         Optional<Checkpoints.Saved<M>> newest = run.checkpoints.newest(run.start);
         if (newest.isEmpty()) {
-            student = run.start.copy();
+            student = run.keepStudent ? run.start.copy() : run.start;
             student.requireSame(run.teacher);
             student.requireAveragesOf(run.teacher);
             requireFreshAverages();
@@ -99,8 +108,12 @@ final class RunLoop<M> {
         iteration = saved.state().iteration();
         student = saved.student();
         student.requireSame(run.teacher);
-        saved.requireGoesOn(run.start, run.seed, run.data, RunState.nameOf(run.divergenceMask), run.epochs);
+        saved.requireGoesOn(
+                run.start, run.seed, run.data, RunState.nameOf(run.divergenceMask), run.epochs, run.accumulate);
         saved.restoreAverages(run.averages);
+        if (!run.keepStudent) {
+            run.start.release();
+        }
         RunState state = saved.state();
         epoch = state.epoch();
         position = state.position();
@@ -123,11 +136,12 @@ final class RunLoop<M> {
     }
 
     private void train() throws IOException {
-        student.listen(run.listeners, run.averages);
         run.listeners.sinks().forEach(sink -> sink.start(startIterations));
-        try (TeacherMultiDataSetIterator taught =
-                new TeacherMultiDataSetIterator(run.batches, run.teacher, run.divergenceMask)) {
-            train(taught);
+        try (AccumulatedGradients accumulated = run.accumulate > 1 ? student.accumulator() : null;
+                TeacherMultiDataSetIterator taught =
+                        new TeacherMultiDataSetIterator(run.batches, run.teacher, run.divergenceMask)) {
+            student.listen(run.listeners, run.averages, accumulated);
+            train(taught, accumulated);
         }
         if (unsaved) {
             save();
@@ -136,7 +150,8 @@ final class RunLoop<M> {
         LOG.info("{} after iteration {}: {}", how, iteration, newest);
     }
 
-    private void train(TeacherMultiDataSetIterator taught) throws IOException {
+    private void train(TeacherMultiDataSetIterator taught, @Nullable AccumulatedGradients accumulated)
+            throws IOException {
         boolean first = true;
         while (!isFinished() && !stopped) {
             announceLength();
@@ -149,9 +164,8 @@ final class RunLoop<M> {
             int before = iteration;
             student.epochStarts();
             while (taught.hasNext() && !stopped) {
-                student.train(taught.next(), run.seed + SEED_STEP * (iteration + 1));
+                EpochIterator.Mark mark = step(taught, accumulated);
                 iteration++;
-                EpochIterator.Mark mark = run.batches.trained();
                 position = mark.position();
                 checksum = mark.checksum();
                 unsaved = true;
@@ -167,6 +181,22 @@ final class RunLoop<M> {
                 endEpoch();
             }
         }
+    }
+
+    /** One step, of as many minibatches as are accumulated, or those that the epoch has left. */
+    private EpochIterator.Mark step(TeacherMultiDataSetIterator taught, @Nullable AccumulatedGradients accumulated) {
+        long seed = run.seed + SEED_STEP * (iteration + 1);
+        MultiDataSet batch = taught.next();
+        if (accumulated != null) {
+            for (int i = 1; i < run.accumulate && taught.hasNext(); i++) {
+                Nd4j.getRandom().setSeed(seed + i);
+                accumulated.add(batch);
+                run.batches.trained();
+                batch = taught.next();
+            }
+        }
+        student.train(batch, seed);
+        return run.batches.trained();
     }
 
     private void endEpoch() {
@@ -198,7 +228,7 @@ final class RunLoop<M> {
                 student.iterationCount(),
                 student.epochCount(),
                 Versions.current());
-        newest = run.checkpoints.write(student, run.averages, run.start.settings(), provenance, iteration, this::state);
+        newest = run.checkpoints.write(student, run.averages, settings, provenance, iteration, this::state);
         unsaved = false;
         LOG.info("wrote {}", newest);
     }
@@ -215,6 +245,7 @@ final class RunLoop<M> {
                 iterationsPerEpoch,
                 startIterations,
                 startEpochs,
+                run.accumulate,
                 entries);
     }
 }

@@ -13,13 +13,14 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param kind               the kind of model
  * @param seed               of the run
  * @param mask               name of the divergence's mask
- * @param iteration          minibatches trained so far
+ * @param iteration          steps trained so far
  * @param epoch              epochs finished
  * @param position           minibatches of the unfinished epoch
  * @param checksum           of these minibatches
  * @param iterationsPerEpoch 0 before the first epoch has ended
  * @param startIterations    iterations of the network before the run
  * @param startEpochs        epochs of the network before the run
+ * @param accumulate         minibatches of a step; 0 in checkpoints of older versions, which had one
  * @param entries            CRC-32 of all other entries by their names
  */
 @JsonAutoDetect(
@@ -37,6 +38,7 @@ record RunState(
         @JsonProperty("iterationsPerEpoch") int iterationsPerEpoch,
         @JsonProperty("startIterations") int startIterations,
         @JsonProperty("startEpochs") int startEpochs,
+        @JsonProperty("accumulate") int accumulate,
         @JsonProperty("entries") Map<String, Long> entries) {
 
     static final String ENTRY = "run.json";
@@ -47,7 +49,8 @@ record RunState(
         Objects.requireNonNull(mask, "mask");
         Objects.requireNonNull(checksum, "checksum");
         entries = Map.copyOf(entries);
-        if (iteration < 0 || epoch < 0 || position < 0 || position > iteration) {
+        accumulate = Math.max(1, accumulate);
+        if (iteration < 0 || epoch < 0 || position < 0 || position > (long) iteration * accumulate) {
             throw new IllegalArgumentException("iteration, epoch, position: expected numbers of at least 0, got "
                     + iteration + ", " + epoch + ", " + position);
         }

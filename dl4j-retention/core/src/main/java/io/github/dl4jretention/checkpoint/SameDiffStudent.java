@@ -57,6 +57,12 @@ record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
         return new SameDiffStudent(SameDiff.fromFlatBuffers(ByteBuffer.wrap(zip.bytes(ENTRY)), true));
     }
 
+    /** SameDiff has no way to do so: the garbage collector frees them. */
+    @Override
+    public void release() {
+        // Nothing to do.
+    }
+
     @Override
     public SameDiffStudent copy() {
         return new SameDiffStudent(SameDiffCopy.withTraining(model));
@@ -117,7 +123,14 @@ record SameDiffStudent(SameDiff model) implements Student<SameDiff> {
     }
 
     @Override
-    public void listen(RunListeners listeners, List<MovingAverageTeacher> averages) {
+    public AccumulatedGradients accumulator() {
+        throw new IllegalArgumentException(
+                "accumulate: expected 1 for a SameDiff student, whose fit takes a step for each minibatch");
+    }
+
+    @Override
+    public void listen(
+            RunListeners listeners, List<MovingAverageTeacher> averages, @Nullable AccumulatedGradients accumulated) {
         model.setListeners(listeners.ofSameDiff(averages));
     }
 

@@ -54,8 +54,16 @@ sealed interface Student<M> permits NetworkStudent, SameDiffStudent {
 
     int epochCount();
 
+    /**
+     * Adds up gradients of several minibatches for one step.
+     *
+     * @throws IllegalArgumentException if it can't
+     */
+    AccumulatedGradients accumulator();
+
     /** Sets who listens from now on, beside moving averages. */
-    void listen(RunListeners listeners, List<MovingAverageTeacher> averages);
+    void listen(
+            RunListeners listeners, List<MovingAverageTeacher> averages, @Nullable AccumulatedGradients accumulated);
 
     /** Trains on one minibatch, which carries the teacher, with random numbers from a seed. */
     void train(MultiDataSet batch, long seed);
@@ -64,6 +72,9 @@ sealed interface Student<M> permits NetworkStudent, SameDiffStudent {
 
     /** @param epochs finished so far */
     void epochEnds(int epochs);
+
+    /** Frees its arrays; it can't be used any more. */
+    void release();
 
     /** A copy that shares nothing with it: what a checkpoint of it would give. */
     Student<M> copy();

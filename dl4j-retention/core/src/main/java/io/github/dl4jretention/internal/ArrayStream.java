@@ -149,11 +149,8 @@ public record ArrayStream(long[] shape, DataType type, long length) {
      * @throws IOException if it can't be written
      */
     public static void write(INDArray array, DataOutputStream out) throws IOException {
-        INDArray dense = array.isView() ? array.dup() : array;
-        if (!isDense(dense.shape(), dense.stride(), dense.ordering())) {
-            dense = array.dup('c');
-        }
-        writeDense(dense, array, out);
+        boolean asIs = isDense(array.shape(), array.stride(), array.ordering());
+        writeDense(asIs ? array : array.dup('c'), array, out);
     }
 
     private static void writeDense(INDArray dense, INDArray array, DataOutputStream out) throws IOException {
@@ -209,13 +206,7 @@ public record ArrayStream(long[] shape, DataType type, long length) {
         INDArray array = allocate(head, shape);
         boolean read = false;
         try {
-            byte[] chunk = new byte[CHUNK];
-            ArrayBytes.chunks(array, CHUNK, values -> {
-                int count = values.remaining();
-                in.readFully(chunk, 0, count);
-                move(ByteBuffer.wrap(chunk, 0, count), values, head.type);
-            });
-            Nd4j.getAffinityManager().tagLocation(array, Location.HOST);
+            head.readValues(in, array);
             read = true;
             return array;
         } finally {
@@ -223,6 +214,33 @@ public record ArrayStream(long[] shape, DataType type, long length) {
                 array.close();
             }
         }
+    }
+
+    /**
+     * Reads a vector's values.
+     *
+     * @param in   a stream that {@code Nd4j.write} or {@link #write(INDArray, DataOutputStream)} wrote; not closed
+     * @param into a dense vector that gets them
+     * @throws IOException if they are of another type or another number, or it isn't such a stream
+     */
+    public static void readInto(DataInputStream in, INDArray into) throws IOException {
+        ArrayStream head = readHead(in);
+        head.requireArray();
+        if (head.type != into.dataType() || head.length != into.length()) {
+            throw new IOException("expected " + into.length() + " numbers of type " + into.dataType() + ", got "
+                    + head.length + " of type " + head.type);
+        }
+        head.readValues(in, into);
+    }
+
+    private void readValues(DataInputStream in, INDArray array) throws IOException {
+        byte[] chunk = new byte[CHUNK];
+        ArrayBytes.chunks(array, CHUNK, values -> {
+            int count = values.remaining();
+            in.readFully(chunk, 0, count);
+            move(ByteBuffer.wrap(chunk, 0, count), values, type);
+        });
+        Nd4j.getAffinityManager().tagLocation(array, Location.HOST);
     }
 
     /** The shape, once all of the head is that of a dense array. */

@@ -1,6 +1,5 @@
 package io.github.dl4jretention.internal;
 
-import java.io.BufferedOutputStream;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -62,7 +61,7 @@ public final class AtomicFile implements Closeable {
      */
     public static void write(Path file, Content content) throws IOException {
         try (AtomicFile atomic = new AtomicFile(file)) {
-            try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(atomic.part()), 1 << 16)) {
+            try (OutputStream out = new WriteBehind(Files.newOutputStream(atomic.part()))) {
                 content.writeTo(out);
             }
             atomic.commit();

@@ -15,11 +15,13 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.zip.CRC32;
+import java.util.zip.CheckedInputStream;
 import java.util.zip.Deflater;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
 import java.util.zip.ZipOutputStream;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
@@ -89,10 +91,7 @@ public final class CheckedZip implements Closeable {
      * @throws IOException if there's none, or it's damaged
      */
     public long checksum(String name) throws IOException {
-        ZipEntry entry = zip.getEntry(name);
-        if (entry == null) {
-            throw new IOException("file " + file + ": expected an entry " + name + ", it has none");
-        }
+        ZipEntry entry = requireEntry(name);
         if (verified.contains(name)) {
             return entry.getCrc();
         }
@@ -105,13 +104,35 @@ public final class CheckedZip implements Closeable {
         } catch (ZipException | EOFException | IllegalArgumentException e) {
             throw damaged(e);
         }
-        if (checksum.getValue() != entry.getCrc()) {
-            throw new IOException("file " + file + ": entry " + name + ": expected bytes of its checksum "
-                    + Long.toHexString(entry.getCrc()) + ", got " + Long.toHexString(checksum.getValue())
+        requireChecksum(entry, checksum.getValue());
+        return entry.getCrc();
+    }
+
+    private ZipEntry requireEntry(String name) throws IOException {
+        ZipEntry entry = zip.getEntry(name);
+        if (entry == null) {
+            throw new IOException("file " + file + ": expected an entry " + name + ", it has none");
+        }
+        return entry;
+    }
+
+    private void requireChecksum(ZipEntry entry, long checksum) throws IOException {
+        if (checksum != entry.getCrc()) {
+            throw new IOException("file " + file + ": entry " + entry.getName() + ": expected bytes of its checksum "
+                    + Long.toHexString(entry.getCrc()) + ", got " + Long.toHexString(checksum)
                     + "; the file is damaged");
         }
-        verified.add(name);
-        return entry.getCrc();
+        verified.add(entry.getName());
+    }
+
+    /**
+     * {@return the CRC-32 that the file's directory gives an entry, which its bytes may not have}
+     *
+     * @param name of the entry
+     * @throws IOException if there's none
+     */
+    public long statedChecksum(String name) throws IOException {
+        return requireEntry(name).getCrc();
     }
 
     /**
@@ -134,7 +155,11 @@ public final class CheckedZip implements Closeable {
      * @throws IOException if there's none, it's damaged, the reader fails or leaves something, or memory doesn't suffice
      */
     public <T> T read(String name, Reader<T> reader) throws IOException {
-        try (DataInputStream in = open(name)) {
+        return read(name, open(name), reader);
+    }
+
+    private <T> T read(String name, DataInputStream opened, Reader<T> reader) throws IOException {
+        try (DataInputStream in = opened) {
             T value = reader.read(in);
             if (in.read() >= 0) {
                 throw new IOException("file " + file + ": entry " + name + ": expected its end, it holds more");
@@ -158,8 +183,54 @@ public final class CheckedZip implements Closeable {
      * @throws IOException if there's none, it's damaged or something else, or memory doesn't suffice
      */
     public INDArray array(String name) throws IOException {
-        checksum(name);
-        return read(name, in -> ArrayStream.readArray(in, zip.getEntry(name).getSize()));
+        ZipEntry entry = requireEntry(name);
+        INDArray[] made = new INDArray[1];
+        boolean whole = false;
+        try {
+            once(entry, in -> {
+                made[0] = ArrayStream.readArray(in, entry.getSize());
+                return made;
+            });
+            whole = true;
+            return made[0];
+        } finally {
+            if (!whole && made[0] != null) {
+                made[0].close();
+            }
+        }
+    }
+
+    /**
+     * Reads an entry's array.
+     *
+     * @param name of the entry
+     * @param into gets its values; they may be any if this fails
+     * @throws IOException if there's none, it's damaged, or of another size or type
+     */
+    public void array(String name, @Nullable INDArray into) throws IOException {
+        ZipEntry entry = requireEntry(name);
+        if (into == null) {
+            throw new IOException(
+                    "file " + file + ": entry " + name + ": expected no such entry, there is nothing to put it in");
+        }
+        once(entry, in -> {
+            ArrayStream.readInto(in, into);
+            return into;
+        });
+    }
+
+    /** Reads a large entry and sums it up at once: the caller shows nobody what was read before it has returned. */
+    private void once(ZipEntry entry, Reader<?> reader) throws IOException {
+        CRC32 checksum = new CRC32();
+        try {
+            InputStream checked = new CheckedInputStream(new ReadAhead(zip.getInputStream(entry)), checksum);
+            read(entry.getName(), new DataInputStream(checked), reader);
+        } catch (IOException e) {
+            // That it's damaged says more.
+            checksum(entry.getName());
+            throw e;
+        }
+        requireChecksum(entry, checksum.getValue());
     }
 
     /**

@@ -1,6 +1,8 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.internal.HalfReader;
 import io.github.dl4jretention.internal.TiedWeights;
+import io.github.dl4jretention.loss.fused.FusedLoss;
 import io.github.dl4jretention.loss.samediff.SameDiffLossPath;
 import java.util.Arrays;
 import java.util.Collection;
@@ -55,7 +57,7 @@ import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
         getterVisibility = JsonAutoDetect.Visibility.NONE,
         isGetterVisibility = JsonAutoDetect.Visibility.NONE,
         setterVisibility = JsonAutoDetect.Visibility.NONE)
-public final class RetentionOutputLayer extends SameDiffOutputLayer {
+public final class RetentionOutputLayer extends SameDiffOutputLayer implements HalfReader {
 
     private static final long serialVersionUID = 1L;
 
@@ -240,6 +242,11 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer {
         if (hasBias) {
             Objects.requireNonNull(params.get(DefaultParamInitializer.BIAS_KEY)).assign(biasInit);
         }
+    }
+
+    @Override
+    public boolean readsHalves(DataType network) {
+        return FusedLoss.obstacle(network) == null;
     }
 
     /** 'f', as in stock layers: parameters, gradients and updater state can be exchanged with them as vectors. */

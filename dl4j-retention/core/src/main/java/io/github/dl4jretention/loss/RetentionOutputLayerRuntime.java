@@ -100,6 +100,19 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         last = loss;
     }
 
+    /**
+     * Makes the last loss that of several minibatches of which one step is made, and has an adaptive coefficient go by
+     * all of them: for a listener that adds up their gradients.
+     *
+     * @param earlier of the step's other minibatches
+     */
+    public void addTokenLoss(TokenLoss earlier) {
+        last = Objects.requireNonNull(last).plus(earlier);
+        String teacher = layerConf().getTeacher();
+        step.takeBack(layerConf());
+        step.done(layerConf(), teacher, last, currentCoefficient());
+    }
+
     /** {@return the features mask of the minibatch that's being trained on, as it has come to this layer} */
     public @Nullable INDArray featuresMask() {
         return featureMask;

@@ -80,6 +80,22 @@ public record TokenLoss(
         return weight == 0 ? 0 : weight * value;
     }
 
+    /**
+     * {@return the parts over the tokens of two minibatches}
+     *
+     * @param other of the same factor
+     */
+    public TokenLoss plus(TokenLoss other) {
+        return new TokenLoss(
+                crossEntropySum + other.crossEntropySum,
+                divergenceSum + other.divergenceSum,
+                factor,
+                tokens + other.tokens,
+                divergenceTokens + other.divergenceTokens,
+                agreements + other.agreements,
+                objectiveSum + other.objectiveSum);
+    }
+
     /** {@return mean cross-entropy in nats per token, without token weights; NaN if every token is masked} */
     public double crossEntropy() {
         return crossEntropySum / tokens;

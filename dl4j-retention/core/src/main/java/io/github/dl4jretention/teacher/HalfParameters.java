@@ -1,6 +1,8 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.internal.HalfReader;
 import java.util.List;
+import org.deeplearning4j.nn.conf.layers.Layer;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -9,12 +11,13 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
  * Parameters in half precision. Before a layer is used its own are widened into an array that all layers share, as
- * large as the largest needs it.
+ * large as the largest needs it; but for those layers that read halves, tables of tokens above all.
  */
 final class HalfParameters implements LayerParameters {
 
     private final INDArray halves;
     private final INDArray widened;
+    private final DataType type;
 
     /**
      * @param slots      of the network
@@ -26,6 +29,7 @@ final class HalfParameters implements LayerParameters {
             throw new IllegalArgumentException(
                     "pretrained: expected parameters of type FLOAT or DOUBLE, got " + parameters.dataType());
         }
+        type = parameters.dataType();
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             halves = parameters.reshape(parameters.length()).castTo(DataType.FLOAT16);
             double largest = halves.amaxNumber().doubleValue();
@@ -34,8 +38,13 @@ final class HalfParameters implements LayerParameters {
                         "pretrained: expected parameters within +-65504, the largest that half "
                                 + "precision holds, got " + parameters.amaxNumber());
             }
-            long longest = slots.stream().mapToLong(LayerSlot::length).max().orElse(0);
-            widened = Nd4j.create(parameters.dataType(), longest);
+            long longest = slots.stream()
+                    .filter(slot ->
+                            slot.conf() != null && !readsHalves(slot.layerConf().getLayer()))
+                    .mapToLong(LayerSlot::length)
+                    .max()
+                    .orElse(0);
+            widened = Nd4j.create(parameters.dataType(), Math.max(1, longest));
         }
     }
 
@@ -48,8 +57,15 @@ final class HalfParameters implements LayerParameters {
     @Override
     public PlacedLayer place(LayerSlot slot) {
         INDArray half = slot.of(halves);
+        if (readsHalves(slot.layerConf().getLayer())) {
+            return new PlacedLayer(slot.layerConf().getLayer(), new PlacedLayer.Place(half, () -> {}));
+        }
         INDArray wide = widened.get(NDArrayIndex.interval(0, slot.length()));
         return new PlacedLayer(slot.layerConf().getLayer(), new PlacedLayer.Place(wide, () -> wide.assign(half)));
+    }
+
+    private boolean readsHalves(Layer layer) {
+        return layer instanceof HalfReader reader && reader.readsHalves(type);
     }
 
     @Override

@@ -299,7 +299,7 @@ class CheckpointsTest {
                     "{}",
                     provenance,
                     at,
-                    entries -> new RunState("MultiLayerNetwork", 0, "", at, 0, 0, "", 0, 0, 0, entries));
+                    entries -> new RunState("MultiLayerNetwork", 0, "", at, 0, 0, "", 0, 0, 0, 1, entries));
         }
         assertEquals(written, FinetuningRunTest.checkpoints(folder).get(0));
         assertEquals(5, FinetuningRunTest.checkpoints(folder).size());

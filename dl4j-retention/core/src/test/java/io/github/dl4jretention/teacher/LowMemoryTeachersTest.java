@@ -41,6 +41,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
@@ -98,6 +99,31 @@ class LowMemoryTeachersTest {
         return rounded;
     }
 
+    /** Which is widened a part at a time. */
+    @Test
+    void halves_of_a_large_vocabulary_are_rounded_parameters_too() {
+        MultiLayerNetwork network = new MultiLayerNetwork(new NeuralNetConfiguration.Builder()
+                .seed(3)
+                .list()
+                .layer(lstm(7))
+                .layer(new RnnOutputLayer.Builder(LossFunction.MCXENT)
+                        .nIn(7)
+                        .nOut(10_001)
+                        .activation(Activation.SOFTMAX)
+                        .dataFormat(RNNFormat.NCW)
+                        .build())
+                .build());
+        network.init();
+        network.getLayer(1).getParam("b").assign(Nd4j.linspace(DataType.FLOAT, -1, 0.0002, 10_001));
+        INDArray features = Networks.sequences(DataType.FLOAT, 3, 1).getFeatures();
+        try (Teacher half = Teacher.ofHalf(network);
+                Teacher expected = Teacher.of(rounded(network))) {
+            assertClose(expected.logProbabilities(features, null), half.logProbabilities(features, null), 1e-5);
+            INDArray one = features.get(NDArrayIndex.interval(0, 1), NDArrayIndex.all(), NDArrayIndex.interval(0, 1));
+            assertClose(expected.logProbabilities(one, null), half.logProbabilities(one, null), 1e-5);
+        }
+    }
+
     @ParameterizedTest
     @MethodSource("networks")
     void a_teacher_of_halves_is_one_of_rounded_parameters(MultiLayerNetwork network) {
@@ -134,7 +160,7 @@ class LowMemoryTeachersTest {
 
     @Test
     void one_layer_at_a_time_is_widened() {
-        MultiLayerNetwork network = Networks.dense(DataType.FLOAT, 6, true);
+        MultiLayerNetwork network = Networks.dense(DataType.DOUBLE, 6, true);
         MultiLayerNetwork inner = inner(Teacher.ofHalf(network));
         assertEquals(0, inner.params().length());
         DataBuffer widened = buffer(inner.getLayer(0).params());
@@ -143,6 +169,16 @@ class LowMemoryTeachersTest {
                 network.getLayer(0).params().length(),
                 network.getLayer(1).params().length());
         assertEquals(longest, widened.length());
+    }
+
+    @Test
+    void an_output_layer_of_floats_reads_halves() {
+        MultiLayerNetwork network = Networks.dense(DataType.FLOAT, 6, true);
+        MultiLayerNetwork inner = inner(Teacher.ofHalf(network));
+        assertEquals(DataType.FLOAT16, inner.getLayer(1).params().dataType());
+        assertEquals(
+                network.getLayer(0).params().length(),
+                buffer(inner.getLayer(0).params()).length());
     }
 
     @Test

@@ -2,6 +2,7 @@ package io.github.dl4jretention.lm;
 
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.checkpoint.Provenance;
+import io.github.dl4jretention.internal.DetachedNetwork;
 import io.github.dl4jretention.lm.huggingface.FolderWriter;
 import io.github.dl4jretention.lm.huggingface.ModelFolder;
 import io.github.dl4jretention.lm.huggingface.TokenizerFiles;
@@ -159,8 +160,8 @@ public final class LanguageModel {
     /**
      * {@return this model with the weights of another network of the same layers, such as a tuned one}
      *
-     * @param tuned a student, which is detached, or a network without retention; its weights are those at the time of
-     *     saving
+     * @param tuned a student, which is detached, or a network without retention; its parameters are used, not copied, so
+     *     weights are those at the time of saving
      * @throws IllegalArgumentException if its parameters aren't those of this model
      */
     public LanguageModel withNetwork(MultiLayerNetwork tuned) {
@@ -170,7 +171,7 @@ public final class LanguageModel {
         return new LanguageModel(
                 folder,
                 tokenizer,
-                student ? Retention.detach(tuned) : tuned,
+                student ? DetachedNetwork.sharing(tuned) : tuned,
                 student ? training(tuned) : Training.UNKNOWN,
                 card);
     }

@@ -6,6 +6,8 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Adam;
@@ -33,6 +35,21 @@ public record BenchmarkShape(int vocabulary, int batch, int time) {
     public List<DataSet> tokens(int count, long seed) {
         Random random = new Random(seed);
         return IntStream.range(0, count).mapToObj(i -> tokens(random)).toList();
+    }
+
+    /** {@code count} minibatches whose labels are ids too: one-hot ones of a large vocabulary would take all memory. */
+    public List<DataSet> ids(int count, long seed) {
+        Random random = new Random(seed);
+        return IntStream.range(0, count)
+                .mapToObj(i -> new DataSet(ids(random), ids(random)))
+                .toList();
+    }
+
+    private INDArray ids(Random random) {
+        return Nd4j.createFromArray(
+                        random.ints((long) batch * time, 0, vocabulary).toArray())
+                .castTo(DataType.FLOAT)
+                .reshape(batch, 1, time);
     }
 
     private DataSet tokens(Random random) {

@@ -23,10 +23,7 @@ import org.jspecify.annotations.Nullable;
  */
 public record TextModel(MultiLayerNetwork network, Tokenizer tokenizer, int window, @Nullable LanguageModel folder) {
 
-    /**
-     * Characters that are made tokens at once; tokenizers hold several objects for each. Those that put a space before a
-     * text, such as Llama 2's, put one before each piece.
-     */
+    /** Characters that are made tokens at once, to the end of a line; tokenizers hold several objects for each. */
     private static final int PIECE = 20_000;
 
     /** A byte-level network, whose labels are one-hot. */
@@ -67,12 +64,33 @@ public record TextModel(MultiLayerNetwork network, Tokenizer tokenizer, int wind
                 .toString();
         IntStream.Builder tokens = IntStream.builder();
         for (int from = 0; from < text.length(); ) {
-            int to = text.indexOf('\n', Math.min(text.length(), from + PIECE)) + 1;
-            to = to == 0 ? text.length() : to;
-            IntStream.of(tokenizer.encode(text.substring(from, to), false)).forEach(tokens::add);
+            int to = end(text, from);
+            IntStream.of(from == 0 ? tokenizer.encode(text.substring(0, to), false) : next(text.substring(from, to)))
+                    .forEach(tokens::add);
             from = to;
         }
         return tokens.build().toArray();
+    }
+
+    /** Where a piece ends: behind the end of a line, and before one that begins with no space, which could join it. */
+    private static int end(String text, int from) {
+        int to = Math.min(text.length(), from + PIECE);
+        while (to < text.length() && (text.charAt(to - 1) != '\n' || Character.isWhitespace(text.charAt(to)))) {
+            to++;
+        }
+        return to;
+    }
+
+    /**
+     * Tokens of a piece behind the end of a line. Tokenizers that put a space before a text, such as Llama 2's, put it
+     * before that line's end here, which is left out again.
+     */
+    private int[] next(String piece) {
+        int[] lineEnd = tokenizer.encode("\n", false);
+        int[] both = tokenizer.encode("\n" + piece, false);
+        return Arrays.mismatch(lineEnd, both) == lineEnd.length
+                ? Arrays.copyOfRange(both, lineEnd.length, both.length)
+                : tokenizer.encode(piece, false);
     }
 
     /**

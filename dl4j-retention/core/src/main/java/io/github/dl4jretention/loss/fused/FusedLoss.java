@@ -6,6 +6,7 @@ import io.github.dl4jretention.loss.LossPath;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.TokenBatch;
 import java.util.Map;
+import java.util.Objects;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -30,6 +31,9 @@ public final class FusedLoss implements LossPath {
     /** Logits that are held at once, 4 MB; four times as many were a tenth faster, a quarter two fifths slower. */
     private static final int CHUNK_ELEMENTS = 1 << 20;
 
+    /** Token ids of a part of weights in half precision. */
+    private static final int NARROW_PART = 2048;
+
     /** Fewer tokens make matrix products slow. */
     private static final int SHORTEST_CHUNK = 64;
 
@@ -43,6 +47,13 @@ public final class FusedLoss implements LossPath {
     private final INDArray[] logits;
 
     private final INDArray[] inputGradients;
+
+    /** Whether the weights are in half precision. */
+    private final boolean narrow;
+
+    /** A part of such weights, for each thread. */
+    private final INDArray[] widened;
+
     private final FusedToken[] workers;
     private final float[] biases;
 
@@ -93,12 +104,18 @@ public final class FusedLoss implements LossPath {
         this.bias = parameters.get(DefaultParamInitializer.BIAS_KEY);
         this.vocabulary = vocabulary;
         this.chunk = chunk;
-        parts = weights == null ? 1 : Math.min(threads.products(), vocabulary);
+        narrow = weights != null && weights.dataType() != DataType.FLOAT;
+        int least = narrow ? Math.max(threads.products(), vocabulary / NARROW_PART) : threads.products();
+        parts = weights == null ? 1 : Math.min(least, vocabulary);
+        widened = new INDArray[narrow ? threads.products() : 0];
         logits = new INDArray[parts];
         inputGradients = new INDArray[parts];
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             for (int part = 0; part < parts; part++) {
                 logits[part] = matrix(width(part), chunk);
+            }
+            for (int thread = 0; thread < widened.length; thread++) {
+                widened[thread] = matrix(Objects.requireNonNull(weights).size(0), vocabulary / parts + 1);
             }
         }
         biases = new float[bias == null ? 0 : vocabulary];
@@ -193,7 +210,8 @@ public final class FusedLoss implements LossPath {
         if (bias == null) {
             return null;
         }
-        FusedLoops.get(dense(bias) ? bias : bias.dup('c'), 0, biases, 0, vocabulary);
+        INDArray wide = bias.castTo(DataType.FLOAT);
+        FusedLoops.get(dense(wide) ? wide : wide.dup('c'), 0, biases, 0, vocabulary);
         return biases;
     }
 
@@ -243,14 +261,38 @@ public final class FusedLoss implements LossPath {
             first(logits[0], input.size(1)).assign(input);
             return;
         }
-        Workers.run(parts, part -> {
+        ofParts((part, ofPart) -> {
             INDArray result = first(logits[part], input.size(1));
             if (input.size(1) == 1) {
                 // A token at a time, as in generation: gemm would copy all weights into its own layout first.
-                INDArray rows = ofPart(weights, part).transpose();
+                INDArray rows = ofPart.transpose();
                 Nd4j.getBlasWrapper().level2().gemv('f', 'N', 1, rows, input, 0, result);
             } else {
-                Nd4j.gemm(ofPart(weights, part), input, result, true, false, 1, 0);
+                Nd4j.gemm(ofPart, input, result, true, false, 1, 0);
+            }
+        });
+    }
+
+    /** What is done with a part of the weights. */
+    private interface PartWork {
+        void accept(int part, INDArray weights);
+    }
+
+    /** Of weights in half precision there are many parts, each widened where its thread has widened the one before. */
+    private void ofParts(PartWork work) {
+        INDArray all = Objects.requireNonNull(weights);
+        if (!narrow) {
+            Workers.run(parts, part -> work.accept(part, ofPart(all, part)));
+            return;
+        }
+        int slices = parts;
+        int threads = widened.length;
+        Workers.run(threads, thread -> {
+            int end = Workers.start(slices, threads, thread + 1);
+            for (int part = Workers.start(slices, threads, thread); part < end; part++) {
+                INDArray wide = first(widened[thread], width(part));
+                wide.assign(ofPart(all, part));
+                work.accept(part, wide);
             }
         });
     }
@@ -272,6 +314,9 @@ public final class FusedLoss implements LossPath {
         // Not before they are needed: a teacher never goes backward.
         for (int part = 1; part < parts && inputGradients[part] == null; part++) {
             inputGradients[part] = matrix(weights.size(0), chunk);
+        }
+        if (narrow) {
+            throw new IllegalStateException("weights in half precision are a teacher's, which has no gradients");
         }
         Workers.run(parts, part -> {
             INDArray delta = first(logits[part], tokens);

@@ -101,13 +101,17 @@ public final class ModelFolder {
         try (WeightFiles weights = WeightFiles.open(folder, architecture, decoder, files)) {
             MultiLayerNetwork network = new MultiLayerNetwork(decoder.configuration(type));
             INDArray parameters = Nd4j.createUninitialized(type, 1, decoder.parameters());
+            boolean loaded = false;
             try {
                 network.init(parameters, false);
                 List<Shard> shards = shards(weights, weights.copyTo(network));
+                loaded = true;
                 return new Loaded(new ModelFolder(folder, decoder, files, tokens, shards), network);
-            } catch (IOException | RuntimeException e) {
-                parameters.close();
-                throw e;
+            } finally {
+                // Whatever was thrown, errors too.
+                if (!loaded) {
+                    parameters.close();
+                }
             }
         }
     }

@@ -171,6 +171,11 @@ abstract class DecoderSettings extends TokenLayer {
         return recompute;
     }
 
+    /** The one setting that may change: it says nothing about what the block computes. */
+    void recompute(boolean recompute) {
+        this.recompute = recompute;
+    }
+
     int queryWidth() {
         return heads * getHeadSize();
     }

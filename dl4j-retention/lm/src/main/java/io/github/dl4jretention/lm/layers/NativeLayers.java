@@ -1,7 +1,9 @@
 package io.github.dl4jretention.lm.layers;
 
+import io.github.dl4jretention.internal.ThawedLayer;
 import java.util.List;
 import java.util.stream.Collectors;
+import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
@@ -96,13 +98,42 @@ public final class NativeLayers {
         return copy(graph, toStock(graph.getConfiguration().toJson()));
     }
 
+    /**
+     * Says for all decoder blocks of a network, one that was loaded say, whether they keep what the backward pass needs;
+     * see {@link DecoderBlock.Builder#recompute}. It changes the network itself, and goes along when the network is
+     * copied, saved or made a student.
+     *
+     * @param network   with decoder blocks, or without
+     * @param recompute whether to keep a block's input alone, and compute the rest once more
+     */
+    public static void recompute(MultiLayerNetwork network, boolean recompute) {
+        recompute(network.getLayers(), recompute);
+    }
+
+    /**
+     * The same as {@link #recompute(MultiLayerNetwork, boolean)}, for a graph.
+     *
+     * @param graph     with decoder blocks, or without
+     * @param recompute whether to keep a block's input alone, and compute the rest once more
+     */
+    public static void recompute(ComputationGraph graph, boolean recompute) {
+        recompute(graph.getLayers(), recompute);
+    }
+
+    private static void recompute(Layer[] layers, boolean recompute) {
+        for (Layer layer : layers) {
+            if (ThawedLayer.of(layer.conf().getLayer()) instanceof DecoderSettings block) {
+                block.recompute(recompute);
+            }
+        }
+    }
+
     private static MultiLayerNetwork copy(MultiLayerNetwork network, String json) {
         MultiLayerNetwork copy = new MultiLayerNetwork(MultiLayerConfiguration.fromJson(json));
         copy.init(network.params().dup(), false);
         Updater updater = network.getUpdater(false);
         if (updater != null && updater.getStateViewArray() != null) {
-            copy.getUpdater()
-                    .setStateViewArray(copy, updater.getStateViewArray().dup(), false);
+            copy.getUpdater().setStateViewArray(copy, updater.getStateViewArray(), false);
         }
         return copy;
     }
@@ -112,7 +143,7 @@ public final class NativeLayers {
         copy.init(graph.params().dup(), false);
         ComputationGraphUpdater updater = graph.getUpdater(false);
         if (updater != null && updater.getStateViewArray() != null) {
-            copy.getUpdater().setStateViewArray(updater.getStateViewArray().dup());
+            copy.getUpdater().setStateViewArray(updater.getStateViewArray());
         }
         return copy;
     }

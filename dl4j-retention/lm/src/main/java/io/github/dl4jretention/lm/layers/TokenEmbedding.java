@@ -1,5 +1,6 @@
 package io.github.dl4jretention.lm.layers;
 
+import io.github.dl4jretention.internal.HalfReader;
 import io.github.dl4jretention.internal.TiedWeights;
 import java.util.Arrays;
 import java.util.Collection;
@@ -24,7 +25,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  * mask holds numbers of documents, 1, 2 and so on, from the beginning of each. A
  * {@link io.github.dl4jretention.loss.TiedOutputLayer} at the network's end shares W.
  */
-public final class TokenEmbedding extends TokenLayer {
+public final class TokenEmbedding extends TokenLayer implements HalfReader {
 
     private static final long serialVersionUID = 1L;
 
@@ -89,6 +90,11 @@ public final class TokenEmbedding extends TokenLayer {
     @Override
     public char paramReshapeOrder(String param) {
         return 'c';
+    }
+
+    @Override
+    public boolean readsHalves(DataType network) {
+        return network == DataType.FLOAT && TokenLayerRuntime.isNative(network);
     }
 
     @Override

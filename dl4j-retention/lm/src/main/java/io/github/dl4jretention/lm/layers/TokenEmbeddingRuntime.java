@@ -46,6 +46,9 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
         if (!isNative()) {
             return new ArrayEmbedding(layerConf(), params);
         }
+        if (dataType == DataType.FLOAT && params.dataType() == DataType.FLOAT16) {
+            return new HalfEmbedding(layerConf(), params);
+        }
         return dataType == DataType.FLOAT
                 ? new FloatEmbedding(layerConf(), params)
                 : new DoubleEmbedding(layerConf(), params);

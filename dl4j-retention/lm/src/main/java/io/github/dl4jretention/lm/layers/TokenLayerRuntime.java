@@ -34,7 +34,12 @@ abstract class TokenLayerRuntime extends SameDiffLayer {
 
     TokenLayerRuntime(NeuralNetConfiguration conf, DataType dataType) {
         super(conf, dataType);
-        isNative = (dataType == DataType.FLOAT || dataType == DataType.DOUBLE)
+        isNative = isNative(dataType);
+    }
+
+    /** Whether loops in Java serve layers of a type. */
+    static boolean isNative(DataType dataType) {
+        return (dataType == DataType.FLOAT || dataType == DataType.DOUBLE)
                 && Nd4j.getEnvironment().isCPU()
                 && !Boolean.getBoolean(SAMEDIFF);
     }

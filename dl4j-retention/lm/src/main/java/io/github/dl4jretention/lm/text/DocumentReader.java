@@ -65,6 +65,42 @@ public record DocumentReader(Tokenizer tokenizer, boolean answersOnly, boolean r
         }
     }
 
+    /**
+     * {@return a document's text: its own, its prompt and answer, or its conversation as the tokenizer's template writes
+     * it}
+     *
+     * @param place where it is
+     * @throws IOException if it doesn't fit; the message names file and line
+     */
+    public String text(TextFile.Place place) throws IOException {
+        if (!place.file().isLines()) {
+            return place.read();
+        }
+        JsonNode json = json(place);
+        try {
+            if (json.has("text")) {
+                return string(place, json, "text");
+            }
+            return json.has("messages")
+                    ? tokenizer.chat(list(place, json.get("messages")), false)
+                    : string(place, json, "prompt") + string(place, json, answer(json));
+        } catch (IllegalArgumentException | IllegalStateException e) {
+            throw place.refused("a document that the tokenizer takes, got: " + e.getMessage());
+        }
+    }
+
+    private String answer(JsonNode json) {
+        return json.has("completion") ? "completion" : rejected ? "rejected" : "chosen";
+    }
+
+    private static List<ChatMessage> list(TextFile.Place place, JsonNode messages) throws IOException {
+        List<ChatMessage> list = new ArrayList<>();
+        for (JsonNode message : messages) {
+            list.add(new ChatMessage(string(place, message, "role"), string(place, message, "content")));
+        }
+        return list;
+    }
+
     /** {@return the same, of which preferences' rejected answers are taken} */
     public DocumentReader ofRejected() {
         return new DocumentReader(tokenizer, answersOnly, true, sequenceLength);
@@ -82,8 +118,7 @@ public record DocumentReader(Tokenizer tokenizer, boolean answersOnly, boolean r
             if (json.has("messages")) {
                 return messages(place, json.get("messages"));
             }
-            String answer = json.has("completion") ? "completion" : rejected ? "rejected" : "chosen";
-            return prompted(place, string(place, json, "prompt"), string(place, json, answer));
+            return prompted(place, string(place, json, "prompt"), string(place, json, answer(json)));
         } catch (IllegalArgumentException | IllegalStateException e) {
             throw place.refused("a document that the tokenizer takes, got: " + e.getMessage());
         }
@@ -159,10 +194,7 @@ public record DocumentReader(Tokenizer tokenizer, boolean answersOnly, boolean r
     }
 
     private Document messages(TextFile.Place place, JsonNode node) throws IOException {
-        List<ChatMessage> messages = new ArrayList<>();
-        for (JsonNode message : node) {
-            messages.add(new ChatMessage(string(place, message, "role"), string(place, message, "content")));
-        }
+        List<ChatMessage> messages = list(place, node);
         String whole = tokenizer.chat(messages, false);
         int[] ids = tokenizer.encode(whole, false);
         boolean[] learned = new boolean[ids.length];
