@@ -1,15 +1,8 @@
 package io.github.dl4jretention.cache;
 
 import io.github.dl4jretention.internal.FolderLock;
-import io.github.dl4jretention.loss.LabelArrays;
-import io.github.dl4jretention.loss.LabelLayout;
-import io.github.dl4jretention.teacher.DivergenceMask;
-import io.github.dl4jretention.teacher.Teacher;
-import io.github.dl4jretention.teacher.TeacherOutput;
 import java.io.IOException;
 import java.nio.file.Files;
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
@@ -17,12 +10,8 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
-import org.nd4j.linalg.api.buffer.DataType;
-import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
-import org.nd4j.linalg.indexing.INDArrayIndex;
-import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -36,8 +25,7 @@ final class CacheBuild {
     private static final long EVERY = TimeUnit.SECONDS.toNanos(10);
 
     private final CacheFolder folder;
-    private final CacheSource source;
-    private final BatchEncoder encoder;
+    private final BatchEntries entries;
     private final long shardBytes;
     private final long expected;
     private final Set<SequenceId> known = new HashSet<>();
@@ -55,8 +43,7 @@ final class CacheBuild {
      */
     CacheBuild(CacheFolder folder, CacheSource source, BatchEncoder encoder, long shardBytes, long expected) {
         this.folder = folder;
-        this.source = source;
-        this.encoder = encoder;
+        this.entries = new BatchEntries(encoder, source.trims(), source.teacher());
         this.shardBytes = shardBytes;
         this.expected = expected;
     }
@@ -68,11 +55,34 @@ final class CacheBuild {
      */
     record Opened(List<Shard> shards, long computed, double seconds) {}
 
+    /** All sequences that the cache is to hold. */
+    @FunctionalInterface
+    interface Sequences {
+
+        /** Hands them to a build, which passes over those that are there. */
+        void writeTo(CacheBuild build) throws IOException;
+    }
+
     /**
      * @param iterator touched only if the cache is not complete
      * @throws IOException if a file cannot be read or written; the message names it, and complete shards stay
      */
     Opened open(MultiDataSetIterator iterator) throws IOException {
+        return open(build -> build.pass(iterator));
+    }
+
+    /** @throws IOException if it isn't complete */
+    Opened openComplete() throws IOException {
+        CacheFolder.Content content = folder.content();
+        if (!content.complete()) {
+            throw new IOException("folder: expected a complete cache, there is none at " + folder.path()
+                    + "; check that this machine sees the folder, and the descriptions of data and tokenisation");
+        }
+        return new Opened(content.shards(), 0, 0);
+    }
+
+    /** The same, of sequences that were encoded elsewhere. */
+    Opened open(Sequences all) throws IOException {
         CacheFolder.Content content = folder.content();
         if (content.complete()) {
             return new Opened(content.shards(), 0, 0);
@@ -88,17 +98,17 @@ final class CacheBuild {
         try (FolderLock lock = FolderLock.await(folder.path(), "cache")) {
             // Another process may have completed it.
             content = folder.content();
-            return content.complete() ? new Opened(content.shards(), 0, 0) : write(content, iterator);
+            return content.complete() ? new Opened(content.shards(), 0, 0) : write(content, all);
         }
     }
 
-    private Opened write(CacheFolder.Content content, MultiDataSetIterator iterator) throws IOException {
+    private Opened write(CacheFolder.Content content, Sequences all) throws IOException {
         report(content);
         started = System.nanoTime();
         told = started;
         try {
             folder.keepOnly(content.shards());
-            complete(content.shards(), iterator);
+            complete(content.shards(), all);
             CacheFolder.Content written = folder.content();
             if (!written.damaged().isEmpty()) {
                 throw new IOException("shards were damaged meanwhile, " + written.damaged());
@@ -147,126 +157,64 @@ final class CacheBuild {
         return (System.nanoTime() - started) / 1e9;
     }
 
-    private void complete(List<Shard> shards, MultiDataSetIterator iterator) throws IOException {
+    private void complete(List<Shard> shards, Sequences all) throws IOException {
         for (Shard there : shards) {
             for (int sequence = 0; sequence < there.sequences(); sequence++) {
                 known.add(there.id(sequence));
             }
             layout = there.layout();
         }
-        if (!iterator.resetSupported()) {
-            throw new IllegalArgumentException("iterator: expected one that can be reset");
-        }
-        iterator.reset();
         try {
-            while (iterator.hasNext()) {
-                write(iterator.next());
-            }
+            all.writeTo(this);
             complete();
         } finally {
             if (shard != null) {
                 shard.close();
             }
         }
+    }
+
+    private void pass(MultiDataSetIterator iterator) throws IOException {
+        if (!iterator.resetSupported()) {
+            throw new IllegalArgumentException("iterator: expected one that can be reset");
+        }
+        iterator.reset();
+        while (iterator.hasNext()) {
+            write(iterator.next());
+        }
         iterator.reset();
     }
 
     private void write(MultiDataSet batch) throws IOException {
-        BatchSequences sequences =
-                BatchSequences.of(batch.getFeatures(), batch.getFeaturesMaskArrays(), source.trims());
-        List<Integer> missing = new ArrayList<>();
-        for (int example = 0; example < sequences.ids().length; example++) {
-            if (known.add(sequences.ids()[example])) {
-                missing.add(example);
-            }
-        }
-        if (!missing.isEmpty()) {
-            Teacher teacher = source.teacher().get();
-            INDArray[] values = teacher.logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays());
-            List<BatchEncoder.Entry> entries;
-            try {
-                for (int i = 0; i < values.length; i++) {
-                    requireNumbers(batch, teacher.outputs().get(i), values[i]);
-                }
-                if (layout == null) {
-                    layout = CacheLayout.of(teacher.outputs(), values);
-                }
-                entries = encoder.encode(layout, values, sequences, missing);
-            } finally {
-                Arrays.stream(values).forEach(LabelArrays::release);
-            }
-            for (int i = 0; i < entries.size(); i++) {
-                write(sequences.ids()[missing.get(i)], entries.get(i));
-            }
+        BatchSequences sequences = entries.sequences(batch);
+        for (BatchEntries.Entry entry : entries.of(batch, sequences, known::add)) {
+            write(Objects.requireNonNull(entries.layout()), entry);
         }
         tell(sequences.ids().length);
     }
 
-    /**
-     * A logit that is NaN or +Infinity makes all classes of its token NaN, and so do logits that are all -Infinity: one
-     * class is enough to look at.
-     */
-    private static void requireNumbers(MultiDataSet batch, TeacherOutput output, INDArray values) {
-        int classAxis = output.classAxis(values.rank());
-        INDArrayIndex[] first = new INDArrayIndex[values.rank()];
-        Arrays.fill(first, NDArrayIndex.all());
-        first[classAxis] = NDArrayIndex.point(0);
-        double[] numbers = flat(values.get(first));
-        if (Arrays.stream(numbers).noneMatch(Double::isNaN)) {
-            return;
-        }
-        boolean[] counts = counts(batch, output, values, numbers.length);
-        for (int token = 0; token < numbers.length; token++) {
-            if (counts[token] && Double.isNaN(numbers[token])) {
-                throw new IllegalArgumentException(
-                        "features: expected finite numbers for every token that counts, the teacher's logits are not"
-                                + " finite for token " + token + " of output \"" + output.name() + "\" of shape "
-                                + Arrays.toString(values.shape()));
-            }
+    /** Writes a sequence, unless it's there. */
+    void add(CacheLayout entryLayout, BatchEntries.Entry entry) throws IOException {
+        if (known.add(entry.id())) {
+            write(entryLayout, entry);
+            tell(1);
         }
     }
 
-    /** Tokens that neither a mask nor padding leaves out, one sequence after another. */
-    private static boolean[] counts(MultiDataSet batch, TeacherOutput output, INDArray values, int tokens) {
-        boolean[] counts = new boolean[tokens];
-        Arrays.fill(counts, true);
-        INDArray[] masks = batch.getLabelsMaskArrays();
-        leaveOut(counts, masks == null ? null : masks[output.index()], 0);
-        leaveOut(counts, values.rank() == 3 ? DivergenceMask.LABEL_MASK.of(batch, output, values) : null, 0);
-        INDArray[] labels = batch.getLabels();
-        INDArray label = labels == null || output.index() >= labels.length ? null : labels[output.index()];
-        if (label != null && label.length() == tokens) {
-            leaveOut(counts, label, LabelLayout.PADDING);
-        } else if (label != null && Arrays.equals(label.shape(), values.shape())) {
-            leaveOut(counts, label.castTo(DataType.FLOAT).norm1(output.classAxis(values.rank())), 0);
+    private void write(CacheLayout entryLayout, BatchEntries.Entry entry) throws IOException {
+        if (layout == null) {
+            layout = entryLayout;
+        } else if (!layout.equals(entryLayout)) {
+            throw new IllegalArgumentException(
+                    "teacher: expected arrays as of the sequences before, " + layout + ", got " + entryLayout);
         }
-        return counts;
-    }
-
-    /** @param array one number for each token; null or of another length for none */
-    private static void leaveOut(boolean[] counts, @Nullable INDArray array, double nothing) {
-        if (array != null && array.length() == counts.length) {
-            double[] found = flat(array);
-            for (int token = 0; token < found.length; token++) {
-                counts[token] &= found[token] != nothing;
-            }
-        }
-    }
-
-    private static double[] flat(INDArray array) {
-        try (INDArray copy = array.dup('c')) {
-            return copy.data().asDouble();
-        }
-    }
-
-    private void write(SequenceId id, BatchEncoder.Entry entry) throws IOException {
         if (shard != null && !shard.fits(entry.bytes().remaining())) {
             complete();
         }
         if (shard == null) {
-            shard = new ShardWriter(folder.nextShard(), folder.sha256(), Objects.requireNonNull(layout));
+            shard = new ShardWriter(folder.nextShard(), folder.sha256(), layout);
         }
-        shard.add(id, entry.bytes(), entry.tokens());
+        shard.add(entry.id(), entry.bytes(), entry.tokens());
         computed += entry.tokens();
         if (shard.size() >= shardBytes) {
             complete();

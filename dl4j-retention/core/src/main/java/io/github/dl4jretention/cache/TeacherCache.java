@@ -371,13 +371,53 @@ public final class TeacherCache extends Teacher {
          * @throws NullPointerException if the teacher or the folder is missing
          */
         public TeacherCache build(MultiDataSetIterator iterator) throws IOException {
-            CacheSource asked = Objects.requireNonNull(source, "teacher");
-            CacheKey key = new CacheKey(asked.sha256(), asked.outputs(), data, tokenisation, codec.description(), seed);
-            CacheFolder folder = new CacheFolder(Objects.requireNonNull(root, "folder"), key);
+            return open(build -> build.open(iterator));
+        }
+
+        /**
+         * Opens a cache that is complete.
+         *
+         * @return the cache
+         * @throws IOException if a file cannot be read, or the cache isn't complete: the message says where it was
+         *     looked for
+         */
+        public TeacherCache open() throws IOException {
+            return open(CacheBuild::openComplete);
+        }
+
+        /**
+         * {@return this cache as several processes build it}
+         *
+         * @throws NullPointerException if the teacher or the folder is missing
+         */
+        public CacheAssembly assembly() {
+            return new CacheAssembly(this, folder(), new CacheParts(source(), folder(), codec, seed));
+        }
+
+        private CacheSource source() {
+            return Objects.requireNonNull(source, "teacher");
+        }
+
+        private CacheFolder folder() {
+            CacheSource asked = source();
+            return new CacheFolder(
+                    Objects.requireNonNull(root, "folder"),
+                    new CacheKey(asked.sha256(), asked.outputs(), data, tokenisation, codec.description(), seed));
+        }
+
+        /** Opens a folder. */
+        @FunctionalInterface
+        interface Opening {
+            CacheBuild.Opened open(CacheBuild build) throws IOException;
+        }
+
+        TeacherCache open(Opening opening) throws IOException {
+            CacheFolder folder = folder();
+            CacheSource asked = source();
             BatchEncoder encoder = new BatchEncoder(codec, seed);
             CacheBuild.Opened opened;
             try {
-                opened = new CacheBuild(folder, asked, encoder, shardBytes, expected).open(iterator);
+                opened = opening.open(new CacheBuild(folder, asked, encoder, shardBytes, expected));
             } finally {
                 if (!computeMissing) {
                     asked.letGo().run();

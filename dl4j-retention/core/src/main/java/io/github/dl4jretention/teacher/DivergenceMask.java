@@ -1,5 +1,6 @@
 package io.github.dl4jretention.teacher;
 
+import java.io.Serializable;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
@@ -12,10 +13,11 @@ import org.nd4j.linalg.ops.transforms.Transforms;
 
 /**
  * Which tokens are held near the teacher, where these are not the tokens that are learned: in instruction tuning, say,
- * all tokens beside answers only. The cross-entropy is weighed by the label mask in any case.
+ * all tokens beside answers only. The cross-entropy is weighed by the label mask in any case. It's serialisable, so that a
+ * cluster can have it.
  */
 @FunctionalInterface
-public interface DivergenceMask {
+public interface DivergenceMask extends Serializable {
 
     /**
      * The label mask weighs the divergence too; the default. Where an output of sequences has no label mask, the

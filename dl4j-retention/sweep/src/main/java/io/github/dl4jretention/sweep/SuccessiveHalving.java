@@ -1,5 +1,11 @@
 package io.github.dl4jretention.sweep;
 
+import io.github.dl4jretention.sweep.task.Pruning;
+import io.github.dl4jretention.sweep.task.RungScore;
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.List;
+
 /**
  * Ends hopeless candidates early. Each candidate is scored on validation text after {@code minSteps eta^k} steps, k =
  * 0, 1, ..., and goes on only if it's among the best {@code 1 / eta} of all that were scored at that step. The first
@@ -8,8 +14,9 @@ package io.github.dl4jretention.sweep;
  *
  * @param minSteps steps before the first score, at least 1
  * @param eta one in eta goes on; at least 2
+ * @serial exclude
  */
-public record SuccessiveHalving(int minSteps, int eta) {
+public record SuccessiveHalving(int minSteps, int eta) implements Serializable {
 
     /**
      * Checks both numbers.
@@ -24,6 +31,32 @@ public record SuccessiveHalving(int minSteps, int eta) {
         }
         if (eta < 2) {
             throw new IllegalArgumentException("eta: expected at least 2, got " + eta);
+        }
+    }
+
+    /**
+     * A candidate's part in it.
+     *
+     * @param others scores of the other candidates at all rungs
+     */
+    Pruning against(List<RungScore> others) {
+        return new Rungs(this, new ArrayList<>(others));
+    }
+
+    private record Rungs(SuccessiveHalving halving, ArrayList<RungScore> others) implements Pruning {
+
+        @Override
+        public boolean isRung(int step) {
+            return halving.isRung(step);
+        }
+
+        @Override
+        public boolean isHopeless(RungScore rung) {
+            double[] there = others.stream()
+                    .filter(other -> other.step() == rung.step())
+                    .mapToDouble(RungScore::score)
+                    .toArray();
+            return !halving.goesOn(rung.score(), there);
         }
     }
 

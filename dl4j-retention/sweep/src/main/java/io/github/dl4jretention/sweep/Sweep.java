@@ -6,6 +6,7 @@ import io.github.dl4jretention.sweep.space.Leaves;
 import io.github.dl4jretention.sweep.space.RetentionSpace;
 import io.github.dl4jretention.sweep.space.Search;
 import io.github.dl4jretention.sweep.task.FinetuneModel;
+import io.github.dl4jretention.sweep.task.FinetuneObserver;
 import io.github.dl4jretention.sweep.task.FinetuneProblem;
 import io.github.dl4jretention.sweep.task.FinetuneSpace;
 import io.github.dl4jretention.sweep.task.FinetuneTaskCreator;
@@ -21,6 +22,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Function;
+import org.deeplearning4j.arbiter.optimize.api.TaskCreator;
 import org.deeplearning4j.arbiter.optimize.config.OptimizationConfiguration;
 import org.deeplearning4j.arbiter.optimize.runner.listener.StatusListener;
 import org.jspecify.annotations.Nullable;
@@ -110,8 +113,9 @@ public final class Sweep {
 
     /** What makes it another sweep if it changes. The number of candidates, and how many run at once, may change. */
     private Map<String, String> configuration() {
-        Map<String, String> map = new LinkedHashMap<>(SweepIdentity.of(problem));
-        map.put("space", SweepIdentity.of(space));
+        Map<String, String> map = new LinkedHashMap<>(problem.identity());
+        map.putAll(problem.data().identities());
+        map.put("space", space.identity());
         map.put("search", search.toString());
         map.put("score", score.toString());
         map.put("pruning", pruning == null ? "none" : pruning.toString());
@@ -136,6 +140,19 @@ public final class Sweep {
      *     cache that lacks it
      */
     public SweepOutcome run() throws IOException {
+        return run(observer -> new FinetuneTaskCreator(problem, observer));
+    }
+
+    /**
+     * Runs what is missing, as {@link #run()} does, with candidates that are trained in another way, such as on other
+     * machines.
+     *
+     * @param tasks makes the tasks of candidates, which tell the observer how each ends, once, before they return; as
+     *     many as the sweep's parallelism run at once, each on a thread of its own
+     * @return the sweep at its end, with losses on test text
+     * @throws IOException as {@link #run()}
+     */
+    public SweepOutcome run(Function<FinetuneObserver, TaskCreator> tasks) throws IOException {
         try (SweepFolder files = new SweepFolder(folder)) {
             SweepOutcome start = start(files);
             int window = CandidateQueue.window(search, pruning, parallelism);
@@ -155,10 +172,14 @@ public final class Sweep {
                     .scoreFunction(score)
                     .terminationConditions(new GeneratorExhausted())
                     .build();
-            FinetuneTaskCreator tasks = new FinetuneTaskCreator(problem, journal);
-            new SweepRunner(parallelism, arbiter, tasks, journal).execute(statusListeners);
+            new SweepRunner(parallelism, arbiter, tasks.apply(journal), journal).execute(statusListeners);
             return journal.finish(problem);
         }
+    }
+
+    /** {@return what all its candidates share} */
+    public FinetuneProblem problem() {
+        return problem;
     }
 
     /**

@@ -12,7 +12,7 @@ import io.github.dl4jretention.sweep.task.FinetuneObserver;
 import io.github.dl4jretention.sweep.task.FinetuneProblem;
 import io.github.dl4jretention.sweep.task.FinetuneResult;
 import io.github.dl4jretention.sweep.task.Losses;
-import io.github.dl4jretention.sweep.task.RungScore;
+import io.github.dl4jretention.sweep.task.Pruning;
 import java.io.IOException;
 import java.io.Writer;
 import java.nio.file.Files;
@@ -122,21 +122,15 @@ final class SweepJournal implements FinetuneObserver {
         tell(listener -> listener.onStart(now));
     }
 
-    @Override
-    public boolean isRung(int step, int steps) {
-        return pruning != null && pruning.isRung(step);
-    }
-
     /** Compares it with the candidates that had ended when it was drawn, which doesn't depend on which thread is faster. */
     @Override
-    public synchronized boolean isHopeless(int candidate, RungScore rung) {
-        double[] others = outcomes.values().stream()
-                .filter(other -> other.index() <= candidate - window)
-                .flatMap(other -> other.rungs().stream())
-                .filter(other -> other.step() == rung.step())
-                .mapToDouble(RungScore::score)
-                .toArray();
-        return pruning != null && !pruning.goesOn(rung.score(), others);
+    public synchronized Pruning pruning(int candidate) {
+        return pruning == null
+                ? Pruning.NONE
+                : pruning.against(outcomes.values().stream()
+                        .filter(other -> other.index() <= candidate - window)
+                        .flatMap(other -> other.rungs().stream())
+                        .toList());
     }
 
     @Override

@@ -189,6 +189,12 @@ public abstract class FinetuneModel {
      */
     public abstract void save(Object plain, Path file) throws IOException;
 
+    /** Writes the model itself as {@link #save} writes candidates. */
+    abstract void savePretrained(Path file) throws IOException;
+
+    /** What makes the same model of the file: outputs, or variables. */
+    abstract List<String> names();
+
     /** The most layers that can be frozen: all but the outputs, and none of SameDiff. */
     abstract int freezable();
 

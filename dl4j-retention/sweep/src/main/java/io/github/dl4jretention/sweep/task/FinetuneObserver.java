@@ -8,23 +8,13 @@ import org.jspecify.annotations.Nullable;
 public interface FinetuneObserver {
 
     /**
-     * {@return whether a candidate is to be scored after so many steps of all its steps; default: never}
-     *
-     * @param step  minibatches trained so far, from 1
-     * @param steps minibatches of the whole candidate
-     */
-    default boolean isRung(int step, int steps) {
-        return false;
-    }
-
-    /**
-     * {@return whether a candidate of such a score at a rung is to be ended; default: no}
+     * {@return when a candidate is scored on its way, and which scores end it; asked once, before its first step; default:
+     * it's trained to its end}
      *
      * @param candidate its index
-     * @param rung      the score and where it was measured
      */
-    default boolean isHopeless(int candidate, RungScore rung) {
-        return false;
+    default Pruning pruning(int candidate) {
+        return Pruning.NONE;
     }
 
     /**

@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.Arrays;
 import java.util.EnumMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -74,6 +75,25 @@ public final class FinetuneProblem {
      */
     public FinetuneProblem(FinetuneModel model, SweepData data) {
         this(model, model.teacher(), data, new Adam(), 0);
+    }
+
+    /** {@return what tells it from other problems, by name, but for its texts; see {@link SweepData#identities()}} */
+    public Map<String, String> identity() {
+        Map<String, String> map = new LinkedHashMap<>();
+        map.put("model", model.sha256());
+        map.put("modelSettings", model.settings());
+        map.put("outputs", model.outputs());
+        map.put("teacher", teacher.sha256());
+        map.put("teacherEncoding", teacher.encoding());
+        map.put("updater", SweepIdentity.of(updater));
+        map.put("seed", String.valueOf(seed));
+        return map;
+    }
+
+    /** Of another process, which has computed them. */
+    FinetuneProblem withBaseLosses(Losses known) {
+        baseLosses = known;
+        return this;
     }
 
     /** {@return where every candidate starts} */

@@ -126,6 +126,11 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
         return Leaves.values(method).stream().map(FinetuneMethod::valueOf).toList();
     }
 
+    /** {@return a text that's equal for spaces of the same candidates} */
+    public String identity() {
+        return SweepIdentity.of(this);
+    }
+
     /**
      * Checks a space that was read from JSON as the builder would.
      *

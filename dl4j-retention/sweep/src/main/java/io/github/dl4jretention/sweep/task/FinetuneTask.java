@@ -152,6 +152,7 @@ final class FinetuneTask implements Callable<OptimizationResult> {
     private int train(FinetuneModel.CandidateTraining student, MultiDataSetIterator batches, int planned)
             throws InterruptedException {
         double limit = problem.largestLoss();
+        Pruning pruning = observer.pruning(candidate.getIndex());
         int epoch = 0;
         for (int step = 1; step <= planned; step++) {
             if (Thread.interrupted()) {
@@ -174,10 +175,10 @@ final class FinetuneTask implements Callable<OptimizationResult> {
             observer.onStep(candidate.getIndex(), step, planned, loss);
             int iteration = step;
             tell(listener -> listener.onCandidateIteration(info, student.network(), iteration));
-            if (step < planned && observer.isRung(step, planned)) {
+            if (step < planned && pruning.isRung(step)) {
                 RungScore rung = rung(student, step);
                 rungs.add(rung);
-                if (observer.isHopeless(candidate.getIndex(), rung)) {
+                if (pruning.isHopeless(rung)) {
                     return step;
                 }
             }

@@ -54,7 +54,7 @@ public final class FinetuneTaskCreator implements TaskCreator {
             @Nullable Properties dataSourceProperties,
             ScoreFunction scoreFunction,
             List<StatusListener> statusListeners,
-            IOptimizationRunner runner) {
+            @Nullable IOptimizationRunner runner) {
         FinetuneProblem shared =
                 problem == null ? FinetuneDataSource.problem(dataSource, dataSourceProperties) : problem;
         CandidateScore score = new CandidateScore() {

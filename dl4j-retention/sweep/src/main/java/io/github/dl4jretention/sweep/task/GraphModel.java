@@ -122,6 +122,18 @@ final class GraphModel extends FinetuneModel {
     }
 
     @Override
+    void savePretrained(Path file) throws IOException {
+        synchronized (pretrained) {
+            save(pretrained, file);
+        }
+    }
+
+    @Override
+    List<String> names() {
+        return List.of(outputs);
+    }
+
+    @Override
     public void save(Object plain, Path file) throws IOException {
         ((ComputationGraph) plain).save(file.toFile(), false);
     }

@@ -114,6 +114,18 @@ final class MultiLayerModel extends FinetuneModel {
     }
 
     @Override
+    void savePretrained(Path file) throws IOException {
+        synchronized (pretrained) {
+            save(pretrained, file);
+        }
+    }
+
+    @Override
+    List<String> names() {
+        return List.of();
+    }
+
+    @Override
     public void save(Object plain, Path file) throws IOException {
         ((MultiLayerNetwork) plain).save(file.toFile(), false);
     }

@@ -12,6 +12,7 @@ import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -178,6 +179,18 @@ final class SameDiffFinetuneModel extends FinetuneModel {
     @Override
     boolean plainWithoutTeacher() {
         return false;
+    }
+
+    @Override
+    void savePretrained(Path file) {
+        save(copy(), file);
+    }
+
+    @Override
+    List<String> names() {
+        List<String> names = new ArrayList<>(List.of(logits, labels));
+        names.addAll(features);
+        return names;
     }
 
     @Override

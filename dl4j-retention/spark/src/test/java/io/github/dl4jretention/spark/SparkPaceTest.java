@@ -1,0 +1,114 @@
+package io.github.dl4jretention.spark;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import io.github.dl4jretention.sweep.Sweep;
+import io.github.dl4jretention.sweep.outcome.SweepOutcome;
+import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
+import io.github.dl4jretention.sweep.space.Search;
+import io.github.dl4jretention.sweep.task.CurvePoint;
+import io.github.dl4jretention.sweep.task.FinetuneResult;
+import io.github.dl4jretention.sweep.task.Losses;
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The numbers of docs/spark.md, which need a quiet machine: {@code -Dpace=STEPS}, of each candidate. */
+@EnabledIfSystemProperty(named = "pace", matches = "\\d+")
+class SparkPaceTest {
+
+    private static final int STEPS = Integer.getInteger("pace", 0);
+    private static final int CANDIDATES = 12;
+
+    @TempDir
+    private Path folder;
+
+    private static Sweep.Builder sweep(Path folder) {
+        return TestSweeps.grid(folder).search(Search.grid(CANDIDATES)).space(TestSweeps.space(STEPS));
+    }
+
+    @Test
+    void twelve_candidates_on_two_executors_and_on_two_threads() throws IOException {
+        JavaSparkContext spark = TestCluster.shared();
+        // Both sides have started: classes are loaded and compiled.
+        sweep(folder.resolve("warm-local")).build().run();
+        SparkSweep.on(spark, sweep(folder.resolve("warm-cluster")).build()).run();
+        Sweep onThreads = sweep(folder.resolve("local")).build();
+        Sweep onExecutors = sweep(folder.resolve("cluster")).build();
+        long started = System.nanoTime();
+        SweepOutcome local = onThreads.run();
+        double threads = (System.nanoTime() - started) / 1e9;
+        started = System.nanoTime();
+        SweepOutcome cluster = SparkSweep.on(spark, onExecutors).run();
+        double executors = (System.nanoTime() - started) / 1e9;
+        assertEquals(TestSweeps.essence(local), TestSweeps.essence(cluster));
+        print("%d candidates of %d steps: two threads %.2f s, two executors %.2f s, ratio %.3f"
+                .formatted(CANDIDATES, STEPS, threads, executors, executors / threads));
+    }
+
+    /** A driver whose 1,000 candidates come back at once: what the driver does is all that's left. */
+    @Test
+    void a_driver_with_a_thousand_candidates() throws IOException {
+        int candidates = Integer.getInteger("pace.candidates", 1000);
+        MultiLayerNetwork plain = io.github.dl4jretention.Networks.lstm(TestSweeps.TYPE, 1);
+        Sweep sweep = sweep(folder.resolve("many"))
+                .search(Search.random())
+                .candidates(candidates)
+                .parallelism(50)
+                .build();
+        long started = System.nanoTime();
+        List<Double> seconds = new ArrayList<>();
+        sweep.run(observer -> TestTasks.of(candidate -> {
+            double loss = 1 + new Random(candidate.getIndex()).nextDouble();
+            FinetuneConfiguration configuration = (FinetuneConfiguration) candidate.getValue();
+            List<CurvePoint> curve = new ArrayList<>();
+            for (int i = 0; i < 128; i++) {
+                curve.add(new CurvePoint(i + 1, loss + 1.0 / (i + 1), loss / (i + 2)));
+            }
+            FinetuneResult result = new FinetuneResult(
+                    new Losses(loss, 3 - loss + 0.1 * new Random(-candidate.getIndex()).nextDouble()),
+                    128,
+                    128,
+                    1,
+                    1,
+                    curve,
+                    List.of());
+            observer.onResult(candidate.getIndex(), configuration, result, 3.0, plain);
+            synchronized (seconds) {
+                seconds.add((System.nanoTime() - started) / 1e9);
+            }
+        }));
+        print(
+                "%d candidates: %.1f s of the driver; the last fifty %.0f ms each; sweep.json %d bytes, report.html %d bytes"
+                        .formatted(
+                                candidates,
+                                seconds.get(seconds.size() - 1),
+                                20 * (seconds.get(candidates - 1) - seconds.get(candidates - 51)),
+                                Files.size(folder.resolve("many/sweep.json")),
+                                Files.size(folder.resolve("many/report.html"))));
+        print("heap after a collection: %d MB".formatted(heap()));
+    }
+
+    private static long heap() {
+        System.gc();
+        return ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed() >> 20;
+    }
+
+    private static void print(String line) throws IOException {
+        Files.writeString(
+                Path.of(System.getProperty("java.io.tmpdir"), "pace.txt"),
+                line + "\n",
+                java.nio.file.StandardOpenOption.CREATE,
+                java.nio.file.StandardOpenOption.APPEND);
+        System.out.println(line);
+    }
+}

@@ -1,0 +1,129 @@
+package io.github.dl4jretention.spark;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.cache.TeacherCache;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import org.apache.spark.api.java.JavaRDD;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.nd4j.linalg.dataset.DataSet;
+import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
+
+/** Caches built by partitions on two executors against those of one process. */
+class SparkTeacherCacheTest {
+
+    private static final int PARTITIONS = 4;
+
+    @TempDir
+    private Path folder;
+
+    private final MultiLayerNetwork network = Networks.lstm(TestSweeps.TYPE, 1);
+    private final List<DataSet> batches = batches();
+
+    /** The last minibatch is the first again: its sequences are written once. */
+    private static List<DataSet> batches() {
+        List<DataSet> batches = TestSweeps.batches(9, 10, 0);
+        batches.add(batches.get(0));
+        return batches;
+    }
+
+    private static TeacherCache.Builder cache(Path folder) {
+        return TeacherCache.builder()
+                .folder(folder)
+                .data("ten minibatches")
+                .shardBytes(600)
+                .seed(3);
+    }
+
+    private TeacherCache local(Path place) throws IOException {
+        return cache(place)
+                .pretrained(network)
+                .build(new MultiDataSetIteratorAdapter(new ExistingDataSetIterator(batches)));
+    }
+
+    private JavaRDD<DataSet> rdd() {
+        return TestCluster.shared().parallelize(batches, PARTITIONS);
+    }
+
+    private static TreeMap<String, byte[]> files(Path place) throws IOException {
+        TreeMap<String, byte[]> files = new TreeMap<>();
+        try (Stream<Path> all = Files.walk(place)) {
+            for (Path file : all.filter(Files::isRegularFile).toList()) {
+                if (!file.toString().endsWith(".lock") && !file.toString().endsWith(".crc")) {
+                    files.put(place.relativize(file).toString(), Files.readAllBytes(file));
+                }
+            }
+        }
+        return files;
+    }
+
+    private static void assertSameFiles(Path expected, Path found) throws IOException {
+        TreeMap<String, byte[]> there = files(expected);
+        TreeMap<String, byte[]> here = files(found);
+        assertEquals(there.keySet(), here.keySet());
+        there.forEach((name, bytes) -> assertArrayEquals(bytes, here.get(name), name));
+    }
+
+    @Test
+    void four_partitions_write_the_bytes_of_one_process_and_mend_a_shard_as_it_does() throws Exception {
+        Path one = folder.resolve("one");
+        Path many = folder.resolve("many");
+        local(one).close();
+        assertTrue(files(one).size() > 4, files(one).keySet().toString());
+        TeacherCache built = SparkTeacherCache.on(TestCluster.shared(), network).build(cache(many), rdd());
+        assertEquals(27, built.statistics().sequences());
+        assertSameFiles(one, many);
+        for (Path place : List.of(one, many)) {
+            Path shard = place.resolve(built.folder().getFileName()).resolve("00001.shard");
+            byte[] bytes = Files.readAllBytes(shard);
+            bytes[bytes.length / 2] ^= 1;
+            Files.write(shard, bytes);
+        }
+        assertThrows(IOException.class, () -> cache(many).pretrained(network).open());
+        local(one).close();
+        SparkTeacherCache.on(TestCluster.shared(), network).build(cache(many), rdd());
+        assertSameFiles(one, many);
+        cache(many).pretrained(network).open().close();
+    }
+
+    @Test
+    void a_cache_on_a_shared_file_system_is_fetched_by_others() throws Exception {
+        Path one = folder.resolve("one");
+        local(one).close();
+        String shared = folder.resolve("shared").toUri().toString();
+        SparkTeacherCache.on(TestCluster.shared(), network)
+                .shared(shared)
+                .build(cache(folder.resolve("driver")), rdd());
+        assertSameFiles(one, folder.resolve("shared"));
+        Path other = folder.resolve("other");
+        SparkTeacherCache.open(shared, cache(other).pretrained(network)).close();
+        assertSameFiles(one, other);
+    }
+
+    /** Relative to the working directory of each process. */
+    @Test
+    void a_folder_that_executors_cannot_see_is_named_with_their_host() {
+        String message = assertThrows(
+                        IllegalStateException.class, () -> SparkTeacherCache.on(TestCluster.shared(), network)
+                                .shared("target/driver-only")
+                                .build(cache(folder.resolve("driver")), rdd()))
+                .getMessage();
+        assertTrue(
+                message.matches("executor \\d on host .*: folder: expected one that all machines see, got .*"),
+                message);
+        assertFalse(message.contains("\n"), message);
+    }
+}
