@@ -81,8 +81,10 @@ public final class PeerBenchmark implements Callable<Integer> {
 
     /** Who trains, and how. */
     public enum Side {
-        /** DL4J's own layers, or layers in SameDiff. */
+        /** DL4J's own layers, of which it has no decoder block. */
         STOCK,
+        /** The transformer's layers as SameDiff operations, the nearest that DL4J itself has to a decoder block. */
+        SAMEDIFF,
         /** This project's layers, at coefficient 0. */
         PLAIN,
         /** With the teacher's values from a cache. */
@@ -119,7 +121,7 @@ public final class PeerBenchmark implements Callable<Integer> {
 
         TrainingSide training() {
             return switch (this) {
-                case STOCK -> TrainingSide.PLAIN;
+                case STOCK, SAMEDIFF -> TrainingSide.PLAIN;
                 case PLAIN -> TrainingSide.ZERO;
                 case CACHED -> TrainingSide.CACHED;
                 case ONLINE -> TrainingSide.ONLINE;
@@ -182,8 +184,8 @@ public final class PeerBenchmark implements Callable<Integer> {
     }
 
     private static boolean takesPart(Side side, PeerShape shape, @Nullable String python) {
-        if (side == Side.STOCK) {
-            return shape.hasStock();
+        if (side == Side.STOCK || side == Side.SAMEDIFF) {
+            return shape == (side == Side.STOCK ? PeerShape.LSTM : PeerShape.TRANSFORMER);
         }
         return side.isPyTorch() ? python != null : !side.isDjl() || hasDjl() && shape == PeerShape.LSTM;
     }
@@ -225,8 +227,7 @@ public final class PeerBenchmark implements Callable<Integer> {
                     // Beyond the heap, JavaCPP's limit is as much again, too little for 135 million parameters.
                     "-Dorg.bytedeco.javacpp.maxbytes=0",
                     "-Dorg.bytedeco.javacpp.maxphysicalbytes=0",
-                    // DL4J has no decoder block; the nearest to one is a block of SameDiff operations.
-                    "-Ddl4jretention.samediff=" + (side == Side.STOCK),
+                    "-Ddl4jretention.samediff=" + (side == Side.SAMEDIFF),
                     "-cp",
                     System.getProperty("java.class.path")));
             command.addAll(
@@ -305,8 +306,8 @@ public final class PeerBenchmark implements Callable<Integer> {
             Side side = Side.valueOf(args[1]);
             int batch = Integer.parseInt(args[2]);
             int time = Integer.parseInt(args[3]);
-            boolean stock = side == Side.STOCK;
-            // The stock output layer reads one-hot labels only.
+            boolean stock = side.training() == TrainingSide.PLAIN;
+            // DL4J's output layer reads one-hot labels only.
             List<DataSet> data = stock
                     ? new BenchmarkShape(shape.vocabulary(), batch, time).tokens(DIFFERENT_BATCHES, 1)
                     : shape.tokens(DIFFERENT_BATCHES, batch, time);

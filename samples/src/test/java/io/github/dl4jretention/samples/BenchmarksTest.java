@@ -132,7 +132,7 @@ class BenchmarksTest {
                     PeerBenchmark.commandLine(),
                     0,
                     "--shapes=" + shape,
-                    "--sides=stock,plain,cached,online,djl",
+                    "--sides=stock,samediff,plain,cached,online,djl",
                     "--batch=2",
                     "--time=8",
                     "--rounds=1",
@@ -141,7 +141,7 @@ class BenchmarksTest {
             List<String> rows =
                     printed.stream().filter(line -> line.startsWith(shape)).toList();
             assertEquals(4, rows.size(), String.join("\n", printed));
-            String[] sides = {"stock", "plain", "cached", "online"};
+            String[] sides = {shape.equals("lstm") ? "stock" : "samediff", "plain", "cached", "online"};
             for (int i = 0; i < sides.length; i++) {
                 assertTrue(
                         rows.get(i)

@@ -44,6 +44,8 @@ record LayerDescription(String name, String kind, SortedMap<String, String> sett
             Set.of("alpha", "lambda", "gradientCheck"),
             "EmbeddingSequenceLayer",
             Set.of("inputLength", "inferInputLength"),
+            "NativeEmbeddingSequenceLayer",
+            Set.of("inputLength", "inferInputLength"),
             "OCNNOutputLayer",
             Set.of("configureR", "initialRValue", "lastEpochSinceRUpdated", "nu", "windowSize"),
             "VariationalAutoencoder",

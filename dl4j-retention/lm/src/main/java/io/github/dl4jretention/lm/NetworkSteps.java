@@ -252,7 +252,8 @@ final class NetworkSteps implements Steps {
     public float[][] next(int[][] ids) {
         int last = network.getnLayers() - 1;
         InputPreProcessor before = network.getLayerWiseConfigurations().getInputPreProcess(last);
-        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces();
+                Workers.Burst burst = Workers.burst()) {
             INDArray hidden = hidden(ids);
             INDArray processed =
                     before == null ? hidden : before.preProcess(hidden, ids.length, LayerWorkspaceMgr.noWorkspaces());

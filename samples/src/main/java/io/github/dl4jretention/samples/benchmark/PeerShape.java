@@ -44,13 +44,6 @@ public enum PeerShape {
     }
 
     /**
-     * {@return whether stock DL4J layers can build it}
-     */
-    public boolean hasStock() {
-        return this != LARGE;
-    }
-
-    /**
      * {@return a network with random weights}
      *
      * @param stock of DL4J's own layers, or of this project's, to be run as SameDiff operations

@@ -270,7 +270,8 @@ final class FusedToken {
 
     /** {@code sum p (s - s')} of a distribution p from another. */
     private double meanDifference(Distribution of, Distribution from) {
-        return FusedLoops.weightedDifference(of.exponentials, of.logits, of.max, from.logits, from.max, vocabulary)
+        return FusedLoops.weightedDifference(
+                        of.exponentials, of.logits, of.max, from.logits, from.max, scratch, vocabulary)
                 / of.sum;
     }
 

@@ -90,7 +90,7 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
         assertInputSet(false);
         beforePass();
         applyDropOutIfNecessary(training, workspaceMgr);
-        INDArray rows = rows(input, "input", workspaceMgr, ArrayType.FF_WORKING_MEM);
+        INDArray ordered = inRows(input, "input", workspaceMgr, ArrayType.FF_WORKING_MEM);
         int batch = Math.toIntExact(input.size(0));
         int time = Math.toIntExact(input.size(2));
         boolean drops = training && (block().getAttentionDropout() > 0 || block().getResidualDropout() > 0);
@@ -109,16 +109,16 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
                 : new INDArray[] {before.keys(), before.values()};
         boolean keep = training && !block().isRecompute();
         kept = keep ? keptMemory(now, ArrayType.ACTIVATIONS, workspaceMgr) : null;
-        INDArray output = array(workspaceMgr, ArrayType.ACTIVATIONS, rows.shape());
+        INDArray output = sequences(workspaceMgr, ArrayType.ACTIVATIONS, batch, time);
         arithmetic()
                 .forward(
                         now,
-                        rows,
-                        output,
+                        rows(ordered),
+                        rows(output),
                         kept,
                         forwardMemory(now, ArrayType.FF_WORKING_MEM, keep, workspaceMgr),
                         known);
-        return sequences(output, batch);
+        return output;
     }
 
     private INDArray keptMemory(Sequences sequences, ArrayType type, LayerWorkspaceMgr workspaceMgr) {
@@ -142,10 +142,12 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
             throw new IllegalStateException("backpropGradient: call activate first " + layerId());
         }
         beforePass();
-        INDArray rows = rows(input, "input", workspaceMgr, ArrayType.BP_WORKING_MEM);
+        INDArray rows = rows(inRows(input, "input", workspaceMgr, ArrayType.BP_WORKING_MEM));
+        int batch = sequences.batch();
+        int time = sequences.time();
         if (kept == null) {
             kept = keptMemory(sequences, ArrayType.BP_WORKING_MEM, workspaceMgr);
-            INDArray output = array(workspaceMgr, ArrayType.BP_WORKING_MEM, rows.shape());
+            INDArray output = rows(sequences(workspaceMgr, ArrayType.BP_WORKING_MEM, batch, time));
             arithmetic()
                     .forward(
                             sequences,
@@ -155,13 +157,13 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
                             forwardMemory(sequences, ArrayType.BP_WORKING_MEM, true, workspaceMgr),
                             known);
         }
-        INDArray gradient = rows(epsilon, "epsilon", workspaceMgr, ArrayType.BP_WORKING_MEM);
-        INDArray back = array(workspaceMgr, ArrayType.ACTIVATION_GRAD, rows.shape());
+        INDArray gradient = rows(inRows(epsilon, "epsilon", workspaceMgr, ArrayType.BP_WORKING_MEM));
+        INDArray back = sequences(workspaceMgr, ArrayType.ACTIVATION_GRAD, batch, time);
         INDArray memory = numbers(ArrayType.BP_WORKING_MEM, arithmetic().backwardMemory(sequences), workspaceMgr);
-        arithmetic().backward(sequences, rows, kept, memory, known, gradient, back, blockGradients());
+        arithmetic().backward(sequences, rows, kept, memory, known, gradient, rows(back), blockGradients());
         afterBackward();
         kept = null;
-        return new Pair<>(gradientOfViews(), backpropDropOutIfPresent(sequences(back, input.size(0))));
+        return new Pair<>(gradientOfViews(), backpropDropOutIfPresent(back));
     }
 
     @Override

@@ -11,6 +11,9 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  */
 final class FloatEmbedding implements EmbeddingArithmetic {
 
+    /** Columns that are summed at a time: of a few thousand ids they stay in a processor's cache. */
+    private static final int COLUMNS = 16;
+
     private final TokenEmbedding layer;
     private final INDArray view;
 
@@ -72,6 +75,42 @@ final class FloatEmbedding implements EmbeddingArithmetic {
                     if (dPositions != null) {
                         add(row, dPositions, places[r], from, sum);
                     }
+                }
+            }
+        });
+    }
+
+    /**
+     * Sums the gradients of each id's tokens where DL4J has its weights, a column after the other.
+     *
+     * @param ids      of the tokens, from 0
+     * @param gradient of the tokens, {@code [tokens, width]}
+     * @param sums     {@code [width, vocabulary]}, to be set
+     */
+    static void addColumns(int[] ids, FloatRows gradient, FloatRows sums) {
+        int vocabulary = sums.columns();
+        int blocks = (sums.rows() + COLUMNS - 1) / COLUMNS;
+        int parts = Math.min(Workers.ofMachine().rows(), blocks);
+        Workers.run(parts, part -> {
+            float[] row = new float[COLUMNS];
+            float[] table = new float[Math.multiplyExact(vocabulary, COLUMNS)];
+            float[] column = new float[vocabulary];
+            int end = Workers.start(blocks, parts, part + 1);
+            for (int block = Workers.start(blocks, parts, part); block < end; block++) {
+                int from = block * COLUMNS;
+                int count = Math.min(COLUMNS, sums.rows() - from);
+                Arrays.fill(table, 0);
+                for (int r = 0; r < ids.length; r++) {
+                    gradient.get(r, from, row, 0, count);
+                    for (int j = 0; j < count; j++) {
+                        table[ids[r] * COLUMNS + j] += row[j];
+                    }
+                }
+                for (int j = 0; j < count; j++) {
+                    for (int id = 0; id < vocabulary; id++) {
+                        column[id] = table[id * COLUMNS + j];
+                    }
+                    sums.put(from + j, column);
                 }
             }
         });

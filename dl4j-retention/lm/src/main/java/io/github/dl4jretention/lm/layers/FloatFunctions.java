@@ -7,7 +7,7 @@ package io.github.dl4jretention.lm.layers;
  * parts (Cody and Waite, <em>Software Manual for the Elementary Functions</em>, 1980, chapter 6), {@code exp(r)} by the
  * polynomial of Cephes' {@code expf}. The relative error is below 1.5e-7 on [-87, 88]; arguments beyond are held at
  * these ends. NaN gives NaN. The first loop has no branch and no conversion, so the JIT vectorises it; the second puts
- * in the powers of two.
+ * in the powers of two, from the last bits of {@code n} plus {@code 1.5 * 2^23}.
  *
  * <p><b>tanh, erf.</b> An odd polynomial over an even one, as Eigen has them ({@code generic_fast_tanh_float},
  * {@code generic_fast_erf_float}, https://gitlab.com/libeigen/eigen): no exponential, so one loop that the JIT vectorises.
@@ -43,7 +43,8 @@ final class FloatFunctions {
     static void exp(float[] x, float shift, float[] scratch, float[] y, int from, int to) {
         for (int i = from; i < to; i++) {
             float value = Math.min(Math.max(x[i] - shift, SMALLEST), LARGEST);
-            float n = (value * LOG2_E + ROUND) - ROUND;
+            float rounded = value * LOG2_E + ROUND;
+            float n = rounded - ROUND;
             float r = (value - n * LOG_2_HIGH) - n * LOG_2_LOW;
             float p = 1.9875691500e-4f;
             p = p * r + 1.3981999507e-3f;
@@ -52,10 +53,10 @@ final class FloatFunctions {
             p = p * r + 1.6666665459e-1f;
             p = p * r + 5.0000001201e-1f;
             y[i] = p * r * r + r + 1f;
-            scratch[i] = n;
+            scratch[i] = rounded;
         }
         for (int i = from; i < to; i++) {
-            y[i] *= Float.intBitsToFloat(((int) scratch[i] + EXPONENT_BIAS) << MANTISSA_BITS);
+            y[i] *= Float.intBitsToFloat((Float.floatToRawIntBits(scratch[i]) + EXPONENT_BIAS) << MANTISSA_BITS);
         }
     }
 

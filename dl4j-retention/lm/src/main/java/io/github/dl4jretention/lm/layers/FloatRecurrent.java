@@ -1,5 +1,7 @@
 package io.github.dl4jretention.lm.layers;
 
+import java.util.Arrays;
+import java.util.SplittableRandom;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -18,7 +20,8 @@ import org.nd4j.linalg.factory.Nd4j;
  *       half the time of the other way round.
  * </ul>
  *
- * <p>Which is faster is measured once in a process; by more than a factor of two, so that it comes out the same each time.
+ * <p>Whether OpenBLAS has such kernels shows in how it rounds, so a run that's resumed in another process on the same machine
+ * goes the same way.
  */
 final class FloatRecurrent {
 
@@ -36,44 +39,53 @@ final class FloatRecurrent {
     private final float[] products;
     private final float[] row;
 
-    /** Made when the first LSTM asks. */
+    /** Found out when the first LSTM asks. */
     private static final class Small {
 
-        private static final boolean FAST = measure();
-        private static final int UNITS = 256;
-        private static final int SEQUENCES = 8;
-        private static final int TIMES = 20;
-        private static final double SHARE = 0.6;
+        private static final boolean KERNELS = found();
 
         private Small() {}
 
-        private static boolean measure() {
-            int width = LstmArithmetic.GATES * UNITS;
-            try (INDArray numbers =
-                    Nd4j.createUninitializedDetached(DataType.FLOAT, width * UNITS + SEQUENCES * (width + UNITS))) {
-                numbers.assign(0);
-                FloatRows r = FloatRows.of(numbers, 0, width, UNITS);
-                FloatRows gates = FloatRows.of(numbers, (long) width * UNITS, SEQUENCES, width);
-                FloatRows h = FloatRows.of(numbers, (long) width * (UNITS + SEQUENCES), SEQUENCES, UNITS);
-                FloatRecurrent blocks = new FloatRecurrent(UNITS, SEQUENCES, true);
-                long inBlocks = Long.MAX_VALUE;
-                long atOnce = Long.MAX_VALUE;
-                for (int i = 0; i < TIMES; i++) {
-                    long start = System.nanoTime();
-                    blocks.outputsInBlocks(r, gates, h);
-                    long middle = System.nanoTime();
-                    FloatRows.product(1, gates, false, r, false, 0, h);
-                    inBlocks = Math.min(inBlocks, middle - start);
-                    atOnce = Math.min(atOnce, System.nanoTime() - middle);
+        /** Whether a block is rounded otherwise than the same numbers of a large product, whatever the time of either. */
+        private static boolean found() {
+            int units = 256;
+            int sequences = 8;
+            int width = LstmArithmetic.GATES * units;
+            int block = RESULTS / sequences / LEAST * LEAST;
+            float[] random = new float[units];
+            float[] large = new float[block];
+            float[] small = new float[block];
+            SplittableRandom source = new SplittableRandom(1);
+            long read = (long) (width + sequences) * units;
+            long written = (long) sequences * width;
+            try (INDArray numbers = Nd4j.createUninitializedDetached(DataType.FLOAT, read + 2 * written)) {
+                FloatRows r = FloatRows.of(numbers, 0, width + sequences, units);
+                for (int row = 0; row < r.rows(); row++) {
+                    for (int i = 0; i < units; i++) {
+                        random[i] = (float) (source.nextDouble() - 0.5);
+                    }
+                    r.put(row, random);
                 }
-                return inBlocks < SHARE * atOnce;
+                FloatRows weights = r.rows(0, width);
+                FloatRows h = r.rows(width, width + sequences);
+                FloatRows atOnce = FloatRows.of(numbers, read, sequences, width);
+                FloatRows inBlocks = FloatRows.of(numbers, read + written, sequences, width);
+                FloatRows.product(1, h, false, weights, true, 0, atOnce);
+                FloatRows.product(1, h, false, weights.rows(0, block), true, 0, inBlocks.part(0, sequences, 0, block));
+                boolean differ = false;
+                for (int k = 0; k < sequences; k++) {
+                    atOnce.get(k, 0, large, 0, block);
+                    inBlocks.get(k, 0, small, 0, block);
+                    differ |= !Arrays.equals(large, small);
+                }
+                return differ;
             }
         }
     }
 
     /** @param room most sequences */
     FloatRecurrent(int units, int room) {
-        this(units, room, Small.FAST);
+        this(units, room, Small.KERNELS);
     }
 
     /** @param small whether small products are to be preferred */

@@ -7,6 +7,7 @@ import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.recurrent.SimpleRnn;
 import org.deeplearning4j.nn.graph.ComputationGraph;
@@ -23,7 +24,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Copies of networks whose LSTMs, and whose updater {@link Adam}, run at native speed.
+ * Copies of networks whose LSTMs, whose embedding of sequences and whose updater {@link Adam} run at native speed.
  *
  * <pre>{@code
  * MultiLayerNetwork faster = NativeLayers.of(network);   // same parameters, same results
@@ -33,8 +34,8 @@ import org.slf4j.LoggerFactory;
  * <p>Every {@link LSTM} with tanh activations and sigmoid gates is replaced, alone or inside Bidirectional, LastTimeStep,
  * MaskZeroLayer and frozen layers. What else the layer is set to (dropout, weight noise, regularisation, updaters, data
  * format, truncated backpropagation) stays as it is. Recurrent layers that don't fit stay DL4J's; one log line names
- * them. {@link NativeAdam} takes Adam's place. Parameters keep their names and order, so {@code params()}, updater state and files from ModelSerializer fit
- * either kind; a saved copy loads wherever this jar is on the class path.
+ * them. {@link NativeEmbeddingSequenceLayer} takes the place of DL4J's, {@link NativeAdam} that of Adam. Parameters keep their
+ * names and order, so {@code params()}, updater state and files from ModelSerializer fit either kind; a saved copy loads wherever this jar is on the class path.
  *
  * <p>Layers run at native speed in FLOAT and, for checks, DOUBLE, on nd4j-native; elsewhere they run DL4J's code. Set
  * OMP_NUM_THREADS=1: threads of this library's own call OpenBLAS, each for its own sequences.
@@ -155,7 +156,9 @@ public final class NativeLayers {
         }
         JsonNode tree = read(configuration);
         layers(tree).stream().filter(NativeLayers::fits).forEach(layer -> layer.put(CLASS, NativeLSTM.class.getName()));
-        return tree.toString().replace(quoted(Adam.class), quoted(NativeAdam.class));
+        return tree.toString()
+                .replace(quoted(EmbeddingSequenceLayer.class), quoted(NativeEmbeddingSequenceLayer.class))
+                .replace(quoted(Adam.class), quoted(NativeAdam.class));
     }
 
     private static boolean fits(ObjectNode layer) {
@@ -194,6 +197,7 @@ public final class NativeLayers {
     private static String toStock(String configuration) {
         return configuration
                 .replace(quoted(NativeLSTM.class), quoted(LSTM.class))
+                .replace(quoted(NativeEmbeddingSequenceLayer.class), quoted(EmbeddingSequenceLayer.class))
                 .replace(quoted(NativeAdam.class), quoted(Adam.class));
     }
 

@@ -41,19 +41,19 @@ final class NormLayerRuntime extends TokenLayerRuntime {
     public INDArray activate(boolean training, LayerWorkspaceMgr workspaceMgr) {
         assertInputSet(false);
         applyDropOutIfNecessary(training, workspaceMgr);
-        INDArray rows = rows(input, "input", workspaceMgr, ArrayType.FF_WORKING_MEM);
-        INDArray output = array(workspaceMgr, ArrayType.ACTIVATIONS, rows.shape());
-        arithmetic().forward(rows, output);
-        return sequences(output, input.size(0));
+        INDArray ordered = inRows(input, "input", workspaceMgr, ArrayType.FF_WORKING_MEM);
+        INDArray output = sequences(workspaceMgr, ArrayType.ACTIVATIONS, input.size(0), input.size(2));
+        arithmetic().forward(rows(ordered), rows(output));
+        return output;
     }
 
     @Override
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaceMgr) {
         assertInputSet(true);
-        INDArray rows = rows(input, "input", workspaceMgr, ArrayType.BP_WORKING_MEM);
-        INDArray gradient = rows(epsilon, "epsilon", workspaceMgr, ArrayType.BP_WORKING_MEM);
-        INDArray back = array(workspaceMgr, ArrayType.ACTIVATION_GRAD, rows.shape());
-        arithmetic().backward(rows, gradient, back, gradients);
-        return new Pair<>(gradientOfViews(), backpropDropOutIfPresent(sequences(back, input.size(0))));
+        INDArray ordered = inRows(input, "input", workspaceMgr, ArrayType.BP_WORKING_MEM);
+        INDArray gradient = inRows(epsilon, "epsilon", workspaceMgr, ArrayType.BP_WORKING_MEM);
+        INDArray back = sequences(workspaceMgr, ArrayType.ACTIVATION_GRAD, input.size(0), input.size(2));
+        arithmetic().backward(rows(ordered), rows(gradient), rows(back), gradients);
+        return new Pair<>(gradientOfViews(), backpropDropOutIfPresent(back));
     }
 }

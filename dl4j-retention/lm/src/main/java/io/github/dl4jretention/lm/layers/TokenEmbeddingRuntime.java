@@ -66,10 +66,9 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
         int[] places = places(ids.length, past, starts(maskArray, batch, sequenceLength(), past));
         this.ids = ids;
         this.places = places;
-        INDArray output = array(
-                workspaceMgr, ArrayType.ACTIVATIONS, ids.length, layerConf().getWidth());
-        arithmetic().forward(ids, places, output);
-        return sequences(output, input.size(0));
+        INDArray output = sequences(workspaceMgr, ArrayType.ACTIVATIONS, batch, sequenceLength());
+        arithmetic().forward(ids, places, rows(output));
+        return output;
     }
 
     private int sequenceLength() {
@@ -141,7 +140,7 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
             }
         }
         gradientSet = false;
-        INDArray gradient = rows(epsilon, "epsilon", workspaceMgr, ArrayType.BP_WORKING_MEM);
+        INDArray gradient = rows(inRows(epsilon, "epsilon", workspaceMgr, ArrayType.BP_WORKING_MEM));
         arithmetic().backward(ids, places, gradient, gradients);
         return new Pair<>(gradientOfViews(), null);
     }

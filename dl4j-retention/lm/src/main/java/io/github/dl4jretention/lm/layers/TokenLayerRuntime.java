@@ -59,11 +59,20 @@ abstract class TokenLayerRuntime extends SameDiffLayer {
         return workspaceMgr.createUninitialized(type, dataType, shape, 'c');
     }
 
+    /** An array {@code [batch, width, time]} in a workspace, its memory that of rows {@code [batch * time, width]}. */
+    INDArray sequences(LayerWorkspaceMgr workspaceMgr, ArrayType type, long batch, long time) {
+        int width = layerConf().getWidth();
+        // A view costs more than the array: while text is written, as much as a small product.
+        return time == 1
+                ? array(workspaceMgr, type, batch, width, 1)
+                : array(workspaceMgr, type, batch, time, width).permute(0, 2, 1);
+    }
+
     /**
-     * Sequences {@code [batch, width, time]} as rows {@code [batch * time, width]}; a copy only if their memory isn't in
-     * this order.
+     * Sequences {@code [batch, width, time]} in memory of rows {@code [batch * time, width]}: themselves, or a copy if their
+     * memory isn't in this order.
      */
-    INDArray rows(INDArray sequences, String name, LayerWorkspaceMgr workspaceMgr, ArrayType copy) {
+    INDArray inRows(INDArray sequences, String name, LayerWorkspaceMgr workspaceMgr, ArrayType copy) {
         int width = layerConf().getWidth();
         if (sequences.rank() != 3 || sequences.size(1) != width) {
             throw new IllegalArgumentException(name + ": expected [batch, " + width + ", time], got "
@@ -71,22 +80,23 @@ abstract class TokenLayerRuntime extends SameDiffLayer {
         }
         long batch = sequences.size(0);
         long time = sequences.size(2);
-        INDArray ordered = sequences.permute(0, 2, 1);
-        boolean inPlace = ordered.dataType() == dataType
-                && ordered.stride(2) == 1
-                && (time == 1 || ordered.stride(1) == width)
-                && (batch == 1 || ordered.stride(0) == time * width);
-        if (!inPlace) {
-            INDArray copied = array(workspaceMgr, copy, batch, time, width);
-            copied.assign(ordered);
-            ordered = copied;
-        }
-        return ordered.reshape('c', batch * time, width);
+        boolean inPlace = sequences.dataType() == dataType
+                && (width == 1 || sequences.stride(1) == 1)
+                && (time == 1 || sequences.stride(2) == width)
+                && (batch == 1 || sequences.stride(0) == time * width);
+        return inPlace ? sequences : sequences(workspaceMgr, copy, batch, time).assign(sequences);
     }
 
-    /** Rows {@code [batch * time, width]} as sequences {@code [batch, width, time]}, the same memory. */
-    static INDArray sequences(INDArray rows, long batch) {
-        return rows.reshape('c', batch, rows.size(0) / batch, rows.size(1)).permute(0, 2, 1);
+    /** What lies in memory as rows, as a matrix of them where SameDiff computes; loops in Java read the memory. */
+    INDArray rows(INDArray sequences) {
+        return isNative
+                ? sequences
+                : sequences
+                        .permute(0, 2, 1)
+                        .reshape(
+                                'c',
+                                sequences.size(0) * sequences.size(2),
+                                layerConf().getWidth());
     }
 
     /** Whether tokens may be attended to, {@code [batch][time]}; null if all may. */
