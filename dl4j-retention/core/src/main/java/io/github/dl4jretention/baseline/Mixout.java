@@ -2,9 +2,10 @@ package io.github.dl4jretention.baseline;
 
 import io.github.dl4jretention.loss.LabelArrays;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
+import java.util.Set;
 import java.util.SplittableRandom;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.BackpropType;
@@ -34,17 +35,20 @@ import org.nd4j.linalg.factory.Nd4j;
  *
  * <p>The forward and the backward pass see the mixed parameters. Before the update the parameters themselves are back, bit
  * for bit, and the gradient is multiplied by k: that's the whole method, nothing is approximated. Between two minibatches,
- * and in everything that's evaluated or saved, the network has its own parameters. Only if {@code fit} throws between the two, on
- * a minibatch that doesn't fit say, it keeps the mixed ones until the next minibatch is taken.
+ * and in everything that's evaluated or saved, the network has its own parameters. If {@code fit} throws between the two, on
+ * a minibatch that doesn't fit say, it gets them back when this is closed, or the iterator is reset or asked for another
+ * minibatch.
  *
  * <pre>{@code
- * Mixout mixout = Mixout.of(pretrained, 0.7, 1);
- * student.fit(mixout.iterator(student, trainIterator), epochs);         // plain network or student with retention
+ * try (Mixout mixout = Mixout.of(pretrained, 0.7, 1)) {
+ *     student.fit(mixout.iterator(student, trainIterator), epochs);     // plain network or student with retention
+ * }
  * }</pre>
  *
  * <p>The iterator mixes when a minibatch is taken, which is just before DL4J trains on it, so it has to be the outermost
  * one, and it isn't prefetched. Frozen layers, and running statistics of batch normalisation, stay what they are. Costs
- * three vectors of the parameters' size beside the network, and a few passes over them for each step.
+ * three vectors of the parameters' size beside the network, and a few passes over them for each step; closing it frees
+ * them.
  *
  * <p><b>Where it can't be.</b> Truncated backpropagation through time is refused, whose steps share one minibatch. SameDiff
  * updates each variable as soon as its gradient is there, so nothing can come between the two. A
@@ -53,13 +57,16 @@ import org.nd4j.linalg.factory.Nd4j;
  * <p>Source: Lee, Cho, Kang, Mixout, <a href="https://arxiv.org/abs/1909.11299">arXiv 1909.11299</a>, equation 5, with p of
  * 0.7 to 0.9.
  */
-public final class Mixout {
+public final class Mixout implements AutoCloseable {
 
     private static final long STEP = 0x9E3779B97F4A7C15L;
 
     private final INDArray start;
     private final double probability;
     private final long seed;
+
+    /** Students that have mixed parameters at the moment. */
+    private final Set<Mixing> mixed = new HashSet<>();
 
     private Mixout(INDArray start, double probability, long seed) {
         if (!(probability >= 0 && probability < 1)) {
@@ -74,7 +81,8 @@ public final class Mixout {
     /**
      * {@return what mixes a network of the start's architecture with the start}
      *
-     * @param start       a MultiLayerNetwork or ComputationGraph; its parameters are copied
+     * @param start       a MultiLayerNetwork or ComputationGraph; its parameters are copied, and {@link #close} frees the
+     *     copy
      * @param probability that a parameter is the start's in a step, in [0, 1); 0 mixes nothing
      * @param seed        of the draws, which follow from it and the network's iteration count
      * @throws IllegalArgumentException if the probability is outside of its range
@@ -119,14 +127,26 @@ public final class Mixout {
         Mixing mixing = new Mixing(student);
         List<TrainingListener> listeners = new ArrayList<>();
         listeners.add(mixing);
-        if (student instanceof MultiLayerNetwork network) {
-            listeners.addAll(network.getListeners());
-        } else {
-            listeners.addAll(((ComputationGraph) student).getListeners());
+        for (TrainingListener listener : student instanceof MultiLayerNetwork network
+                ? network.getListeners()
+                : ((ComputationGraph) student).getListeners()) {
+            if (listener instanceof Mixing other) {
+                other.restore();
+            } else {
+                listeners.add(listener);
+            }
         }
-        listeners.removeIf(listener -> listener != mixing && listener instanceof Mixing);
         student.setListeners(listeners);
         return new MixedBatches(batches, mixing);
+    }
+
+    /** Gives students their own parameters back, and frees the start's. Iterators can't be used any more. */
+    @Override
+    public void close() {
+        List.copyOf(mixed).forEach(Mixing::restore);
+        if (start.closeable()) {
+            start.close();
+        }
     }
 
     /** One student's parameters, mixed from when a minibatch is taken until its gradient is there. */
@@ -147,10 +167,13 @@ public final class Mixout {
         }
 
         void mix() {
-            restore();
+            if (start.wasClosed()) {
+                throw new IllegalStateException("Mixout: expected one that is open, got one that has been closed");
+            }
             try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
                 INDArray now = parameters();
                 own = now.dup('c');
+                mixed.add(this);
                 factor = draw(now);
                 try (INDArray way = now.sub(start)) {
                     now.assign(start).addi(way.muli(factor));
@@ -194,9 +217,12 @@ public final class Mixout {
             if (own != null) {
                 parameters().assign(own);
                 LabelArrays.release(own);
-                LabelArrays.release(Objects.requireNonNull(factor));
                 own = null;
-                factor = null;
+                if (factor != null) {
+                    LabelArrays.release(factor);
+                    factor = null;
+                }
+                mixed.remove(this);
             }
         }
     }
@@ -216,6 +242,7 @@ public final class Mixout {
 
         @Override
         public MultiDataSet next() {
+            mixing.restore();
             MultiDataSet batch = batches.next();
             mixing.mix();
             return batch;
@@ -223,6 +250,7 @@ public final class Mixout {
 
         @Override
         public MultiDataSet next(int num) {
+            mixing.restore();
             MultiDataSet batch = batches.next(num);
             mixing.mix();
             return batch;
@@ -235,6 +263,7 @@ public final class Mixout {
 
         @Override
         public void reset() {
+            mixing.restore();
             batches.reset();
         }
 

@@ -191,6 +191,32 @@ class MixoutTest {
     }
 
     @Test
+    void a_minibatch_that_does_not_fit_leaves_no_mixed_parameters_behind() {
+        MultiLayerNetwork start = network(DataType.FLOAT, new Sgd(RATE));
+        MultiLayerNetwork student = network(DataType.FLOAT, new Sgd(RATE));
+        student.setParams(start.params().add(0.3));
+        INDArray own = student.params().dup();
+        DataSet wrong = text(DataType.FLOAT, 1);
+        wrong.setLabels(Nd4j.ones(DataType.FLOAT, 4, Networks.VOCABULARY + 1, 5));
+        List<DataSet> batches = List.of(wrong, text(DataType.FLOAT, 2));
+        Mixout mixout = Mixout.of(start, P, 1);
+        MultiDataSetIterator mixed = mixout.iterator(student, new ExistingDataSetIterator(batches));
+        assertThrows(RuntimeException.class, () -> student.fit(mixed));
+        assertMoved(own, student.params(), 1e-3);
+        mixed.reset();
+        assertClose(own, student.params(), 0);
+        assertThrows(RuntimeException.class, () -> student.fit(mixed));
+        assertMoved(own, student.params(), 1e-3);
+        mixout.close();
+        assertClose(own, student.params(), 0);
+        mixout.close();
+        assertThrows(IllegalStateException.class, mixed::next);
+        assertClose(own, student.params(), 0);
+        student.fit(batches.get(1));
+        assertMoved(own, student.params(), 1e-4);
+    }
+
+    @Test
     void what_it_cannot_mix_is_refused() {
         MultiLayerNetwork start = network(DataType.FLOAT, new Sgd(RATE));
         for (double wrong : new double[] {-0.1, 1, Double.NaN}) {

@@ -210,8 +210,9 @@ class SearchSnippetsTest {
         MultiLayerNetwork student = pretrained.clone();
         int epochs = 2;
         // snippet
-        Mixout mixout = Mixout.of(pretrained, 0.7, 1); // seven of ten parameters are the start's, drawn anew each step
-        student.fit(mixout.iterator(student, train), epochs); // train may be a TeacherIterator
+        try (Mixout mixout = Mixout.of(pretrained, 0.7, 1)) { // seven of ten are the start's, drawn anew each step
+            student.fit(mixout.iterator(student, train), epochs); // train may be a TeacherIterator
+        }
         // end
         Networks.assertMoved(pretrained.params(), student.params(), 1e-5);
     }

@@ -67,7 +67,7 @@ record AgainstAveraging(Result base, List<Result> results, Map<String, Double> t
         Optional<Family> plain = find(Family.atEveryRate(base, results), new Family.Kind(Method.PLAIN.label(), "", ""));
         for (Family family : families) {
             Family.Spread own = family.hypervolume(Result::test);
-            table.append("| %s | %s | %s | %d | %d | %.2f (%.2f to %.2f) | %+.1f %% | %s |"
+            table.append("| %s | %s | %s | %d | %d | %.2f (%.2f to %.2f) | %s | %s |"
                     .formatted(
                             family.kind().name(),
                             Method.of(family.kind().method()).seesSource() ? "yes" : "no",
@@ -77,11 +77,10 @@ record AgainstAveraging(Result base, List<Result> results, Map<String, Double> t
                             1000 * own.mean(),
                             1000 * own.least(),
                             1000 * own.most(),
-                            100 * (own.mean() / hypervolume - 1),
+                            percent("%+.1f", own.mean() / hypervolume - 1),
                             bootstrap
                                     .ratio(family, reference)
-                                    .map(interval -> "%+.1f to %+.1f %%"
-                                            .formatted(100 * (interval.least() - 1), 100 * (interval.most() - 1)))
+                                    .map(AgainstAveraging::percent)
                                     .orElse("no losses by document")));
             for (double limit : LIMITS) {
                 table.append(" %.4f |".formatted(mean(family.within(limit), this::gain)));
@@ -90,6 +89,17 @@ record AgainstAveraging(Result base, List<Result> results, Map<String, Double> t
                     .append('\n');
         }
         return table.append('\n').toString();
+    }
+
+    /** Nothing where there is nothing to divide by. */
+    private static String percent(String format, double share) {
+        return Double.isFinite(share) ? format.formatted(100 * share) + " %" : "-";
+    }
+
+    private static String percent(Bootstrap.Interval interval) {
+        return Double.isFinite(interval.least()) && Double.isFinite(interval.most())
+                ? "%+.1f to %+.1f %%".formatted(100 * (interval.least() - 1), 100 * (interval.most() - 1))
+                : "-";
     }
 
     private static String steps(Family family) {
@@ -120,11 +130,18 @@ record AgainstAveraging(Result base, List<Result> results, Map<String, Double> t
             if (best.isEmpty() || reached.isEmpty()) {
                 return " | |";
             }
-            share += gain(reached.get()) / gain(best.get()) / family.seeds().size();
-            avoided += (1 - forgetting(reached.get()) / forgetting(best.get()))
+            share += gain(reached.get())
+                    / positive(gain(best.get()))
+                    / family.seeds().size();
+            avoided += (1 - forgetting(reached.get()) / positive(forgetting(best.get())))
                     / family.seeds().size();
         }
-        return " %.1f %% | %.1f %% |".formatted(100 * share, 100 * avoided);
+        return " " + percent("%.1f", share) + " | " + percent("%.1f", avoided) + " |";
+    }
+
+    /** Of what isn't above 0 no share says anything. */
+    private static double positive(double whole) {
+        return whole > 0 ? whole : Double.NaN;
     }
 
     private Optional<Result> most(List<Result> results) {

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Random;
+import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import org.apache.commons.math3.stat.StatUtils;
 
@@ -35,7 +36,7 @@ final class Bootstrap {
     private record Losses(double[] target, double[] source) {}
 
     /**
-     * A 95 % interval.
+     * A 95 % interval; NaN if one of the draws isn't a number, as a multiple of 0 isn't.
      *
      * @param least 2.5 % of the draws are below it
      * @param most  2.5 % of the draws are above it
@@ -43,6 +44,9 @@ final class Bootstrap {
     record Interval(double least, double most) {
 
         private static Interval of(double[] draws) {
+            if (!DoubleStream.of(draws).allMatch(Double::isFinite)) {
+                return new Interval(Double.NaN, Double.NaN);
+            }
             return new Interval(StatUtils.percentile(draws, 2.5), StatUtils.percentile(draws, 97.5));
         }
     }

@@ -128,12 +128,12 @@ public final class ComparisonRun {
                         .findFirst()
                         .orElseThrow();
                 Map<String, TriedTrainings> searches = TriedTrainings.of(base, results);
-                for (MethodPlan method : plan.methods()) {
+                for (MethodPlan method : methods()) {
                     TriedTrainings search = Objects.requireNonNull(searches.get(method.name()), method.name());
                     long planned = trials().stream()
                             .filter(trial -> trial.model().equals(model)
                                     && trial.pair().equals(pair)
-                                    && trial.method().equals(method))
+                                    && trial.method().name().equals(method.name()))
                             .map(trial ->
                                     new TriedTrainings.Setting(trial.strength(), trial.learningRate(), trial.warmUp()))
                             .distinct()
@@ -153,6 +153,18 @@ public final class ComparisonRun {
         }
         beyond.removeIf(trial -> holdAll(files, List.of(trial)));
         return beyond;
+    }
+
+    /** Each name once, for a method may be in the plan several times, at other rates say: the one that measures most. */
+    private List<MethodPlan> methods() {
+        Map<String, MethodPlan> methods = new LinkedHashMap<>();
+        plan.methods()
+                .forEach(method -> methods.merge(
+                        method.name(),
+                        method,
+                        (one, other) ->
+                                Trial.points(other).size() > Trial.points(one).size() ? other : one));
+        return List.copyOf(methods.values());
     }
 
     private List<ResultsFile> files() throws IOException {

@@ -21,11 +21,11 @@ import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.deeplearning4j.datasets.iterator.MultiDataSetWrapperIterator;
 import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
-import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 
 /** A way to finetune. */
 public enum Method {
@@ -91,14 +91,14 @@ public enum Method {
      * @param finish  makes a stock network of it
      * @param extra   numbers that are held beside the network: parameters of a teacher, start and importance of a penalty,
      *     blocks with their adapters added, and their gradients
-     * @param teacher of the batches, closed with them; null for none
+     * @param release of what is held beside the network; null for nothing
      */
     record Training(
             MultiLayerNetwork network,
             DataSetIterator batches,
             UnaryOperator<MultiLayerNetwork> finish,
             long extra,
-            @Nullable Teacher teacher)
+            @Nullable Runnable release)
             implements AutoCloseable {
 
         Training(MultiLayerNetwork network, DataSetIterator batches, UnaryOperator<MultiLayerNetwork> finish) {
@@ -110,9 +110,21 @@ public enum Method {
             if (batches instanceof TeacherIterator taught) {
                 taught.close();
             }
-            if (teacher != null) {
-                teacher.close();
+            if (release != null) {
+                release.run();
             }
+            free(network);
+        }
+
+        /** Frees a network's arrays; it can't be used any more. */
+        static void free(MultiLayerNetwork network) {
+            Updater updater = network.getUpdater(false);
+            Stream.of(
+                            network.params(),
+                            network.getGradientsViewArray(),
+                            updater == null ? null : updater.getStateViewArray())
+                    .filter(array -> array != null && !array.isEmpty() && array.closeable())
+                    .forEach(INDArray::close);
         }
 
         /** Bytes of parameters, gradients, updater state and what is held beside them; activations are not counted. */
@@ -155,14 +167,13 @@ public enum Method {
             }
             case MIXOUT -> {
                 MultiLayerNetwork network = setup.fresh();
-                MultiDataSetIterator batches = Mixout.of(setup.base(), setup.strength(), setup.seed())
-                        .iterator(network, setup.targetBatches());
+                Mixout mixout = Mixout.of(setup.base(), setup.strength(), setup.seed());
                 yield new Training(
                         network,
-                        new MultiDataSetWrapperIterator(batches),
+                        new MultiDataSetWrapperIterator(mixout.iterator(network, setup.targetBatches())),
                         UnaryOperator.identity(),
                         3 * network.numParams(),
-                        null);
+                        mixout::close);
             }
             case EWC -> penalised(
                     setup,
@@ -198,7 +209,7 @@ public enum Method {
                         new TeacherIterator(setup.targetBatches(), teacher),
                         LowRankAdapters::merge,
                         3 * ofBlocks(setup.base()),
-                        teacher);
+                        teacher::close);
             }
         };
     }
@@ -310,7 +321,7 @@ public enum Method {
                 new TeacherIterator(batches, teacher, mask),
                 Retention::detach,
                 setup.base().numParams(),
-                teacher);
+                teacher::close);
     }
 
     /** @param vectors of the size of the parameters that the penalty holds */

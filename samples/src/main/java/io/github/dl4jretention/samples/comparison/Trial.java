@@ -26,6 +26,10 @@ record Trial(
 
     /** The merge and its strength of every row that its results are to have. */
     Set<String> points() {
+        return points(method);
+    }
+
+    static Set<String> points(MethodPlan method) {
         Set<String> points = new HashSet<>(Set.of(Result.point("", Double.NaN)));
         method.stops().forEach(step -> points.add(Result.point(Result.STOP, step)));
         method.merges().forEach(merge -> merge.strengths().forEach(strength -> {

@@ -75,17 +75,20 @@ final class TrialRunner {
      * stops; a model that gives no finite numbers a row without scores, and no merges.
      */
     List<Result> run(Trial trial) {
+        Map<Integer, MultiLayerNetwork> stopped = new HashMap<>();
         try (Method.Training training = prepare(trial)) {
-            return run(trial, training);
+            return run(trial, training, stopped);
+        } finally {
+            stopped.values().forEach(Method.Training::free);
         }
     }
 
-    private List<Result> run(Trial trial, Method.Training training) {
+    /** @param stopped filled with models of their own by the steps after which they were stopped */
+    private List<Result> run(Trial trial, Method.Training training, Map<Integer, MultiLayerNetwork> stopped) {
         List<Result> results = new ArrayList<>();
         double[] millis = new double[plan.steps()];
         DataSetIterator batches = training.batches();
         MultiLayerNetwork network = training.network();
-        Map<Integer, MultiLayerNetwork> stopped = new HashMap<>();
         try (Progress progress = new Progress(trial.key(), plan.steps())) {
             for (int step = 1; step <= plan.steps(); step++) {
                 long started = System.nanoTime();
@@ -98,7 +101,8 @@ final class TrialRunner {
                     return results;
                 }
                 if (trial.method().stops().contains(step)) {
-                    stopped.put(step, training.finish().apply(network).clone());
+                    MultiLayerNetwork early = training.finish().apply(network);
+                    stopped.put(step, early == network ? network.clone() : early);
                 }
                 progress.step(() -> "loss %.3f nats per %s"
                         .formatted(
@@ -122,13 +126,18 @@ final class TrialRunner {
                     String label = merge.merge().label();
                     MultiLayerNetwork merged = merge.merge().merge(base, tuned, strength, trial.seed());
                     results.add(result(trial, merged, label, strength, median, held));
+                    Method.Training.free(merged);
                     for (int step : trial.method().mergedStops()) {
                         MultiLayerNetwork early = merge.merge()
                                 .merge(base, Objects.requireNonNull(stopped.get(step)), strength, trial.seed());
                         results.add(result(trial, early, Result.stopped(step, merge.merge()), strength, median, held));
+                        Method.Training.free(early);
                     }
                 }
             }
+        }
+        if (tuned != network) {
+            Method.Training.free(tuned);
         }
         return results;
     }

@@ -49,6 +49,28 @@ class AgainstAveragingTest {
     }
 
     @Test
+    void nothing_is_a_share_of_nothing() {
+        Result base = withDocuments(point("base", NONE, "", -5, 0), 10, 20);
+        Family some = family(base, withDocuments(point("retention", 1, "", 1, 0.5), 6, 12));
+        Family none = family(base, withDocuments(point("plain", NONE, "", -6, 0.5), 10, 22));
+        assertEquals(Optional.of(new Bootstrap.Interval(NONE, NONE)), new Bootstrap(base).ratio(some, none), "no gain");
+        Result start = point("base", NONE, "", 0, 0);
+        List<Result> results = List.of(
+                point("plain", NONE, "", 6, -0.1),
+                point("plain", NONE, "wise_ft", 4, -0.05),
+                point("retention", 1, "", 5.8, 0.1));
+        String tables = new AgainstAveraging(start, results, Map.of()).tables();
+        assertTrue(tables.contains("| 96.7 % | - |"), tables);
+        results = List.of(
+                point("plain", NONE, "", -6, 0.1),
+                point("plain", NONE, "wise_ft", -4, 0.05),
+                point("retention", 1, "", 5.8, 0.1));
+        tables = new AgainstAveraging(start, results, Map.of()).tables();
+        assertTrue(tables.contains("| - | no losses by document |"), tables);
+        assertTrue(tables.contains("| - | 0.0 % |"), tables);
+    }
+
+    @Test
     void every_method_is_measured_by_averaging() {
         Result base = point("base", NONE, "", 0, 0);
         List<Result> results = new ArrayList<>(List.of(

@@ -167,7 +167,8 @@ class ComparisonTest {
 
     @Test
     void a_plan_widens_until_the_best_is_inside_or_its_trainings_are_used_up() throws IOException {
-        String methods = "{\"method\": \"PLAIN\", \"learningRates\": [0.0001, 0.0003]}, "
+        String methods = "{\"method\": \"PLAIN\", \"learningRates\": [0.0001]}, "
+                + "{\"method\": \"PLAIN\", \"learningRates\": [0.0003], \"stops\": [1]}, "
                 + "{\"method\": \"RETENTION\", \"strengths\": [1]}";
         Path file = Files.writeString(
                 folder.resolve("wide.json"),
@@ -176,11 +177,12 @@ class ComparisonTest {
         List<Result> results = ResultsFile.read(folder.resolve("results.csv"));
         List<Double> rates = results.stream()
                 .filter(result -> result.method().equals("plain"))
+                .filter(result -> result.merge().isEmpty())
                 .map(Result::learningRate)
                 .toList();
         // Two steps are better, the longer they are.
         assertEquals(List.of(0.0001, 0.0003, 0.001, 0.003), rates);
-        assertEquals(6, results.size(), "the base, and retention, of which nothing is searched");
+        assertEquals(9, results.size(), "three stops, the base, and retention, of which nothing is searched");
         FileTime written = Files.getLastModifiedTime(folder.resolve("results.csv"));
         run(Plan.read(file), folder, 1, 1);
         assertEquals(written, Files.getLastModifiedTime(folder.resolve("results.csv")), "nothing is missing");
