@@ -157,7 +157,8 @@ public final class FusedLoss implements LossPath {
     public void activate(INDArray input, boolean logarithm, INDArray output) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             float[] biases = biases();
-            INDArray columns = columns(input);
+            INDArray rows = rows(input);
+            INDArray columns = rows.transpose();
             int tokens = (int) input.size(0);
             for (int start = 0; start < tokens; start += chunk) {
                 int first = start;
@@ -168,6 +169,7 @@ public final class FusedLoss implements LossPath {
                     FusedLoops.putToken(output, token, worker.activations(biases, logarithm));
                 });
             }
+            free(rows, input);
         }
     }
 
@@ -178,7 +180,8 @@ public final class FusedLoss implements LossPath {
             for (FusedToken worker : workers) {
                 worker.start();
             }
-            INDArray columns = columns(input);
+            INDArray rows = rows(input);
+            INDArray columns = rows.transpose();
             for (int start = 0; start < batch.size(); ) {
                 int first = start;
                 int end = batch.rows().chunkEnd(start, chunk);
@@ -195,24 +198,30 @@ public final class FusedLoss implements LossPath {
                     }
                 });
                 if (back != null) {
-                    INDArray chunkBack = columns(back).get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
+                    INDArray chunkBack = back.transpose().get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
                     projectBack(chunkInput, weightGradients, start > 0, chunkBack);
                 }
                 start = end;
             }
+            free(rows, input);
         } finally {
             batch.rows().release();
         }
     }
 
-    /** Copied without native memory, which would wait for a garbage collection at every step. */
+    /** In Java's memory, with nothing native that would wait for a garbage collection at every step. */
     private float @Nullable [] biases() {
         if (bias == null) {
             return null;
         }
-        INDArray wide = bias.castTo(DataType.FLOAT);
-        FusedLoops.get(dense(wide) ? wide : wide.dup('c'), 0, biases, 0, vocabulary);
-        return biases;
+        if (bias.dataType() == DataType.FLOAT && dense(bias)) {
+            FusedLoops.get(bias, 0, biases, 0, vocabulary);
+            return biases;
+        }
+        try (INDArray wide = Nd4j.createUninitialized(DataType.FLOAT, bias.shape())) {
+            FusedLoops.get(wide.assign(bias), 0, biases, 0, vocabulary);
+            return biases;
+        }
     }
 
     private static boolean dense(INDArray row) {
@@ -234,9 +243,15 @@ public final class FusedLoss implements LossPath {
         });
     }
 
-    /** Rows {@code [tokens, nIn]} in 'c' order as columns {@code [nIn, tokens]} in 'f' order. */
-    private static INDArray columns(INDArray rows) {
-        return (rows.ordering() == 'c' ? rows : rows.dup('c')).transpose();
+    /** Rows {@code [tokens, nIn]} in 'c' order, whose columns are in 'f' order. */
+    private static INDArray rows(INDArray input) {
+        return input.ordering() == 'c' ? input : input.dup('c');
+    }
+
+    private static void free(INDArray rows, INDArray input) {
+        if (rows != input) {
+            rows.close();
+        }
     }
 
     private void setBiasGradient(INDArray gradient) {
@@ -247,7 +262,9 @@ public final class FusedLoss implements LossPath {
         if (dense(gradient)) {
             FusedLoops.put(gradient, 0, sum, 0, vocabulary);
         } else {
-            gradient.assign(Nd4j.createFromArray(sum).reshape(gradient.shape()));
+            try (INDArray dense = Nd4j.createFromArray(sum)) {
+                gradient.assign(dense.reshape(gradient.shape()));
+            }
         }
     }
 

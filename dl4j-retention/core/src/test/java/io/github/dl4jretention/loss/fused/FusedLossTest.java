@@ -34,6 +34,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.cpu.nativecpu.bindings.Nd4jCpu;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
@@ -315,5 +316,33 @@ class FusedLossTest {
         Result second = backprop(new FusedLoss(of.configuration, parameters, of.vocabulary), of, DataType.FLOAT);
         assertClose(first.back, second.back, 0);
         first.gradients.forEach((name, gradient) -> assertClose(gradient, second.gradients.get(name), 0));
+    }
+
+    @Test
+    void a_bias_in_half_precision_and_an_input_in_f_order_are_widened_and_copied_without_a_trace() {
+        Random random = new Random(1);
+        INDArray weights = Networks.normal(DataType.FLOAT, random, 4, 50).castTo(DataType.FLOAT16);
+        INDArray bias = Networks.normal(DataType.FLOAT, random, 1, 50).castTo(DataType.FLOAT16);
+        RetentionConfiguration conf = RetentionConfiguration.builder().build();
+        FusedLoss half = new FusedLoss(conf, parameters(weights, bias), 50);
+        FusedLoss wide =
+                new FusedLoss(conf, parameters(weights.castTo(DataType.FLOAT), bias.castTo(DataType.FLOAT)), 50);
+        INDArray input = Networks.normal(DataType.FLOAT, random, 6, 4);
+        INDArray expected = Nd4j.create(DataType.FLOAT, 6, 50);
+        wide.activate(input, true, expected);
+        INDArray output = Nd4j.create(DataType.FLOAT, 6, 50);
+        INDArray columns = input.dup('f');
+        half.activate(columns, true, output);
+        assertClose(expected, output, TOLERANCE);
+        long before = Nd4jCpu.Environment.getInstance().getDeviceCounter(0);
+        for (int i = 0; i < 10; i++) {
+            half.activate(columns, true, output);
+        }
+        long after = Nd4jCpu.Environment.getInstance().getDeviceCounter(0);
+        assertTrue(after <= before, before + " bytes of arrays before, " + after + " after");
+    }
+
+    private static Map<String, INDArray> parameters(INDArray weights, INDArray bias) {
+        return Map.of(DefaultParamInitializer.WEIGHT_KEY, weights.dup('f'), DefaultParamInitializer.BIAS_KEY, bias);
     }
 }
