@@ -1,5 +1,6 @@
 package io.github.dl4jretention.checkpoint;
 
+import io.github.dl4jretention.internal.HeldBatchNormalization;
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import io.github.dl4jretention.loss.TokenLoss;
 import java.util.Arrays;
@@ -9,6 +10,9 @@ import java.util.Objects;
 import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.BackpropType;
+import org.deeplearning4j.nn.conf.layers.BatchNormalization;
+import org.deeplearning4j.nn.conf.layers.misc.FrozenLayerWithBackprop;
+import org.deeplearning4j.nn.conf.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
@@ -34,7 +38,8 @@ final class AccumulatedGradients extends BaseTrainingListener implements AutoClo
 
     /**
      * @param model a student
-     * @throws IllegalArgumentException if it trains by truncated backpropagation, which takes steps within a minibatch
+     * @throws IllegalArgumentException if it trains by truncated backpropagation, which takes steps within a minibatch,
+     *     or has batch normalisation by the minibatch's statistics, which aren't those of all the minibatches
      */
     AccumulatedGradients(Model model) {
         this.model = model;
@@ -46,10 +51,27 @@ final class AccumulatedGradients extends BaseTrainingListener implements AutoClo
                     + "truncated backpropagation, which takes several steps within a minibatch; "
                     + "leave accumulate at 1");
         }
+        for (Layer layer : layers()) {
+            if (normalisesByMinibatch(layer.conf().getLayer())) {
+                throw new IllegalArgumentException(
+                        "accumulate: expected batch normalisation that holds its statistics, "
+                                + "as Retention.attach leaves it, got layer "
+                                + layer.conf().getLayer().getLayerName()
+                                + " at " + layer.getIndex()
+                                + ", which normalises by each minibatch; make the student by "
+                                + "Retention.attach, freeze the layer, or leave accumulate at 1");
+            }
+        }
         heads = Arrays.stream(layers())
                 .filter(RetentionOutputLayerRuntime.class::isInstance)
                 .map(RetentionOutputLayerRuntime.class::cast)
                 .toList();
+    }
+
+    private static boolean normalisesByMinibatch(org.deeplearning4j.nn.conf.layers.Layer layer) {
+        return layer instanceof BaseWrapperLayer wrapper
+                ? !(layer instanceof FrozenLayerWithBackprop) && normalisesByMinibatch(wrapper.getUnderlying())
+                : layer instanceof BatchNormalization && !(layer instanceof HeldBatchNormalization);
     }
 
     private Layer[] layers() {

@@ -45,7 +45,8 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
  * <p>Before it trains, a run that picks up checks that it was given what it began with: teacher, loss, seed,
  * minibatches of a step, description of the data, the mask of the divergence if it's one that {@link
  * io.github.dl4jretention.teacher.DivergenceMask} names, and the student (its kind, layers, updater and all other
- * configuration; of a SameDiff model its training configuration and variables, but not its operations). It also
+ * configuration; of a SameDiff model its training configuration and variables, but not its operations). What says
+ * only how much memory a layer takes ({@code recompute}) may change, and is that of the student given last. It also
  * compares the minibatches that the unfinished epoch has had; between epochs there are none to compare. A loss or
  * gradient that isn't finite is noticed before the update. Call {@link #stop()} from another thread to end the run
  * after the current iteration, with a checkpoint.
@@ -259,7 +260,7 @@ public final class FinetuningRun<M> {
          * @param minibatches whose gradients are added up for one step, at least 1; default 1. A step is then that of one
          *     minibatch of all their examples, however many tokens their masks leave, in the memory of one of them and
          *     one more copy of the gradients. An iteration is a step; the last one of an epoch has the minibatches that
-         *     are left. Batch normalisation that isn't frozen sees one minibatch at a time
+         *     are left
          * @return this builder
          */
         public Builder<M> accumulate(int minibatches) {
@@ -372,7 +373,7 @@ public final class FinetuningRun<M> {
          * @throws IOException if the folder cannot be made
          * @throws IllegalArgumentException if the teacher teaches other outputs than the student's, the iterator cannot
          *     be reset, a listener is for another kind of model, or gradients can't be accumulated: of a SameDiff
-         *     student, or with truncated backpropagation
+         *     student, with truncated backpropagation, or with batch normalisation that normalises by the minibatch
          * @throws NullPointerException if the student, the teacher, the iterator or the folder is missing
          */
         public FinetuningRun<M> build() throws IOException {

@@ -87,7 +87,8 @@ sealed interface NetworkStudent<M extends Model> extends Student<M> permits Mult
 
     @Override
     default Student<M> restore(CheckedZip zip) throws IOException {
-        String configuration = new String(zip.bytes(ModelSerializer.CONFIGURATION_JSON), StandardCharsets.UTF_8);
+        String configuration = StudentSettings.withMemoryOf(
+                new String(zip.bytes(ModelSerializer.CONFIGURATION_JSON), StandardCharsets.UTF_8), configuration());
         INDArray params = zip.array(ModelSerializer.COEFFICIENTS_BIN);
         NetworkStudent<M> student = null;
         boolean restored = false;

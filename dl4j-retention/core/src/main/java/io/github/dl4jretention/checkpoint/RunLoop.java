@@ -54,6 +54,7 @@ final class RunLoop<M> {
     private int startEpochs;
     private @Nullable Path newest;
     private boolean unsaved;
+    private boolean given;
 
     RunLoop(Settings<M> settings) {
         run = settings;
@@ -80,6 +81,7 @@ final class RunLoop<M> {
         try {
             resume();
             train();
+            given = true;
             return student.model();
         } catch (IOException | RuntimeException | Error e) {
             LOG.error("the run ended at iteration {}, last checkpoint: {}", iteration, newest, e);
@@ -90,10 +92,10 @@ final class RunLoop<M> {
     private void resume() throws IOException {
         Optional<Checkpoints.Saved<M>> newest = run.checkpoints.newest(run.start);
         if (newest.isEmpty()) {
-            student = run.keepStudent ? run.start.copy() : run.start;
-            student.requireSame(run.teacher);
-            student.requireAveragesOf(run.teacher);
+            run.start.requireSame(run.teacher);
+            run.start.requireAveragesOf(run.teacher);
             requireFreshAverages();
+            student = run.keepStudent ? run.start.copy() : run.start;
             iteration = 0;
             epoch = 0;
             position = 0;
@@ -106,14 +108,12 @@ final class RunLoop<M> {
         Checkpoints.Saved<M> saved = newest.get();
         this.newest = saved.file();
         iteration = saved.state().iteration();
-        student = saved.student();
-        student.requireSame(run.teacher);
-        saved.requireGoesOn(
-                run.start, run.seed, run.data, RunState.nameOf(run.divergenceMask), run.epochs, run.accumulate);
-        saved.restoreAverages(run.averages);
-        if (!run.keepStudent) {
+        goOn(saved);
+        // Whoever called run() before has it.
+        if (!run.keepStudent && !given) {
             run.start.release();
         }
+        student = saved.student();
         RunState state = saved.state();
         epoch = state.epoch();
         position = state.position();
@@ -123,6 +123,22 @@ final class RunLoop<M> {
         startEpochs = state.startEpochs();
         unsaved = false;
         LOG.info("picking up from {}: iteration {}, epoch {}, minibatch {}", saved.file(), iteration, epoch, position);
+    }
+
+    /** A caller that begins anew when it's refused shall not have two students. */
+    private void goOn(Checkpoints.Saved<M> saved) throws IOException {
+        boolean goesOn = false;
+        try {
+            saved.student().requireSame(run.teacher);
+            saved.requireGoesOn(
+                    run.start, run.seed, run.data, RunState.nameOf(run.divergenceMask), run.epochs, run.accumulate);
+            saved.restoreAverages(run.averages);
+            goesOn = true;
+        } finally {
+            if (!goesOn) {
+                saved.student().release();
+            }
+        }
     }
 
     /** Those that aren't the teacher's, whose state says nothing of the student. */

@@ -29,6 +29,9 @@ final class StudentSettings {
 
     private static final List<String> VOLATILE_OF_HEAD =
             List.of("teacher", "adaptedCoefficient", "taughtMinibatches", "startIteration", "startEpoch", "provenance");
+    /** What a block keeps for the way back, and computes once more: it's the same training in other memory. */
+    private static final String RECOMPUTE = "recompute";
+
     private static final int SHOWN = 100;
     private static final ObjectMapper MAPPER = new ObjectMapper();
 
@@ -80,12 +83,33 @@ final class StudentSettings {
     private static JsonNode without(JsonNode node) {
         if (node instanceof ObjectNode object) {
             object.remove(VOLATILE);
+            object.remove(RECOMPUTE);
             if (object.path("@class").asText().equals(RetentionOutputLayer.class.getName())) {
                 object.remove(VOLATILE_OF_HEAD);
             }
         }
         node.forEach(StudentSettings::without);
         return node;
+    }
+
+    /** {@return a network's configuration with what another says of memory alone, layer by layer} */
+    static String withMemoryOf(String configuration, String other) {
+        JsonNode node = read(configuration);
+        takeMemory(node, read(other));
+        return node.toString();
+    }
+
+    private static void takeMemory(JsonNode node, JsonNode other) {
+        if (node instanceof ObjectNode object) {
+            if (object.has(RECOMPUTE) && other.has(RECOMPUTE)) {
+                object.set(RECOMPUTE, other.get(RECOMPUTE));
+            }
+            object.fieldNames().forEachRemaining(name -> takeMemory(object.get(name), other.path(name)));
+        } else {
+            for (int i = 0; i < node.size(); i++) {
+                takeMemory(node.get(i), other.path(i));
+            }
+        }
     }
 
     /**
@@ -97,7 +121,7 @@ final class StudentSettings {
      * @param found     of the student that's there
      */
     static Optional<String> difference(String expected, String completed, String found) {
-        return difference("", read(expected), read(completed), read(found));
+        return difference("", without(read(expected)), read(completed), read(found));
     }
 
     private static Optional<String> difference(String path, JsonNode written, JsonNode completed, JsonNode found) {

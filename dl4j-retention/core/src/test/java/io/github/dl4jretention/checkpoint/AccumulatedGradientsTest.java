@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.internal.HeldBatchNormalization;
 import io.github.dl4jretention.internal.RetentionLayers;
 import io.github.dl4jretention.listener.RetentionReport;
 import io.github.dl4jretention.loss.AdaptiveCoefficient;
@@ -22,6 +23,9 @@ import java.util.List;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.BackpropType;
+import org.deeplearning4j.nn.conf.layers.BatchNormalization;
+import org.deeplearning4j.nn.conf.layers.DenseLayer;
+import org.deeplearning4j.nn.conf.layers.OutputLayer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
@@ -30,6 +34,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
@@ -37,6 +42,7 @@ import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.learning.config.Sgd;
+import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
 /** Steps of several minibatches beside steps of one large minibatch. */
 class AccumulatedGradientsTest {
@@ -206,5 +212,27 @@ class AccumulatedGradientsTest {
                         .build())
                 .getMessage();
         assertTrue(truncated.startsWith("accumulate: expected a student of standard backpropagation"), truncated);
+    }
+
+    @Test
+    void batch_normalisation_by_the_minibatch_is_refused_and_held_one_is_not() {
+        MultiLayerNetwork pretrained = Networks.stacked(
+                DataType.FLOAT,
+                1,
+                new DenseLayer.Builder().nIn(Networks.INPUTS).nOut(5).build(),
+                new BatchNormalization.Builder().nIn(5).nOut(5).build(),
+                new OutputLayer.Builder(LossFunction.MCXENT)
+                        .nIn(5)
+                        .nOut(Networks.VOCABULARY)
+                        .activation(Activation.SOFTMAX)
+                        .build());
+        MultiLayerNetwork student =
+                Retention.attach(pretrained, RetentionConfiguration.builder().build());
+        new AccumulatedGradients(student).close();
+        HeldBatchNormalization.release(student.getLayerWiseConfigurations());
+        String message = assertThrows(IllegalArgumentException.class, () -> new AccumulatedGradients(student))
+                .getMessage();
+        assertTrue(message.startsWith("accumulate: expected batch normalisation that holds its statistics"), message);
+        assertTrue(message.contains(" 1, which normalises by each minibatch"), message);
     }
 }

@@ -3,6 +3,7 @@ package io.github.dl4jretention.checkpoint;
 import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -108,6 +109,16 @@ class FinetuningRunTest {
                 expected,
                 Kind.everything(kind.builder(part).epochs(EPOCHS).build().run()),
                 0);
+    }
+
+    @Test
+    void a_student_that_the_run_returned_is_not_freed_by_the_next() throws IOException {
+        FinetuningRun<?> run =
+                Kind.MULTI_LAYER_NETWORK.builder(folder).keepStudent(false).build();
+        MultiLayerNetwork first = (MultiLayerNetwork) run.run();
+        MultiLayerNetwork second = (MultiLayerNetwork) run.run();
+        assertNotSame(first, second);
+        assertClose(first.params(), second.params(), 0);
     }
 
     @Test

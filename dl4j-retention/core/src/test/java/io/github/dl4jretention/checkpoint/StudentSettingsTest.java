@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Consumer;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -87,6 +88,21 @@ class StudentSettingsTest {
                 })
                 .build()
                 .run();
+    }
+
+    /** That a run picks up with it is in the lm module's tests, which has such layers. */
+    @Test
+    void what_says_how_much_memory_a_layer_takes_may_change() {
+        String without = "{\"layers\":[{\"width\":4,\"recompute\":false},{\"width\":5}]}";
+        String with = without.replace("false", "true");
+        assertEquals(with, StudentSettings.withMemoryOf(without, with));
+        assertEquals(without, StudentSettings.withMemoryOf(without, "{\"layers\":[]}"));
+        String settings = StudentSettings.ofNetwork(with);
+        assertEquals(settings, StudentSettings.ofNetwork(without));
+        // Files of a version that compared it.
+        assertEquals(Optional.empty(), StudentSettings.difference(without, settings, settings));
+        assertTrue(StudentSettings.difference(without.replace('4', '3'), settings, settings)
+                .isPresent());
     }
 
     private static NeuralNetConfiguration first(MultiLayerNetwork network) {

@@ -16,6 +16,8 @@ import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.checkpoint.FinetuningRun;
 import io.github.dl4jretention.eval.TokenEvaluation;
 import io.github.dl4jretention.listener.ReportSink;
+import io.github.dl4jretention.lm.layers.DecoderBlock;
+import io.github.dl4jretention.lm.layers.NativeLayers;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.merge.Merge;
 import io.github.dl4jretention.merge.MergeMethod;
@@ -26,6 +28,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicReference;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -77,11 +80,17 @@ class WholeLibraryTest {
     }
 
     private FinetuningRun.Builder<MultiLayerNetwork> run(LanguageModel model, Path to) throws IOException {
+        return run(model, to, false);
+    }
+
+    private FinetuningRun.Builder<MultiLayerNetwork> run(LanguageModel model, Path to, boolean recompute)
+            throws IOException {
         MultiLayerNetwork pretrained = pretrained(model);
+        MultiLayerNetwork student = Retention.attach(
+                pretrained, RetentionConfiguration.builder().coefficient(0.5).build());
+        NativeLayers.recompute(student, recompute);
         return FinetuningRun.builder()
-                .student(Retention.attach(
-                        pretrained,
-                        RetentionConfiguration.builder().coefficient(0.5).build()))
+                .student(student)
                 .teacher(Teacher.of(pretrained))
                 .iterator(dataset(model).iterator())
                 .epochs(2)
@@ -106,7 +115,13 @@ class WholeLibraryTest {
             current.set(run(model, folder.resolve("part")).report(1, stop).build());
             current.get().run();
         }
-        MultiLayerNetwork resumed = run(model, folder.resolve("part")).build().run();
+        // As after a run that was out of memory.
+        MultiLayerNetwork resumed =
+                run(model, folder.resolve("part"), true).build().run();
+        assertTrue(Arrays.stream(resumed.getLayers())
+                .map(layer -> layer.conf().getLayer())
+                .filter(DecoderBlock.class::isInstance)
+                .allMatch(block -> ((DecoderBlock) block).isRecompute()));
         assertEquals(whole.getIterationCount(), resumed.getIterationCount());
         assertEquals(whole.params(), resumed.params());
         assertNotEquals(model.network().params(), resumed.params());
