@@ -62,14 +62,16 @@ public final class CacheAssembly {
     /**
      * Opens the cache. If it is not complete, it's put together.
      *
-     * @param encoded parts in their order, with all sequences of the data; touched only if the cache isn't complete
+     * @param encoded parts in their order, with all sequences of the data; touched only if the cache isn't complete, and
+     *     opened twice then: nothing of a part is taken before its checksum is known to be right
      * @return the complete cache
-     * @throws IOException if a part or a file cannot be read or written; the message names the file
+     * @throws IOException if a part is damaged or of another cache: the message has its number, from 1; or if a file cannot
+     *     be read or written: the message names the file
      */
     public TeacherCache build(List<? extends CacheParts.Part> encoded) throws IOException {
         return builder.open(build -> build.open(sequences -> {
-            for (CacheParts.Part part : encoded) {
-                parts.read(part, sequences);
+            for (int i = 0; i < encoded.size(); i++) {
+                parts.read(encoded.get(i), "part " + (i + 1) + " of " + encoded.size(), sequences);
             }
         }));
     }

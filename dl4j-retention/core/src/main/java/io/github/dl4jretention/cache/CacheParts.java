@@ -16,19 +16,20 @@ import java.util.HexFormat;
 import java.util.Iterator;
 import java.util.Set;
 import java.util.zip.CRC32C;
-import java.util.zip.CheckedInputStream;
 import java.util.zip.CheckedOutputStream;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 
 /**
- * What the parts of a cache have in common that several processes encode, see {@link CacheAssembly}. It travels. In what order the sequences stand in the parts, and these beside each other, is the order in the cache: so
- * the files are those of one process with the same minibatches.
+ * What the parts of a cache have in common that several processes encode, see {@link CacheAssembly}. It travels. In what
+ * order the sequences stand in the parts, and these beside each other, is the order in the cache: so the files are those
+ * of one process with the same minibatches.
  *
  * @serial exclude
  */
 public final class CacheParts implements Serializable {
 
     private static final long serialVersionUID = 1L;
+    private static final int BUFFER = 1 << 16;
 
     private final String teacher;
     private final String key;
@@ -141,13 +142,44 @@ public final class CacheParts implements Serializable {
         return count;
     }
 
-    /** Hands a part's sequences to a build. */
-    void read(Part part, CacheBuild build) throws IOException {
+    /**
+     * {@return whether a part is as it was written; if it isn't, it has to be encoded again}
+     *
+     * @param part to read, all of it
+     * @throws IOException if it can't be read
+     */
+    public boolean isWhole(Part part) throws IOException {
         CRC32C checksum = new CRC32C();
-        try (InputStream stream = new BufferedInputStream(part.open())) {
-            DataInputStream in = new DataInputStream(new CheckedInputStream(stream, checksum));
+        byte[] buffer = new byte[BUFFER];
+        int count = 0;
+        try (InputStream in = part.open()) {
+            int read = in.readNBytes(buffer, 0, BUFFER);
+            while (read > 0) {
+                count += read;
+                // The last bytes may be what the others are compared with.
+                int content = Math.max(0, count - Long.BYTES);
+                checksum.update(buffer, 0, content);
+                count -= content;
+                System.arraycopy(buffer, content, buffer, 0, count);
+                read = in.readNBytes(buffer, count, BUFFER - count);
+            }
+        }
+        return count == Long.BYTES && ByteBuffer.wrap(buffer).getLong() == checksum.getValue();
+    }
+
+    /**
+     * Hands a part's sequences to a build, if it's whole: shards of a damaged one would have the right checksums.
+     *
+     * @param which part it is, for messages
+     */
+    void read(Part part, String which, CacheBuild build) throws IOException {
+        if (!isWhole(part)) {
+            throw new IOException(
+                    which + ": expected it as it was written, but its checksum is wrong; encode it again");
+        }
+        try (DataInputStream in = new DataInputStream(new BufferedInputStream(part.open()))) {
             if (in.readInt() != CacheKey.FORMAT || !in.readUTF().equals(key)) {
-                throw new IOException("part: expected one of the cache " + name + ", got one of another");
+                throw new IOException(which + ": expected one of the cache " + name + ", got one of another");
             }
             CacheLayout layout = null;
             while (in.readBoolean()) {
@@ -157,10 +189,6 @@ public final class CacheParts implements Serializable {
                 byte[] bytes = new byte[in.readInt()];
                 in.readFully(bytes);
                 build.add(layout, new BatchEntries.Entry(id, tokens, ByteBuffer.wrap(bytes)));
-            }
-            long found = checksum.getValue();
-            if (new DataInputStream(stream).readLong() != found) {
-                throw new IOException("part: expected it as it was written, its checksum is wrong");
             }
         }
     }

@@ -12,14 +12,25 @@ import org.apache.spark.api.java.JavaFutureAction;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.serializer.JavaSerializer;
 
 /** Runs calls on a cluster, each as a task of its own. Safe for several threads. */
 final class Cluster {
 
+    private static final String SERIALIZER = "spark.serializer";
+
     private final JavaSparkContext spark;
     private final String versions = ParcelRunner.versions();
 
+    /** @throws IllegalArgumentException if what travels wouldn't go through Java's serialisation */
     Cluster(JavaSparkContext spark) {
+        String java = JavaSerializer.class.getName();
+        String serializer = spark.getConf().get(SERIALIZER, java);
+        if (!serializer.equals(java)) {
+            throw new IllegalArgumentException(SERIALIZER + ": expected " + java + ", got " + serializer
+                    + ", which reads neither records nor ND4J's arrays: start the application with --conf " + SERIALIZER
+                    + "=" + java);
+        }
         this.spark = spark;
     }
 

@@ -8,6 +8,7 @@ import java.io.Serializable;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -72,19 +73,24 @@ record SharedFolder(String uri, TreeMap<String, String> settings) implements Ser
         return system().open(path(name));
     }
 
+    /** Replaces a file. If that fails, what was there stays. */
     void write(String name, ByteChunks.Content content) throws IOException {
         FileSystem system = system();
         // Two tries of one task may write at once.
         org.apache.hadoop.fs.Path part = path(name + "." + Long.toHexString(System.nanoTime()) + AtomicFile.PART);
-        try (OutputStream out = system.create(part, true)) {
-            content.writeTo(out);
-        }
-        // Hadoop doesn't replace files.
-        if (!system.rename(part, path(name))) {
-            system.delete(path(name), false);
-            if (!system.rename(part, path(name))) {
-                throw new IOException("file: couldn't be written: " + path(name));
+        try {
+            try (OutputStream out = system.create(part, true)) {
+                content.writeTo(out);
             }
+            // Hadoop doesn't replace files.
+            if (!system.rename(part, path(name))) {
+                system.delete(path(name), false);
+                if (!system.rename(part, path(name))) {
+                    throw new IOException("file: couldn't be written: " + path(name));
+                }
+            }
+        } finally {
+            system.delete(part, false);
         }
     }
 
@@ -96,16 +102,18 @@ record SharedFolder(String uri, TreeMap<String, String> settings) implements Ser
         system().delete(new org.apache.hadoop.fs.Path(uri), true);
     }
 
-    /** Copies files that a folder of this machine lacks, or has in another length. */
+    /** Copies whole files that a folder of this machine lacks, or has in another length. */
     void fetch(Path folder) throws IOException {
         Files.createDirectories(folder);
         for (String name : names()) {
             Path file = folder.resolve(name);
-            if (!Files.exists(file)
-                    || Files.size(file) != system().getFileStatus(path(name)).getLen()) {
+            if (!name.endsWith(AtomicFile.PART)
+                    && (!Files.exists(file)
+                            || Files.size(file)
+                                    != system().getFileStatus(path(name)).getLen())) {
                 try (AtomicFile copy = new AtomicFile(file)) {
                     try (InputStream in = open(name)) {
-                        Files.copy(in, copy.part());
+                        Files.copy(in, copy.part(), StandardCopyOption.REPLACE_EXISTING);
                     }
                     copy.commit();
                 }

@@ -89,10 +89,21 @@ public final class SparkFinetuning {
         return new SparkFinetuning(Objects.requireNonNull(spark, "spark"), pretrained);
     }
 
-    /** @param conf the loss; its coefficient can't be adaptive
-     * @return this */
+    /**
+     * Sets the loss.
+     *
+     * @param conf with a coefficient that is a number or a schedule, for each worker would steer an adaptive one by its own
+     *     minibatches
+     * @return this
+     * @throws IllegalArgumentException if the coefficient is adaptive
+     */
     public SparkFinetuning configuration(RetentionConfiguration conf) {
-        configuration = Objects.requireNonNull(conf, "conf");
+        if (conf.getAdaptive() != null) {
+            throw new IllegalArgumentException("coefficient: expected a number or a schedule, got " + conf.getAdaptive()
+                    + ": each worker would steer it by its own minibatches; finetune on one machine, or find the number"
+                    + " with a SparkSweep");
+        }
+        configuration = conf;
         return this;
     }
 

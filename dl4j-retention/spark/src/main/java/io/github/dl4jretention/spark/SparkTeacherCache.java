@@ -21,6 +21,7 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.ChecksumException;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
@@ -43,7 +44,7 @@ import org.slf4j.LoggerFactory;
  *
  * <p>What executors encode goes into files of a folder that all machines see, by default beside the cache, and is deleted
  * when the cache is complete. It may be one of any file system that Hadoop knows, see {@link #shared}. If the driver is
- * killed, run it again: partitions that were encoded aren't encoded again.
+ * killed, run it again: partitions that were encoded aren't encoded again, unless their file is damaged.
  */
 public final class SparkTeacherCache {
 
@@ -287,7 +288,10 @@ public final class SparkTeacherCache {
             }
             String name = names[partition];
             if (folder.has(name)) {
-                return 0L;
+                if (isWhole(name)) {
+                    return 0L;
+                }
+                LOG.warn("{}/{} is damaged: it's encoded again", folder.uri(), name);
             }
             Teacher teacher = SharedObjects.get(
                     network.id(),
@@ -299,6 +303,15 @@ public final class SparkTeacherCache {
                 buffered.flush();
             });
             return count[0];
+        }
+
+        private boolean isWhole(String name) throws IOException {
+            try {
+                return common.isWhole(() -> folder.open(name));
+            } catch (ChecksumException e) {
+                LOG.debug("Hadoop's own checksum is wrong", e);
+                return false;
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ import io.github.dl4jretention.sweep.Sweep;
 import io.github.dl4jretention.sweep.task.FinetuneModel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.deeplearning4j.nn.conf.RNNFormat;
@@ -18,6 +19,7 @@ import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
@@ -94,5 +96,31 @@ class BadClusterTest {
                 .build();
         String message = message(TestCluster.start(ONE_EXECUTOR, Map.of()), sweep);
         assertTrue(message.contains("model: expected one that can be written and read again"), message);
+    }
+
+    /** Kryo can't read Java's records, nor ND4J's arrays. */
+    @Test
+    void kryo() throws Exception {
+        JavaSparkContext spark =
+                TestCluster.start("local[1]", Map.of("spark.serializer", "org.apache.spark.serializer.KryoSerializer"));
+        Sweep sweep = TestSweeps.grid(folder.resolve("sweep")).build();
+        try {
+            List<Executable> all = List.of(
+                    () -> SparkSweep.on(spark, sweep),
+                    () -> SparkComparison.on(spark),
+                    () -> SparkTeacherCache.on(spark, Networks.lstm(TestSweeps.TYPE, 1)),
+                    () -> SparkFinetuning.on(spark, Networks.lstm(TestSweeps.TYPE, 1)));
+            for (Executable one : all) {
+                String message =
+                        assertThrows(IllegalArgumentException.class, one).getMessage();
+                assertTrue(
+                        message.startsWith(
+                                "spark.serializer: expected org.apache.spark.serializer.JavaSerializer, got org.apache.spark.serializer.KryoSerializer"),
+                        message);
+                assertFalse(message.contains("\n"), message);
+            }
+        } finally {
+            spark.stop();
+        }
     }
 }

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.loss.AdaptiveCoefficient;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
@@ -128,5 +129,17 @@ class SparkFinetuningTest {
         assertThrows(
                 IllegalArgumentException.class,
                 () -> finetuning(pretrained(new Sgd(0.1))).workers(1).fit(none, 1));
+    }
+
+    /** Each worker would steer by its own minibatches. */
+    @Test
+    void an_adaptive_coefficient_is_refused() {
+        RetentionConfiguration adaptive = RetentionConfiguration.builder()
+                .coefficient(AdaptiveCoefficient.toward(0.05))
+                .build();
+        SparkFinetuning finetuning = finetuning(pretrained(new Sgd(0.1)));
+        String message = assertThrows(IllegalArgumentException.class, () -> finetuning.configuration(adaptive))
+                .getMessage();
+        assertTrue(message.startsWith("coefficient: expected a number or a schedule, got "), message);
     }
 }

@@ -2,6 +2,7 @@ package io.github.dl4jretention.spark;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import io.github.dl4jretention.eval.ParetoFront;
 import io.github.dl4jretention.sweep.Sweep;
 import io.github.dl4jretention.sweep.outcome.SweepOutcome;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
@@ -55,6 +56,49 @@ class SparkPaceTest {
                 .formatted(CANDIDATES, STEPS, threads, executors, executors / threads));
     }
 
+    /** What travels beside model and texts: no clock is read, so any machine will do. */
+    @Test
+    void bytes_of_a_thousand_candidates() throws IOException {
+        List<CurvePoint> curve = new ArrayList<>();
+        for (int i = 0; i < 128; i++) {
+            curve.add(new CurvePoint(i + 1, 1.0 / (i + 1), 1.0 / (i + 2)));
+        }
+        FinetuneResult result = new FinetuneResult(new Losses(1, 2), 128, 128, 1, 1, curve, List.of());
+        Random random = new Random(1);
+        List<Losses> independent = new ArrayList<>();
+        List<Losses> tradeOff = new ArrayList<>();
+        for (int i = 0; i < 1000; i++) {
+            double target = 1 + random.nextDouble();
+            independent.add(new Losses(target, 1 + random.nextDouble()));
+            tradeOff.add(new Losses(target, 3 - target + 0.1 * random.nextDouble()));
+        }
+        print("an answer without a model %d bytes; the losses of 1,000 candidates that a call has with it %d bytes"
+                .formatted(
+                        ParcelRunner.serialized(new CandidateAnswer(result, 3.0, null, null)).length,
+                        ParcelRunner.serialized(new ArrayList<>(independent)).length));
+        print(
+                "models that come to the driver of 1,000 candidates, 50 at once: %d if gain and forgetting have nothing to"
+                                .formatted(sent(independent, 50))
+                        + " do with each other, %d if forgetting is the price of gain to a tenth"
+                                .formatted(sent(tradeOff, 50)));
+    }
+
+    /** Those that none is better than of all that had ended when they began, as {@link CandidateCall} decides it. */
+    private static long sent(List<Losses> losses, int parallelism) {
+        Losses base = new Losses(2, 1);
+        long count = 0;
+        for (int i = 0; i < losses.size(); i++) {
+            Losses own = losses.get(i);
+            List<Losses> all = new ArrayList<>(List.of(own));
+            all.addAll(losses.subList(0, Math.max(0, i - parallelism + 1)));
+            if (ParetoFront.<Losses>of(all, one -> one.gain(base), one -> one.forgetting(base)).points().stream()
+                    .anyMatch(one -> one == own)) {
+                count++;
+            }
+        }
+        return count;
+    }
+
     /** A driver whose 1,000 candidates come back at once: what the driver does is all that's left. */
     @Test
     void a_driver_with_a_thousand_candidates() throws IOException {
@@ -88,12 +132,13 @@ class SparkPaceTest {
             }
         }));
         print(
-                "%d candidates: %.1f s of the driver; the last fifty %.0f ms each; sweep.json %d bytes, report.html %d bytes"
+                "%d candidates: %.1f s of the driver; the last fifty %.0f ms each; sweep.json %d bytes, candidates.csv %d bytes, report.html %d bytes"
                         .formatted(
                                 candidates,
                                 seconds.get(seconds.size() - 1),
                                 20 * (seconds.get(candidates - 1) - seconds.get(candidates - 51)),
                                 Files.size(folder.resolve("many/sweep.json")),
+                                Files.size(folder.resolve("many/candidates.csv")),
                                 Files.size(folder.resolve("many/report.html"))));
         print("heap after a collection: %d MB".formatted(heap()));
     }

@@ -7,13 +7,17 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.cache.CacheParts;
 import io.github.dl4jretention.cache.TeacherCache;
+import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.TreeMap;
 import java.util.stream.Stream;
+import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.api.java.JavaRDD;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -21,6 +25,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
+import org.nd4j.linalg.dataset.api.MultiDataSet;
 
 /** Caches built by partitions on two executors against those of one process. */
 class SparkTeacherCacheTest {
@@ -111,6 +116,39 @@ class SparkTeacherCacheTest {
         Path other = folder.resolve("other");
         SparkTeacherCache.open(shared, cache(other).pretrained(network)).close();
         assertSameFiles(one, other);
+    }
+
+    /** Left by an earlier start: Hadoop notices one itself, if it has a checksum of its own. */
+    @Test
+    void damaged_parts_are_encoded_again() throws Exception {
+        Path one = folder.resolve("one");
+        Path many = folder.resolve("many");
+        local(one).close();
+        CacheParts common = cache(many).pretrained(network).assembly().parts();
+        Path parts = many.resolve(common.name() + "-parts");
+        List<Path> bad = new ArrayList<>();
+        for (int i = 0; i < 3; i++) {
+            List<MultiDataSet> own =
+                    TestCluster.shared().parallelize(batches, PARTITIONS).glom().collect().get(i).stream()
+                            .map(DataSet::toMultiDataSet)
+                            .toList();
+            String name = "%05d-%s.part".formatted(i, common.digest(own.iterator()));
+            SharedFolder.of(parts.toUri().toString().replaceAll("/+$", ""), new Configuration())
+                    .write(name, out -> common.encode(own.iterator(), Teacher.of(network), new long[0], out));
+            bad.add(parts.resolve(name));
+        }
+        for (int i = 0; i < 2; i++) {
+            byte[] bytes = Files.readAllBytes(bad.get(i));
+            bytes[bytes.length / 2] ^= 1;
+            Files.write(bad.get(i), bytes);
+        }
+        Files.delete(parts.resolve("." + bad.get(0).getFileName() + ".crc"));
+        Files.delete(parts.resolve("." + bad.get(2).getFileName() + ".crc"));
+        Files.write(bad.get(2), new byte[] {1, 2, 3});
+        SparkTeacherCache.on(TestCluster.shared(), network)
+                .build(cache(many), rdd())
+                .close();
+        assertSameFiles(one, many);
     }
 
     /** Relative to the working directory of each process. */
