@@ -112,20 +112,16 @@ class SparkPaceTest {
         long started = System.nanoTime();
         List<Double> seconds = new ArrayList<>();
         sweep.run(observer -> TestTasks.of(candidate -> {
-            double loss = 1 + new Random(candidate.getIndex()).nextDouble();
+            // Random numbers of seeds in a row resemble each other.
+            Random random = new Random(0x9E3779B97F4A7C15L * (candidate.getIndex() + 1));
+            double loss = 1 + random.nextDouble();
             FinetuneConfiguration configuration = (FinetuneConfiguration) candidate.getValue();
             List<CurvePoint> curve = new ArrayList<>();
             for (int i = 0; i < 128; i++) {
                 curve.add(new CurvePoint(i + 1, loss + 1.0 / (i + 1), loss / (i + 2)));
             }
             FinetuneResult result = new FinetuneResult(
-                    new Losses(loss, 3 - loss + 0.1 * new Random(-candidate.getIndex()).nextDouble()),
-                    128,
-                    128,
-                    1,
-                    1,
-                    curve,
-                    List.of());
+                    new Losses(loss, 3 - loss + 0.1 * random.nextDouble()), 128, 128, 1, 1, curve, List.of());
             observer.onResult(candidate.getIndex(), configuration, result, 3.0, plain);
             synchronized (seconds) {
                 seconds.add((System.nanoTime() - started) / 1e9);
