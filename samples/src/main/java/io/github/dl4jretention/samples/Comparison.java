@@ -112,7 +112,7 @@ public final class Comparison implements Callable<Integer> {
                 matcher.matches() && Integer.parseInt(matcher.group(1)) <= Integer.parseInt(matcher.group(2)),
                 "--part: expected I/N with I from 1 to N, got " + part);
         Errors.require(spec, Files.isReadable(plan), "--plan: expected a readable file, got " + plan);
-        Plan read = plan();
+        Plan read = Plan.read(plan);
         new ComparisonRun(
                         read,
                         Corpus.read(corpus),
@@ -133,15 +133,5 @@ public final class Comparison implements Callable<Integer> {
         }
         TextModel base = TextModel.of(ModelOption.load(spec, model));
         return Map.of(String.valueOf(model.toAbsolutePath().normalize().getFileName()), () -> base);
-    }
-
-    /** Without methods whose adapters are for the sample transformer, if the model is another. */
-    private Plan plan() throws IOException {
-        Plan read = Plan.read(plan);
-        Plan able = model == null ? read : read.ofFolders();
-        if (able.methods().size() < read.methods().size()) {
-            System.err.println("leaving out lora and lora_retention: these adapters are for the sample transformer");
-        }
-        return able;
     }
 }

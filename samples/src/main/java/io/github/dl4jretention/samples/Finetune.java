@@ -7,6 +7,7 @@ import io.github.dl4jretention.listener.ReportSink;
 import io.github.dl4jretention.listener.RetentionReport;
 import io.github.dl4jretention.lm.Generator;
 import io.github.dl4jretention.lm.LanguageModel;
+import io.github.dl4jretention.lm.LowRankAdapters;
 import io.github.dl4jretention.lm.MemoryEstimate;
 import io.github.dl4jretention.lm.ModelCard;
 import io.github.dl4jretention.lm.TextDataset;
@@ -32,6 +33,7 @@ import org.apache.commons.io.FileUtils;
 import org.apache.commons.math3.stat.StatUtils;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.learning.config.Adam;
@@ -56,6 +58,7 @@ import picocli.CommandLine.Spec;
 public final class Finetune implements Callable<Integer> {
 
     private static final String TUNED = "tuned";
+    private static final String ADAPTERS = "adapters";
 
     /** Checkpoints, as long as the run isn't done. */
     private static final String RUN = "run";
@@ -125,6 +128,34 @@ public final class Finetune implements Callable<Integer> {
     private int sequenceLength = 128;
 
     @Option(
+            names = "--lora",
+            paramLabel = "RANK",
+            converter = Errors.Count.class,
+            description =
+                    "Train low-rank adapters of this rank, and nothing else. They go to the folder adapters, as PEFT"
+                            + " has it.")
+    private @Nullable Integer lora;
+
+    @Option(
+            names = "--lora-alpha",
+            converter = Errors.AboveZero.class,
+            description = "Adapters are multiplied by it over the rank; default: twice the rank.")
+    private @Nullable Double alpha;
+
+    @Option(
+            names = "--lora-layers",
+            split = ",",
+            description =
+                    "Weights that get adapters: attention, feedforward, output, all (but output), or any of q, k, v,"
+                            + " o, gate, up, down.")
+    private List<String> adaptedLayers = List.of("all");
+
+    @Option(
+            names = "--merge",
+            description = "With --lora: write the folder tuned too, with the adapters in its weights.")
+    private boolean merge;
+
+    @Option(
             names = "--evaluate",
             converter = Errors.Count.class,
             description = "Minibatches of held-out text that each loss is measured on, at most.")
@@ -152,6 +183,10 @@ public final class Finetune implements Callable<Integer> {
             return CommandLine.ExitCode.OK;
         }
         requireFolder();
+        Errors.require(
+                spec,
+                lora == null || !halfTeacher,
+                "--half-teacher: not with --lora, whose teacher is the model without its adapters and takes no memory");
         LanguageModel base = model.load();
         Errors.require(
                 spec,
@@ -166,24 +201,47 @@ public final class Finetune implements Callable<Integer> {
                 "%d parameters; %d documents to learn, %d held out, %d that must not be forgotten%n",
                 base.network().numParams(), learned.documents(), learned.validationDocuments(), kept.documents());
 
-        MemoryEstimate memory = MemoryEstimate.builder(base)
+        MultiLayerNetwork start = lora == null ? base.network() : adapted(base.network(), lora);
+        MemoryEstimate.Builder memory = MemoryEstimate.builder(base)
                 .batch(options.batch)
                 .sequenceLength(sequenceLength)
                 .accumulate(accumulate)
                 .recompute(recompute)
-                .halfTeacher(halfTeacher)
-                .build();
-        System.out.println("memory, an estimate: " + memory);
-        memory.requireFits();
+                .halfTeacher(halfTeacher);
+        MemoryEstimate estimate =
+                (lora == null ? memory : memory.trained(start.numParams()).sharedTeacher(true)).build();
+        System.out.println("memory, an estimate: " + estimate);
+        estimate.requireFits();
 
-        try (Teacher teacher = halfTeacher ? Teacher.ofHalf(base.network()) : Teacher.of(base.network())) {
-            finetune(base, learned, teacher, targetTexts, sourceTexts);
+        try (Teacher teacher = teacher(base, start)) {
+            finetune(base, start, learned, teacher, targetTexts, sourceTexts);
         }
         return CommandLine.ExitCode.OK;
     }
 
+    private MultiLayerNetwork adapted(MultiLayerNetwork network, int rank) {
+        try {
+            return LowRankAdapters.attach(
+                    network,
+                    LowRankAdapters.rank(rank)
+                            .alpha(alpha == null ? 2.0 * rank : alpha)
+                            .layers(adaptedLayers.toArray(String[]::new))
+                            .seed(options.seed));
+        } catch (IllegalArgumentException e) {
+            throw new ParameterException(spec.commandLine(), "--lora-" + e.getMessage(), e);
+        }
+    }
+
+    private Teacher teacher(LanguageModel base, MultiLayerNetwork start) {
+        if (lora != null) {
+            return LowRankAdapters.teacher(start);
+        }
+        return halfTeacher ? Teacher.ofHalf(base.network()) : Teacher.of(base.network());
+    }
+
     private void finetune(
             LanguageModel base,
+            MultiLayerNetwork start,
             TextDataset learned,
             Teacher teacher,
             List<DataSet> targetTexts,
@@ -193,14 +251,18 @@ public final class Finetune implements Callable<Integer> {
         List<String> prompts = prompts(base, targetTexts, sourceTexts);
         List<String> ofBase = samples(base, prompts);
         StepTimes times = new StepTimes();
-        LanguageModel tuned = base.withNetwork(train(base, learned, teacher, times));
+        MultiLayerNetwork student = train(base, start, learned, teacher, times);
+        LanguageModel tuned = base.withNetwork(student);
         FinetuneReport.Measured after = measure("tuned", tuned.network(), teacher, targetTexts, sourceTexts);
 
         LanguageModel result = tuned.withCard(new ModelCard(
                 String.valueOf(target.getFileName()),
                 before.target() - after.target(),
                 after.source() - before.source()));
-        if (!Files.exists(out.resolve(TUNED))) {
+        if (lora != null && !Files.exists(out.resolve(ADAPTERS))) {
+            base.saveAdapters(student, out.resolve(ADAPTERS));
+        }
+        if ((lora == null || merge) && !Files.exists(out.resolve(TUNED))) {
             result.save(out.resolve(TUNED));
         }
         FinetuneReport report = new FinetuneReport(
@@ -212,7 +274,9 @@ public final class Finetune implements Callable<Integer> {
         report.write(text(prompts, ofBase, samples(result, prompts)), times.median());
         FileUtils.deleteDirectory(out.resolve(RUN).toFile());
         System.out.print(report.table());
-        System.out.println("wrote tuned, results.csv, tradeoff.png and samples.txt to " + out.toAbsolutePath());
+        String folders = lora == null ? TUNED : merge ? ADAPTERS + ", " + TUNED : ADAPTERS;
+        System.out.println(
+                "wrote " + folders + ", results.csv, tradeoff.png and samples.txt to " + out.toAbsolutePath());
     }
 
     /** Whether the run was killed when all of its results were there. */
@@ -231,7 +295,7 @@ public final class Finetune implements Callable<Integer> {
 
     /** What a kill left of a folder that was being written. */
     private void deleteParts() throws IOException {
-        try (DirectoryStream<Path> parts = Files.newDirectoryStream(out, "." + TUNED + ".part*")) {
+        try (DirectoryStream<Path> parts = Files.newDirectoryStream(out, ".{" + TUNED + "," + ADAPTERS + "}.part*")) {
             for (Path part : parts) {
                 FileUtils.deleteDirectory(part.toFile());
             }
@@ -285,26 +349,31 @@ public final class Finetune implements Callable<Integer> {
         }
     }
 
-    /** The student; the base's own weights, which nobody needs any more, are freed. */
-    private MultiLayerNetwork student(LanguageModel base, Teacher teacher) {
-        MultiLayerNetwork ready = Retention.withUpdater(base.network(), new Adam(options.learningRate));
-        base.network().params().close();
+    /** The student. Without adapters the base's own weights, which nobody needs any more, are freed. */
+    private MultiLayerNetwork student(LanguageModel base, MultiLayerNetwork start, Teacher teacher) {
+        MultiLayerNetwork ready = Retention.withUpdater(start, new Adam(options.learningRate));
+        if (lora == null) {
+            base.network().params().close();
+        }
         NativeLayers.recompute(ready, recompute);
         MultiLayerNetwork student = Retention.attach(
                 ready, RetentionConfiguration.builder().coefficient(coefficient).build(), teacher);
-        ready.params().close();
+        if (lora == null) {
+            ready.params().close();
+        }
         return student;
     }
 
-    /** Trains to the end, from the start or from the last checkpoint. The base's weights are freed. */
-    private MultiLayerNetwork train(LanguageModel base, TextDataset learned, Teacher teacher, StepTimes times)
+    /** Trains to the end, from the start or from the last checkpoint. */
+    private MultiLayerNetwork train(
+            LanguageModel base, MultiLayerNetwork start, TextDataset learned, Teacher teacher, StepTimes times)
             throws IOException {
         boolean picksUp = Files.isDirectory(out.resolve(RUN));
         Files.createDirectories(out);
         deleteParts();
         FinetuningRun<MultiLayerNetwork> run = FinetuningRun.builder()
-                .student(student(base, teacher))
-                .keepStudent(false)
+                .student(student(base, start, teacher))
+                .keepStudent(lora != null)
                 .teacher(teacher)
                 .iterator(new StepsIterator(learned.iterator(), Math.multiplyExact(options.steps, accumulate)))
                 .accumulate(accumulate)

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.lm.LanguageModel;
+import io.github.dl4jretention.lm.LowRankAdapters;
 import io.github.dl4jretention.samples.model.RandomFolder;
 import io.github.dl4jretention.samples.text.BytePairs;
 import java.io.ByteArrayOutputStream;
@@ -21,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -155,6 +157,45 @@ class LanguageModelProgramsTest {
         assertEquals(0, done.code(), done.error());
         assertTrue(done.out().startsWith("the run in " + out + " is done"), done.out());
         assertFalse(Files.exists(out.resolve("run")));
+    }
+
+    @Test
+    void adapters_are_a_folder_of_their_own_and_can_be_merged() throws IOException {
+        Ended ended = finetune("--lora", "2", "--lora-layers", "attention,up");
+        assertEquals(0, ended.code(), ended.error());
+        assertTrue(ended.out().contains("memory, an estimate:"), ended.out());
+        assertFalse(ended.out().contains(" teacher "), ended.out());
+        Path out = folder.resolve("out");
+        assertFalse(Files.exists(out.resolve("tuned")));
+        LanguageModel base = LanguageModel.load(model);
+        MultiLayerNetwork adapted = base.loadAdapters(out.resolve("adapters"));
+        Path merged = folder.resolve("merged");
+        List<String> args =
+                new ArrayList<>(args("--lora", "2", "--lora-layers", "attention,up", "--out", merged.toString()));
+        args.add("--merge");
+        assertEquals(
+                0,
+                run(() -> Finetune.commandLine().execute(args.toArray(String[]::new)))
+                        .code());
+        assertEquals(
+                LowRankAdapters.merge(adapted).params(),
+                LanguageModel.load(merged.resolve("tuned")).network().params());
+
+        Ended wrong = finetune(
+                "--lora",
+                "2",
+                "--lora-layers",
+                "gait",
+                "--out",
+                folder.resolve("wrong").toString());
+        assertEquals(2, wrong.code());
+        assertTrue(wrong.error().contains("error: --lora-layers: expected names"), wrong.error());
+        List<String> both = new ArrayList<>(
+                args("--lora", "2", "--out", folder.resolve("half").toString()));
+        both.add("--half-teacher");
+        Ended half = run(() -> Finetune.commandLine().execute(both.toArray(String[]::new)));
+        assertEquals(2, half.code());
+        assertTrue(half.error().contains("error: --half-teacher: not with --lora"), half.error());
     }
 
     @Test
@@ -334,7 +375,6 @@ class LanguageModelProgramsTest {
         assertTrue(again.error().contains("2 of 2 candidates are done"), again.error());
     }
 
-    /** Every method but those whose adapters are for the sample transformer. */
     @Test
     void a_comparison_takes_the_folder_too() throws IOException {
         Path plan = Files.writeString(
@@ -348,7 +388,8 @@ class LanguageModelProgramsTest {
                    {"method": "RETENTION", "strengths": [1]}, {"method": "RETENTION_REVERSE", "strengths": [1]},
                    {"method": "LABEL_SMOOTHING", "strengths": [0.1]}, {"method": "L2_SP", "strengths": [1]},
                    {"method": "EWC", "strengths": [1]}, {"method": "REPLAY", "strengths": [0.25]},
-                   {"method": "REPLAY_RETENTION", "strengths": [1]}, {"method": "LORA", "strengths": [2]}]}""");
+                   {"method": "REPLAY_RETENTION", "strengths": [1]}, {"method": "LORA", "strengths": [2]},
+                   {"method": "LORA_RETENTION", "strengths": [1]}]}""");
         Path out = folder.resolve("comparison");
         Ended ended = run(() -> Comparison.commandLine()
                 .execute(
@@ -361,9 +402,8 @@ class LanguageModelProgramsTest {
                         "--corpus",
                         "target/corpus"));
         assertEquals(0, ended.code(), ended.error());
-        assertTrue(ended.error().contains("leaving out lora"), ended.error());
         List<String> rows = Files.readAllLines(out.resolve("results.csv"));
-        assertEquals(1 + 1 + 8 + 1, rows.size(), rows.toString());
+        assertEquals(1 + 1 + 10 + 1, rows.size(), rows.toString());
         assertTrue(rows.stream().skip(1).allMatch(row -> row.startsWith("model,KOTLIN,")), rows.toString());
         assertTrue(Files.readString(out.resolve("summary.md")).contains("nats per token"));
     }

@@ -1,8 +1,10 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.internal.LowRank;
 import io.github.dl4jretention.loss.fused.FusedLoss;
 import io.github.dl4jretention.loss.samediff.SameDiffLossPath;
 import java.util.Map;
+import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -12,22 +14,31 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  */
 public interface LossPath {
 
+    /** Name of D {@code [nIn, rank]}, of an adapter beside W. */
+    String DOWN = DefaultParamInitializer.WEIGHT_KEY + LowRank.DOWN;
+
+    /** Name of U {@code [rank, V]}. */
+    String UP = DefaultParamInitializer.WEIGHT_KEY + LowRank.UP;
+
     /**
      * {@return the fastest way that serves a network's data type on this backend}
      *
      * @param configuration the loss
      * @param dataType      of the network
-     * @param parameters    W and b, the layer's own arrays, whose every change is seen; or none: the input is the logits
+     * @param parameters    W and b, and D and U of an adapter, arrays whose every change is seen; or none: the input is
+     *     the logits
      * @param vocabulary    V
+     * @param lowRankScale  of the adapter
      */
     static LossPath of(
             RetentionConfiguration configuration,
             DataType dataType,
             Map<String, INDArray> parameters,
-            long vocabulary) {
+            long vocabulary,
+            double lowRankScale) {
         return FusedLoss.obstacle(dataType) == null
-                ? new FusedLoss(configuration, parameters, vocabulary)
-                : new SameDiffLossPath(configuration, dataType, parameters, vocabulary);
+                ? new FusedLoss(configuration, parameters, vocabulary, lowRankScale)
+                : new SameDiffLossPath(configuration, dataType, parameters, vocabulary, lowRankScale);
     }
 
     /**

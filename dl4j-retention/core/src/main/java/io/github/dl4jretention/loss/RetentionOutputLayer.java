@@ -1,6 +1,9 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.internal.FrozenProjection;
 import io.github.dl4jretention.internal.HalfReader;
+import io.github.dl4jretention.internal.LowRank;
+import io.github.dl4jretention.internal.LowRankParameters;
 import io.github.dl4jretention.internal.TiedWeights;
 import io.github.dl4jretention.loss.fused.FusedLoss;
 import io.github.dl4jretention.loss.samediff.SameDiffLossPath;
@@ -67,6 +70,9 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer implements H
     boolean hasParameters;
     boolean hasBias;
     boolean tied;
+
+    @Nullable
+    FrozenProjection frozen;
 
     @Nullable
     RNNFormat dataFormat;
@@ -161,7 +167,12 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer implements H
         return hasParameters;
     }
 
-    /** {@return whether there is a bias {@code b}} */
+    /** {@return where the weights are if they are those of a frozen base, and the adapter beside them; null if not} */
+    public @Nullable FrozenProjection frozen() {
+        return frozen;
+    }
+
+    /** {@return whether there is a bias {@code b} among the layer's parameters} */
     public boolean hasBias() {
         return hasBias;
     }
@@ -224,17 +235,29 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer implements H
 
     @Override
     public void defineParameters(SDLayerParams params) {
-        if (hasParameters && !tied) {
+        if (hasOwnWeights()) {
             params.addWeightParam(DefaultParamInitializer.WEIGHT_KEY, nIn, nOut);
+        }
+        LowRank adapter = frozen == null ? null : frozen.adapter();
+        if (adapter != null) {
+            params.addWeightParam(LossPath.DOWN, nIn, adapter.rank());
+            params.addWeightParam(LossPath.UP, adapter.rank(), nOut);
         }
         if (hasBias) {
             params.addBiasParam(DefaultParamInitializer.BIAS_KEY, nOut);
         }
     }
 
+    private boolean hasOwnWeights() {
+        return hasParameters && !tied && frozen == null;
+    }
+
     @Override
     public void initializeParameters(Map<String, INDArray> params) {
-        if (hasParameters && !tied) {
+        if (params.containsKey(LossPath.DOWN)) {
+            params.forEach(LowRankParameters::start);
+        }
+        if (hasOwnWeights()) {
             INDArray weights = Objects.requireNonNull(params.get(DefaultParamInitializer.WEIGHT_KEY));
             Objects.requireNonNull(weightInitFn)
                     .init((double) nIn, (double) nOut, weights.shape(), IWeightInit.DEFAULT_WEIGHT_INIT_ORDER, weights);
@@ -287,7 +310,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer implements H
                     + "\" (index " + layerIndex + "), got " + nIn + "; set nIn or the network's input type");
         }
         TiedWeights.Owner owner = tied ? TiedWeights.of(trainingListeners, nIn, nOut, getLayerName()) : null;
-        RetentionOutputLayerRuntime layer = new RetentionOutputLayerRuntime(conf, networkDataType, owner);
+        RetentionOutputLayerRuntime layer = new RetentionOutputLayerRuntime(conf, networkDataType, owner, frozen);
         layer.setListeners(trainingListeners);
         layer.setIndex(layerIndex);
         layer.setParamsViewArray(layerParamsView);
@@ -328,7 +351,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer implements H
                 List.of(nIn, nOut, hasParameters, hasBias, tied, biasInit),
                 List.of(taughtMinibatches, startIteration, startEpoch),
                 Arrays.asList(dataFormat, weightInitFn, retention, teacher),
-                Arrays.asList(adaptedCoefficient, provenance, stockLayer));
+                Arrays.asList(adaptedCoefficient, provenance, stockLayer, frozen));
     }
 
     @Override

@@ -1,8 +1,11 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.internal.FrozenBase;
+import io.github.dl4jretention.internal.FrozenProjection;
 import io.github.dl4jretention.internal.TiedWeights;
 import io.github.dl4jretention.loss.fused.FusedLoss;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -36,6 +39,13 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
 
     private transient @Nullable LossPath path;
     private final transient TiedWeights.@Nullable Owner tied;
+
+    /** Holds the arrays of the next. */
+    @SuppressWarnings("unused")
+    private final transient @Nullable FrozenBase base;
+
+    private final transient Map<String, INDArray> frozen;
+    private final double lowRankScale;
     private transient @Nullable LossPath ofLogits;
     private @Nullable INDArray featureMask;
     private @Nullable TokenLoss current;
@@ -47,10 +57,24 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private transient @Nullable RetentionLabels destination;
     private final transient TaughtStep step = new TaughtStep();
 
-    /** @param tied who has the weights; null for this layer itself */
-    RetentionOutputLayerRuntime(NeuralNetConfiguration conf, DataType dataType, TiedWeights.@Nullable Owner tied) {
+    /**
+     * @param tied   who has the weights; null for this layer itself
+     * @param frozen where they are if they're frozen; null if not
+     */
+    RetentionOutputLayerRuntime(
+            NeuralNetConfiguration conf,
+            DataType dataType,
+            TiedWeights.@Nullable Owner tied,
+            @Nullable FrozenProjection frozen) {
         super(conf, dataType);
         this.tied = tied;
+        base = frozen == null ? null : frozen.held();
+        this.frozen = frozen == null || base == null
+                ? Map.of()
+                : frozen.weights(base, layerConf().getNIn(), layerConf().getNOut());
+        lowRankScale = frozen == null || frozen.adapter() == null
+                ? 1
+                : frozen.adapter().scale();
     }
 
     /** {@return the loss of the last minibatch that was scored or trained on; null before the first} */
@@ -223,7 +247,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     private boolean mayBeAsStock() {
-        return StockBackprop.serves(layerConf().getRetention(), vocabulary());
+        return layerConf().frozen() == null && StockBackprop.serves(layerConf().getRetention(), vocabulary());
     }
 
     private INDArray stockBackprop(TokenBatch batch, LayerWorkspaceMgr workspaceMgr) {
@@ -258,17 +282,29 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         return gradTable == null ? Map.of() : gradTable;
     }
 
-    /** W and b, of which W may be an embedding's. */
-    private Map<String, INDArray> weights() {
-        return tied == null ? paramTable : Map.of(DefaultParamInitializer.WEIGHT_KEY, tied.weights());
+    /** {@return W and b, of which W may be an embedding's, and an adapter's {@link LossPath#DOWN} and UP} */
+    public Map<String, INDArray> weights() {
+        Map<String, INDArray> weights = new LinkedHashMap<>(frozen);
+        weights.putAll(paramTable);
+        if (tied != null) {
+            weights.put(DefaultParamInitializer.WEIGHT_KEY, tied.weights());
+        }
+        return weights;
+    }
+
+    /** {@return what the product of an adapter's matrices is multiplied by; 1 without one} */
+    public double lowRankScale() {
+        return lowRankScale;
     }
 
     private Map<String, INDArray> gradientsToSet() {
-        if (tied == null) {
+        INDArray ofTied = tied == null ? null : tied.weightGradients();
+        if (ofTied == null) {
             return gradientViews();
         }
-        INDArray gradients = tied.weightGradients();
-        return gradients == null ? Map.of() : Map.of(DefaultParamInitializer.WEIGHT_KEY, gradients);
+        Map<String, INDArray> gradients = new LinkedHashMap<>(gradientViews());
+        gradients.put(DefaultParamInitializer.WEIGHT_KEY, ofTied);
+        return gradients;
     }
 
     @Override
@@ -400,7 +436,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     private LossPath newPath(Map<String, INDArray> parameters) {
-        return LossPath.of(layerConf().getRetention(), dataType, parameters, vocabulary());
+        return LossPath.of(layerConf().getRetention(), dataType, parameters, vocabulary(), lowRankScale);
     }
 
     private INDArray inputRows() {

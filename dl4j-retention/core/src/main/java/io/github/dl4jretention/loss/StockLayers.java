@@ -27,8 +27,9 @@ final class StockLayers {
             layer.nIn = output.getNIn();
             layer.nOut = output.getNOut();
             layer.hasParameters = true;
-            layer.tied = output instanceof TiedOutputLayer;
-            layer.hasBias = output.hasBias() && !layer.tied;
+            layer.frozen = output instanceof AdaptedOutputLayer adapted ? adapted.frozen() : null;
+            layer.tied = output instanceof TiedOutputLayer || layer.frozen != null && layer.frozen.isTied();
+            layer.hasBias = output.hasBias() && !layer.tied && layer.frozen == null;
             layer.weightInitFn = output.getWeightInitFn();
             layer.biasInit = output.getBiasInit();
             layer.setIDropout(stock.getIDropout());
@@ -92,7 +93,9 @@ final class StockLayers {
 
     /** The layout of a stock layer's sequences; null for one of {@code [batch, nIn]}. */
     private static @Nullable RNNFormat format(FeedForwardLayer stock) {
-        if (stock instanceof OutputLayer || stock instanceof LossLayer) {
+        if (stock instanceof OutputLayer
+                || stock instanceof LossLayer
+                || stock instanceof AdaptedOutputLayer adapted && adapted.isFlat()) {
             return null;
         }
         RNNFormat format = stock instanceof RnnOutputLayer rnn

@@ -5,10 +5,8 @@ import io.github.dl4jretention.internal.ThawedLayer;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Iterator;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.zip.CRC32C;
@@ -20,41 +18,53 @@ import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.config.Sgd;
 
 /**
- * The student's parameters of layers that are frozen in it or have adapters, which are left out. They must be the
- * pretrained network's, bit for bit; before each use their checksum is compared, so that a teacher whose parameters
- * someone has changed gives nothing.
+ * Parameters that stay where they are: those of a network that nobody trains, or the student's of layers that are frozen
+ * in it. They must be the pretrained network's, bit for bit; before each use their checksum is compared, so that a teacher
+ * whose parameters someone has changed gives nothing.
  */
 final class SharedParameters implements LayerParameters {
 
     private static final int CHUNK = 1 << 30;
 
     private final INDArray pretrained;
-    private final INDArray student;
+    private final INDArray holder;
     private final Map<String, LayerSlot> shared;
 
+    private SharedParameters(List<LayerSlot> slots, INDArray pretrained, INDArray holder) {
+        this.pretrained = pretrained;
+        this.holder = holder;
+        shared = slots.stream().collect(Collectors.toMap(LayerSlot::name, Function.identity()));
+    }
+
+    /** All of the network's own. */
+    static SharedParameters all(List<LayerSlot> slots, INDArray pretrained) {
+        return new SharedParameters(
+                slots.stream().filter(slot -> slot.conf() != null).toList(), pretrained, pretrained);
+    }
+
     /**
+     * Those of a student's frozen layers.
+     *
      * @param slots      of the student
      * @param pretrained its parameters
      * @param student    its parameters
-     * @throws IllegalArgumentException if no layer of the student is frozen or has adapters
+     * @throws IllegalArgumentException if no layer of the student is frozen
      */
-    SharedParameters(List<LayerSlot> slots, INDArray pretrained, INDArray student) {
-        this.pretrained = pretrained;
-        this.student = student;
-        shared = slots.stream()
-                .filter(slot -> slot.conf() != null && isShared(slot.conf()))
-                .collect(Collectors.toMap(LayerSlot::name, Function.identity()));
-        if (shared.isEmpty()) {
+    static SharedParameters frozen(List<LayerSlot> slots, INDArray pretrained, INDArray student) {
+        List<LayerSlot> frozen = slots.stream()
+                .filter(slot -> slot.conf() != null && isFrozen(slot.conf()))
+                .toList();
+        if (frozen.isEmpty()) {
             throw new IllegalArgumentException(
                     "student: expected at least one frozen layer with parameters, it has none; "
                             + "without one use Teacher.of");
         }
+        return new SharedParameters(frozen, pretrained, student);
     }
 
-    private static boolean isShared(NeuralNetConfiguration conf) {
+    private static boolean isFrozen(NeuralNetConfiguration conf) {
         Layer layer = conf.getLayer();
         return ThawedLayer.of(layer) != layer
-                || layer instanceof AdaptedLayer
                 || layer.initializer().paramKeys(layer).stream()
                         .allMatch(name -> isFrozen(layer.getUpdaterByParam(name)));
     }
@@ -70,44 +80,22 @@ final class SharedParameters implements LayerParameters {
         if (held == null) {
             return null;
         }
-        INDArray view = held.of(student);
-        Layer layer = held.layerConf().getLayer();
-        Map<String, INDArray> expected = Map.of("", slot.of(pretrained));
-        Map<String, INDArray> given = Map.of("", view);
-        if (layer instanceof AdaptedLayer) {
-            expected = table(slot.layerConf(), slot.of(pretrained));
-            given = table(held.layerConf(), view);
-        }
-        Map<String, Long> checksums = new LinkedHashMap<>();
-        for (Map.Entry<String, INDArray> parameter : expected.entrySet()) {
-            checksums.put(
-                    parameter.getKey(), requireSame(slot.name(), parameter.getValue(), given.get(parameter.getKey())));
-        }
-        Map<String, INDArray> watched = given;
+        INDArray view = held.of(holder);
+        long checksum = pretrained == holder ? checksum(view) : requireSame(slot.name(), slot.of(pretrained), view);
         return new PlacedLayer(
-                layer instanceof AdaptedLayer adapted
-                        ? adapted.withoutAdapters()
-                        : slot.layerConf().getLayer(),
-                new PlacedLayer.Place(
-                        view,
-                        () -> checksums.forEach((name, checksum) -> requireUnchanged(
-                                slot.name(), Objects.requireNonNull(watched.get(name), name), checksum))));
+                slot.layerConf().getLayer(),
+                new PlacedLayer.Place(view, () -> requireUnchanged(slot.name(), view, checksum)));
     }
 
-    /** A layer's parameters by name, views of its part of the network's vector. */
-    private static Map<String, INDArray> table(NeuralNetConfiguration conf, INDArray parameters) {
-        return conf.getLayer().initializer().init(conf.clone(), parameters.reshape(1, parameters.length()), false);
-    }
-
-    private static long requireSame(String layer, INDArray expected, @Nullable INDArray given) {
-        if (given != null && given.length() == expected.length() && given.dataType() == expected.dataType()) {
+    private static long requireSame(String layer, INDArray expected, INDArray given) {
+        if (given.length() == expected.length() && given.dataType() == expected.dataType()) {
             if (isSame(expected, given)) {
                 return checksum(given);
             }
         }
         throw new IllegalArgumentException("student: expected the pretrained network's parameters in frozen layer \""
                 + layer + "\", got others: "
-                + (given == null ? "none" : given.length() + " of type " + given.dataType())
+                + given.length() + " of type " + given.dataType()
                 + " for " + expected.length() + " of type " + expected.dataType());
     }
 

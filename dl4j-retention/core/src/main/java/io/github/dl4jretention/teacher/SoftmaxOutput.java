@@ -1,5 +1,6 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.loss.AdaptedOutputLayer;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.loss.TiedOutputLayer;
 import io.github.dl4jretention.loss.UnbiasedOutputLayer;
@@ -36,6 +37,7 @@ public final class SoftmaxOutput {
             RnnOutputLayer.class,
             LossLayer.class,
             RnnLossLayer.class,
+            AdaptedOutputLayer.class,
             TiedOutputLayer.class,
             UnbiasedOutputLayer.class);
 
@@ -100,6 +102,20 @@ public final class SoftmaxOutput {
                 outputs.length == 0 ? graph.getConfiguration().getNetworkOutputs() : Arrays.asList(outputs);
         names.forEach(name -> require(graph, name));
         return names;
+    }
+
+    /**
+     * {@return whether a layer is one of these}
+     *
+     * @param layer of a network
+     */
+    public static boolean isOne(Layer layer) {
+        try {
+            require(layer, "layer", "\"");
+            return true;
+        } catch (IllegalArgumentException e) {
+            return false;
+        }
     }
 
     /**

@@ -97,11 +97,36 @@ public abstract class Teacher implements AutoCloseable {
     }
 
     /**
+     * {@return the same as {@link #of(MultiLayerNetwork)}, without a copy: it uses the network's own parameters} Before each
+     * use their checksums are compared, so that a change of any of them makes the teacher throw a {@link TeacherException}
+     * instead of giving other values. It's for a network that nobody trains, such as the base of low-rank adapters.
+     *
+     * @param pretrained a network that ends in softmax cross-entropy; it must stay open
+     * @throws IllegalArgumentException if its last layer is another one
+     */
+    public static Teacher sharing(MultiLayerNetwork pretrained) {
+        Objects.requireNonNull(pretrained, "pretrained");
+        return NetworkTeacher.of(pretrained, slots -> SharedParameters.all(slots, pretrained.params()));
+    }
+
+    /**
+     * {@return the same as {@link #sharing(MultiLayerNetwork)}, of a graph} Vertices that have parameters and are no layers
+     * are copied.
+     *
+     * @param pretrained a graph; it must stay open
+     * @param outputs    names of the outputs to teach, as in {@link #of(ComputationGraph, String...)}
+     * @throws IllegalArgumentException if an output does not exist or is another layer
+     */
+    public static Teacher sharing(ComputationGraph pretrained, String... outputs) {
+        Objects.requireNonNull(pretrained, "pretrained");
+        return NetworkTeacher.of(pretrained, slots -> SharedParameters.all(slots, pretrained.params()), outputs);
+    }
+
+    /**
      * {@return the same as {@link #of(MultiLayerNetwork)}, without a copy of what is frozen in the student} These layers
      * use the student's own parameters; all others are copied. Frozen are layers in a
-     * {@link org.deeplearning4j.nn.conf.layers.misc.FrozenLayer} or FrozenLayerWithBackprop, layers whose updaters are all
-     * {@code Sgd(0)}, and {@link AdaptedLayer}s, which the teacher uses with their adapters off. The identity is that of
-     * {@code of(pretrained)}. Before each use the checksums of the shared parameters are compared, so that a change of any
+     * {@link org.deeplearning4j.nn.conf.layers.misc.FrozenLayer} or FrozenLayerWithBackprop, and layers whose updaters are
+     * all {@code Sgd(0)}. The identity is that of {@code of(pretrained)}. Before each use the checksums of the shared parameters are compared, so that a change of any
      * of them, by {@code setLearningRate} and training, or by {@code setParams}, makes the teacher throw a
      * {@link TeacherException} instead of giving other values.
      *
@@ -114,7 +139,7 @@ public abstract class Teacher implements AutoCloseable {
         Objects.requireNonNull(student, "student");
         List<LayerSlot> ofStudent = LayerSlot.of(student.getLayerWiseConfigurations());
         return NetworkTeacher.of(
-                pretrained, slots -> new SharedParameters(ofStudent, pretrained.params(), student.params()));
+                pretrained, slots -> SharedParameters.frozen(ofStudent, pretrained.params(), student.params()));
     }
 
     /**
@@ -131,7 +156,9 @@ public abstract class Teacher implements AutoCloseable {
         Objects.requireNonNull(student, "student");
         List<LayerSlot> ofStudent = LayerSlot.of(student.getConfiguration(), student);
         return NetworkTeacher.of(
-                pretrained, slots -> new SharedParameters(ofStudent, pretrained.params(), student.params()), outputs);
+                pretrained,
+                slots -> SharedParameters.frozen(ofStudent, pretrained.params(), student.params()),
+                outputs);
     }
 
     /**

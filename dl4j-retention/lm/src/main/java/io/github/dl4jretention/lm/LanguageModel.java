@@ -3,11 +3,14 @@ package io.github.dl4jretention.lm;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.checkpoint.Provenance;
 import io.github.dl4jretention.internal.DetachedNetwork;
+import io.github.dl4jretention.internal.FrozenBase;
+import io.github.dl4jretention.lm.huggingface.AdapterFolder;
 import io.github.dl4jretention.lm.huggingface.FolderWriter;
 import io.github.dl4jretention.lm.huggingface.ModelFolder;
 import io.github.dl4jretention.lm.huggingface.TokenizerFiles;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
+import io.github.dl4jretention.teacher.NetworkIdentity;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Map;
@@ -161,19 +164,55 @@ public final class LanguageModel {
      * {@return this model with the weights of another network of the same layers, such as a tuned one}
      *
      * @param tuned a student, which is detached, or a network without retention; its parameters are used, not copied, so
-     *     weights are those at the time of saving
+     *     weights are those at the time of saving. Those of a network with adapters are merged at once
      * @throws IllegalArgumentException if its parameters aren't those of this model
      */
     public LanguageModel withNetwork(MultiLayerNetwork tuned) {
         Objects.requireNonNull(tuned, "tuned");
-        requireLayers(tuned);
         boolean student = lastLayer(tuned) instanceof RetentionOutputLayer;
+        boolean adapted = LowRankAdapters.isAdapted(tuned);
+        MultiLayerNetwork plain = adapted ? LowRankAdapters.merge(tuned) : tuned;
+        requireLayers(plain);
         return new LanguageModel(
                 folder,
                 tokenizer,
-                student ? DetachedNetwork.sharing(tuned) : tuned,
+                student && !adapted ? DetachedNetwork.sharing(tuned) : plain,
                 student ? training(tuned) : Training.UNKNOWN,
                 card);
+    }
+
+    /**
+     * Writes the adapters of this model's network as PEFT does, so that Python loads them: adapter_config.json, and
+     * adapter_model.safetensors, whose header has the SHA-256 of the base. The folder appears at once and complete, or not
+     * at all.
+     *
+     * @param adapted what {@link LowRankAdapters#attach} made of {@link #network}, or a student that was made of it
+     * @param folder  not there yet, or empty
+     * @throws IOException if it has files or can't be written
+     * @throws IllegalArgumentException if the network has no adapters
+     */
+    public void saveAdapters(MultiLayerNetwork adapted, Path folder) throws IOException {
+        AdapterFolder.write(
+                folder,
+                new AdapterFolder.Contents(
+                        AdaptedNetworks.adapters(adapted),
+                        AdaptedNetworks.requireBase(adapted).sha256()),
+                this.folder);
+    }
+
+    /**
+     * {@return this model's network with the adapters of a folder, which PEFT or {@link #saveAdapters} has written} It shares
+     * the parameters of {@link #network}. The folder's dropout acts in training, but not on the output layer's adapter.
+     *
+     * @param folder with adapter_config.json and adapter_model.safetensors
+     * @throws IOException if a file is missing, damaged or doesn't fit this model, if the adapters are another base's, or if
+     *     adapter_config.json asks for what this library doesn't compute, such as DoRA; the message names the file and the
+     *     key or tensor
+     */
+    public MultiLayerNetwork loadAdapters(Path folder) throws IOException {
+        AdaptedNetworks.requirePlain(network);
+        FrozenBase held = FrozenBase.of(network, NetworkIdentity.sha256(network));
+        return AdaptedNetworks.attach(network, held, AdapterFolder.read(folder, held.sha256(), this.folder));
     }
 
     /**

@@ -1,9 +1,12 @@
 package io.github.dl4jretention.lm;
 
+import io.github.dl4jretention.internal.ThawedLayer;
 import io.github.dl4jretention.internal.TiedWeights;
 import io.github.dl4jretention.internal.Workers;
 import io.github.dl4jretention.lm.layers.TokenEmbedding;
+import io.github.dl4jretention.loss.LossPath;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
+import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import java.lang.ref.Reference;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -50,7 +53,7 @@ final class NetworkSteps implements Steps {
         this.network = network;
         MultiLayerConfiguration conf = network.getLayerWiseConfigurations().clone();
         int last = conf.getConfs().size() - 1;
-        Layer first = conf.getConf(0).getLayer();
+        Layer first = ThawedLayer.innermost(conf.getConf(0).getLayer());
         asIds = first instanceof TokenEmbedding || first instanceof EmbeddingSequenceLayer;
         if (last == 0) {
             throw new IllegalArgumentException("network: expected layers before the output layer, got none");
@@ -65,6 +68,10 @@ final class NetworkSteps implements Steps {
         conf.getConfs().remove(last);
         body = new MultiLayerNetwork(conf);
         long numbers = network.numParams() - network.getLayer(last).numParams();
+        if (numbers == 0) {
+            body.init();
+            return;
+        }
         INDArray shared = network.params().reshape(network.numParams()).get(NDArrayIndex.interval(0, numbers));
         body.init(shared.reshape(1, numbers), false);
     }
@@ -215,6 +222,11 @@ final class NetworkSteps implements Steps {
             if (bias != null) {
                 logits.addiRowVector(bias.reshape(1, bias.length()).castTo(logits.dataType()));
             }
+            try (INDArray added = lowRank(rows)) {
+                if (added != null) {
+                    logits.addi(added);
+                }
+            }
             int vocabulary = Math.toIntExact(logits.size(1));
             double[][] all = logits.castTo(DataType.DOUBLE).toDoubleMatrix();
             for (int i = 0; i < places.size(); i++) {
@@ -277,13 +289,35 @@ final class NetworkSteps implements Steps {
         for (int i = 0; i < biases.length; i++) {
             logits[i] += biases[i];
         }
+        try (INDArray added = lowRank(hidden)) {
+            float[] numbers = added == null ? new float[0] : added.toFloatVector();
+            for (int i = 0; i < numbers.length; i++) {
+                logits[i] += numbers[i];
+            }
+        }
         return logits;
+    }
+
+    private org.deeplearning4j.nn.api.Layer last() {
+        return network.getLayer(network.getnLayers() - 1);
     }
 
     private @Nullable INDArray parameter(String name) {
         Map<String, INDArray> parameters =
-                network.getLayer(network.getnLayers() - 1).paramTable();
+                last() instanceof RetentionOutputLayerRuntime own ? own.weights() : last().paramTable();
         return parameters == null ? null : parameters.get(name);
+    }
+
+    /** {@return what an adapter adds to the logits of some rows; null if the last layer has none} */
+    private @Nullable INDArray lowRank(INDArray rows) {
+        INDArray down = parameter(LossPath.DOWN);
+        INDArray up = parameter(LossPath.UP);
+        if (down == null || up == null || !(last() instanceof RetentionOutputLayerRuntime own)) {
+            return null;
+        }
+        try (INDArray low = rows.mmul(down)) {
+            return low.mmul(up).muli(own.lowRankScale());
+        }
     }
 
     private @Nullable INDArray bias() {

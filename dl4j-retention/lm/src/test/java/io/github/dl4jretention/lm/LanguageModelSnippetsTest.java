@@ -56,4 +56,32 @@ class LanguageModelSnippetsTest {
                 student.params(),
                 LanguageModel.load(folder.resolve("tuned")).network().params());
     }
+
+    @Test
+    void adapters_of_a_model() throws IOException {
+        LanguageModel model = LanguageModel.load(SmallModels.folder("llama", folder.resolve("base")));
+        Path tickets = Files.writeString(folder.resolve("tickets.jsonl"), "{\"text\":\"ab cd\"}\n".repeat(20));
+        TextDataset texts = TextDataset.builder(model)
+                .file(tickets)
+                .sequenceLength(8)
+                .batch(4)
+                .build();
+        // snippet
+        MultiLayerNetwork adapted = LowRankAdapters.attach(
+                model.network(), LowRankAdapters.rank(8).alpha(16).layers("attention"));
+        Teacher teacher = LowRankAdapters.teacher(adapted); // the base, in the memory that it has already
+        MultiLayerNetwork student = Retention.attach(
+                Retention.withUpdater(adapted, new Adam(1e-4)),
+                RetentionConfiguration.builder().coefficient(1.0).build(),
+                teacher);
+        student.fit(new TeacherIterator(texts.iterator(), teacher, DivergenceMask.ALL_TOKENS), 1);
+        model.saveAdapters(student, folder.resolve("adapters")); // as PEFT has it: Python loads it
+        MultiLayerNetwork again = model.loadAdapters(folder.resolve("adapters"));
+        model.withNetwork(again).save(folder.resolve("merged")); // or in the model's weights
+        // end
+        assertEquals(student.params(), again.params());
+        assertEquals(
+                LowRankAdapters.merge(student).params(),
+                LanguageModel.load(folder.resolve("merged")).network().params());
+    }
 }

@@ -7,12 +7,11 @@ import io.github.dl4jretention.baseline.PullToStart;
 import io.github.dl4jretention.baseline.QuadraticPenalty;
 import io.github.dl4jretention.baseline.ReplayIterator;
 import io.github.dl4jretention.baseline.ReplayUnit;
+import io.github.dl4jretention.lm.LowRankAdapters;
 import io.github.dl4jretention.lm.layers.DecoderBlock;
 import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.TokenWeight;
-import io.github.dl4jretention.samples.model.LowRankAdapters;
-import io.github.dl4jretention.samples.model.ModelKind;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
@@ -20,7 +19,6 @@ import java.util.Locale;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.deeplearning4j.datasets.iterator.MultiDataSetWrapperIterator;
-import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.api.Updater;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
@@ -194,21 +192,16 @@ public enum Method {
                     adapted(setup, (int) setup.strength()),
                     setup.targetBatches(),
                     LowRankAdapters::merge,
-                    2 * ofBlocks(setup.base()),
+                    setup.base().numParams(),
                     null);
             case LORA_RETENTION -> {
                 MultiLayerNetwork adapted = adapted(setup, RANK);
-                MultiLayerNetwork student;
-                try (Teacher teacher = LowRankAdapters.teacher(adapted)) {
-                    student = Retention.attach(
-                            adapted, conf(setup, setup.strength()).build(), teacher);
-                }
-                Teacher teacher = LowRankAdapters.teacher(student);
+                Teacher teacher = LowRankAdapters.teacher(adapted);
                 yield new Training(
-                        student,
+                        Retention.attach(adapted, conf(setup, setup.strength()).build(), teacher),
                         new TeacherIterator(setup.targetBatches(), teacher),
                         LowRankAdapters::merge,
-                        3 * ofBlocks(setup.base()),
+                        setup.base().numParams(),
                         teacher::close);
             }
         };
@@ -247,11 +240,6 @@ public enum Method {
         };
     }
 
-    /** Whether its learning rate can rise in the first steps. */
-    boolean warmsUp() {
-        return trainsFolders();
-    }
-
     /** Whether a training can have such a strength. */
     boolean allows(double strength) {
         return switch (this) {
@@ -272,16 +260,6 @@ public enum Method {
 
     static Method of(String label) {
         return valueOf(label.toUpperCase(Locale.ROOT));
-    }
-
-    /** Whether it can train such a model. */
-    boolean trains(ModelKind model) {
-        return model == ModelKind.TRANSFORMER || trainsFolders();
-    }
-
-    /** Whether it can train the model of a folder. */
-    boolean trainsFolders() {
-        return this != LORA && this != LORA_RETENTION;
     }
 
     /** The name in results. */
@@ -332,16 +310,15 @@ public enum Method {
                 network, setup.targetBatches(), UnaryOperator.identity(), vectors * network.numParams(), null);
     }
 
-    /** Numbers of a copy of all blocks. */
-    private static long ofBlocks(MultiLayerNetwork base) {
-        return Stream.of(base.getLayers())
-                .filter(layer -> layer.conf().getLayer() instanceof DecoderBlock)
-                .mapToLong(Layer::numParams)
-                .sum();
-    }
-
+    /** Beside queries and values of a transformer, as in section 7.1 of the paper; beside all weights of an LSTM. */
     private static MultiLayerNetwork adapted(TrialSetup setup, int rank) {
-        return LowRankAdapters.attach(setup.base(), rank, 2.0 * rank, setup.updater(), setup.seed());
+        boolean attends = Stream.of(setup.base().getLayers())
+                .anyMatch(layer -> layer.conf().getLayer() instanceof DecoderBlock);
+        LowRankAdapters.Settings settings =
+                LowRankAdapters.rank(rank).alpha(2.0 * rank).seed(setup.seed());
+        MultiLayerNetwork adapted =
+                LowRankAdapters.attach(setup.base(), attends ? settings.layers("q", "v") : settings);
+        return Retention.withUpdater(adapted, setup.updater(), setup.trial().warmUp());
     }
 
     /** @param ofTarget the divergence's weight on target text */

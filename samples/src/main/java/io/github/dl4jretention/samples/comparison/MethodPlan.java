@@ -82,9 +82,6 @@ public record MethodPlan(
         if (beside && !method.replays()) {
             throw new IllegalArgumentException("beside: expected it with a method that replays, got it with " + method);
         }
-        if (!method.warmsUp() && warmUps.stream().anyMatch(steps -> steps > 0)) {
-            throw new IllegalArgumentException("warmUps: got " + warmUps + ", which " + method + " cannot have");
-        }
     }
 
     /** Examples that aren't of the target in a minibatch of a method that replays. */

@@ -84,7 +84,6 @@ public record Plan(
             requireReplayed(method);
         }
         requireDifferentTrials();
-        requireTrainable();
         if (methods.stream().noneMatch(method -> method.method() == Method.PLAIN)) {
             throw new IllegalArgumentException("methods: expected PLAIN among them, to which costs are compared");
         }
@@ -102,17 +101,6 @@ public record Plan(
         }
         if (method.method() == Method.REPLAY) {
             requireEachOnce("strengths: source examples of " + batch, shares);
-        }
-    }
-
-    private void requireTrainable() {
-        for (MethodPlan method : methods) {
-            for (ModelKind model : models) {
-                if (!method.method().trains(model)) {
-                    throw new IllegalArgumentException(
-                            "models: got " + model + ", which " + method.method() + " cannot train");
-                }
-            }
         }
     }
 
@@ -221,25 +209,6 @@ public record Plan(
             throw new IllegalStateException(
                     name + ": expected " + kept + ", as the results there were measured with, got " + given);
         }
-    }
-
-    /** This plan, without the methods that can't train the model of a folder. */
-    public Plan ofFolders() {
-        List<MethodPlan> able = methods.stream()
-                .filter(method -> method.method().trainsFolders())
-                .toList();
-        return new Plan(
-                models,
-                pairs,
-                able,
-                learningRates,
-                seeds,
-                steps,
-                batch,
-                evaluationBatches,
-                importanceExamples,
-                warmUps,
-                widen);
     }
 
     /** All trials of the plan's models, in an order that finishes one seed of all methods before the next. */

@@ -80,21 +80,12 @@ class PlanTest {
                 plain + ", {\"method\": \"SELF_REPLAY\", \"strengths\": [1], \"written\": {\"share\": 0.9}}",
                 plain + ", {\"method\": \"SELF_REPLAY\", \"strengths\": [1], \"written\": {\"count\": -1}}",
                 plain + ", {\"method\": \"RETENTION\", \"strengths\": [1], \"beside\": true}",
-                "{\"method\": \"PLAIN\", \"warmUps\": [-1]}",
-                plain + ", {\"method\": \"LORA\", \"strengths\": [2], \"warmUps\": [1]}"));
+                "{\"method\": \"PLAIN\", \"warmUps\": [-1]}"));
         for (String methods : bad) {
             String message = assertThrows(IOException.class, () -> plan(methods), methods)
                     .getMessage();
             assertTrue(message.contains("plan.json"), message);
         }
-        Path lstm = Files.writeString(
-                folder.resolve("lstm.json"),
-                ComparisonTest.PLAN
-                        .formatted(plain + ", {\"method\": \"LORA\", \"strengths\": [2]}")
-                        .replace("TRANSFORMER", "LSTM"));
-        String untrainable =
-                assertThrows(IOException.class, () -> Plan.read(lstm)).getMessage();
-        assertTrue(untrainable.contains("LORA cannot train"), untrainable);
         Path same = Files.writeString(
                 folder.resolve("same.json"),
                 ComparisonTest.PLAN.formatted(plain).replace("[\"PROSE\"]", "[\"KOTLIN\"]"));

@@ -39,6 +39,14 @@ public final class FusedLoss implements LossPath {
 
     private final @Nullable INDArray weights;
     private final @Nullable INDArray bias;
+
+    /** D {@code [nIn, rank]} of an adapter beside W. */
+    private final @Nullable INDArray down;
+
+    /** U {@code [rank, V]}. */
+    private final @Nullable INDArray up;
+
+    private final double lowRankScale;
     private final int vocabulary;
     private final int chunk;
     private final int parts;
@@ -54,6 +62,12 @@ public final class FusedLoss implements LossPath {
     /** A part of such weights, for each thread. */
     private final INDArray[] widened;
 
+    /** {@code scale D^T H [rank, tokens]} of a chunk. */
+    private final @Nullable INDArray lowRank;
+
+    /** Its gradient, of each part of the vocabulary. */
+    private final INDArray[] lowRankGradients;
+
     private final FusedToken[] workers;
     private final float[] biases;
 
@@ -66,11 +80,29 @@ public final class FusedLoss implements LossPath {
      * @param vocabulary    V
      */
     public FusedLoss(RetentionConfiguration configuration, Map<String, INDArray> parameters, long vocabulary) {
-        this(configuration, parameters, (int) vocabulary, Workers.ofMachine());
+        this(configuration, parameters, vocabulary, 1);
+    }
+
+    /**
+     * @param configuration the loss
+     * @param parameters    W and b, and D and U of an adapter, FLOAT; or none: the input is the logits
+     * @param vocabulary    V
+     * @param lowRankScale  of the adapter
+     */
+    public FusedLoss(
+            RetentionConfiguration configuration,
+            Map<String, INDArray> parameters,
+            long vocabulary,
+            double lowRankScale) {
+        this(configuration, parameters, (int) vocabulary, lowRankScale, Workers.ofMachine());
     }
 
     private FusedLoss(
-            RetentionConfiguration configuration, Map<String, INDArray> parameters, int vocabulary, Workers threads) {
+            RetentionConfiguration configuration,
+            Map<String, INDArray> parameters,
+            int vocabulary,
+            double lowRankScale,
+            Workers threads) {
         this(
                 configuration,
                 parameters,
@@ -82,6 +114,7 @@ public final class FusedLoss implements LossPath {
                                 vocabulary,
                                 threads.products(),
                                 CHUNK_ELEMENTS)),
+                lowRankScale,
                 threads);
     }
 
@@ -100,6 +133,19 @@ public final class FusedLoss implements LossPath {
             int vocabulary,
             int chunk,
             Workers threads) {
+        this(configuration, parameters, vocabulary, chunk, 1, threads);
+    }
+
+    private FusedLoss(
+            RetentionConfiguration configuration,
+            Map<String, INDArray> parameters,
+            int vocabulary,
+            int chunk,
+            double lowRankScale,
+            Workers threads) {
+        this.down = parameters.get(DOWN);
+        this.up = parameters.get(UP);
+        this.lowRankScale = lowRankScale;
         this.weights = parameters.get(DefaultParamInitializer.WEIGHT_KEY);
         this.bias = parameters.get(DefaultParamInitializer.BIAS_KEY);
         this.vocabulary = vocabulary;
@@ -116,6 +162,11 @@ public final class FusedLoss implements LossPath {
             }
             for (int thread = 0; thread < widened.length; thread++) {
                 widened[thread] = matrix(Objects.requireNonNull(weights).size(0), vocabulary / parts + 1);
+            }
+            lowRank = down == null ? null : matrix(down.size(1), chunk);
+            lowRankGradients = new INDArray[down == null ? 0 : parts];
+            for (int part = 0; part < lowRankGradients.length; part++) {
+                lowRankGradients[part] = matrix(Objects.requireNonNull(down).size(1), chunk);
             }
         }
         biases = new float[bias == null ? 0 : vocabulary];
@@ -139,14 +190,14 @@ public final class FusedLoss implements LossPath {
 
     @Override
     public void forward(INDArray input, TokenBatch batch) {
-        run(batch, input, null, null);
+        run(batch, input, Map.of(), null);
     }
 
     @Override
     public INDArray backprop(
             INDArray input, TokenBatch batch, Map<String, INDArray> gradients, LayerWorkspaceMgr workspaceMgr) {
         INDArray back = workspaceMgr.createUninitialized(ArrayType.ACTIVATION_GRAD, DataType.FLOAT, input.shape());
-        run(batch, input, gradients.get(DefaultParamInitializer.WEIGHT_KEY), back);
+        run(batch, input, gradients, back);
         if (gradients.containsKey(DefaultParamInitializer.BIAS_KEY)) {
             setBiasGradient(gradients.get(DefaultParamInitializer.BIAS_KEY));
         }
@@ -174,7 +225,7 @@ public final class FusedLoss implements LossPath {
     }
 
     /** @param back gradient of the input, to be set; null to compute losses only */
-    private void run(TokenBatch batch, INDArray input, @Nullable INDArray weightGradients, @Nullable INDArray back) {
+    private void run(TokenBatch batch, INDArray input, Map<String, INDArray> gradients, @Nullable INDArray back) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             float[] biases = biases();
             for (FusedToken worker : workers) {
@@ -199,7 +250,7 @@ public final class FusedLoss implements LossPath {
                 });
                 if (back != null) {
                     INDArray chunkBack = back.transpose().get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
-                    projectBack(chunkInput, weightGradients, start > 0, chunkBack);
+                    projectBack(chunkInput, gradients, start > 0, chunkBack);
                 }
                 start = end;
             }
@@ -278,6 +329,10 @@ public final class FusedLoss implements LossPath {
             first(logits[0], input.size(1)).assign(input);
             return;
         }
+        INDArray low = lowRank == null ? null : first(lowRank, input.size(1));
+        if (low != null) {
+            Nd4j.gemm(down, input, low, true, false, lowRankScale, 0);
+        }
         ofParts((part, ofPart) -> {
             INDArray result = first(logits[part], input.size(1));
             if (input.size(1) == 1) {
@@ -286,6 +341,9 @@ public final class FusedLoss implements LossPath {
                 Nd4j.getBlasWrapper().level2().gemv('f', 'N', 1, rows, input, 0, result);
             } else {
                 Nd4j.gemm(ofPart, input, result, true, false, 1, 0);
+            }
+            if (low != null && up != null) {
+                Nd4j.gemm(ofPart(up, part), low, result, true, false, 1, 1);
             }
         });
     }
@@ -317,12 +375,13 @@ public final class FusedLoss implements LossPath {
     /**
      * From the gradients of a chunk's logits computes those of the weights and of the input.
      *
-     * @param input           {@code [nIn, tokens]}, 'f' order
-     * @param weightGradients {@code [nIn, V]}, 'f' order; null for none
-     * @param add             whether to add to them, or to set them
-     * @param inputGradient   {@code [nIn, tokens]}, 'f' order, to be set
+     * @param input         {@code [nIn, tokens]}, 'f' order
+     * @param gradients     of those parameters that have one, 'f' order
+     * @param add           whether to add to them, or to set them
+     * @param inputGradient {@code [nIn, tokens]}, 'f' order, to be set
      */
-    private void projectBack(INDArray input, @Nullable INDArray weightGradients, boolean add, INDArray inputGradient) {
+    private void projectBack(INDArray input, Map<String, INDArray> gradients, boolean add, INDArray inputGradient) {
+        INDArray weightGradients = gradients.get(DefaultParamInitializer.WEIGHT_KEY);
         long tokens = input.size(1);
         if (weights == null) {
             inputGradient.assign(first(logits[0], tokens));
@@ -342,9 +401,30 @@ public final class FusedLoss implements LossPath {
             }
             INDArray result = part == 0 ? inputGradient : first(inputGradients[part], tokens);
             Nd4j.gemm(ofPart(weights, part), delta, result, false, false, 1, 0);
+            if (lowRank != null && up != null) {
+                INDArray low = first(lowRank, tokens);
+                Nd4j.gemm(
+                        low,
+                        delta,
+                        ofPart(Objects.requireNonNull(gradients.get(UP)), part),
+                        false,
+                        true,
+                        1,
+                        add ? 1 : 0);
+                INDArray lowGradient = first(lowRankGradients[part], tokens);
+                Nd4j.gemm(ofPart(up, part), delta, lowGradient, false, false, lowRankScale, 0);
+            }
         });
         for (int part = 1; part < parts; part++) {
             inputGradient.addi(first(inputGradients[part], tokens));
+        }
+        if (down != null) {
+            INDArray lowGradient = first(lowRankGradients[0], tokens);
+            for (int part = 1; part < parts; part++) {
+                lowGradient.addi(first(lowRankGradients[part], tokens));
+            }
+            Nd4j.gemm(input, lowGradient, gradients.get(DOWN), false, true, 1, add ? 1 : 0);
+            Nd4j.gemm(down, lowGradient, inputGradient, false, false, 1, 1);
         }
     }
 

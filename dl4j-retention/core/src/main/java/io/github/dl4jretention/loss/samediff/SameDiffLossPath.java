@@ -50,12 +50,13 @@ public final class SameDiffLossPath implements LossPath {
     private final DataType dataType;
     private final Map<String, INDArray> parameters;
     private final int vocabulary;
+    private final double lowRankScale;
     private final Map<List<Boolean>, SameDiff> models = new HashMap<>();
 
     /**
      * @param configuration the loss
      * @param dataType      of the network
-     * @param parameters    W and b, the layer's own arrays, whose every change is seen; or none: the input is the logits
+     * @param parameters    W and b; or none: the input is the logits
      * @param vocabulary    V
      */
     public SameDiffLossPath(
@@ -63,6 +64,24 @@ public final class SameDiffLossPath implements LossPath {
             DataType dataType,
             Map<String, INDArray> parameters,
             long vocabulary) {
+        this(configuration, dataType, parameters, vocabulary, 1);
+    }
+
+    /**
+     * @param configuration the loss
+     * @param dataType      of the network
+     * @param parameters    W and b, and D and U of an adapter, arrays whose every change is seen; or none: the input is
+     *     the logits
+     * @param vocabulary    V
+     * @param lowRankScale  of the adapter
+     */
+    public SameDiffLossPath(
+            RetentionConfiguration configuration,
+            DataType dataType,
+            Map<String, INDArray> parameters,
+            long vocabulary,
+            double lowRankScale) {
+        this.lowRankScale = lowRankScale;
         this.configuration = configuration;
         this.dataType = dataType;
         this.parameters = parameters;
@@ -89,6 +108,17 @@ public final class SameDiffLossPath implements LossPath {
             @Nullable SDVariable teacher,
             Map<String, SDVariable> parameters,
             int vocabulary) {
+        return define(configuration, input, labels, teacher, parameters, vocabulary, 1);
+    }
+
+    private static SDVariable define(
+            RetentionConfiguration configuration,
+            SDVariable input,
+            SDVariable labels,
+            @Nullable SDVariable teacher,
+            Map<String, SDVariable> parameters,
+            int vocabulary,
+            double lowRankScale) {
         SameDiff sd = input.getSameDiff();
         DataType type = labels.dataType();
         SDVariable logits = input;
@@ -97,6 +127,10 @@ public final class SameDiffLossPath implements LossPath {
         }
         if (parameters.containsKey(DefaultParamInitializer.BIAS_KEY)) {
             logits = logits.add(parameters.get(DefaultParamInitializer.BIAS_KEY));
+        }
+        if (parameters.containsKey(DOWN)) {
+            logits = logits.add(
+                    input.mmul(parameters.get(DOWN)).mmul(parameters.get(UP)).mul(lowRankScale));
         }
         logits = logits.dataType() == type ? logits : logits.castTo(type);
         sd.nn.softmax(ACTIVATIONS, logits, 1);
@@ -157,6 +191,10 @@ public final class SameDiffLossPath implements LossPath {
         }
         if (parameters.containsKey(DefaultParamInitializer.BIAS_KEY)) {
             logits.addiRowVector(parameters.get(DefaultParamInitializer.BIAS_KEY));
+        }
+        if (parameters.containsKey(DOWN)) {
+            logits.addi(
+                    input.mmul(parameters.get(DOWN)).mmul(parameters.get(UP)).muli(lowRankScale));
         }
         INDArray rows = logarithm ? logSoftmax(logits) : Transforms.softmax(logits, false);
         output.assign(rows.reshape('c', output.shape()));
@@ -236,7 +274,7 @@ public final class SameDiffLossPath implements LossPath {
             SDVariable teacher = taught ? sd.placeHolder(TEACHER, type, -1, vocabulary) : null;
             Map<String, SDVariable> variables = new HashMap<>();
             parameters.forEach((name, array) -> variables.put(name, sd.var(name, dataType, array.shape())));
-            define(configuration, input, labels, teacher, variables, vocabulary);
+            define(configuration, input, labels, teacher, variables, vocabulary, lowRankScale);
             parameters.forEach((name, array) -> sd.associateArrayWithVariable(array, sd.getVariable(name)));
             SameDiffMessages.createGradFunctionQuietly(sd, INPUT);
             return sd;

@@ -74,6 +74,31 @@ public final class FolderWriter {
     public void write(Path folder) throws IOException {
         requireFree(folder);
         requireFits();
+        writeWhole(folder, part -> {
+            if (isSame()) {
+                writeSmall(part, source.files());
+                for (Shard shard : source.shards()) {
+                    writeShard(part, shard, shard.header(), false);
+                }
+            } else {
+                writeChanged(part);
+            }
+        });
+    }
+
+    /** Writes the files of a folder. */
+    interface Contents {
+        void write(Path folder) throws IOException;
+    }
+
+    /**
+     * Writes a folder that appears at once and complete, or not at all.
+     *
+     * @param folder not there yet, or empty
+     * @param files  writes into a folder that becomes this one
+     */
+    static void writeWhole(Path folder, Contents files) throws IOException {
+        requireFree(folder);
         // A link stays; what it points to is replaced.
         Path whole = Files.exists(folder)
                 ? folder.toRealPath()
@@ -86,14 +111,7 @@ public final class FolderWriter {
         try {
             Files.createDirectories(parent);
             Files.createDirectory(part);
-            if (isSame()) {
-                writeSmall(part, source.files());
-                for (Shard shard : source.shards()) {
-                    writeShard(part, shard, shard.header(), false);
-                }
-            } else {
-                writeChanged(part);
-            }
+            files.write(part);
             force(part);
             Files.deleteIfExists(whole);
             Files.move(part, whole, StandardCopyOption.ATOMIC_MOVE);
@@ -211,7 +229,7 @@ public final class FolderWriter {
         return JsonFile.MAPPER.writerWithDefaultPrettyPrinter().writeValueAsBytes(config);
     }
 
-    private static void writeSmall(Path part, Map<String, byte[]> files) throws IOException {
+    static void writeSmall(Path part, Map<String, byte[]> files) throws IOException {
         for (Map.Entry<String, byte[]> file : files.entrySet()) {
             try (FileChannel channel = open(part.resolve(file.getKey()))) {
                 write(channel, ByteBuffer.wrap(file.getValue()));

@@ -58,14 +58,21 @@ public final class ModelFolder {
     record Shard(String name, byte[] header, Map<String, String> metadata, List<Saved> tensors) {}
 
     private final Path folder;
+    private final Architecture architecture;
     private final Decoder decoder;
     private final Map<String, byte[]> files;
     private final TokenizerFiles tokens;
     private final List<Shard> shards;
 
     private ModelFolder(
-            Path folder, Decoder decoder, Map<String, byte[]> files, TokenizerFiles tokens, List<Shard> shards) {
+            Path folder,
+            Architecture architecture,
+            Decoder decoder,
+            Map<String, byte[]> files,
+            TokenizerFiles tokens,
+            List<Shard> shards) {
         this.folder = folder;
+        this.architecture = architecture;
         this.decoder = decoder;
         this.files = files;
         this.tokens = tokens;
@@ -106,7 +113,7 @@ public final class ModelFolder {
                 network.init(parameters, false);
                 List<Shard> shards = shards(weights, weights.copyTo(network));
                 loaded = true;
-                return new Loaded(new ModelFolder(folder, decoder, files, tokens, shards), network);
+                return new Loaded(new ModelFolder(folder, architecture, decoder, files, tokens, shards), network);
             } finally {
                 // Whatever was thrown, errors too.
                 if (!loaded) {
@@ -187,6 +194,10 @@ public final class ModelFolder {
     /** {@return what the folder says about tokens; {@link TokenizerFiles#NONE} if it has no tokenizer.json} */
     public TokenizerFiles tokens() {
         return tokens;
+    }
+
+    Architecture architecture() {
+        return architecture;
     }
 
     Decoder decoder() {

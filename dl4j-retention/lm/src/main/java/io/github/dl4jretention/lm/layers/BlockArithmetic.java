@@ -1,5 +1,6 @@
 package io.github.dl4jretention.lm.layers;
 
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -39,7 +40,8 @@ interface BlockArithmetic {
      * @param known         as forward has left it
      * @param gradient      of the output
      * @param inputGradient to be set
-     * @param gradients     of the parameters, the layer's flat view, to be set
+     * @param gradients     of the block's parameters, a flat view, to be set; null if they are frozen
+     * @param ofAdapters    gradients of the adapters by name, to be set
      */
     void backward(
             Sequences sequences,
@@ -49,5 +51,6 @@ interface BlockArithmetic {
             INDArray @Nullable [] known,
             INDArray gradient,
             INDArray inputGradient,
-            INDArray gradients);
+            @Nullable INDArray gradients,
+            Map<String, INDArray> ofAdapters);
 }

@@ -2,6 +2,7 @@ package io.github.dl4jretention.lm.layers;
 
 import static java.util.Objects.requireNonNull;
 
+import java.util.List;
 import java.util.Map;
 import org.deeplearning4j.nn.api.layers.RecurrentLayer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -40,16 +41,21 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
         return params;
     }
 
-    /** Where the gradients of {@link #weights()} go. */
+    /** Where the gradients of {@link #weights()} go; null if they are frozen. */
+    @Nullable
     INDArray blockGradients() {
         return gradients;
     }
 
-    /** Before a forward or backward pass. */
-    void beforePass() {}
+    /** Beside some of the weights. */
+    List<LowRankWeight> adapters() {
+        return List.of();
+    }
 
-    /** After gradients were set. */
-    void afterBackward() {}
+    /** Gradients of the adapters by name. */
+    Map<String, INDArray> adapterGradients() {
+        return Map.of();
+    }
 
     @Override
     public void setParamsViewArray(INDArray params) {
@@ -59,11 +65,11 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
 
     private BlockArithmetic arithmetic() {
         if (arithmetic == null && !isNative()) {
-            arithmetic = new SameDiffDecoder(block(), weights());
+            arithmetic = new SameDiffDecoder(block(), weights(), adapters());
         } else if (arithmetic == null) {
             arithmetic = dataType == DataType.FLOAT
-                    ? new FloatDecoder(block(), weights())
-                    : new DoubleDecoder(block(), weights());
+                    ? new FloatDecoder(block(), weights(), adapters())
+                    : new DoubleDecoder(block(), weights(), adapters());
         }
         return arithmetic;
     }
@@ -88,12 +94,15 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
     /** @param before keys and values of the tokens before, to which this minibatch's are added if there's room */
     private INDArray forward(boolean training, KeyValueState before, LayerWorkspaceMgr workspaceMgr) {
         assertInputSet(false);
-        beforePass();
         applyDropOutIfNecessary(training, workspaceMgr);
         INDArray ordered = inRows(input, "input", workspaceMgr, ArrayType.FF_WORKING_MEM);
         int batch = Math.toIntExact(input.size(0));
         int time = Math.toIntExact(input.size(2));
-        boolean drops = training && (block().getAttentionDropout() > 0 || block().getResidualDropout() > 0);
+        boolean drops = training
+                && (block().getAttentionDropout() > 0
+                        || block().getResidualDropout() > 0
+                        || adapters().stream()
+                                .anyMatch(adapter -> adapter.settings().dropout() > 0));
         Sequences now = new Sequences(
                 batch,
                 time,
@@ -141,7 +150,6 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
         if (sequences == null) {
             throw new IllegalStateException("backpropGradient: call activate first " + layerId());
         }
-        beforePass();
         INDArray rows = rows(inRows(input, "input", workspaceMgr, ArrayType.BP_WORKING_MEM));
         int batch = sequences.batch();
         int time = sequences.time();
@@ -160,8 +168,17 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
         INDArray gradient = rows(inRows(epsilon, "epsilon", workspaceMgr, ArrayType.BP_WORKING_MEM));
         INDArray back = sequences(workspaceMgr, ArrayType.ACTIVATION_GRAD, batch, time);
         INDArray memory = numbers(ArrayType.BP_WORKING_MEM, arithmetic().backwardMemory(sequences), workspaceMgr);
-        arithmetic().backward(sequences, rows, kept, memory, known, gradient, rows(back), blockGradients());
-        afterBackward();
+        arithmetic()
+                .backward(
+                        sequences,
+                        rows,
+                        kept,
+                        memory,
+                        known,
+                        gradient,
+                        rows(back),
+                        blockGradients(),
+                        adapterGradients());
         kept = null;
         return new Pair<>(gradientOfViews(), backpropDropOutIfPresent(back));
     }

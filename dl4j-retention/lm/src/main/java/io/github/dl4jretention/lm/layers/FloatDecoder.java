@@ -3,6 +3,8 @@ package io.github.dl4jretention.lm.layers;
 import static java.util.Objects.requireNonNull;
 
 import io.github.dl4jretention.internal.Workers;
+import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -18,16 +20,25 @@ final class FloatDecoder implements BlockArithmetic {
     /** Tokens at a time: enough for fast products, and their rows stay in a cache of half a megabyte. */
     private static final int WINDOW = 128;
 
+    private static final List<String> QUERY_KEY_VALUE =
+            List.of(DecoderBlock.QUERY, DecoderBlock.KEY, DecoderBlock.VALUE);
+    private static final List<String> GATE_UP = List.of(DecoderBlock.GATE, DecoderBlock.UP);
+
     private final DecoderBlock block;
     private final FloatBlockParameters weights;
     private final @Nullable FloatRotary rotary;
+    private final FloatAdapters adapters;
     private final FloatBlockWorker[] workers;
     private @Nullable FloatBlockParameters gradients;
     private @Nullable INDArray gradientView;
 
-    /** @param view the layer's parameters */
-    FloatDecoder(DecoderBlock block, INDArray view) {
+    /**
+     * @param view     the block's parameters
+     * @param adapters beside some of them
+     */
+    FloatDecoder(DecoderBlock block, INDArray view, List<LowRankWeight> adapters) {
         this.block = block;
+        this.adapters = new FloatAdapters(adapters);
         weights = new FloatBlockParameters(block, view);
         rotary = block.getRotary() == null ? null : new FloatRotary(block.getRotary(), block.getHeadSize());
         workers = new FloatBlockWorker[Workers.ofMachine().products()];
@@ -64,8 +75,10 @@ final class FloatDecoder implements BlockArithmetic {
         private final FloatRows hidden;
         private final @Nullable FloatRows middle;
         private final @Nullable FloatRows wide;
+        private final FloatAdapters.Memory ofAdapters;
 
         Window(FloatArena arena, int tokens, boolean backward) {
+            ofAdapters = adapters.new Memory(arena, tokens);
             normal = arena.take(tokens, block.getWidth());
             hidden = arena.take(tokens, block.getHidden());
             middle = backward ? null : arena.take(tokens, block.getWidth());
@@ -86,7 +99,7 @@ final class FloatDecoder implements BlockArithmetic {
 
     @Override
     public long forwardMemory(Sequences sequences, boolean backward) {
-        long ofWindow = (long) block.getWidth() + block.getHidden();
+        long ofWindow = (long) block.getWidth() + block.getHidden() + adapters.memory();
         long ofToken = 0;
         if (!backward) {
             ofWindow += block.getWidth() + block.upWidth();
@@ -105,7 +118,9 @@ final class FloatDecoder implements BlockArithmetic {
                 + 2L * block.getHidden()
                 + block.upWidth()
                 + block.queryWidth()
-                + block.queryKeyValueWidth();
+                + block.queryKeyValueWidth()
+                + adapters.gradientMemory()
+                + (adapters.isEmpty() ? 0 : workers.length * adapters.memory());
         return sequences.tokens() * ofToken + 2 * tiles(sequences);
     }
 
@@ -139,6 +154,10 @@ final class FloatDecoder implements BlockArithmetic {
             FloatRows normal = window.normal.asRowsFrom(from);
             worker.attentionNorm(x, normal, from, to);
             product(normal, weights.queryKeyValue, k.queryKeyValue, from, to);
+            for (String weight : QUERY_KEY_VALUE) {
+                adapters.forward(
+                        weight, sequences, normal, ofWeight(k.queryKeyValue, weight), window.ofAdapters, from, to);
+            }
             worker.queryKeyValue(sequences, k.queryKeyValue, k.rawQueryKey, from, to);
             heads.remember(from, to);
         });
@@ -161,11 +180,16 @@ final class FloatDecoder implements BlockArithmetic {
             FloatRows middle = window.middle == null ? requireNonNull(k.middle) : window.middle.asRowsFrom(from);
             FloatRows wide = window.wide == null ? requireNonNull(k.wide) : window.wide.asRowsFrom(from);
             product(k.mixed, weights.projection, y, from, to);
+            adapters.forward(DecoderBlock.PROJECTION, sequences, k.mixed, y, window.ofAdapters, from, to);
             worker.addAttention(sequences, x, y, middle, from, to);
             worker.feedForwardNorm(block.isParallelResidual() ? x : middle, normal, from, to);
             product(normal, weights.up, wide, from, to);
+            for (String weight : GATE_UP) {
+                adapters.forward(weight, sequences, normal, ofWeight(wide, weight), window.ofAdapters, from, to);
+            }
             worker.feedForward(wide, hidden, from, to);
             product(hidden, weights.down, y, from, to);
+            adapters.forward(DecoderBlock.DOWN, sequences, hidden, y, window.ofAdapters, from, to);
             worker.addFeedForward(sequences, middle, y, y, from, to);
         });
     }
@@ -179,7 +203,8 @@ final class FloatDecoder implements BlockArithmetic {
             INDArray @Nullable [] known,
             INDArray gradient,
             INDArray inputGradient,
-            INDArray view) {
+            @Nullable INDArray view,
+            Map<String, INDArray> ofAdapters) {
         int width = block.getWidth();
         int tokens = sequences.tokens();
         start(sequences);
@@ -202,18 +227,33 @@ final class FloatDecoder implements BlockArithmetic {
         FloatRows dWide = arena.take(tokens, block.upWidth());
         FloatRows dMixed = arena.take(tokens, block.queryWidth());
         FloatRows dQueryKeyValue = arena.take(tokens, block.queryKeyValueWidth());
+        FloatAdapters.Gradients low = adapters.new Gradients(arena, tokens);
+        FloatAdapters.Memory[] lowMemory = new FloatAdapters.Memory[adapters.isEmpty() ? 0 : workers.length];
+        for (int i = 0; i < lowMemory.length; i++) {
+            lowMemory[i] = adapters.new Memory(arena, tokens);
+        }
+        AdapterWork back = (weight, dy1, dx1, from, to) -> {
+            if (lowMemory.length > 0) {
+                adapters.backward(weight, sequences, dy1, dx1, low, lowMemory[0], from, to);
+            }
+        };
         startAttention(sequences, arena, true);
 
         rows(tokens, (worker, from, to) -> {
             worker.feedForwardBranchBackward(sequences, dy, dFeedForward, from, to);
             productBack(dFeedForward, weights.down, dHidden, from, to);
+            back.accept(DecoderBlock.DOWN, dFeedForward, dHidden, from, to);
             worker.feedForwardBackward(wide, dHidden, hidden, dWide, from, to);
             productBack(dWide, weights.up, dNormal, from, to);
+            for (String weight : GATE_UP) {
+                back.accept(weight, ofWeight(dWide, weight), dNormal, from, to);
+            }
             FloatRows normalised = block.isParallelResidual() ? x : middle;
             worker.feedForwardNormBackward(normalised, dNormal, dy, dMiddle, normalOfFeedForward, from, to);
             FloatRows dSum = block.isParallelResidual() ? dy : dMiddle;
             worker.attentionBranchBackward(sequences, dSum, dAttention, from, to);
             productBack(dAttention, weights.projection, dMixed, from, to);
+            back.accept(DecoderBlock.PROJECTION, dAttention, dMixed, from, to);
         });
         each(sequences.batch() * block.getKeyValueHeads(), (worker, item) -> {
             int sequence = item / block.getKeyValueHeads();
@@ -242,8 +282,41 @@ final class FloatDecoder implements BlockArithmetic {
         rows(tokens, (worker, from, to) -> {
             worker.queryKeyValueBackward(sequences, dQueryKeyValue, k.rawQueryKey, from, to);
             productBack(dQueryKeyValue, weights.queryKeyValue, dNormal, from, to);
+            for (String weight : QUERY_KEY_VALUE) {
+                back.accept(weight, ofWeight(dQueryKeyValue, weight), dNormal, from, to);
+            }
             worker.attentionNormBackward(x, dNormal, dMiddle, dx, normalOfAttention, from, to);
         });
+        if (lowMemory.length > 0) {
+            FloatAdapters.Products products = new FloatAdapters.Products() {
+                @Override
+                public FloatRows input(String weight) {
+                    return switch (weight) {
+                        case DecoderBlock.PROJECTION -> k.mixed;
+                        case DecoderBlock.DOWN -> hidden;
+                        case DecoderBlock.GATE, DecoderBlock.UP -> normalOfFeedForward;
+                        default -> normalOfAttention;
+                    };
+                }
+
+                @Override
+                public FloatRows gradient(String weight) {
+                    return switch (weight) {
+                        case DecoderBlock.PROJECTION -> dAttention;
+                        case DecoderBlock.DOWN -> dFeedForward;
+                        case DecoderBlock.GATE, DecoderBlock.UP -> ofWeight(dWide, weight);
+                        default -> ofWeight(dQueryKeyValue, weight);
+                    };
+                }
+            };
+            Workers.run(
+                    workers.length,
+                    part -> adapters.gradients(
+                            sequences, products, low, lowMemory[part], ofAdapters, part, workers.length));
+        }
+        if (view == null) {
+            return;
+        }
         FloatBlockParameters d = gradients(view);
         Workers.run(workers.length, part -> {
             weightGradient(dFeedForward, hidden, d.down, part);
@@ -254,8 +327,31 @@ final class FloatDecoder implements BlockArithmetic {
         FloatBlockWorker.sumGradients(workers, d);
     }
 
+    private interface AdapterWork {
+        void accept(String weight, FloatRows dy, FloatRows dx, int from, int to);
+    }
+
+    /** The columns of a weight's results where several weights' lie side by side; no column for one that isn't there. */
+    private FloatRows ofWeight(FloatRows rows, String weight) {
+        int query = block.queryWidth();
+        int keyValue = block.keyValueWidth();
+        int hidden = block.getHidden();
+        return switch (weight) {
+            case DecoderBlock.QUERY -> columns(rows, 0, query);
+            case DecoderBlock.KEY -> columns(rows, query, keyValue);
+            case DecoderBlock.VALUE -> columns(rows, query + keyValue, keyValue);
+            case DecoderBlock.GATE -> columns(rows, 0, hidden);
+            default -> columns(rows, rows.columns() - hidden, hidden);
+        };
+    }
+
+    private static FloatRows columns(FloatRows rows, int from, int count) {
+        return rows.part(0, rows.rows(), from, from + count);
+    }
+
     private void start(Sequences sequences) {
         weights.requireOpen();
+        adapters.requireOpen();
         if (rotary != null) {
             rotary.prepare(sequences.total());
         }

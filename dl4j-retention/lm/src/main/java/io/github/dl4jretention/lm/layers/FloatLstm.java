@@ -1,6 +1,9 @@
 package io.github.dl4jretention.lm.layers;
 
 import io.github.dl4jretention.internal.Workers;
+import java.util.List;
+import java.util.Map;
+import org.deeplearning4j.nn.params.LSTMParamInitializer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
@@ -13,12 +16,48 @@ final class FloatLstm implements LstmArithmetic {
     private final int inputs;
     private final int units;
     private final Workers workers = Workers.ofMachine();
+    private final @Nullable FloatLowRank inputAdapter;
+    private final @Nullable FloatLowRank stateAdapter;
     private FloatLstmWorker[] steps = new FloatLstmWorker[0];
     private FloatRecurrent[] recurrents = new FloatRecurrent[0];
 
-    FloatLstm(int inputs, int units) {
+    FloatLstm(int inputs, int units, List<LowRankWeight> adapters) {
         this.inputs = inputs;
         this.units = units;
+        FloatLowRank ofInput = null;
+        FloatLowRank ofState = null;
+        for (LowRankWeight adapter : adapters) {
+            if (adapter.weight().equals(LSTMParamInitializer.INPUT_WEIGHT_KEY)) {
+                ofInput = new FloatLowRank(adapter, 0);
+            } else {
+                ofState = new FloatLowRank(adapter, 1);
+            }
+        }
+        inputAdapter = ofInput;
+        stateAdapter = ofState;
+    }
+
+    @Override
+    public long lowRankMemory(int batch, int tokens) {
+        long numbers = 0;
+        for (FloatLowRank adapter : new FloatLowRank[] {inputAdapter, stateAdapter}) {
+            if (adapter != null) {
+                numbers += (long) tokens * (2 * adapter.rank() + adapter.inputs()) + (long) batch * adapter.rank();
+            }
+        }
+        return numbers;
+    }
+
+    /** Working memory of an adapter's products. */
+    private record Low(FloatRows low, FloatRows gradient, FloatRows dropped, FloatRows step) {
+
+        static Low of(FloatLowRank adapter, FloatArena arena, int batch, int tokens) {
+            return new Low(
+                    arena.take(tokens, adapter.rank()),
+                    arena.take(tokens, adapter.rank()),
+                    arena.take(tokens, adapter.inputs()),
+                    arena.take(batch, adapter.rank()));
+        }
     }
 
     /** Threads with their own sequences, as many as there is work for. */
@@ -59,6 +98,7 @@ final class FloatLstm implements LstmArithmetic {
             INDArray bias,
             @Nullable INDArray first,
             INDArray memory,
+            @Nullable INDArray low,
             INDArray output,
             INDArray lastCell) {
         int tokens = kept.tokens();
@@ -71,6 +111,12 @@ final class FloatLstm implements LstmArithmetic {
             int to = Workers.start(tokens, products, part + 1);
             FloatRows.product(1, x.rows(from, to), false, w, true, 0, gates.rows(from, to));
         });
+        FloatArena arena = low == null ? null : new FloatArena(low);
+        if (inputAdapter != null && arena != null) {
+            Low ofInput = Low.of(inputAdapter, arena, kept.batch(), tokens);
+            inputAdapter.forward(x, gates, ofInput.low, ofInput.dropped, kept.seed(), 0, tokens);
+        }
+        Low ofState = stateAdapter == null || arena == null ? null : Low.of(stateAdapter, arena, kept.batch(), tokens);
         FloatRows r = FloatRows.of(recurrent, units);
         FloatRows b = FloatRows.of(bias, GATES * units);
         FloatRows h = FloatRows.of(output, units);
@@ -90,7 +136,12 @@ final class FloatLstm implements LstmArithmetic {
             for (int t = 0; t < kept.time(); t++) {
                 if (t > 0 || first != null) {
                     FloatRows past = starts.part(from, to, t * units, (t + 1) * units);
-                    recurrents[part].gates(r, past, step(steps, from, to, t), mine);
+                    FloatRows now = step(steps, from, to, t);
+                    recurrents[part].gates(r, past, now, mine);
+                    if (stateAdapter != null && ofState != null) {
+                        FloatRows lowNow = ofState.step.rows(from, to);
+                        stateAdapter.forward(past, now, lowNow, ofState.dropped, null, 0, to - from);
+                    }
                 }
                 parts[part].forward(t, gates, cells, previous, h);
             }
@@ -109,26 +160,35 @@ final class FloatLstm implements LstmArithmetic {
             INDArray weights,
             INDArray recurrent,
             INDArray memory,
+            @Nullable INDArray low,
             int from,
             INDArray gradient,
             INDArray inputGradient,
-            INDArray weightsGradient,
-            INDArray recurrentGradient,
-            INDArray biasGradient) {
+            @Nullable INDArray weightsGradient,
+            @Nullable INDArray recurrentGradient,
+            @Nullable INDArray biasGradient,
+            Map<String, INDArray> ofAdapters) {
         FloatRows gates = FloatRows.of(kept.gates(), GATES * units);
-        stepsBackward(kept, recurrent, memory, from, gradient, gates);
-        float[] bias = new float[GATES * units];
-        for (FloatLstmWorker part : steps(kept.batch())) {
-            part.addBiasGradient(bias);
+        FloatArena arena = low == null ? null : new FloatArena(low);
+        Low ofInput =
+                inputAdapter == null || arena == null ? null : Low.of(inputAdapter, arena, kept.batch(), kept.tokens());
+        Low ofState =
+                stateAdapter == null || arena == null ? null : Low.of(stateAdapter, arena, kept.batch(), kept.tokens());
+        stepsBackward(kept, recurrent, memory, ofState, from, gradient, gates);
+        if (biasGradient != null) {
+            float[] bias = new float[GATES * units];
+            for (FloatLstmWorker part : steps(kept.batch())) {
+                part.addBiasGradient(bias);
+            }
+            FloatRows.of(biasGradient, GATES * units).put(0, bias);
         }
-        FloatRows.of(biasGradient, GATES * units).put(0, bias);
 
         FloatRows x = FloatRows.of(kept.input(), inputs);
         FloatRows previous = FloatRows.of(kept.previous(), units);
         FloatRows w = FloatRows.of(weights, inputs);
         FloatRows xGradient = FloatRows.of(inputGradient, inputs);
-        FloatRows wGradient = FloatRows.of(weightsGradient, inputs);
-        FloatRows rGradient = FloatRows.of(recurrentGradient, units);
+        FloatRows wGradient = weightsGradient == null ? null : FloatRows.of(weightsGradient, inputs);
+        FloatRows rGradient = recurrentGradient == null ? null : FloatRows.of(recurrentGradient, units);
         int tokens = kept.tokens();
         int products = Math.min(workers.products(), Math.min(tokens, GATES * units));
         Workers.run(products, part -> {
@@ -139,14 +199,32 @@ final class FloatLstm implements LstmArithmetic {
             int fromGate = Workers.start(GATES * units, products, part);
             int toGate = Workers.start(GATES * units, products, part + 1);
             FloatRows mine = gates.part(0, tokens, fromGate, toGate);
-            FloatRows.product(1, mine, true, x, false, 0, wGradient.rows(fromGate, toGate));
-            FloatRows.product(1, mine, true, previous, false, 0, rGradient.rows(fromGate, toGate));
+            if (wGradient != null) {
+                FloatRows.product(1, mine, true, x, false, 0, wGradient.rows(fromGate, toGate));
+            }
+            if (rGradient != null) {
+                FloatRows.product(1, mine, true, previous, false, 0, rGradient.rows(fromGate, toGate));
+            }
         });
+        if (inputAdapter != null && ofInput != null) {
+            inputAdapter.backward(gates, xGradient, ofInput.gradient, ofInput.dropped, kept.seed(), 0, tokens);
+            inputAdapter.gradients(x, gates, ofInput.gradient, ofInput.low, ofInput.dropped, kept.seed(), ofAdapters);
+        }
+        if (stateAdapter != null && ofState != null) {
+            stateAdapter.lowGradient(gates, ofState.gradient, 0, tokens);
+            stateAdapter.gradients(previous, gates, ofState.gradient, ofState.low, ofState.dropped, null, ofAdapters);
+        }
     }
 
     /** Puts gradients of the gates' inputs in the place of the gates. */
     private void stepsBackward(
-            Kept kept, INDArray recurrent, INDArray memory, int until, INDArray gradient, FloatRows gates) {
+            Kept kept,
+            INDArray recurrent,
+            INDArray memory,
+            @Nullable Low ofState,
+            int until,
+            INDArray gradient,
+            FloatRows gates) {
         FloatRows r = FloatRows.of(recurrent, units);
         FloatRows hGradient = FloatRows.of(gradient, units);
         FloatRows cells = FloatRows.of(kept.cells(), units);
@@ -164,7 +242,12 @@ final class FloatLstm implements LstmArithmetic {
             for (int t = kept.time() - 1; t >= until; t--) {
                 parts[part].backward(t, t < kept.time() - 1 ? product : null, hGradient, gates, cells, firstCell);
                 if (t > until) {
-                    recurrents[part].outputs(r, transposed, step(steps, from, to, t), product, rest);
+                    FloatRows now = step(steps, from, to, t);
+                    recurrents[part].outputs(r, transposed, now, product, rest);
+                    if (stateAdapter != null && ofState != null) {
+                        FloatRows lowNow = ofState.step.rows(from, to);
+                        stateAdapter.backward(now, product, lowNow, ofState.dropped, null, 0, to - from);
+                    }
                 }
             }
             parts[part].clear(until, gates);

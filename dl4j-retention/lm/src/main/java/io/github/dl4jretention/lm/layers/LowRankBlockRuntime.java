@@ -1,79 +1,67 @@
 package io.github.dl4jretention.lm.layers;
 
-import static java.util.Objects.requireNonNull;
-
+import java.util.List;
 import java.util.Map;
+import org.deeplearning4j.nn.api.TrainingConfig;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
-import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
 
-/** The working part of {@link LowRankBlock}: the block's passes on weights to which the adapters were added. */
+/** The working part of a {@link DecoderBlock} whose weights are a base's, with adapters beside some of them. */
 final class LowRankBlockRuntime extends DecoderBlockRuntime {
 
     private static final long serialVersionUID = 1L;
 
-    private transient @Nullable INDArray added;
-    private transient @Nullable INDArray addedGradients;
+    private final transient LowRankState state;
 
-    LowRankBlockRuntime(NeuralNetConfiguration conf, DataType dataType) {
+    LowRankBlockRuntime(NeuralNetConfiguration conf, DataType dataType, LowRankState state) {
         super(conf, dataType);
-    }
-
-    private LowRankBlock adapted() {
-        return (LowRankBlock) layerConf();
-    }
-
-    @Override
-    DecoderBlock block() {
-        return adapted().getBlock();
+        this.state = state;
+        params = state.view();
+        paramTable = state.table();
     }
 
     @Override
     INDArray weights() {
-        INDArray made = added;
-        if (made == null) {
-            made = ofBlock();
-            added = made;
-        }
-        return made;
-    }
-
-    private INDArray ofBlock() {
-        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
-            return Nd4j.createUninitialized(dataType, 1, block().initializer().numParams(block()));
-        }
+        return state.frozen();
     }
 
     @Override
-    void beforePass() {
-        block().views(weights()).forEach((name, view) -> {
-            view.assign(paramTable.get(name));
-            INDArray low = adapted().addedTo(name, paramTable);
-            if (low != null) {
-                view.addi(low);
-            }
-        });
-    }
-
-    @Override
+    @Nullable
     INDArray blockGradients() {
-        INDArray made = addedGradients;
-        if (made == null) {
-            made = ofBlock();
-            addedGradients = made;
-        }
-        return made;
+        return null;
     }
 
     @Override
-    void afterBackward() {
-        Map<String, INDArray> found = block().views(blockGradients());
-        found.keySet().forEach(name -> requireNonNull(gradTable.get(name)).assign(0));
-        for (String weight : adapted().getAdapted()) {
-            adapted().setGradients(weight, requireNonNull(found.get(weight)), paramTable, gradTable);
-        }
+    List<LowRankWeight> adapters() {
+        return state.weights();
+    }
+
+    @Override
+    Map<String, INDArray> adapterGradients() {
+        return state.gradientTable();
+    }
+
+    @Override
+    public NeuralNetConfiguration conf() {
+        return state.conf();
+    }
+
+    @Override
+    public TrainingConfig getConfig() {
+        return state.config();
+    }
+
+    @Override
+    public void setBackpropGradientsViewArray(INDArray view) {
+        state.setGradients(view);
+        gradients = view;
+        gradTable = state.gradientTable();
+    }
+
+    @Override
+    public double calcRegularizationScore(boolean backpropParamsOnly) {
+        return state.regularization(getIterationCount(), getEpochCount());
     }
 }

@@ -1,5 +1,7 @@
 package io.github.dl4jretention.lm.layers;
 
+import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -26,11 +28,11 @@ interface LstmArithmetic {
     int GATES = 4;
 
     /** {@return the passes in a number type; null if there are none} */
-    static @Nullable LstmArithmetic of(DataType type, int inputs, int units) {
+    static @Nullable LstmArithmetic of(DataType type, int inputs, int units, List<LowRankWeight> adapters) {
         if (type == DataType.FLOAT) {
-            return new FloatLstm(inputs, units);
+            return new FloatLstm(inputs, units, adapters);
         }
-        return type == DataType.DOUBLE ? new DoubleLstm(inputs, units) : null;
+        return type == DataType.DOUBLE ? new DoubleLstm(inputs, units, adapters) : null;
     }
 
     /**
@@ -44,6 +46,7 @@ interface LstmArithmetic {
      * @param cells    {@code [tokens, H]}: c(t) before the mask
      * @param previous {@code [tokens, H]}: h(t - 1)
      * @param cell     {@code [batch, H]}: c before the first token; null for 0
+     * @param seed     of the adapters' dropout; null for none
      */
     record Kept(
             int batch,
@@ -53,7 +56,8 @@ interface LstmArithmetic {
             INDArray gates,
             INDArray cells,
             INDArray previous,
-            @Nullable INDArray cell) {
+            @Nullable INDArray cell,
+            @Nullable Long seed) {
 
         int tokens() {
             return batch * time;
@@ -73,6 +77,7 @@ interface LstmArithmetic {
      * @param bias     b of {@code 4 H} numbers
      * @param first    h before the first token, {@code [batch, H]} in 'c' order; null for 0
      * @param memory   {@code 4 H * batch} numbers to work in
+     * @param low      {@link #lowRankMemory} numbers to work in; null without adapters
      * @param output   h {@code [tokens, H]}, to be set
      * @param lastCell c after the last token {@code [batch, H]} in 'c' order, to be set
      */
@@ -83,6 +88,7 @@ interface LstmArithmetic {
             INDArray bias,
             @Nullable INDArray first,
             INDArray memory,
+            @Nullable INDArray low,
             INDArray output,
             INDArray lastCell);
 
@@ -96,22 +102,29 @@ interface LstmArithmetic {
      * @param weights           as in forward
      * @param recurrent         as in forward
      * @param memory            {@link #backwardMemory} numbers to work in
+     * @param low               as in forward
      * @param from              time step to stop at: earlier ones have no gradient
      * @param gradient          of the output
      * @param inputGradient     {@code [tokens, n]}, to be set
-     * @param weightsGradient   of the shape and order of W, to be set; likewise the next two
+     * @param weightsGradient   of the shape and order of W, to be set; null if it's frozen; likewise the next two
      * @param recurrentGradient of R
      * @param biasGradient      of b
+     * @param ofAdapters        gradients of the adapters by name, to be set
      */
     void backward(
             Kept kept,
             INDArray weights,
             INDArray recurrent,
             INDArray memory,
+            @Nullable INDArray low,
             int from,
             INDArray gradient,
             INDArray inputGradient,
-            INDArray weightsGradient,
-            INDArray recurrentGradient,
-            INDArray biasGradient);
+            @Nullable INDArray weightsGradient,
+            @Nullable INDArray recurrentGradient,
+            @Nullable INDArray biasGradient,
+            Map<String, INDArray> ofAdapters);
+
+    /** {@return numbers of working memory that the adapters' products need} */
+    long lowRankMemory(int batch, int tokens);
 }

@@ -6,6 +6,8 @@ import static org.deeplearning4j.nn.params.LSTMParamInitializer.INPUT_WEIGHT_KEY
 import static org.deeplearning4j.nn.params.LSTMParamInitializer.RECURRENT_WEIGHT_KEY;
 
 import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.deeplearning4j.exception.DL4JInvalidInputException;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
@@ -28,7 +30,7 @@ import org.nd4j.linalg.factory.Nd4j;
  * <p>DL4J computes the forward pass a second time to go backward; this layer keeps {@code 6 H} numbers of a token
  * between the two, 24 H bytes in FLOAT. Activations are {@code [batch, H, time]} whose memory is {@code [batch, time, H]}.
  */
-final class NativeLSTMRuntime extends LSTM {
+class NativeLSTMRuntime extends LSTM {
 
     private static final long serialVersionUID = 1L;
 
@@ -51,12 +53,49 @@ final class NativeLSTMRuntime extends LSTM {
         super(conf, dataType);
     }
 
+    /** Beside some of the weights. */
+    List<LowRankWeight> adapters() {
+        return List.of();
+    }
+
+    /** Gradients of the adapters by name. */
+    Map<String, INDArray> adapterGradients() {
+        return Map.of();
+    }
+
+    /** Where a parameter's gradient goes; null if it's frozen. */
+    @Nullable
+    INDArray gradientOf(String name) {
+        return requireNonNull(gradientViews.get(name));
+    }
+
+    /** Gradients of the layer's own parameters. */
+    Map<String, INDArray> gradientTable() {
+        Map<String, INDArray> table = new LinkedHashMap<>();
+        for (String name : List.of(INPUT_WEIGHT_KEY, RECURRENT_WEIGHT_KEY, BIAS_KEY)) {
+            table.put(name, gradientViews.get(name));
+        }
+        return table;
+    }
+
+    private @Nullable Long dropoutSeed(boolean training) {
+        boolean drops = training
+                && adapters().stream().anyMatch(adapter -> adapter.settings().dropout() > 0);
+        return drops ? Nd4j.getRandom().nextLong() : null;
+    }
+
+    private @Nullable INDArray lowRankMemory(LstmArithmetic.Kept kept, ArrayType type, LayerWorkspaceMgr workspaceMgr) {
+        long numbers = requireNonNull(arithmetic).lowRankMemory(kept.batch(), kept.tokens());
+        return numbers == 0 ? null : array(workspaceMgr, type, numbers);
+    }
+
     private boolean isNative() {
         if (arithmetic == null && Nd4j.getEnvironment().isCPU()) {
             arithmetic = LstmArithmetic.of(
                     dataType,
                     Math.toIntExact(layerConf().getNIn()),
-                    Math.toIntExact(layerConf().getNOut()));
+                    Math.toIntExact(layerConf().getNOut()),
+                    adapters());
         }
         return arithmetic != null;
     }
@@ -123,7 +162,8 @@ final class NativeLSTMRuntime extends LSTM {
                 array(workspaceMgr, keep, (long) batch * time, LstmArithmetic.GATES * units),
                 array(workspaceMgr, keep, (long) batch * time, units),
                 array(workspaceMgr, keep, (long) batch * time, units),
-                firstCell == null ? null : ordered(firstCell, 'c'));
+                firstCell == null ? null : ordered(firstCell, 'c'),
+                dropoutSeed(training));
         INDArray output = array(workspaceMgr, ArrayType.ACTIVATIONS, (long) batch * time, units);
         INDArray lastCell = Nd4j.createUninitializedDetached(dataType, batch, units);
         requireNonNull(arithmetic)
@@ -134,6 +174,7 @@ final class NativeLSTMRuntime extends LSTM {
                         ordered(getParamWithNoise(BIAS_KEY, training, workspaceMgr), 'c'),
                         first == null ? null : ordered(first, 'c'),
                         array(workspaceMgr, ArrayType.FF_WORKING_MEM, LstmArithmetic.GATES * units * batch),
+                        lowRankMemory(kept, ArrayType.FF_WORKING_MEM, workspaceMgr),
                         output,
                         lastCell);
         pass = training ? new Pass(input, first, firstCell, kept) : null;
@@ -258,26 +299,23 @@ final class NativeLSTMRuntime extends LSTM {
                 ArrayType.ACTIVATION_GRAD,
                 kept.tokens(),
                 layerConf().getNIn());
-        INDArray weights = requireNonNull(gradientViews.get(INPUT_WEIGHT_KEY));
-        INDArray recurrent = requireNonNull(gradientViews.get(RECURRENT_WEIGHT_KEY));
-        INDArray bias = requireNonNull(gradientViews.get(BIAS_KEY));
         LstmArithmetic passes = requireNonNull(arithmetic);
         passes.backward(
                 kept,
                 ordered(getParamWithNoise(INPUT_WEIGHT_KEY, true, workspaceMgr), 'f'),
                 ordered(getParamWithNoise(RECURRENT_WEIGHT_KEY, true, workspaceMgr), 'f'),
                 array(workspaceMgr, ArrayType.BP_WORKING_MEM, passes.backwardMemory(kept.batch())),
+                lowRankMemory(kept, ArrayType.BP_WORKING_MEM, workspaceMgr),
                 from,
                 rows(permuteIfNWC(epsilon), false, ArrayType.BP_WORKING_MEM, workspaceMgr),
                 inputGradient,
-                weights,
-                recurrent,
-                bias);
+                gradientOf(INPUT_WEIGHT_KEY),
+                gradientOf(RECURRENT_WEIGHT_KEY),
+                gradientOf(BIAS_KEY),
+                adapterGradients());
         weightNoiseParams.clear();
         Gradient gradient = new DefaultGradient();
-        gradient.gradientForVariable().put(INPUT_WEIGHT_KEY, weights);
-        gradient.gradientForVariable().put(RECURRENT_WEIGHT_KEY, recurrent);
-        gradient.gradientForVariable().put(BIAS_KEY, bias);
+        gradientTable().forEach((name, view) -> gradient.setGradientFor(name, view, 'f'));
         INDArray sequences = inputGradient
                 .reshape('c', kept.batch(), kept.time(), layerConf().getNIn())
                 .permute(0, 2, 1);

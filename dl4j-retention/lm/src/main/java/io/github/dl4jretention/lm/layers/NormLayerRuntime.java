@@ -53,7 +53,8 @@ final class NormLayerRuntime extends TokenLayerRuntime {
         INDArray ordered = inRows(input, "input", workspaceMgr, ArrayType.BP_WORKING_MEM);
         INDArray gradient = inRows(epsilon, "epsilon", workspaceMgr, ArrayType.BP_WORKING_MEM);
         INDArray back = sequences(workspaceMgr, ArrayType.ACTIVATION_GRAD, input.size(0), input.size(2));
-        arithmetic().backward(rows(ordered), rows(gradient), rows(back), gradients);
+        INDArray ofParameters = isFrozen() ? array(workspaceMgr, ArrayType.BP_WORKING_MEM, params.length()) : gradients;
+        arithmetic().backward(rows(ordered), rows(gradient), rows(back), ofParameters);
         return new Pair<>(gradientOfViews(), backpropDropOutIfPresent(back));
     }
 }

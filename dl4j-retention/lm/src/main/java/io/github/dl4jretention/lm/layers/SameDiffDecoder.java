@@ -36,16 +36,22 @@ final class SameDiffDecoder implements BlockArithmetic {
     private static final String KEPT_SCORES = "keptScores";
     private static final String KEPT_ATTENTION = "keptAttention";
     private static final String KEPT_FEED_FORWARD = "keptFeedForward";
+    private static final String KEPT_OF_ADAPTER = "keptOf";
 
     private final DecoderBlock block;
     private final INDArray view;
+    private final List<LowRankWeight> adapters;
     private @Nullable SameDiffPass pass;
     private List<Object> passShape = List.of();
 
-    /** @param view the layer's parameters */
-    SameDiffDecoder(DecoderBlock block, INDArray view) {
+    /**
+     * @param view     the block's parameters
+     * @param adapters beside some of them
+     */
+    SameDiffDecoder(DecoderBlock block, INDArray view, List<LowRankWeight> adapters) {
         this.block = block;
         this.view = view;
+        this.adapters = adapters;
     }
 
     @Override
@@ -95,18 +101,26 @@ final class SameDiffDecoder implements BlockArithmetic {
             INDArray @Nullable [] known,
             INDArray gradient,
             INDArray inputGradient,
-            INDArray gradients) {
+            @Nullable INDArray gradients,
+            Map<String, INDArray> ofAdapters) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             Map<String, INDArray> placeholders = placeholders(sequences, input, known);
             Map<String, INDArray> found = pass(sequences, placeholders)
                     .backward(placeholders, gradient.castTo(SameDiffPass.type(gradient.dataType())), trains());
             inputGradient.assign(found.get(INPUT));
-            block.views(gradients).forEach((name, part) -> part.assign(found.get(name)));
+            if (gradients != null) {
+                block.views(gradients).forEach((name, part) -> part.assign(found.get(name)));
+            }
+            ofAdapters.forEach((name, part) -> part.assign(found.get(name)));
         }
     }
 
     private String[] trains() {
         List<String> names = new ArrayList<>(block.getLayerParams().getParameterKeys());
+        for (LowRankWeight adapter : adapters) {
+            names.add(adapter.downName());
+            names.add(adapter.upName());
+        }
         names.add(INPUT);
         return names.toArray(String[]::new);
     }
@@ -126,6 +140,17 @@ final class SameDiffDecoder implements BlockArithmetic {
         DataType type = SameDiffPass.type(input.dataType());
         Map<String, INDArray> all = block.views(view);
         all.put(INPUT, input);
+        for (LowRankWeight adapter : adapters) {
+            all.put(adapter.downName(), adapter.down());
+            all.put(adapter.upName(), adapter.up());
+            int number = FloatAdapters.SEEDS_BEFORE + adapters.indexOf(adapter);
+            if (sequences.training() && adapter.settings().dropout() > 0) {
+                long[] shape = {sequences.tokens(), adapter.down().size(0)};
+                all.put(
+                        KEPT_OF_ADAPTER + adapter.weight(),
+                        kept(adapter.settings().dropout(), sequences.seed() + number, type, shape));
+            }
+        }
         addVisible(sequences, type, all);
         if (sequences.past() > 0 && known != null) {
             INDArrayIndex before = NDArrayIndex.interval(0, sequences.past());
@@ -240,7 +265,17 @@ final class SameDiffDecoder implements BlockArithmetic {
         private SDVariable product(SDVariable rows, String weight) {
             SDVariable product = rows.mmul(in(weight));
             SDVariable bias = in.get(weight + "Bias");
-            return bias == null ? product : product.add(bias);
+            product = bias == null ? product : product.add(bias);
+            for (LowRankWeight adapter : adapters) {
+                if (adapter.weight().equals(weight)) {
+                    SDVariable factors = in.get(KEPT_OF_ADAPTER + weight);
+                    SDVariable kept = factors == null ? rows : rows.mul(factors);
+                    product = product.add(kept.mmul(in(adapter.downName()))
+                            .mmul(in(adapter.upName()))
+                            .mul(adapter.settings().scale()));
+                }
+            }
+            return product;
         }
 
         private SDVariable dropped(SDVariable values, String factors) {

@@ -134,6 +134,9 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
         if (ids == null || places == null) {
             throw new IllegalStateException("backpropGradient: call activate first " + layerId());
         }
+        if (isFrozen()) {
+            return new Pair<>(gradientOfViews(), null);
+        }
         for (Map.Entry<String, INDArray> view : gradTable.entrySet()) {
             if (!gradientSet || !view.getKey().equals(TokenEmbedding.TOKENS)) {
                 view.getValue().assign(0);

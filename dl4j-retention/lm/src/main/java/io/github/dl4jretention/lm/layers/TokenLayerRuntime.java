@@ -171,9 +171,17 @@ abstract class TokenLayerRuntime extends SameDiffLayer {
         return true;
     }
 
+    /** {@return whether nobody has given it memory for gradients: its parameters don't train} */
+    boolean isFrozen() {
+        return gradTable == null;
+    }
+
     /** All gradient views as the gradient of this layer. */
     Gradient gradientOfViews() {
         Gradient made = new DefaultGradient();
+        if (gradTable == null) {
+            return made;
+        }
         gradTable.forEach(
                 (name, view) -> made.setGradientFor(name, view, layerConf().paramReshapeOrder(name)));
         gradient = made;

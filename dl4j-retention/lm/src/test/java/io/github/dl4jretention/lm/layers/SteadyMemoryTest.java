@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.management.ThreadMXBean;
 import java.lang.management.ManagementFactory;
+import java.util.List;
 import java.util.Random;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -164,12 +165,12 @@ class SteadyMemoryTest {
                 .build();
         assertEquals(
                 2 * (4 + 2) * 8 + 4 + WIDTH + 2 * 48 + (4 + 2) * 8,
-                new FloatDecoder(gated, Nd4j.create(DataType.FLOAT, parameters(gated))).kept());
+                new FloatDecoder(gated, Nd4j.create(DataType.FLOAT, parameters(gated)), List.of()).kept());
         DecoderBlock plain =
                 DecoderBlock.builder().width(WIDTH).heads(4).hidden(48).build();
         assertEquals(
                 2 * (4 + 4) * 8 + 4 + WIDTH + 48,
-                new FloatDecoder(plain, Nd4j.create(DataType.FLOAT, parameters(plain))).kept());
+                new FloatDecoder(plain, Nd4j.create(DataType.FLOAT, parameters(plain)), List.of()).kept());
     }
 
     private static long parameters(DecoderBlock block) {
