@@ -49,13 +49,17 @@ public final class LowRankLayer extends BaseWrapperLayer {
 
     private static final long serialVersionUID = 1L;
 
+    /** SHA-256 of the base's parameters. */
     private String base = "";
+
+    /** The layer's index in the base, or its vertex. */
     private String place = "";
 
     /** Of the base in this process; files have none. */
     @JsonIgnore
     private long handle;
 
+    /** By the names of the weights that they are beside. */
     private Map<String, LowRank> adapters = new LinkedHashMap<>();
 
     /** For JSON. */
