@@ -21,6 +21,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.BeforeEach;
@@ -373,6 +374,96 @@ class LanguageModelProgramsTest {
                 3, Files.readAllLines(folder.resolve("sweep/candidates.csv")).size());
         Ended again = run(() -> CoefficientSweep.commandLine().execute(args));
         assertTrue(again.error().contains("2 of 2 candidates are done"), again.error());
+    }
+
+    /** A line of each kind of document, and the text that's in it by the template that is written below. */
+    private static final String[][] DOCUMENTS = {
+        {"{\"text\": \"val x = 1 + 2\\nval x\"}", "val x = 1 + 2\nval x"},
+        {"{\"prompt\": \"val x\", \"completion\": \" = 1 + 2\"}", "val x = 1 + 2"},
+        {
+            "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"},"
+                    + " {\"role\": \"assistant\", \"content\": \"1 + 2\"}]}",
+            "user: x\nassistant: 1 + 2\n"
+        },
+        {"{\"prompt\": \"val \", \"chosen\": \"x\", \"rejected\": \"y\"}", "val x"},
+    };
+
+    /** Writes the texts anew: 240 documents to learn, 60 of each kind, and 200 to keep; or what is in them. */
+    private void documents(boolean lines) throws IOException {
+        Files.writeString(
+                model.resolve("tokenizer_config.json"),
+                """
+                {"bos_token": "%1$s", "eos_token": "%1$s",
+                 "chat_template": "{%% for m in messages %%}{{ m['role'] + ': ' + m['content'] + '\\n' }}{%% endfor %%}"}"""
+                        .formatted(BytePairs.END));
+        StringBuilder learned = new StringBuilder();
+        StringBuilder kept = new StringBuilder();
+        for (int i = 0; i < 240; i++) {
+            String document = DOCUMENTS[i % DOCUMENTS.length][lines ? 0 : 1];
+            learned.append(document.replace("1 + 2", i + " + 2")).append('\n');
+        }
+        for (int i = 0; i < 200; i++) {
+            String text = i + " quick brown foxes jump.";
+            kept.append(lines ? "{\"text\": \"" + text + "\"}" : text).append('\n');
+        }
+        target = Files.writeString(folder.resolve("documents" + (lines ? ".jsonl" : ".txt")), learned);
+        source = Files.writeString(folder.resolve("kept" + (lines ? ".jsonl" : ".txt")), kept);
+    }
+
+    private static List<List<String>> table(Path csv, String... without) throws IOException {
+        List<String[]> rows = Files.readAllLines(csv).stream()
+                .map(line -> line.split(",", -1))
+                .toList();
+        List<String> left = List.of(without);
+        return rows.stream()
+                .map(row -> IntStream.range(0, row.length)
+                        .filter(column -> !left.contains(rows.get(0)[column]))
+                        .mapToObj(column -> row[column])
+                        .toList())
+                .toList();
+    }
+
+    /** What is in the documents of a .jsonl file trains and measures as the same text in a .txt file does. */
+    @Test
+    void programs_read_documents_of_every_kind() throws IOException {
+        for (boolean lines : new boolean[] {true, false}) {
+            documents(lines);
+            List<String> quick = ofTexts("quick" + lines, "--coefficients", "1");
+            Ended ended = run(() -> Quickstart.commandLine().execute(quick.toArray(String[]::new)));
+            assertEquals(0, ended.code(), ended.error());
+            List<String> sweep = ofTexts("sweep" + lines, "--candidates", "2", "--forgetting", "10");
+            Ended swept = run(() -> CoefficientSweep.commandLine().execute(sweep.toArray(String[]::new)));
+            assertEquals(0, swept.code(), swept.error());
+        }
+        String[] times = {"step_ms", "step_ratio", "training_seconds"};
+        for (String file : List.of("quick%s/results.csv", "sweep%s/candidates.csv")) {
+            List<List<String>> ofLines = table(folder.resolve(file.formatted(true)), times);
+            assertTrue(ofLines.size() > 1, ofLines.toString());
+            assertEquals(table(folder.resolve(file.formatted(false)), times), ofLines);
+        }
+    }
+
+    @Test
+    void a_finetuning_learns_documents_of_every_kind_and_refuses_others_by_line() throws IOException {
+        documents(true);
+        Ended ended = finetune();
+        assertEquals(0, ended.code(), ended.error());
+        assertTrue(
+                ended.out().contains("192 documents to learn, 48 held out, 200 that must not be forgotten"),
+                ended.out());
+        Files.writeString(target, Files.readString(target) + "{\"prompt\": \"val x\"}\n");
+        String expected =
+                "error: --target: file " + target + ", line 241: expected an object with text, with prompt and"
+                        + " completion, with messages, or with prompt, chosen and rejected, got the keys [prompt]";
+        for (Ended refused : List.of(
+                finetune("--out", folder.resolve("other").toString()),
+                run(() -> Quickstart.commandLine()
+                        .execute(ofTexts("quick", "--coefficients", "1").toArray(String[]::new))),
+                run(() -> CoefficientSweep.commandLine()
+                        .execute(ofTexts("sweep", "--candidates", "2").toArray(String[]::new))))) {
+            assertLine("--target", refused);
+            assertEquals(expected, refused.error().strip());
+        }
     }
 
     @Test

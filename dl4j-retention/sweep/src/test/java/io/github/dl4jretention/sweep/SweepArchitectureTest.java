@@ -2,15 +2,11 @@ package io.github.dl4jretention.sweep;
 
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
-import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import com.tngtech.archunit.core.domain.JavaClass;
 import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
-import java.util.List;
-import java.util.Map;
-import java.util.stream.Collectors;
+import io.github.dl4jretention.LocaleRule;
 import org.junit.jupiter.api.Test;
 
 /** Dependencies point one way; pictures know nothing of sweeps. */
@@ -20,17 +16,9 @@ class SweepArchitectureTest {
             .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
             .importPackages("io.github.dl4jretention");
 
-    /** Names of files, their contents and messages would follow the user's language. */
     @Test
     void nothing_is_formatted_in_the_default_locale() {
-        noClasses()
-                .that()
-                .resideInAPackage("io.github.dl4jretention.sweep..")
-                .should()
-                .callMethod(String.class, "formatted", Object[].class)
-                .orShould()
-                .callMethod(String.class, "format", String.class, Object[].class)
-                .check(CLASSES);
+        LocaleRule.check(CLASSES, "io.github.dl4jretention.sweep..");
     }
 
     @Test
@@ -92,15 +80,5 @@ class SweepArchitectureTest {
                 .whereLayer("space")
                 .mayOnlyBeAccessedByLayers("sweep", "report", "outcome", "task")
                 .check(CLASSES);
-    }
-
-    @Test
-    void no_two_classes_have_one_simple_name() {
-        Map<String, List<String>> names = CLASSES.stream()
-                .filter(c -> c.isTopLevelClass() && !c.getSimpleName().equals("package-info"))
-                .collect(Collectors.groupingBy(
-                        JavaClass::getSimpleName, Collectors.mapping(JavaClass::getName, Collectors.toList())));
-        names.values().removeIf(same -> same.size() < 2);
-        assertEquals(Map.of(), names);
     }
 }
