@@ -1,9 +1,7 @@
 package io.github.dl4jretention.samples;
 
-import io.github.dl4jretention.lm.LanguageModel;
 import io.github.dl4jretention.lm.Tokenizer;
 import io.github.dl4jretention.samples.console.Console;
-import io.github.dl4jretention.samples.model.Checkpoint;
 import io.github.dl4jretention.tasks.TaskComparison;
 import io.github.dl4jretention.tasks.TaskListener;
 import io.github.dl4jretention.tasks.TaskModel;
@@ -17,13 +15,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.Callable;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** Asks a model the tasks of a folder, and compares it with models that were asked before. */
@@ -148,19 +144,9 @@ public final class Evaluate implements Callable<Integer> {
 
     private TaskModel asked() throws IOException {
         if (Files.isDirectory(model)) {
-            LanguageModel loaded = ModelOption.load(spec, model);
-            return TaskModel.of(loaded);
+            return TaskModel.of(ModelOption.load(spec, model));
         }
-        try {
-            MultiLayerNetwork network = Checkpoint.loadNetwork(model);
-            return TaskModel.of(network, Tokenizer.bytes(), context);
-        } catch (IOException e) {
-            throw new ParameterException(
-                    spec.commandLine(),
-                    "--model: expected a model folder, or a MultiLayerNetwork saved by DL4J's ModelSerializer, got "
-                            + model,
-                    e);
-        }
+        return TaskModel.of(ModelOption.network(spec, model), Tokenizer.bytes(), context);
     }
 
     /** A line every tenth of the way of each task. */

@@ -5,7 +5,6 @@ import io.github.dl4jretention.checkpoint.FinetuningRun;
 import io.github.dl4jretention.eval.TokenEvaluation;
 import io.github.dl4jretention.listener.ReportSink;
 import io.github.dl4jretention.listener.RetentionReport;
-import io.github.dl4jretention.lm.Generator;
 import io.github.dl4jretention.lm.LanguageModel;
 import io.github.dl4jretention.lm.LowRankAdapters;
 import io.github.dl4jretention.lm.MemoryEstimate;
@@ -17,24 +16,19 @@ import io.github.dl4jretention.lm.text.TextIterator;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.samples.console.Console;
 import io.github.dl4jretention.samples.console.Progress;
-import io.github.dl4jretention.samples.model.TextModel;
 import io.github.dl4jretention.samples.text.StepsIterator;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
-import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
-import java.util.stream.Stream;
-import org.apache.commons.io.FileUtils;
 import org.apache.commons.math3.stat.StatUtils;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
-import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.learning.config.Adam;
 import picocli.CommandLine;
@@ -57,15 +51,7 @@ import picocli.CommandLine.Spec;
         description = "Finetunes a language model in a Hugging Face folder on a target text, with retention.")
 public final class Finetune implements Callable<Integer> {
 
-    private static final String TUNED = "tuned";
-    private static final String ADAPTERS = "adapters";
-
-    /** Checkpoints, as long as the run isn't done. */
-    private static final String RUN = "run";
-
     private static final double HELD_OUT = 0.2;
-    private static final int PROMPT = 16;
-    private static final int CONTINUATION = 60;
 
     @Spec
     private CommandSpec spec;
@@ -176,13 +162,17 @@ public final class Finetune implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        if (isDone()) {
-            FileUtils.deleteDirectory(out.resolve(RUN).toFile());
+        FinetuneFolder folder = new FinetuneFolder(out);
+        if (folder.isDone()) {
+            folder.deleteRun();
             System.out.println(
                     "the run in " + out.toAbsolutePath() + " is done; what it had left of its checkpoints is deleted");
             return CommandLine.ExitCode.OK;
         }
-        requireFolder();
+        Errors.require(
+                spec,
+                folder.isKilled() || folder.isFree(),
+                "--out: expected a new or an empty folder, or one of a run that was killed, got " + out);
         Errors.require(
                 spec,
                 lora == null || !halfTeacher,
@@ -214,7 +204,7 @@ public final class Finetune implements Callable<Integer> {
         estimate.requireFits();
 
         try (Teacher teacher = teacher(base, start)) {
-            finetune(base, start, learned, teacher, targetTexts, sourceTexts);
+            finetune(folder, base, start, learned, teacher, targetTexts, sourceTexts);
         }
         return CommandLine.ExitCode.OK;
     }
@@ -240,6 +230,7 @@ public final class Finetune implements Callable<Integer> {
     }
 
     private void finetune(
+            FinetuneFolder folder,
             LanguageModel base,
             MultiLayerNetwork start,
             TextDataset learned,
@@ -248,10 +239,9 @@ public final class Finetune implements Callable<Integer> {
             List<DataSet> sourceTexts)
             throws IOException {
         FinetuneReport.Measured before = measure("base", base.network(), teacher, targetTexts, sourceTexts);
-        List<String> prompts = prompts(base, targetTexts, sourceTexts);
-        List<String> ofBase = samples(base, prompts);
+        WrittenSamples ofBase = WrittenSamples.of(base, targetTexts, sourceTexts, options.seed);
         StepTimes times = new StepTimes();
-        MultiLayerNetwork student = train(base, start, learned, teacher, times);
+        MultiLayerNetwork student = train(folder, base, start, learned, teacher, times);
         LanguageModel tuned = base.withNetwork(student);
         FinetuneReport.Measured after = measure("tuned", tuned.network(), teacher, targetTexts, sourceTexts);
 
@@ -259,11 +249,11 @@ public final class Finetune implements Callable<Integer> {
                 String.valueOf(target.getFileName()),
                 before.target() - after.target(),
                 after.source() - before.source()));
-        if (lora != null && !Files.exists(out.resolve(ADAPTERS))) {
-            base.saveAdapters(student, out.resolve(ADAPTERS));
+        if (lora != null && !Files.exists(folder.adapters())) {
+            base.saveAdapters(student, folder.adapters());
         }
-        if ((lora == null || merge) && !Files.exists(out.resolve(TUNED))) {
-            result.save(out.resolve(TUNED));
+        if ((lora == null || merge) && !Files.exists(folder.tuned())) {
+            result.save(folder.tuned());
         }
         FinetuneReport report = new FinetuneReport(
                 out,
@@ -271,47 +261,12 @@ public final class Finetune implements Callable<Integer> {
                 List.of(coefficient, options.learningRate, options.steps, options.batch, sequenceLength, options.seed),
                 before,
                 after);
-        report.write(text(prompts, ofBase, samples(result, prompts)), times.median());
-        FileUtils.deleteDirectory(out.resolve(RUN).toFile());
+        report.write(ofBase.beside(result, options.seed), times.median());
+        folder.deleteRun();
         System.out.print(report.table());
-        String folders = lora == null ? TUNED : merge ? ADAPTERS + ", " + TUNED : ADAPTERS;
+        String folders = lora == null ? "tuned" : merge ? "adapters, tuned" : "adapters";
         System.out.println(
                 "wrote " + folders + ", results.csv, tradeoff.png and samples.txt to " + out.toAbsolutePath());
-    }
-
-    /** Whether the run was killed when all of its results were there. */
-    private boolean isDone() {
-        return Files.isDirectory(out.resolve(RUN)) && Files.exists(out.resolve(FinetuneReport.RESULTS));
-    }
-
-    /** New, empty, or of a run that was killed. */
-    private void requireFolder() throws IOException {
-        boolean killed = Files.isDirectory(out.resolve(RUN));
-        Errors.require(
-                spec,
-                killed || isFree(out),
-                "--out: expected a new or an empty folder, or one of a run that was killed, got " + out);
-    }
-
-    /** What a kill left of a folder that was being written. */
-    private void deleteParts() throws IOException {
-        try (DirectoryStream<Path> parts = Files.newDirectoryStream(out, ".{" + TUNED + "," + ADAPTERS + "}.part*")) {
-            for (Path part : parts) {
-                FileUtils.deleteDirectory(part.toFile());
-            }
-        }
-    }
-
-    private static boolean isFree(Path folder) throws IOException {
-        if (!Files.exists(folder)) {
-            return true;
-        }
-        if (!Files.isDirectory(folder)) {
-            return false;
-        }
-        try (Stream<Path> files = Files.list(folder)) {
-            return files.findAny().isEmpty();
-        }
     }
 
     private TextDataset dataset(String option, Tokenizer tokenizer, double heldOut, Path... files) {
@@ -366,11 +321,15 @@ public final class Finetune implements Callable<Integer> {
 
     /** Trains to the end, from the start or from the last checkpoint. */
     private MultiLayerNetwork train(
-            LanguageModel base, MultiLayerNetwork start, TextDataset learned, Teacher teacher, StepTimes times)
+            FinetuneFolder folder,
+            LanguageModel base,
+            MultiLayerNetwork start,
+            TextDataset learned,
+            Teacher teacher,
+            StepTimes times)
             throws IOException {
-        boolean picksUp = Files.isDirectory(out.resolve(RUN));
-        Files.createDirectories(out);
-        deleteParts();
+        boolean picksUp = folder.isKilled();
+        folder.open();
         FinetuningRun<MultiLayerNetwork> run = FinetuningRun.builder()
                 .student(student(base, start, teacher))
                 .keepStudent(lora != null)
@@ -384,7 +343,7 @@ public final class Finetune implements Callable<Integer> {
                 .seed(options.seed)
                 .data("%s, %d steps of %d x %d tokens"
                         .formatted(target.getFileName(), options.steps, options.batch, sequenceLength))
-                .folder(out.resolve(RUN))
+                .folder(folder.run())
                 .report(1, times)
                 .build();
         try (times) {
@@ -434,43 +393,5 @@ public final class Finetune implements Callable<Integer> {
         public void close() {
             progress.close();
         }
-    }
-
-    /** The beginning of a held-out text of the target, and of one of the source. */
-    private static List<String> prompts(LanguageModel base, List<DataSet> target, List<DataSet> source)
-            throws IOException {
-        List<String> prompts = new ArrayList<>();
-        for (DataSet data : List.of(target.get(0), source.get(0))) {
-            INDArray ids = data.getFeatures();
-            int[] first = new int[(int) Math.min(PROMPT, ids.size(2))];
-            for (int i = 0; i < first.length; i++) {
-                first[i] = ids.getInt(0, 0, i);
-            }
-            prompts.add(TextModel.prompt(first, base.tokenizer(), base.contextLength()));
-        }
-        return prompts;
-    }
-
-    /** What a model writes after each. */
-    private List<String> samples(LanguageModel writer, List<String> prompts) throws IOException {
-        List<String> samples = new ArrayList<>();
-        for (String prompt : prompts) {
-            samples.add(Generator.of(writer)
-                    .temperature(0.8)
-                    .maxTokens(CONTINUATION)
-                    .seed(options.seed)
-                    .generate(prompt));
-        }
-        return samples;
-    }
-
-    private static String text(List<String> prompts, List<String> base, List<String> tuned) {
-        StringBuilder text = new StringBuilder();
-        for (int i = 0; i < prompts.size(); i++) {
-            text.append("=== prompt: ").append(prompts.get(i)).append("\n\n");
-            text.append("--- base\n").append(base.get(i)).append("\n\n");
-            text.append("--- tuned\n").append(tuned.get(i)).append("\n\n");
-        }
-        return text.toString();
     }
 }

@@ -125,21 +125,10 @@ final class ModelAndTexts {
         if (isFolder()) {
             return TextModel.of(ModelOption.load(spec, model));
         }
-        MultiLayerNetwork base = model == null ? Checkpoint.load(checkpoint).network() : given();
+        MultiLayerNetwork base =
+                model == null ? Checkpoint.load(checkpoint).network() : ModelOption.network(spec, model);
         requireByteLevel(base);
         return TextModel.of(base);
-    }
-
-    private MultiLayerNetwork given() {
-        try {
-            return Checkpoint.loadNetwork(model);
-        } catch (IOException e) {
-            throw new ParameterException(
-                    spec.commandLine(),
-                    "--model: expected a model folder, or a MultiLayerNetwork saved by DL4J's ModelSerializer, got "
-                            + model,
-                    e);
-        }
     }
 
     private void requireByteLevel(MultiLayerNetwork base) {

@@ -1,8 +1,10 @@
 package io.github.dl4jretention.samples;
 
 import io.github.dl4jretention.lm.LanguageModel;
+import io.github.dl4jretention.samples.model.Checkpoint;
 import java.io.IOException;
 import java.nio.file.Path;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -33,6 +35,19 @@ final class ModelOption {
             return loaded;
         } catch (IOException e) {
             throw new ParameterException(spec.commandLine(), "--model: " + e.getMessage(), e);
+        }
+    }
+
+    /** A network of a file, which DL4J saved. */
+    static MultiLayerNetwork network(CommandSpec spec, Path file) {
+        try {
+            return Checkpoint.loadNetwork(file);
+        } catch (IOException e) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--model: expected a model folder, or a MultiLayerNetwork saved by DL4J's ModelSerializer, got "
+                            + file,
+                    e);
         }
     }
 }

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.baseline;
 
+import io.github.dl4jretention.internal.WrappedMultiIterator;
 import io.github.dl4jretention.loss.LabelArrays;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -19,7 +20,6 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.api.rng.Random;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
-import org.nd4j.linalg.dataset.api.MultiDataSetPreProcessor;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
@@ -228,14 +228,15 @@ public final class Mixout implements AutoCloseable {
     }
 
     /** Mixes before each minibatch. */
-    private static final class MixedBatches implements MultiDataSetIterator {
+    private static final class MixedBatches extends WrappedMultiIterator {
 
         private static final long serialVersionUID = 1L;
 
-        private final MultiDataSetIterator batches;
+        private final transient MultiDataSetIterator batches;
         private final transient Mixing mixing;
 
         MixedBatches(MultiDataSetIterator batches, Mixing mixing) {
+            super(batches);
             this.batches = batches;
             this.mixing = mixing;
         }
@@ -257,34 +258,9 @@ public final class Mixout implements AutoCloseable {
         }
 
         @Override
-        public boolean hasNext() {
-            return batches.hasNext();
-        }
-
-        @Override
         public void reset() {
             mixing.restore();
-            batches.reset();
-        }
-
-        @Override
-        public boolean resetSupported() {
-            return batches.resetSupported();
-        }
-
-        @Override
-        public boolean asyncSupported() {
-            return false;
-        }
-
-        @Override
-        public void setPreProcessor(MultiDataSetPreProcessor preProcessor) {
-            batches.setPreProcessor(preProcessor);
-        }
-
-        @Override
-        public MultiDataSetPreProcessor getPreProcessor() {
-            return batches.getPreProcessor();
+            super.reset();
         }
     }
 }

@@ -1,8 +1,8 @@
 package io.github.dl4jretention.baseline;
 
 import io.github.dl4jretention.checkpoint.RestartableIterator;
+import io.github.dl4jretention.internal.WrappedIterator;
 import io.github.dl4jretention.teacher.DivergenceMask;
-import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -25,7 +25,7 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
  * <p>Every epoch has all of the target, and the source examples that follow those of the epoch before. It doesn't pass
  * on the examples' meta data.
  */
-public final class ReplayIterator implements DataSetIterator, RestartableIterator, DivergenceMask.Source {
+public final class ReplayIterator extends WrappedIterator implements RestartableIterator, DivergenceMask.Source {
 
     private static final long serialVersionUID = 1L;
 
@@ -47,7 +47,8 @@ public final class ReplayIterator implements DataSetIterator, RestartableIterato
      * @throws IllegalArgumentException if the source cannot be reset or the share is outside of its range
      */
     public ReplayIterator(DataSetIterator target, DataSetIterator source, double share, ReplayUnit unit, long seed) {
-        this.target = Objects.requireNonNull(target, "target");
+        super(Objects.requireNonNull(target, "target"));
+        this.target = target;
         this.source = Objects.requireNonNull(source, "source");
         mixed = new ReplayMultiDataSetIterator(
                 RestartableIterator.multi(target), RestartableIterator.multi(source), share, unit, seed);
@@ -55,6 +56,7 @@ public final class ReplayIterator implements DataSetIterator, RestartableIterato
 
     /** Of what a model wrote, whose labels may count nowhere. */
     ReplayIterator(DataSetIterator target, DataSetIterator written, double share) {
+        super(target);
         this.target = target;
         this.source = written;
         mixed = ReplayMultiDataSetIterator.ofWritten(
@@ -139,47 +141,10 @@ public final class ReplayIterator implements DataSetIterator, RestartableIterato
         mixed.restart(epoch);
     }
 
-    @Override
-    public boolean resetSupported() {
-        return target.resetSupported();
-    }
-
-    @Override
-    public boolean asyncSupported() {
-        return false;
-    }
-
-    /** The target's. */
-    @Override
-    public int batch() {
-        return target.batch();
-    }
-
-    @Override
-    public int inputColumns() {
-        return target.inputColumns();
-    }
-
-    @Override
-    public int totalOutcomes() {
-        return target.totalOutcomes();
-    }
-
-    @Override
-    public List<String> getLabels() {
-        return target.getLabels();
-    }
-
     /** Set on both iterators. */
     @Override
     public void setPreProcessor(DataSetPreProcessor preProcessor) {
         target.setPreProcessor(preProcessor);
         source.setPreProcessor(preProcessor);
-    }
-
-    /** The target's. */
-    @Override
-    public DataSetPreProcessor getPreProcessor() {
-        return target.getPreProcessor();
     }
 }

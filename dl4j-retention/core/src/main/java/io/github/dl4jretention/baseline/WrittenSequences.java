@@ -1,6 +1,7 @@
 package io.github.dl4jretention.baseline;
 
 import io.github.dl4jretention.internal.AtomicFile;
+import io.github.dl4jretention.internal.JsonFields;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -10,7 +11,6 @@ import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.Objects;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
@@ -23,10 +23,7 @@ import org.nd4j.shade.jackson.databind.ObjectMapper;
  * @param sha256    of the sequences
  * @param sequences their ids
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 record WrittenSequences(
         @JsonProperty("settings") Settings settings,
         @JsonProperty("sha256") String sha256,
@@ -51,10 +48,7 @@ record WrittenSequences(
      * @param tokens      of a sequence
      * @param starts      SHA-256 of what they begin with
      */
-    @JsonAutoDetect(
-            fieldVisibility = JsonAutoDetect.Visibility.ANY,
-            getterVisibility = JsonAutoDetect.Visibility.NONE,
-            isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+    @JsonFields
     record Settings(
             @JsonProperty("base") String base,
             @JsonProperty("temperature") double temperature,

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.checkpoint;
 
+import io.github.dl4jretention.internal.WrappedMultiIterator;
 import java.lang.ref.Reference;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
@@ -9,7 +10,6 @@ import java.util.zip.CRC32;
 import org.nd4j.linalg.api.concurrency.AffinityManager.Location;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
-import org.nd4j.linalg.dataset.api.MultiDataSetPreProcessor;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
 
@@ -17,7 +17,7 @@ import org.nd4j.linalg.factory.Nd4j;
  * The minibatches of a run, counted and summed up within the epoch, so that a later run can tell whether it has the
  * same. One may be taken before the one before it has been trained on: {@link #trained()} moves the count on.
  */
-final class EpochIterator implements MultiDataSetIterator {
+final class EpochIterator extends WrappedMultiIterator {
 
     private static final long serialVersionUID = 1L;
 
@@ -35,6 +35,7 @@ final class EpochIterator implements MultiDataSetIterator {
     record Mark(int position, String checksum) {}
 
     EpochIterator(MultiDataSetIterator iterator) {
+        super(iterator);
         if (!iterator.resetSupported()) {
             throw new IllegalArgumentException("iterator: expected one that can be reset, got "
                     + iterator.getClass().getName());
@@ -50,7 +51,7 @@ final class EpochIterator implements MultiDataSetIterator {
 
     @Override
     public void reset() {
-        iterator.reset();
+        super.reset();
         clear();
     }
 
@@ -90,11 +91,6 @@ final class EpochIterator implements MultiDataSetIterator {
     }
 
     @Override
-    public boolean hasNext() {
-        return iterator.hasNext();
-    }
-
-    @Override
     public MultiDataSet next() {
         MultiDataSet batch = iterator.next();
         add("features", batch.getFeatures());
@@ -121,30 +117,5 @@ final class EpochIterator implements MultiDataSetIterator {
                 Reference.reachabilityFence(inOrder);
             }
         }
-    }
-
-    @Override
-    public MultiDataSet next(int num) {
-        throw new UnsupportedOperationException("minibatches are taken as they are");
-    }
-
-    @Override
-    public boolean resetSupported() {
-        return true;
-    }
-
-    @Override
-    public boolean asyncSupported() {
-        return false;
-    }
-
-    @Override
-    public void setPreProcessor(MultiDataSetPreProcessor preProcessor) {
-        iterator.setPreProcessor(preProcessor);
-    }
-
-    @Override
-    public MultiDataSetPreProcessor getPreProcessor() {
-        return iterator.getPreProcessor();
     }
 }

@@ -2,6 +2,7 @@ package io.github.dl4jretention.checkpoint;
 
 import io.github.dl4jretention.internal.AtomicFile;
 import io.github.dl4jretention.internal.CheckedZip;
+import io.github.dl4jretention.internal.JsonFields;
 import io.github.dl4jretention.internal.SameDiffText;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.samediff.SameDiffLossState;
@@ -17,7 +18,6 @@ import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SameDiff;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
@@ -41,10 +41,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param epoch epochs finished
  * @param versions what it was trained with
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 public record Provenance(
         @JsonProperty(value = "teacher", required = true) @Nullable String teacher,
         @JsonProperty(value = "losses", required = true) Map<String, Loss> losses,
@@ -64,10 +61,7 @@ public record Provenance(
      * @param configuration the loss
      * @param coefficient   lambda as the next minibatch is trained with
      */
-    @JsonAutoDetect(
-            fieldVisibility = JsonAutoDetect.Visibility.ANY,
-            getterVisibility = JsonAutoDetect.Visibility.NONE,
-            isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+    @JsonFields
     public record Loss(
             @JsonProperty(value = "configuration", required = true) RetentionConfiguration configuration,
             @JsonProperty(value = "coefficient", required = true) double coefficient) {

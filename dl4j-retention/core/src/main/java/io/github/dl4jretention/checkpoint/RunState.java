@@ -1,9 +1,9 @@
 package io.github.dl4jretention.checkpoint;
 
+import io.github.dl4jretention.internal.JsonFields;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import java.util.Map;
 import java.util.Objects;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
@@ -23,10 +23,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param accumulate         minibatches of a step; 0 in checkpoints of older versions, which had one
  * @param entries            CRC-32 of all other entries by their names
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 record RunState(
         @JsonProperty("kind") String kind,
         @JsonProperty("seed") long seed,

@@ -1,12 +1,12 @@
 package io.github.dl4jretention.checkpoint;
 
+import io.github.dl4jretention.internal.JsonFields;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.util.Objects;
 import java.util.Properties;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
@@ -20,10 +20,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param java    version of Java
  * @param system  operating system and processor
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 public record Versions(
         @JsonProperty("library") String library,
         @JsonProperty("dl4j") String dl4j,

@@ -2,7 +2,6 @@ package io.github.dl4jretention.internal;
 
 import java.io.Serializable;
 import java.util.Objects;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 
 /**
  * Settings of a low-rank adapter beside a weight W {@code [nIn, nOut]}: {@code x W + scale (dropout(x) D) U} with D
@@ -12,11 +11,7 @@ import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
  * <p>Sources: Hu et al., "LoRA", https://arxiv.org/abs/2106.09685, section 4.1; Kalajdzievski, "A Rank Stabilization
  * Scaling Factor for Fine-Tuning with LoRA", https://arxiv.org/abs/2312.03732, theorem 3.2.
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE,
-        setterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 public final class LowRank implements Serializable {
 
     /** Behind a weight's name, that of D. */

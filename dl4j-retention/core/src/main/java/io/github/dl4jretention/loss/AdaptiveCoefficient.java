@@ -1,8 +1,8 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.internal.JsonFields;
 import java.io.Serializable;
 import org.jspecify.annotations.Nullable;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
@@ -32,10 +32,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param lower   smallest lambda, above 0 and at most {@code initial}; default {@code initial / 10000}
  * @param upper   largest lambda, finite and at least {@code initial}; default {@code 10000 initial}
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 public record AdaptiveCoefficient(
         double initial, double target, double horizon, double clip, double lower, double upper)
         implements Serializable {

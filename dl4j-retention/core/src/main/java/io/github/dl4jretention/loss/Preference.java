@@ -1,11 +1,11 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.internal.JsonFields;
 import java.io.Serializable;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.stream.IntStream;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
@@ -35,10 +35,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param beta      finite and above 0
  * @param parameter label smoothing e of DPO, in [0, 0.5); gamma of SimPO, finite and at least 0; 0 for IPO
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 public record Preference(Kind kind, double beta, double parameter) implements Serializable {
 
     /** Kinds of losses. */

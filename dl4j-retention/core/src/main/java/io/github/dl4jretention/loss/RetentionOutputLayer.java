@@ -2,6 +2,7 @@ package io.github.dl4jretention.loss;
 
 import io.github.dl4jretention.internal.FrozenProjection;
 import io.github.dl4jretention.internal.HalfReader;
+import io.github.dl4jretention.internal.JsonFields;
 import io.github.dl4jretention.internal.LowRank;
 import io.github.dl4jretention.internal.LowRankParameters;
 import io.github.dl4jretention.internal.TiedWeights;
@@ -29,7 +30,6 @@ import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 
 /**
  * A softmax output layer whose loss keeps the network near its teacher:
@@ -55,11 +55,7 @@ import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
  * <p>Source: "Memory retaining finetuning via distillation"; there the divergence is forward KL with T = 1. Parameters
  * {@code W} and {@code b} lie in memory as the stock layers' do.
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE,
-        setterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 public final class RetentionOutputLayer extends SameDiffOutputLayer implements HalfReader {
 
     private static final long serialVersionUID = 1L;
@@ -85,14 +81,12 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer implements H
     @SuppressWarnings("NullAway.Init")
     private RetentionConfiguration retention;
 
-    // A TaughtStep changes these.
+    // Steps change these.
     @Nullable
     String teacher;
 
-    @Nullable
-    Double adaptedCoefficient;
-
-    long taughtMinibatches;
+    private @Nullable Double adaptedCoefficient;
+    private long taughtMinibatches;
 
     private int startIteration;
     private int startEpoch;
@@ -227,6 +221,31 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer implements H
     /** @param provenance as JSON of a Provenance */
     public void setProvenance(@Nullable String provenance) {
         this.provenance = provenance;
+    }
+
+    /**
+     * Notes a step: the teacher that the student belongs to once it has trained on its labels, an adaptive coefficient, and
+     * the count of minibatches.
+     *
+     * @param teacher     SHA-256; null for none
+     * @param coefficient that the step was trained with
+     * @return takes it back
+     */
+    Runnable taught(@Nullable String teacher, TokenLoss loss, double coefficient) {
+        String teacherBefore = this.teacher;
+        Double adaptedBefore = adaptedCoefficient;
+        long countBefore = taughtMinibatches;
+        this.teacher = teacher;
+        if (loss.hasTeacher()) {
+            AdaptiveCoefficient adaptive = retention.getAdaptive();
+            taughtMinibatches++;
+            adaptedCoefficient = adaptive == null ? null : adaptive.next(coefficient, loss.divergence());
+        }
+        return () -> {
+            this.teacher = teacherBefore;
+            adaptedCoefficient = adaptedBefore;
+            taughtMinibatches = countBefore;
+        };
     }
 
     int classAxis() {

@@ -55,7 +55,8 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private boolean measureAgreement;
     private boolean logActivation;
     private transient @Nullable RetentionLabels destination;
-    private final transient TaughtStep step = new TaughtStep();
+    private boolean warned;
+    private transient @Nullable Runnable takeBack;
 
     /**
      * @param tied   who has the weights; null for this layer itself
@@ -112,7 +113,14 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
      */
     public void refuseUpdate() {
         setMaskArray(null);
-        step.takeBack(layerConf());
+        takeBack();
+    }
+
+    private void takeBack() {
+        if (takeBack != null) {
+            takeBack.run();
+            takeBack = null;
+        }
     }
 
     /**
@@ -133,8 +141,8 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     public void addTokenLoss(TokenLoss earlier) {
         last = Objects.requireNonNull(last).plus(earlier);
         String teacher = layerConf().getTeacher();
-        step.takeBack(layerConf());
-        step.done(layerConf(), teacher, last, currentCoefficient());
+        takeBack();
+        takeBack = layerConf().taught(teacher, last, currentCoefficient());
     }
 
     /** {@return the features mask of the minibatch that's being trained on, as it has come to this layer} */
@@ -226,13 +234,25 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         }
     }
 
+    private void warnWithoutTeacher(TokenBatch batch) {
+        if (!warned && !batch.hasTeacher() && layerConf().getTeacher() != null && batch.factor > 0) {
+            warned = true;
+            LOG.warn(
+                    "Layer \"{}\" trains without its teacher: the labels carry none, so nothing is retained. Wrap the "
+                            + "iterator in a TeacherIterator or TeacherMultiDataSetIterator.",
+                    layerConf().getLayerName());
+        }
+    }
+
     private Pair<Gradient, INDArray> backprop(LayerWorkspaceMgr workspaceMgr) {
         assertInputSet(true);
         applyDropOutIfNecessary(true, workspaceMgr);
         TokenBatch batch = tokenBatch();
         objective().requireTeacher(batch, layerId());
-        String teacher = TaughtStep.teacherOf(batch, layerConf());
-        step.warnWithoutTeacher(batch, layerConf());
+        String expected = layerConf().getTeacher();
+        String teacher = batch.hasTeacher() ? batch.layout().teacher() : expected;
+        LabelArrays.requireSameTeacher(expected, teacher);
+        warnWithoutTeacher(batch);
         boolean crossEntropyOnly = !batch.hasTeacher() || batch.factor == 0;
         INDArray back = crossEntropyOnly && mayBeAsStock()
                 ? stockBackprop(batch, workspaceMgr)
@@ -240,7 +260,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         current = batch.sums();
         LabelArrays.used(getLabels());
         last = current;
-        step.done(layerConf(), teacher, last, currentCoefficient());
+        takeBack = layerConf().taught(teacher, last, currentCoefficient());
         gradient = new DefaultGradient();
         gradientViews().forEach((name, view) -> gradient.gradientForVariable().put(name, view));
         return new Pair<>(gradient, backpropDropOutIfPresent(back));

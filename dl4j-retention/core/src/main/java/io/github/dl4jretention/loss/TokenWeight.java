@@ -1,11 +1,11 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.internal.JsonFields;
 import java.io.Serializable;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
@@ -38,10 +38,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param kind      which weight
  * @param parameter k, tau or the threshold; 1 for {@link Kind#DFT}, which has none
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 public record TokenWeight(Kind kind, double parameter) implements Serializable {
 
     private static final Pattern DESCRIPTION = Pattern.compile("(\\w+)\\(([-+.\\dE]*)\\)");

@@ -36,6 +36,7 @@ final class TaughtBatches<B> implements AutoCloseable {
         return thread;
     });
 
+    private final boolean frozen;
     private final Supplier<B> source;
     private final BooleanSupplier hasNext;
     private final BiFunction<B, BatchMemory, Taught<B>> teaching;
@@ -56,12 +57,16 @@ final class TaughtBatches<B> implements AutoCloseable {
     record Taught<B>(B batch, List<INDArray> made) {}
 
     /**
+     * Prepares batches ahead if the teacher is frozen.
+     *
+     * @param frozen    whether the teacher is
      * @param source    gives plain batches
      * @param hasNext   whether it has one more
      * @param teaching  adds the teacher, in arrays of the memory that it's given
      * @param fetchHere whether plain batches must come from the caller's thread
      */
     TaughtBatches(
+            boolean frozen,
             Supplier<B> source,
             BooleanSupplier hasNext,
             BiFunction<B, BatchMemory, Taught<B>> teaching,
@@ -70,9 +75,15 @@ final class TaughtBatches<B> implements AutoCloseable {
         this.hasNext = hasNext;
         this.teaching = teaching;
         this.fetchHere = fetchHere;
+        this.frozen = frozen;
+        enabled = frozen;
     }
 
-    void setEnabled(boolean enabled) {
+    /** @throws IllegalArgumentException if it's enabled for a teacher that follows its student */
+    void setPrefetch(boolean enabled) {
+        if (enabled && !frozen) {
+            throw new IllegalArgumentException("prefetch: expected a frozen teacher, got one that follows its student");
+        }
         this.enabled = enabled;
     }
 

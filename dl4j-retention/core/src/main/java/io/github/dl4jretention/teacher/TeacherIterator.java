@@ -1,10 +1,10 @@
 package io.github.dl4jretention.teacher;
 
 import io.github.dl4jretention.internal.BatchMemory;
+import io.github.dl4jretention.internal.WrappedIterator;
 import java.util.List;
 import java.util.Objects;
 import org.nd4j.linalg.dataset.DataSet;
-import org.nd4j.linalg.dataset.api.DataSetPreProcessor;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 
@@ -21,13 +21,12 @@ import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
  * <p>The labels of one batch after another share memory, see {@link #setReleaseLabels}. {@link #close} frees it; an
  * iterator that isn't closed frees it when it's garbage collected.
  */
-public final class TeacherIterator implements DataSetIterator, AutoCloseable {
+public final class TeacherIterator extends WrappedIterator implements AutoCloseable {
 
     private static final long serialVersionUID = 1L;
 
-    /** Gives the plain batches. All else is transient: what Java deserializes has no teacher. */
-    private final DataSetIterator iterator;
-
+    // What Java deserializes has no teacher.
+    private final transient DataSetIterator iterator;
     private final transient Teacher teacher;
     private final transient DivergenceMask divergenceMask;
     private final transient TaughtBatches<DataSet> batches;
@@ -49,7 +48,8 @@ public final class TeacherIterator implements DataSetIterator, AutoCloseable {
      * @throws IllegalArgumentException if the teacher has several outputs
      */
     public TeacherIterator(DataSetIterator iterator, Teacher teacher, DivergenceMask divergenceMask) {
-        this.iterator = Objects.requireNonNull(iterator, "iterator");
+        super(iterator);
+        this.iterator = iterator;
         if (iterator instanceof TeacherIterator) {
             throw new IllegalArgumentException(
                     "iterator: expected plain batches, got those of a TeacherIterator, which "
@@ -66,8 +66,8 @@ public final class TeacherIterator implements DataSetIterator, AutoCloseable {
             throw new IllegalArgumentException(
                     "teacher: expected one of a network, got one of a SameDiff model; use TeacherMultiDataSetIterator");
         }
-        batches = new TaughtBatches<>(this::plain, iterator::hasNext, this::withTeacher, !iterator.asyncSupported());
-        batches.setEnabled(teacher.isFrozen());
+        batches = new TaughtBatches<>(
+                teacher.isFrozen(), this::plain, iterator::hasNext, this::withTeacher, !iterator.asyncSupported());
     }
 
     /**
@@ -77,10 +77,7 @@ public final class TeacherIterator implements DataSetIterator, AutoCloseable {
      * @throws IllegalArgumentException if it is enabled for such a teacher
      */
     public TeacherIterator setPrefetch(boolean enabled) {
-        if (enabled && !teacher.isFrozen()) {
-            throw new IllegalArgumentException("prefetch: expected a frozen teacher, got one that follows its student");
-        }
-        batches.setEnabled(enabled);
+        batches.setPrefetch(enabled);
         return this;
     }
 
@@ -146,48 +143,6 @@ public final class TeacherIterator implements DataSetIterator, AutoCloseable {
     @Override
     public void reset() {
         batches.clear();
-        iterator.reset();
-    }
-
-    @Override
-    public boolean resetSupported() {
-        return iterator.resetSupported();
-    }
-
-    @Override
-    public boolean asyncSupported() {
-        return false;
-    }
-
-    @Override
-    public int batch() {
-        return iterator.batch();
-    }
-
-    @Override
-    public int inputColumns() {
-        return iterator.inputColumns();
-    }
-
-    /** The wrapped iterator's: the classes, without the teacher's part of the class axis. */
-    @Override
-    public int totalOutcomes() {
-        return iterator.totalOutcomes();
-    }
-
-    @Override
-    public List<String> getLabels() {
-        return iterator.getLabels();
-    }
-
-    /** Set on the wrapped iterator: it sees the batch before the teacher does. */
-    @Override
-    public void setPreProcessor(DataSetPreProcessor preProcessor) {
-        iterator.setPreProcessor(preProcessor);
-    }
-
-    @Override
-    public DataSetPreProcessor getPreProcessor() {
-        return iterator.getPreProcessor();
+        super.reset();
     }
 }

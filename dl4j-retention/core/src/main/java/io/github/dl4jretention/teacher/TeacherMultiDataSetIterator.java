@@ -1,11 +1,11 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.internal.WrappedMultiIterator;
 import java.util.Arrays;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
-import org.nd4j.linalg.dataset.api.MultiDataSetPreProcessor;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
 
 /**
@@ -23,14 +23,12 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
  * <p>The labels of one batch after another share memory, see {@link TeacherIterator#setReleaseLabels}. {@link #close}
  * frees it; an iterator that isn't closed frees it when it's garbage collected.
  */
-public final class TeacherMultiDataSetIterator implements MultiDataSetIterator, AutoCloseable {
+public final class TeacherMultiDataSetIterator extends WrappedMultiIterator implements AutoCloseable {
 
     private static final long serialVersionUID = 1L;
 
-    /** Gives the plain batches. All else is transient: what Java deserializes has no teacher. */
-    private final MultiDataSetIterator iterator;
-
-    private final transient Teacher teacher;
+    // What Java deserializes has no teacher.
+    private final transient MultiDataSetIterator iterator;
     private final transient TaughtBatches<MultiDataSet> batches;
 
     /**
@@ -49,20 +47,21 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator, 
      * @param divergenceMask which tokens are held near the teacher
      */
     public TeacherMultiDataSetIterator(MultiDataSetIterator iterator, Teacher teacher, DivergenceMask divergenceMask) {
-        this.iterator = Objects.requireNonNull(iterator, "iterator");
+        super(iterator);
+        this.iterator = iterator;
         if (iterator instanceof TeacherMultiDataSetIterator) {
             throw new IllegalArgumentException(
                     "iterator: expected plain batches, got those of a TeacherMultiDataSetIterator, which "
                             + "carry a teacher already");
         }
-        this.teacher = Objects.requireNonNull(teacher, "teacher");
+        Objects.requireNonNull(teacher, "teacher");
         Objects.requireNonNull(divergenceMask, "divergenceMask");
         batches = new TaughtBatches<>(
+                teacher.isFrozen(),
                 this::plain,
                 iterator::hasNext,
                 (plain, memory) -> TaughtBatches.teach(teacher, divergenceMask, plain, memory),
                 !iterator.asyncSupported());
-        batches.setEnabled(teacher.isFrozen());
     }
 
     /**
@@ -74,10 +73,7 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator, 
      * @throws IllegalArgumentException if it is enabled for a teacher that follows its student
      */
     public TeacherMultiDataSetIterator setPrefetch(boolean enabled) {
-        if (enabled && !teacher.isFrozen()) {
-            throw new IllegalArgumentException("prefetch: expected a frozen teacher, got one that follows its student");
-        }
-        batches.setEnabled(enabled);
+        batches.setPrefetch(enabled);
         return this;
     }
 
@@ -141,27 +137,6 @@ public final class TeacherMultiDataSetIterator implements MultiDataSetIterator, 
     @Override
     public void reset() {
         batches.clear();
-        iterator.reset();
-    }
-
-    @Override
-    public boolean resetSupported() {
-        return iterator.resetSupported();
-    }
-
-    @Override
-    public boolean asyncSupported() {
-        return false;
-    }
-
-    /** Set on the wrapped iterator: it sees the batch before the teacher does. */
-    @Override
-    public void setPreProcessor(MultiDataSetPreProcessor preProcessor) {
-        iterator.setPreProcessor(preProcessor);
-    }
-
-    @Override
-    public MultiDataSetPreProcessor getPreProcessor() {
-        return iterator.getPreProcessor();
+        super.reset();
     }
 }

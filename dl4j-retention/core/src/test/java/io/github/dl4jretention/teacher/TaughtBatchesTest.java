@@ -42,6 +42,7 @@ class TaughtBatchesTest {
             int count, List<Thread> fetched, List<Thread> taught, boolean fetchHere) {
         Iterator<Integer> source = IntStream.range(0, count).iterator();
         TaughtBatches<Integer> prefetch = new TaughtBatches<>(
+                true,
                 () -> {
                     fetched.add(Thread.currentThread());
                     return source.next();
@@ -55,7 +56,6 @@ class TaughtBatchesTest {
                     return new TaughtBatches.Taught<>(number * 10, List.of());
                 },
                 fetchHere);
-        prefetch.setEnabled(true);
         return prefetch;
     }
 
@@ -79,6 +79,7 @@ class TaughtBatchesTest {
     void a_failure_of_the_source_is_thrown_at_its_own_batch(boolean fetchHere) {
         Iterator<Integer> source = List.of(0, 1, 2).iterator();
         TaughtBatches<Integer> prefetch = new TaughtBatches<>(
+                true,
                 () -> {
                     int number = source.next();
                     if (number == 1) {
@@ -89,7 +90,6 @@ class TaughtBatchesTest {
                 source::hasNext,
                 (number, memory) -> new TaughtBatches.Taught<>(number, List.of()),
                 fetchHere);
-        prefetch.setEnabled(true);
         assertEquals(0, prefetch.next());
         assertTrue(prefetch.hasNext());
         assertEquals(
@@ -103,6 +103,7 @@ class TaughtBatchesTest {
         OutOfMemoryError error = new OutOfMemoryError("no memory");
         Iterator<Integer> source = List.of(0, 1).iterator();
         TaughtBatches<Integer> prefetch = new TaughtBatches<>(
+                true,
                 source::next,
                 source::hasNext,
                 (number, memory) -> {
@@ -112,7 +113,6 @@ class TaughtBatchesTest {
                     return new TaughtBatches.Taught<>(number, List.of());
                 },
                 false);
-        prefetch.setEnabled(true);
         prefetch.next();
         assertSame(error, assertThrows(OutOfMemoryError.class, prefetch::next));
     }
@@ -207,6 +207,7 @@ class TaughtBatchesTest {
     void a_batch_that_was_prepared_and_not_taken_is_freed() {
         List<INDArray> made = new ArrayList<>();
         TaughtBatches<Integer> prefetch = new TaughtBatches<>(
+                true,
                 () -> 1,
                 () -> true,
                 (number, memory) -> {
@@ -215,7 +216,6 @@ class TaughtBatchesTest {
                     return new TaughtBatches.Taught<>(number, List.of(array));
                 },
                 false);
-        prefetch.setEnabled(true);
         prefetch.next();
         prefetch.clear();
         assertEquals(2, made.size());

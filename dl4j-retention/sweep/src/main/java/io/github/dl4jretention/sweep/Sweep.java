@@ -15,7 +15,6 @@ import io.github.dl4jretention.sweep.task.RetentionScore;
 import io.github.dl4jretention.sweep.task.SweepData;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -57,9 +56,6 @@ import org.slf4j.LoggerFactory;
 public final class Sweep {
 
     private static final Logger LOG = LoggerFactory.getLogger(Sweep.class);
-
-    /** Of a setting in a message: a SHA-256 is whole. */
-    private static final int LONGEST = 64;
 
     private final FinetuneProblem problem;
     private final FinetuneSpace space;
@@ -198,12 +194,11 @@ public final class Sweep {
     private SweepOutcome start(SweepFolder files) throws IOException {
         Integer budget = Leaves.exclusively(
                 () -> CandidateQueue.total(search.over(space, score, seed), candidates, search.ends()));
-        SweepOutcome found = files.read().orElse(null);
+        SweepOutcome found = files.read(configuration).orElse(null);
         if (found == null) {
             return new SweepOutcome(
                     configuration, score, problem.baseLosses(), problem.baseTestLosses(), budget, 0, false, List.of());
         }
-        requireSame(found.configuration());
         LOG.info(
                 "picking up in {}: {} candidates are there",
                 folder,
@@ -217,25 +212,6 @@ public final class Sweep {
                 found.seconds(),
                 false,
                 found.candidates());
-    }
-
-    private void requireSame(Map<String, String> found) {
-        List<String> differences = new ArrayList<>();
-        configuration.forEach((name, value) -> {
-            if (!value.equals(found.get(name))) {
-                differences.add(name + ": " + shortened(found.get(name)) + " there, " + shortened(value) + " here");
-            }
-        });
-        if (!differences.isEmpty()) {
-            throw new IllegalStateException("folder: expected a new one or one of this sweep, got " + folder
-                    + " of another: " + String.join("; ", differences)
-                    + "; name a new folder, or set what differs as it was");
-        }
-    }
-
-    /** Spaces are as long as a page; report.html has them whole. */
-    private static String shortened(@Nullable String value) {
-        return value == null ? "none" : value.length() <= LONGEST ? value : value.substring(0, LONGEST) + "...";
     }
 
     /** Builds a {@link Sweep}. */
@@ -393,17 +369,8 @@ public final class Sweep {
          */
         public Sweep build() throws IOException {
             Sweep sweep = new Sweep(this);
-            requireWritable(sweep.folder);
+            SweepFolder.requireWritable(sweep.folder);
             return sweep;
-        }
-
-        private static void requireWritable(Path folder) throws IOException {
-            try {
-                Files.createDirectories(folder);
-                Files.delete(Files.createTempFile(folder, "writable", ".part"));
-            } catch (IOException e) {
-                throw new IOException("folder: expected one that can be written to, got " + folder + " (" + e + ")", e);
-            }
         }
     }
 }

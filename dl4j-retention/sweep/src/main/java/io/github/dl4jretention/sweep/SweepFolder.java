@@ -11,11 +11,13 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The files of a sweep. Each appears whole and forced to the disk, or not at all. One sweep at a time works in a folder.
@@ -27,6 +29,9 @@ final class SweepFolder implements AutoCloseable {
     static final String TRADE_OFF = "tradeoff.png";
     static final String CROSS_ENTROPY = "cross-entropy.png";
     static final String DIVERGENCE = "divergence.png";
+
+    /** Of a setting in a message: a SHA-256 is whole. */
+    private static final int LONGEST = 64;
 
     private static final String STATE = "sweep.json";
     private static final String MODELS = "models";
@@ -40,6 +45,16 @@ final class SweepFolder implements AutoCloseable {
     @FunctionalInterface
     interface Content {
         void writeTo(Path file) throws IOException;
+    }
+
+    /** @throws IOException if a folder can't be written to; the message names it */
+    static void requireWritable(Path folder) throws IOException {
+        try {
+            Files.createDirectories(folder);
+            Files.delete(Files.createTempFile(folder, "writable", ".part"));
+        } catch (IOException e) {
+            throw new IOException("folder: expected one that can be written to, got " + folder + " (" + e + ")", e);
+        }
     }
 
     /**
@@ -61,20 +76,42 @@ final class SweepFolder implements AutoCloseable {
     /**
      * What an earlier start has found; empty in a new folder.
      *
+     * @param configuration of this sweep
      * @throws IOException if it can't be read; the message names the file
-     * @throws IllegalStateException if there are files of a sweep's names that are not a sweep's
+     * @throws IllegalStateException if it's another sweep, or there are files of a sweep's names that are not a sweep's
      */
-    Optional<SweepOutcome> read() throws IOException {
+    Optional<SweepOutcome> read(Map<String, String> configuration) throws IOException {
         Path file = folder.resolve(STATE);
         if (!Files.exists(file)) {
             requireNothingOfOthers();
             return Optional.empty();
         }
         try {
-            return Optional.of(SweepOutcome.fromJson(Files.readString(file)));
+            SweepOutcome found = SweepOutcome.fromJson(Files.readString(file));
+            requireSame(configuration, found.configuration());
+            return Optional.of(found);
         } catch (IllegalArgumentException e) {
             throw new IOException("folder: expected a sweep's " + file + ": " + e.getMessage(), e);
         }
+    }
+
+    private void requireSame(Map<String, String> configuration, Map<String, String> found) {
+        List<String> differences = new ArrayList<>();
+        configuration.forEach((name, value) -> {
+            if (!value.equals(found.get(name))) {
+                differences.add(name + ": " + shortened(found.get(name)) + " there, " + shortened(value) + " here");
+            }
+        });
+        if (!differences.isEmpty()) {
+            throw new IllegalStateException("folder: expected a new one or one of this sweep, got " + folder
+                    + " of another: " + String.join("; ", differences)
+                    + "; name a new folder, or set what differs as it was");
+        }
+    }
+
+    /** Spaces are as long as a page; report.html has them whole. */
+    private static String shortened(@Nullable String value) {
+        return value == null ? "none" : value.length() <= LONGEST ? value : value.substring(0, LONGEST) + "...";
     }
 
     /** A sweep writes its state before anything else, so files without it are somebody else's. */

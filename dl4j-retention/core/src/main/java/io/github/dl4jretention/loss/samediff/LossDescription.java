@@ -1,5 +1,6 @@
 package io.github.dl4jretention.loss.samediff;
 
+import io.github.dl4jretention.internal.JsonFields;
 import io.github.dl4jretention.internal.SameDiffText;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionLoss;
@@ -8,7 +9,6 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
@@ -24,10 +24,7 @@ import org.nd4j.shade.jackson.core.JsonProcessingException;
  * @param losses            names of the loss variables before; null in a SameDiff of an older version
  * @param start             what {@code Retention.attach} found; null if the loss was added by {@link RetentionLoss#add}
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 public record LossDescription(
         @JsonProperty("configuration") RetentionConfiguration configuration,
         @JsonProperty("logits") String logits,
@@ -63,10 +60,7 @@ public record LossDescription(
      * @param ownLabels  whether it had the placeholder of the labels
      * @param mapping    of its training configuration; null if it had no training configuration
      */
-    @JsonAutoDetect(
-            fieldVisibility = JsonAutoDetect.Visibility.ANY,
-            getterVisibility = JsonAutoDetect.Visibility.NONE,
-            isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+    @JsonFields
     public record Start(
             @JsonProperty("iteration") int iteration,
             @JsonProperty("epoch") int epoch,
@@ -85,10 +79,7 @@ public record LossDescription(
      * @param featuresMasks names for the masks of features
      * @param labelsMasks   names for the masks of labels
      */
-    @JsonAutoDetect(
-            fieldVisibility = JsonAutoDetect.Visibility.ANY,
-            getterVisibility = JsonAutoDetect.Visibility.NONE,
-            isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+    @JsonFields
     public record Mapping(
             @JsonProperty("features") @Nullable List<String> features,
             @JsonProperty("labels") @Nullable List<String> labels,

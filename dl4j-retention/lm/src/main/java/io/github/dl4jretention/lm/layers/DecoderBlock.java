@@ -1,14 +1,10 @@
 package io.github.dl4jretention.lm.layers;
 
-import java.util.Collection;
 import java.util.List;
-import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.samediff.SDLayerParams;
-import org.deeplearning4j.optimize.api.TrainingListener;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
-import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
  * A decoder block, the layer that GPT-2, GPT-NeoX, Llama, Mistral, Qwen and their like are stacks of:
@@ -138,15 +134,8 @@ public final class DecoderBlock extends DecoderSettings {
     }
 
     @Override
-    public Layer instantiate(
-            NeuralNetConfiguration conf,
-            Collection<TrainingListener> trainingListeners,
-            int layerIndex,
-            INDArray layerParamsView,
-            boolean initializeParams,
-            DataType networkDataType) {
-        return init(
-                new DecoderBlockRuntime(conf, networkDataType), conf, layerIndex, layerParamsView, initializeParams);
+    TokenLayerRuntime runtime(NeuralNetConfiguration conf, DataType dataType) {
+        return new DecoderBlockRuntime(conf, dataType);
     }
 
     /** Builds a block; the defaults are those of GPT-2 without its learned positions. */

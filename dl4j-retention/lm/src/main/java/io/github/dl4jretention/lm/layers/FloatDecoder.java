@@ -17,9 +17,6 @@ import org.nd4j.linalg.api.ndarray.INDArray;
  */
 final class FloatDecoder implements BlockArithmetic {
 
-    /** Tokens at a time: enough for fast products, and their rows stay in a cache of half a megabyte. */
-    private static final int WINDOW = 128;
-
     private static final List<String> QUERY_KEY_VALUE =
             List.of(DecoderBlock.QUERY, DecoderBlock.KEY, DecoderBlock.VALUE);
     private static final List<String> GATE_UP = List.of(DecoderBlock.GATE, DecoderBlock.UP);
@@ -29,6 +26,7 @@ final class FloatDecoder implements BlockArithmetic {
     private final @Nullable FloatRotary rotary;
     private final FloatAdapters adapters;
     private final FloatBlockWorker[] workers;
+    private final FloatBlockMemory room;
     private @Nullable FloatBlockParameters gradients;
     private @Nullable INDArray gradientView;
 
@@ -45,87 +43,22 @@ final class FloatDecoder implements BlockArithmetic {
         for (int i = 0; i < workers.length; i++) {
             workers[i] = new FloatBlockWorker(block, rotary, i);
         }
-    }
-
-    /** What backward needs of forward, for every token; without a backward pass what attention needs of all tokens. */
-    private final class Kept {
-        private final FloatRows queryKeyValue;
-        private final FloatRows logSum;
-        private final FloatRows mixed;
-        private final @Nullable FloatRows rawQueryKey;
-        private final @Nullable FloatRows middle;
-        private final @Nullable FloatRows wide;
-
-        Kept(Sequences sequences, FloatArena arena, boolean backward) {
-            int tokens = sequences.tokens();
-            queryKeyValue = arena.take(tokens, block.queryKeyValueWidth());
-            logSum = arena.take(sequences.batch() * block.getHeads(), sequences.time());
-            mixed = arena.take(tokens, block.queryWidth());
-            rawQueryKey = backward && block.isQueryKeyNorm()
-                    ? arena.take(tokens, block.queryWidth() + block.keyValueWidth())
-                    : null;
-            middle = backward ? arena.take(tokens, block.getWidth()) : null;
-            wide = backward ? arena.take(tokens, block.upWidth()) : null;
-        }
-    }
-
-    /** Memory for some tokens at a time, which stays in a processor's cache. */
-    private final class Window {
-        private final FloatRows normal;
-        private final FloatRows hidden;
-        private final @Nullable FloatRows middle;
-        private final @Nullable FloatRows wide;
-        private final FloatAdapters.Memory ofAdapters;
-
-        Window(FloatArena arena, int tokens, boolean backward) {
-            ofAdapters = adapters.new Memory(arena, tokens);
-            normal = arena.take(tokens, block.getWidth());
-            hidden = arena.take(tokens, block.getHidden());
-            middle = backward ? null : arena.take(tokens, block.getWidth());
-            wide = backward ? null : arena.take(tokens, block.upWidth());
-        }
+        room = new FloatBlockMemory(block, this.adapters, workers.length);
     }
 
     @Override
     public long kept() {
-        long raw = block.isQueryKeyNorm() ? block.queryWidth() + block.keyValueWidth() : 0;
-        return raw
-                + block.queryKeyValueWidth()
-                + block.getHeads()
-                + block.queryWidth()
-                + block.getWidth()
-                + block.upWidth();
+        return room.kept();
     }
 
     @Override
     public long forwardMemory(Sequences sequences, boolean backward) {
-        long ofWindow = (long) block.getWidth() + block.getHidden() + adapters.memory();
-        long ofToken = 0;
-        if (!backward) {
-            ofWindow += block.getWidth() + block.upWidth();
-            ofToken = (long) block.queryKeyValueWidth() + block.getHeads() + block.queryWidth();
-        }
-        return (long) workers.length * window(sequences) * ofWindow + sequences.tokens() * ofToken + tiles(sequences);
-    }
-
-    private static int window(Sequences sequences) {
-        return Math.min(WINDOW, sequences.tokens());
+        return room.forward(sequences, backward);
     }
 
     @Override
     public long backwardMemory(Sequences sequences) {
-        long ofToken = 6L * block.getWidth()
-                + 2L * block.getHidden()
-                + block.upWidth()
-                + block.queryWidth()
-                + block.queryKeyValueWidth()
-                + adapters.gradientMemory()
-                + (adapters.isEmpty() ? 0 : workers.length * adapters.memory());
-        return sequences.tokens() * ofToken + 2 * tiles(sequences);
-    }
-
-    private long tiles(Sequences sequences) {
-        return (long) workers.length * FloatAttention.tile(sequences) * sequences.total();
+        return room.backward(sequences);
     }
 
     @Override
@@ -142,12 +75,9 @@ final class FloatDecoder implements BlockArithmetic {
         FloatRows x = FloatRows.of(input, width);
         FloatRows y = FloatRows.of(output, width);
         FloatArena arena = new FloatArena(memory);
-        Kept k = new Kept(sequences, kept == null ? arena : new FloatArena(kept), kept != null);
+        FloatBlockMemory.Kept k = room.new Kept(sequences, kept == null ? arena : new FloatArena(kept), kept != null);
         FloatHeads heads = new FloatHeads(block, sequences, k.queryKeyValue, known);
-        Window[] windows = new Window[workers.length];
-        for (int i = 0; i < windows.length; i++) {
-            windows[i] = new Window(arena, window(sequences), kept != null);
-        }
+        FloatBlockMemory.Window[] windows = room.windows(sequences, arena, kept != null);
         startAttention(sequences, arena, false);
 
         windows(tokens, windows, (worker, window, from, to) -> {
@@ -211,7 +141,7 @@ final class FloatDecoder implements BlockArithmetic {
         FloatRows x = FloatRows.of(input, width);
         FloatRows dy = FloatRows.of(gradient, width);
         FloatRows dx = FloatRows.of(inputGradient, width);
-        Kept k = new Kept(sequences, new FloatArena(kept), true);
+        FloatBlockMemory.Kept k = room.new Kept(sequences, new FloatArena(kept), true);
         FloatRows middle = requireNonNull(k.middle);
         FloatRows wide = requireNonNull(k.wide);
         FloatHeads heads = new FloatHeads(block, sequences, k.queryKeyValue, known);
@@ -405,15 +335,15 @@ final class FloatDecoder implements BlockArithmetic {
     }
 
     private interface WindowWork {
-        void accept(FloatBlockWorker worker, Window window, int from, int to);
+        void accept(FloatBlockWorker worker, FloatBlockMemory.Window window, int from, int to);
     }
 
     /** Each thread its own tokens, a window of them at a time. */
-    private void windows(int tokens, Window[] windows, WindowWork work) {
+    private void windows(int tokens, FloatBlockMemory.Window[] windows, WindowWork work) {
         rows(tokens, (worker, from, to) -> {
-            Window window = windows[worker.number];
-            for (int start = from; start < to; start += WINDOW) {
-                work.accept(worker, window, start, Math.min(start + WINDOW, to));
+            FloatBlockMemory.Window window = windows[worker.number];
+            for (int start = from; start < to; start += FloatBlockMemory.WINDOW) {
+                work.accept(worker, window, start, Math.min(start + FloatBlockMemory.WINDOW, to));
             }
         });
     }

@@ -1,15 +1,11 @@
 package io.github.dl4jretention.lm.layers;
 
 import java.util.Arrays;
-import java.util.Collection;
 import java.util.List;
-import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.layers.samediff.SDLayerParams;
-import org.deeplearning4j.optimize.api.TrainingListener;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
-import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
  * Normalises each token, as before the output layer of a decoder: see {@link Norm} for the formulas. Input and output
@@ -80,14 +76,8 @@ public final class NormLayer extends TokenLayer {
     }
 
     @Override
-    public Layer instantiate(
-            NeuralNetConfiguration conf,
-            Collection<TrainingListener> trainingListeners,
-            int layerIndex,
-            INDArray layerParamsView,
-            boolean initializeParams,
-            DataType networkDataType) {
-        return init(new NormLayerRuntime(conf, networkDataType), conf, layerIndex, layerParamsView, initializeParams);
+    TokenLayerRuntime runtime(NeuralNetConfiguration conf, DataType dataType) {
+        return new NormLayerRuntime(conf, dataType);
     }
 
     /** Builds a norm. */

@@ -1,10 +1,10 @@
 package io.github.dl4jretention.lm.layers;
 
+import io.github.dl4jretention.internal.JsonFields;
 import java.io.Serializable;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 
 /**
  * Rotary position embedding: pair i of a query's or key's numbers at position p is turned by the angle
@@ -21,11 +21,7 @@ import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
  * Language Models via Positional Interpolation", https://arxiv.org/abs/2306.15595; for llama3 the model card's reference
  * code of Llama 3.1. Objects never change: each method gives a new one.
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE,
-        setterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 public final class RotaryPositions implements Serializable {
 
     private static final long serialVersionUID = 1L;

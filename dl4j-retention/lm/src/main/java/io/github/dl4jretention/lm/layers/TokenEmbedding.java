@@ -115,10 +115,15 @@ public final class TokenEmbedding extends TokenLayer implements HalfReader {
             INDArray layerParamsView,
             boolean initializeParams,
             DataType networkDataType) {
-        TokenEmbeddingRuntime layer = init(
-                new TokenEmbeddingRuntime(conf, networkDataType), conf, layerIndex, layerParamsView, initializeParams);
-        TiedWeights.offer(trainingListeners, layer);
+        Layer layer = super.instantiate(
+                conf, trainingListeners, layerIndex, layerParamsView, initializeParams, networkDataType);
+        TiedWeights.offer(trainingListeners, (TokenEmbeddingRuntime) layer);
         return layer;
+    }
+
+    @Override
+    TokenLayerRuntime runtime(NeuralNetConfiguration conf, DataType dataType) {
+        return new TokenEmbeddingRuntime(conf, dataType);
     }
 
     /** Builds an embedding. */

@@ -2,10 +2,13 @@ package io.github.dl4jretention.lm.layers;
 
 import static java.util.Objects.requireNonNull;
 
+import io.github.dl4jretention.internal.JsonFields;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.deeplearning4j.nn.api.Layer;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
@@ -13,22 +16,19 @@ import org.deeplearning4j.nn.conf.layers.samediff.SDLayerParams;
 import org.deeplearning4j.nn.conf.layers.samediff.SameDiffLayer;
 import org.deeplearning4j.nn.weights.IWeightInit;
 import org.deeplearning4j.nn.weights.WeightInitXavier;
+import org.deeplearning4j.optimize.api.TrainingListener;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SDVariable;
 import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.indexing.NDArrayIndex;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 
 /**
  * What the configurations of this package's layers have in common: their activations are sequences
  * {@code [batch, width, time]}, weights are initialised as the network's, gains with 1 and biases with 0.
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE,
-        setterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 abstract class TokenLayer extends SameDiffLayer {
 
     private static final long serialVersionUID = 1L;
@@ -170,8 +170,18 @@ abstract class TokenLayer extends SameDiffLayer {
         return super.getLayerParams();
     }
 
-    <T extends TokenLayerRuntime> T init(
-            T layer, NeuralNetConfiguration conf, int layerIndex, INDArray layerParamsView, boolean initializeParams) {
+    /** {@return a new working part, whose parameters aren't there yet} */
+    abstract TokenLayerRuntime runtime(NeuralNetConfiguration conf, DataType dataType);
+
+    @Override
+    public Layer instantiate(
+            NeuralNetConfiguration conf,
+            Collection<TrainingListener> trainingListeners,
+            int layerIndex,
+            INDArray layerParamsView,
+            boolean initializeParams,
+            DataType networkDataType) {
+        TokenLayerRuntime layer = runtime(conf, networkDataType);
         layer.setIndex(layerIndex);
         layer.setParamsViewArray(layerParamsView);
         layer.setParamTable(initializer().init(conf, layerParamsView, initializeParams));

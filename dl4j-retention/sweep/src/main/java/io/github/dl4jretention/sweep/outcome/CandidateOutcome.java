@@ -1,5 +1,6 @@
 package io.github.dl4jretention.sweep.outcome;
 
+import io.github.dl4jretention.internal.JsonFields;
 import io.github.dl4jretention.sweep.space.FinetuneConfiguration;
 import io.github.dl4jretention.sweep.task.CurvePoint;
 import io.github.dl4jretention.sweep.task.FinetuneResult;
@@ -7,7 +8,6 @@ import io.github.dl4jretention.sweep.task.Losses;
 import io.github.dl4jretention.sweep.task.RungScore;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 /**
@@ -27,10 +27,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param curve             of training
  * @param rungs             scores on the way, where there is a pruning rule
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 public record CandidateOutcome(
         @JsonProperty("index") int index,
         @JsonProperty("status") Status status,

@@ -1,6 +1,7 @@
 package io.github.dl4jretention.sweep.outcome;
 
 import io.github.dl4jretention.eval.ParetoFront;
+import io.github.dl4jretention.internal.JsonFields;
 import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.loss.Preference;
 import io.github.dl4jretention.loss.RetentionConfiguration;
@@ -14,7 +15,6 @@ import java.util.Objects;
 import java.util.Optional;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.jspecify.annotations.Nullable;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
 
@@ -30,10 +30,7 @@ import org.nd4j.shade.jackson.core.JsonProcessingException;
  * @param finished      whether there is nothing left to run
  * @param candidates    those that have ended, by index
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 public record SweepOutcome(
         @JsonProperty("configuration") Map<String, String> configuration,
         @JsonProperty("score") RetentionScore score,

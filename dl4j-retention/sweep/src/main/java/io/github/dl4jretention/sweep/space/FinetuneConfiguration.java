@@ -1,10 +1,10 @@
 package io.github.dl4jretention.sweep.space;
 
+import io.github.dl4jretention.internal.JsonFields;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import java.io.Serializable;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
@@ -22,10 +22,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param warmUp first steps in which the learning rate rises; 0 for none
  * @serial exclude
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 public record FinetuneConfiguration(
         @JsonProperty("method") FinetuneMethod method,
         @JsonProperty("retention") @Nullable RetentionConfiguration retention,

@@ -33,8 +33,6 @@ import org.nd4j.shade.jackson.annotation.JsonInclude;
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> {
 
-    private static final double LOWEST = 0.03;
-    private static final double HIGHEST = 30;
     private static final String NO_WEIGHT = "none";
 
     private ParameterSpace<Double> coefficient;
@@ -178,18 +176,19 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
     public void requireServedByLikeliestClasses() {
         if (preference != null
                 && Leaves.values(preference).stream().anyMatch(kind -> !kind.equals(Preference.Kind.SIMPO.name()))) {
-            throw new IllegalArgumentException("preference: expected none that needs the label's probability, for a"
-                    + " teacher that doesn't give every class its own, got " + Leaves.values(preference)
-                    + "; use a live teacher, or a cache with the codec half");
+            throw needsEveryClass("preference", Leaves.values(preference));
         }
         for (TokenWeight weight : tokenWeights()) {
             if (weight != null && weight.needsTeacher()) {
-                throw new IllegalArgumentException(
-                        "tokenWeight: expected none that needs the label's probability, for a"
-                                + " teacher that doesn't give every class its own, got " + weight
-                                + "; use a live teacher, or a cache with the codec half");
+                throw needsEveryClass("tokenWeight", weight);
             }
         }
+    }
+
+    private static IllegalArgumentException needsEveryClass(String setting, Object found) {
+        return new IllegalArgumentException(setting + ": expected none that needs the label's probability, for a"
+                + " teacher that doesn't give every class its own, got " + found
+                + "; use a live teacher, or a cache with the codec half");
     }
 
     /**
@@ -218,7 +217,7 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
     /** Builds a {@link RetentionSpace}. */
     public static final class Builder {
 
-        private ParameterSpace<Double> coefficient = Leaves.logUniform("coefficient", LOWEST, HIGHEST);
+        private ParameterSpace<Double> coefficient = Leaves.logUniform("coefficient", 0.03, 30);
         private ParameterSpace<Double> temperature = new FixedValue<>(1.0);
         private ParameterSpace<String> divergence = new FixedValue<>(Divergence.FORWARD_KL.name());
         private ParameterSpace<Double> beta = new FixedValue<>(0.5);

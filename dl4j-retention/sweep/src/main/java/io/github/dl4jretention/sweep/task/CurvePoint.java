@@ -1,7 +1,7 @@
 package io.github.dl4jretention.sweep.task;
 
+import io.github.dl4jretention.internal.JsonFields;
 import java.io.Serializable;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 /**
@@ -12,10 +12,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param divergence   from the teacher; NaN without one
  * @serial exclude
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 public record CurvePoint(
         @JsonProperty("step") int step,
         @JsonProperty("crossEntropy") double crossEntropy,

@@ -31,8 +31,6 @@ import org.nd4j.shade.jackson.annotation.JsonInclude;
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
 
-    private static final double LEARNING_RATE = 3e-4;
-
     static {
         TaskCreatorProvider.registerDefaultTaskCreatorClass(FinetuneSpace.class, FinetuneTaskCreator.class);
     }
@@ -212,7 +210,7 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
         private ParameterSpace<String> method = new FixedValue<>(FinetuneMethod.RETENTION.name());
         private Set<FinetuneMethod> chosen = Set.of(FinetuneMethod.RETENTION);
         private @Nullable RetentionSpace retention;
-        private ParameterSpace<Double> learningRate = new FixedValue<>(LEARNING_RATE);
+        private ParameterSpace<Double> learningRate = new FixedValue<>(3e-4);
         private ParameterSpace<Integer> epochs = new FixedValue<>(1);
         private ParameterSpace<Integer> steps = new FixedValue<>(0);
         private ParameterSpace<Integer> frozenUpTo = new FixedValue<>(-1);
@@ -383,10 +381,6 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
          * @throws IllegalArgumentException if a space is empty or reaches outside of its range; the message names it
          */
         public FinetuneSpace build() {
-            Leaves.requireValues("methods", method);
-            Leaves.requireValues("learningRate", learningRate);
-            Leaves.requireValues("epochs", epochs);
-            Leaves.requireValues("frozenUpTo", frozenUpTo);
             method = Leaves.collapsed(method);
             if (chosen.stream().noneMatch(FinetuneMethod::hasRetention)) {
                 retention = RetentionSpace.builder().coefficients(1).build();

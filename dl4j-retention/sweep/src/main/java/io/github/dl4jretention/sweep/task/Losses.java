@@ -1,7 +1,7 @@
 package io.github.dl4jretention.sweep.task;
 
+import io.github.dl4jretention.internal.JsonFields;
 import java.io.Serializable;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 /**
@@ -11,10 +11,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param source on what must not be forgotten
  * @serial exclude
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 public record Losses(@JsonProperty("target") double target, @JsonProperty("source") double source)
         implements Serializable {
 

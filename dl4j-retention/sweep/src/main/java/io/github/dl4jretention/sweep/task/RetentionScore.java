@@ -1,6 +1,7 @@
 package io.github.dl4jretention.sweep.task;
 
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.internal.JsonFields;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import java.util.List;
 import java.util.Map;
@@ -15,7 +16,6 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonCreator;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
@@ -31,10 +31,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * All in nats per token. A sweep's default is {@code weighted(1)}; {@code constrained(x)} says how much forgetting you
  * accept. The 1e6 keeps searches away from candidates that forget too much; reports and tables don't show it.
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 public final class RetentionScore implements ScoreFunction {
 
     private static final long serialVersionUID = 1L;

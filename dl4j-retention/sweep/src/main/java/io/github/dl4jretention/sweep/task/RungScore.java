@@ -1,7 +1,7 @@
 package io.github.dl4jretention.sweep.task;
 
+import io.github.dl4jretention.internal.JsonFields;
 import java.io.Serializable;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonProperty;
 
 /**
@@ -11,8 +11,5 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param score the less the better
  * @serial exclude
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 public record RungScore(@JsonProperty("step") int step, @JsonProperty("score") double score) implements Serializable {}
