@@ -48,7 +48,8 @@ import org.nd4j.linalg.dataset.api.iterator.MultiDataSetIterator;
  *
  * <p><b>How it is sampled.</b> Token by token from {@code softmax(z / temperature)}, after a start: the first tokens of
  * the target's sequences by default, or prompts. A sequence has one token more than the target's, features without the
- * last, labels without the first, in the arrays' form of the target's minibatches. Sequence i draws from a generator that
+ * last, labels without the first, in the arrays' form of the target's minibatches; shorter ones ({@link Builder#length})
+ * are padded at the end, where the masks of features and labels are 0. Sequence i draws from a generator that
  * follows from the seed and i alone. Networks take one step for each token by {@code rnnTimeStep} (states of LSTMs, keys
  * and values of decoder blocks), if on a few tokens of the target it gives what a whole window gives; else, as for
  * SameDiff models and other teachers, each token costs a whole window. Any other way is a {@link NextToken}.
@@ -139,7 +140,7 @@ public final class SelfReplay {
         return new Builder(sha256, target, (form, example) -> new NextTokens(base, ROWS, () -> {}));
     }
 
-    /** {@return the sequences' ids, one more than the target's sequences have tokens; a copy} */
+    /** {@return the sequences' ids, one more than the {@link Builder#length}; a copy} */
     public int[][] sequences() {
         return Arrays.stream(sequences).map(int[]::clone).toArray(int[][]::new);
     }
@@ -196,6 +197,7 @@ public final class SelfReplay {
         private int[][] prompts = {};
         private int prefix = 1;
         private int count = COUNT;
+        private @Nullable Integer length;
         private double temperature = 1;
         private double labels;
         private long seed;
@@ -220,8 +222,18 @@ public final class SelfReplay {
         }
 
         /**
-         * @param tokens of each of the target's sequences that a written one begins with, at least 1 and at most its
-         *     length; default 1. As many of the target's sequences as there are to write, in turn if it has fewer
+         * @param tokens of a written sequence, at least 1 and at most as many as the target's have; default as many as
+         *     the target's. Shorter ones are cheaper to write; in a minibatch they take as long as the target's
+         * @return this builder
+         */
+        public Builder length(int tokens) {
+            length = positive(tokens, "length");
+            return this;
+        }
+
+        /**
+         * @param tokens of each of the target's sequences that a written one begins with, at least 1 and at most the
+         *     {@link #length}; default 1. As many of the target's sequences as there are to write, in turn if it has fewer
          * @return this builder
          */
         public Builder prefix(int tokens) {
@@ -232,7 +244,7 @@ public final class SelfReplay {
 
         /**
          * @param prompts ids that sequences begin with, in turn, in place of the target's: the token that begins a text,
-         *     say. Each at least one, and at most as many as a sequence of the target has
+         *     say. Each at least one, and at most the {@link #length}
          * @return this builder
          */
         public Builder prompts(int[]... prompts) {
@@ -307,15 +319,20 @@ public final class SelfReplay {
             if (form == null) {
                 throw new IllegalArgumentException("target: expected at least one minibatch, got none");
             }
-            int[][] starts = starts(form, sequences);
+            int tokens = length == null ? form.time() : length;
+            if (tokens > form.time()) {
+                throw new IllegalArgumentException("length: expected at most " + form.time()
+                        + " tokens, as many as a sequence of the target has, got " + tokens);
+            }
+            int[][] starts = starts(tokens, sequences);
             WrittenSequences.Settings settings = new WrittenSequences.Settings(
-                    base, temperature, seed, count, form.time() + 1, WrittenSequences.sha256(starts));
+                    base, temperature, seed, count, tokens + 1, WrittenSequences.sha256(starts));
             if (file != null && Files.exists(file)) {
                 return new SelfReplay(form, WrittenSequences.read(file, settings), labels);
             }
             int[][] written;
-            try (NextTokens tokens = model.apply(form, sequences.get(0))) {
-                written = tokens.write(starts, form.time() + 1, temperature, seed);
+            try (NextTokens next = model.apply(form, sequences.get(0))) {
+                written = next.write(starts, tokens + 1, temperature, seed);
             }
             if (file != null) {
                 WrittenSequences.write(file, settings, written);
@@ -323,18 +340,15 @@ public final class SelfReplay {
             return new SelfReplay(form, written, labels);
         }
 
-        private int[][] starts(TokenForm form, List<int[]> sequences) {
+        private int[][] starts(int tokens, List<int[]> sequences) {
             int[][] starts = new int[count][];
             for (int i = 0; i < count; i++) {
-                starts[i] = prompts.length == 0
-                        ? Arrays.copyOf(sequences.get(i % sequences.size()), prefix)
-                        : prompts[i % prompts.length];
-                if (starts[i].length == 0
-                        || starts[i].length > form.time()
-                        || prompts.length == 0 && prefix > form.time()) {
+                int[] sequence = sequences.get(i % sequences.size());
+                starts[i] = prompts.length == 0 ? Arrays.copyOf(sequence, prefix) : prompts[i % prompts.length];
+                if (starts[i].length == 0 || starts[i].length > tokens) {
                     throw new IllegalArgumentException(
-                            (prompts.length == 0 ? "prefix" : "prompts") + ": expected 1 to " + form.time()
-                                    + " tokens, as many as a sequence of the target has, got " + starts[i].length);
+                            (prompts.length == 0 ? "prefix" : "prompts") + ": expected 1 to " + tokens
+                                    + " tokens, as many as a written sequence has, got " + starts[i].length);
                 }
             }
             return starts;

@@ -6,6 +6,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.api.MultiDataSet;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
  * How sequences of tokens lie in the arrays of a minibatch, learned from one: features with the tokens, labels with those
@@ -13,7 +14,7 @@ import org.nd4j.linalg.factory.Nd4j;
  *
  * @param features layout of the features
  * @param labels   layout of the labels
- * @param mask     type of a label mask
+ * @param mask     type of the masks
  * @param time     tokens of a sequence
  */
 record TokenForm(Layout features, Layout labels, DataType mask, int time) {
@@ -127,18 +128,33 @@ record TokenForm(Layout features, Layout labels, DataType mask, int time) {
                     + Arrays.toString(batch.getFeatures(0).shape()) + ", got shape "
                     + Arrays.toString(batch.getLabels(0).shape()));
         }
-        INDArray mask = batch.getLabelsMaskArrays() == null ? null : batch.getLabelsMaskArray(0);
+        INDArray ofLabels = batch.getLabelsMaskArrays() == null ? null : batch.getLabelsMaskArray(0);
+        INDArray ofFeatures = batch.getFeaturesMaskArrays() == null ? null : batch.getFeaturesMaskArray(0);
+        INDArray mask = ofLabels == null ? ofFeatures : ofLabels;
         return new TokenForm(features, labels, mask == null ? DataType.FLOAT : mask.dataType(), time);
     }
 
     /**
-     * Sequences as a minibatch.
+     * Sequences as a minibatch. Shorter ones than the form's are padded at the end, where both masks are 0.
      *
-     * @param rows   a token more than the features have
-     * @param weight of the labels; 1 for no mask
+     * @param rows   of one length, a token more than the features have
+     * @param weight of the labels; 1 for no mask, unless there is padding
      */
     DataSet batch(int[][] rows, double weight) {
-        INDArray weights = weight == 1 ? null : Nd4j.valueArrayOf(new long[] {rows.length, time}, weight, mask);
-        return new DataSet(features.of(rows, 0, time), labels.of(rows, 1, time), null, weights);
+        int length = rows[0].length - 1;
+        int[][] padded = Arrays.stream(rows)
+                .map(row -> Arrays.copyOf(row, time + 1))
+                .toArray(int[][]::new);
+        return new DataSet(
+                features.of(padded, 0, time),
+                labels.of(padded, 1, time),
+                length == time ? null : mask(rows.length, length, 1),
+                length == time && weight == 1 ? null : mask(rows.length, length, weight));
+    }
+
+    private INDArray mask(int rows, int length, double weight) {
+        INDArray array = Nd4j.zeros(mask, rows, time);
+        array.get(NDArrayIndex.all(), NDArrayIndex.interval(0, length)).assign(weight);
+        return array;
     }
 }

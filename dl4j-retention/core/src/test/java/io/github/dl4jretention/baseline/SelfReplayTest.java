@@ -438,8 +438,18 @@ class SelfReplayTest {
         refused("count: expected at least 1, got 0", () -> builder.count(0));
         refused("prefix: expected at least 1, got 0", () -> builder.prefix(0));
         refused(
-                "prefix: expected 1 to 5 tokens, as many as a sequence of the target has, got 6",
+                "prefix: expected 1 to 5 tokens, as many as a written sequence has, got 6",
                 () -> builder.prefix(6).build());
+        refused("length: expected at least 1, got 0", () -> builder.length(0));
+        refused("length: expected at most 5 tokens, as many as a sequence of the target has, got 6", () -> SelfReplay.of(
+                        lstm(DataType.FLOAT, 3), target(DataType.FLOAT, 1))
+                .length(6)
+                .build());
+        refused("prefix: expected 1 to 2 tokens", () -> SelfReplay.of(
+                        lstm(DataType.FLOAT, 3), target(DataType.FLOAT, 1))
+                .length(2)
+                .prefix(3)
+                .build());
         refused("prompts: expected 1 to 5 tokens", () -> builder.prompts(new int[0])
                 .build());
         refused("prompts: expected at least one, got none", builder::prompts);
@@ -507,6 +517,45 @@ class SelfReplayTest {
             for (int t = 0; t < 3; t++) {
                 assertEquals(ids.getInt(i % 3, t), written[i][t], "sequence " + i + ", token " + t);
             }
+        }
+    }
+
+    /** Padding counts nowhere: the gradient is that of sequences that end where the written ones do. */
+    @ParameterizedTest
+    @EnumSource(
+            value = DataType.class,
+            names = {"FLOAT", "DOUBLE"})
+    void shorter_sequences_are_padded(DataType type) throws IOException {
+        MultiLayerNetwork base = lstm(type, 3);
+        SelfReplay.Builder builder = SelfReplay.of(base, target(type, 2)).count(4).labels(0.5);
+        int[][] whole = builder.build().sequences();
+        SelfReplay written = builder.length(3).build();
+        int[][] ids = written.sequences();
+        for (int i = 0; i < 4; i++) {
+            assertArrayEquals(Arrays.copyOf(whole[i], 4), ids[i], "the same draws, fewer of them");
+        }
+        DataSet padded = written.iterator(4).next();
+        assertArrayEquals(new long[] {4, V, TIME}, padded.getFeatures().shape());
+        DataSet ended = new DataSet(
+                laidOut(ids, 0, 3, 3, type).get(NDArrayIndex.all(), NDArrayIndex.interval(0, V), NDArrayIndex.all()).dup('c'),
+                laidOut(ids, 1, 3, 3, type).get(NDArrayIndex.all(), NDArrayIndex.interval(0, V), NDArrayIndex.all()).dup('c'),
+                null,
+                Nd4j.valueArrayOf(new long[] {4, 3}, 0.5, type));
+        try (Teacher teacher = Teacher.of(base)) {
+            MultiLayerNetwork student = Retention.attach(
+                    Networks.moved(base, 0.3, 5), RetentionConfiguration.builder().build(), teacher);
+            assertClose(
+                    gradient(student, teacher, ended, DivergenceMask.ALL_TOKENS),
+                    gradient(student, teacher, padded, DivergenceMask.ALL_TOKENS),
+                    type == DataType.DOUBLE ? 1e-6 : 1e-4);
+            ReplayIterator mixed = written.mixedInto(target(type, 1), 0.5);
+            INDArray together = Networks.gradient(
+                    student, new TeacherIterator(mixed, teacher, mixed.divergenceWeights(0, 1)).next());
+            INDArray ofTarget = gradient(
+                    student, teacher, text(type, 3, TIME, 0), (b, o, n, t) -> Nd4j.zeros(DataType.FLOAT, n, t));
+            DataSet three = written.iterator(3).next();
+            INDArray ofWritten = gradient(student, teacher, three, DivergenceMask.ALL_TOKENS);
+            assertClose(ofTarget.add(ofWritten), together, type == DataType.DOUBLE ? 1e-6 : 1e-4);
         }
     }
 

@@ -10,6 +10,7 @@ import io.github.dl4jretention.baseline.ReplayUnit;
 import io.github.dl4jretention.lm.LowRankAdapters;
 import io.github.dl4jretention.lm.layers.DecoderBlock;
 import io.github.dl4jretention.loss.Divergence;
+import io.github.dl4jretention.loss.Preference;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.TokenWeight;
 import io.github.dl4jretention.teacher.DivergenceMask;
@@ -63,6 +64,14 @@ public enum Method {
     SELECTIVE(true, false),
     /** Cross-entropy of sequences weighted by how well the base knows them; strength: tau in medians of their losses. */
     FLOW(true, false),
+    /** Preference of target text over what the base writes in its place, by DPO; strength: beta. */
+    DPO(true, false),
+    /** The same by IPO; strength: beta. */
+    IPO(true, false),
+    /** The same by SimPO with gamma 0.5; strength: beta. */
+    SIMPO(true, false),
+    /** The same by DPO with beta 0.1, and retention on the beginnings that both go on from; strength: lambda. */
+    DPO_RETENTION(true, false),
     /** Low-rank adapters; strength: their rank. */
     LORA(true, false),
     /** Low-rank adapters of rank 8 and retention; strength: lambda. */
@@ -72,6 +81,8 @@ public enum Method {
     static final double SHARE = 0.25;
 
     private static final int RANK = 8;
+    private static final double BETA = 0.1;
+    private static final double GAMMA = 0.5;
 
     private final boolean strength;
     private final boolean source;
@@ -188,6 +199,10 @@ public enum Method {
             }
             case SELECTIVE -> weighted(setup, setup.losses().get().perplexity(setup.strength()));
             case FLOW -> weighted(setup, setup.strength() * setup.losses().get().median());
+            case DPO -> preferred(setup, Preference.dpo(setup.strength()), 0);
+            case IPO -> preferred(setup, Preference.ipo(setup.strength()), 0);
+            case SIMPO -> preferred(setup, Preference.simpo(setup.strength(), GAMMA), 0);
+            case DPO_RETENTION -> preferred(setup, Preference.dpo(BETA), setup.strength());
             case LORA -> new Training(
                     adapted(setup, (int) setup.strength()),
                     setup.targetBatches(),
@@ -227,6 +242,11 @@ public enum Method {
         return this == SELF_REPLAY || this == SELF_REPLAY_RETENTION;
     }
 
+    /** Whether it learns from pairs of sequences. */
+    private boolean prefers() {
+        return this == DPO || this == IPO || this == SIMPO || this == DPO_RETENTION;
+    }
+
     /** Whether it holds the student by a divergence, beside which there can be a weight of tokens. */
     boolean retains() {
         return switch (this) {
@@ -255,7 +275,9 @@ public enum Method {
     /** Whether a training with such minibatches can have such a strength. */
     boolean allows(double strength, int batch) {
         long replayed = Math.round(strength * batch);
-        return allows(strength) && (this != REPLAY || replayed >= 1 && replayed < batch);
+        return allows(strength)
+                && (this != REPLAY || replayed >= 1 && replayed < batch)
+                && (!prefers() || batch >= 2);
     }
 
     static Method of(String label) {
@@ -281,6 +303,15 @@ public enum Method {
     /** By a weight that needs the teacher. */
     private Training weighted(TrialSetup setup, double parameter) {
         return retained(setup, conf(setup, 0).tokenWeight(weight(parameter)).build(), setup.targetBatches());
+    }
+
+    /** As many sequences as without preferences, half of them chosen and half rejected. */
+    private static Training preferred(TrialSetup setup, Preference preference, double coefficient) {
+        return retained(
+                setup,
+                conf(setup, coefficient).preference(preference).build(),
+                setup.pairs(),
+                coefficient == 0 ? DivergenceMask.LABEL_MASK : DivergenceMask.PROMPTS);
     }
 
     private static Training retained(TrialSetup setup, DataSetIterator batches) {

@@ -41,7 +41,11 @@ final class TrialRunner {
     private final Map<WrittenFor, SelfReplay> written = new HashMap<>();
     private final Map<Plan.Pair, LabelLosses> losses = new HashMap<>();
 
+    private final Map<RejectedFor, SelfReplay> rejected = new HashMap<>();
+
     private record WrittenFor(Plan.Pair pair, WrittenPlan how) {}
+
+    private record RejectedFor(Plan.Pair pair, long seed) {}
 
     TrialRunner(Plan plan, Corpus corpus, String model, TextModel base) {
         this.plan = plan;
@@ -153,6 +157,7 @@ final class TrialRunner {
                         () -> importances.computeIfAbsent(trial.pair(), this::importance),
                         () -> written.computeIfAbsent(
                                 new WrittenFor(trial.pair(), trial.method().written()), this::written),
+                        () -> rejected.computeIfAbsent(new RejectedFor(trial.pair(), trial.seed()), this::rejected),
                         () -> losses.computeIfAbsent(trial.pair(), this::losses)));
     }
 
@@ -175,6 +180,20 @@ final class TrialRunner {
                     .apply(SelfReplay.of(base, TrialSetup.targetWindows(corpus, what.pair, count, 1, WRITTEN_SEED)))
                     .count(count)
                     .seed(WRITTEN_SEED)
+                    .build();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** One for each window that a seed trains on. */
+    private SelfReplay rejected(RejectedFor what) {
+        int pairs = plan.batch() / 2;
+        try {
+            return SelfReplay.of(base, TrialSetup.targetWindows(corpus, what.pair, pairs, plan.steps(), what.seed))
+                    .prefix(TrialSetup.prompt(corpus))
+                    .count(pairs * plan.steps())
+                    .seed(what.seed)
                     .build();
         } catch (IOException e) {
             throw new UncheckedIOException(e);

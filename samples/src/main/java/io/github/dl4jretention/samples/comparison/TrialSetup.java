@@ -17,6 +17,7 @@ import org.nd4j.linalg.learning.config.IUpdater;
  * @param base       the pretrained model
  * @param importance of its parameters for the source text, estimated when it is asked for
  * @param written    what the base writes, sampled when it is asked for
+ * @param rejected   what the base writes after the prompts of {@link #pairs}, sampled when it is asked for
  * @param losses     of the base on target text, measured when they are asked for
  */
 record TrialSetup(
@@ -26,6 +27,7 @@ record TrialSetup(
         TokenCorpus corpus,
         Supplier<Importance> importance,
         Supplier<SelfReplay> written,
+        Supplier<SelfReplay> rejected,
         Supplier<LabelLosses> losses) {
 
     /** Of replayed text, so that its windows are not those of the target. */
@@ -62,6 +64,20 @@ record TrialSetup(
 
     DataSetIterator targetBatches(int examples) {
         return targetWindows(corpus, trial.pair(), examples, plan.steps(), trial.seed());
+    }
+
+    /** Windows of target text, and what the base writes in the place of their second half. */
+    DataSetIterator pairs() {
+        int pairs = plan.batch() / 2;
+        return PreferencePairs.of(
+                targetBatches(pairs),
+                rejected.get().iterator(pairs),
+                prompt(corpus));
+    }
+
+    /** Tokens of a window that both sequences of a pair begin with. */
+    static int prompt(TokenCorpus corpus) {
+        return Math.max(1, corpus.model().window() / 2);
     }
 
     static DataSetIterator targetWindows(TokenCorpus corpus, Plan.Pair pair, int examples, int batches, long seed) {

@@ -11,6 +11,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * How the base writes for self-replay, and how much of it is in a minibatch.
  *
  * @param count       sequences; 0 for as many as the plan's {@code importanceExamples}
+ * @param length      tokens of a sequence; 0 for as many as a window of the target has
  * @param temperature of the sampling
  * @param prefix      tokens of target text that each sequence begins with
  * @param prompt      token that each sequence begins with, in place of target text; null for none
@@ -18,14 +19,21 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param labels      weight of the written tokens as labels
  */
 public record WrittenPlan(
-        int count, double temperature, int prefix, @Nullable Integer prompt, double share, double labels) {
+        int count,
+        int length,
+        double temperature,
+        int prefix,
+        @Nullable Integer prompt,
+        double share,
+        double labels) {
 
-    static final WrittenPlan DEFAULT = new WrittenPlan(0, 1, 1, null, Method.SHARE, 0);
+    static final WrittenPlan DEFAULT = new WrittenPlan(0, 0, 1, 1, null, Method.SHARE, 0);
 
     /** For JSON. */
     @JsonCreator
     public static WrittenPlan of(
             @JsonProperty("count") @Nullable Integer count,
+            @JsonProperty("length") @Nullable Integer length,
             @JsonProperty("temperature") @Nullable Double temperature,
             @JsonProperty("prefix") @Nullable Integer prefix,
             @JsonProperty("prompt") @Nullable Integer prompt,
@@ -33,6 +41,7 @@ public record WrittenPlan(
             @JsonProperty("labels") @Nullable Double labels) {
         return new WrittenPlan(
                 count == null ? DEFAULT.count : count,
+                length == null ? DEFAULT.length : length,
                 temperature == null ? DEFAULT.temperature : temperature,
                 prefix == null ? DEFAULT.prefix : prefix,
                 prompt,
@@ -42,11 +51,11 @@ public record WrittenPlan(
 
     /** @throws IllegalArgumentException if a number is outside of its range */
     public WrittenPlan {
-        if (count < 0 || !(temperature > 0) || prefix < 1 || prompt != null && prompt < 0 || !(labels >= 0)) {
+        if (count < 0 || length < 0 || !(temperature > 0) || prefix < 1 || prompt != null && prompt < 0 || !(labels >= 0)) {
             throw new IllegalArgumentException(
-                    "written: expected a count of at least 0, a temperature above 0, a prefix of at least 1 token, a"
+                    "written: expected a count and a length of at least 0, a temperature above 0, a prefix of at least 1 token, a"
                             + " prompt that is a token's id and labels of at least 0, got "
-                            + List.of(count, temperature, prefix, String.valueOf(prompt), labels));
+                            + List.of(count, length, temperature, prefix, String.valueOf(prompt), labels));
         }
         if (!(share > 0 && share < 1)) {
             throw new IllegalArgumentException("written: expected a share above 0 and below 1, got " + share);
@@ -56,6 +65,9 @@ public record WrittenPlan(
     /** Sets what {@link SelfReplay} is sampled with. */
     SelfReplay.Builder apply(SelfReplay.Builder builder) {
         SelfReplay.Builder set = builder.temperature(temperature).labels(labels);
+        if (length > 0) {
+            set.length(length);
+        }
         return prompt == null ? set.prefix(prefix) : set.prompts(new int[] {prompt});
     }
 
@@ -64,6 +76,9 @@ public record WrittenPlan(
         List<String> words = new ArrayList<>();
         if (count != DEFAULT.count) {
             words.add("count " + count);
+        }
+        if (length != DEFAULT.length) {
+            words.add("length " + length);
         }
         if (temperature != DEFAULT.temperature) {
             words.add("temperature " + temperature);

@@ -44,9 +44,10 @@ class ComparisonTest {
             {"method": "SELF_REPLAY_RETENTION", "strengths": [1]}, {"method": "EAFT", "strengths": [20]},
             {"method": "DFT"}, {"method": "TALR", "strengths": [2]}, {"method": "SELECTIVE", "strengths": [0.8]},
             {"method": "FLOW", "strengths": [1]}, {"method": "MIXOUT", "strengths": [0.7]}, {"method": "RETENTION", "strengths": [1], "tokenWeight": "dft()",
-             "warmUps": [2]},
+             "warmUps": [2]}, {"method": "DPO", "strengths": [0.1]}, {"method": "IPO", "strengths": [0.1]},
+            {"method": "SIMPO", "strengths": [2]}, {"method": "DPO_RETENTION", "strengths": [1]},
             {"method": "SELF_REPLAY", "strengths": [1],
-             "written": {"count": 3, "temperature": 0.8, "prompt": 10, "share": 0.5, "labels": 1}}""";
+             "written": {"count": 3, "length": 20, "temperature": 0.8, "prompt": 10, "share": 0.5, "labels": 1}}""";
 
     @TempDir
     private Path folder;
@@ -160,7 +161,7 @@ class ComparisonTest {
         // A plan that has grown: what is missing is added, the rest is kept.
         Plan wider = plan(METHODS.replace("[0.5]}, {\"merge\": \"TIES\"", "[0.5, 0.7]}, {\"merge\": \"TIES\""));
         run(wider, whole, 1, 1);
-        assertEquals(34, ResultsFile.read(whole.resolve("results.csv")).size());
+        assertEquals(38, ResultsFile.read(whole.resolve("results.csv")).size());
     }
 
     @Test

@@ -79,6 +79,8 @@ class PlanTest {
                 plain + ", {\"method\": \"SELF_REPLAY\", \"strengths\": [1], \"written\": {\"temperature\": 0}}",
                 plain + ", {\"method\": \"SELF_REPLAY\", \"strengths\": [1], \"written\": {\"share\": 0.9}}",
                 plain + ", {\"method\": \"SELF_REPLAY\", \"strengths\": [1], \"written\": {\"count\": -1}}",
+                plain + ", {\"method\": \"SELF_REPLAY\", \"strengths\": [1], \"written\": {\"length\": -1}}",
+                plain + ", {\"method\": \"DPO\", \"strengths\": [0]}",
                 plain + ", {\"method\": \"RETENTION\", \"strengths\": [1], \"beside\": true}",
                 "{\"method\": \"PLAIN\", \"warmUps\": [-1]}"));
         for (String methods : bad) {
@@ -146,7 +148,7 @@ class PlanTest {
     /** Features of both steps, below each other. */
     private static INDArray windows(Trial trial, Plan plan, MultiLayerNetwork base, Corpus corpus) {
         TokenCorpus tokens = new TokenCorpus(corpus, TextModel.of(base));
-        TrialSetup setup = new TrialSetup(base, trial, plan, tokens, () -> null, () -> null, () -> null);
+        TrialSetup setup = new TrialSetup(base, trial, plan, tokens, () -> null, () -> null, () -> null, () -> null);
         DataSetIterator batches = trial.method().method().prepare(setup).batches();
         INDArray first = batches.next().getFeatures().dup();
         return Nd4j.concat(0, first, batches.next().getFeatures());
