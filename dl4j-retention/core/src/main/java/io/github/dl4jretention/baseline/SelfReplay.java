@@ -346,9 +346,8 @@ public final class SelfReplay {
                 int[] sequence = sequences.get(i % sequences.size());
                 starts[i] = prompts.length == 0 ? Arrays.copyOf(sequence, prefix) : prompts[i % prompts.length];
                 if (starts[i].length == 0 || starts[i].length > tokens) {
-                    throw new IllegalArgumentException(
-                            (prompts.length == 0 ? "prefix" : "prompts") + ": expected 1 to " + tokens
-                                    + " tokens, as many as a written sequence has, got " + starts[i].length);
+                    throw new IllegalArgumentException((prompts.length == 0 ? "prefix" : "prompts") + ": expected 1 to "
+                            + tokens + " tokens, as many as a written sequence has, got " + starts[i].length);
                 }
             }
             return starts;

@@ -142,9 +142,8 @@ record TokenForm(Layout features, Layout labels, DataType mask, int time) {
      */
     DataSet batch(int[][] rows, double weight) {
         int length = rows[0].length - 1;
-        int[][] padded = Arrays.stream(rows)
-                .map(row -> Arrays.copyOf(row, time + 1))
-                .toArray(int[][]::new);
+        int[][] padded =
+                Arrays.stream(rows).map(row -> Arrays.copyOf(row, time + 1)).toArray(int[][]::new);
         return new DataSet(
                 features.of(padded, 0, time),
                 labels.of(padded, 1, time),

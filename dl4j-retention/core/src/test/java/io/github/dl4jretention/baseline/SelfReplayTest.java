@@ -437,14 +437,14 @@ class SelfReplayTest {
         refused("labels: expected a finite number of at least 0, got -0.5", () -> builder.labels(-0.5));
         refused("count: expected at least 1, got 0", () -> builder.count(0));
         refused("prefix: expected at least 1, got 0", () -> builder.prefix(0));
-        refused(
-                "prefix: expected 1 to 5 tokens, as many as a written sequence has, got 6",
-                () -> builder.prefix(6).build());
-        refused("length: expected at least 1, got 0", () -> builder.length(0));
-        refused("length: expected at most 5 tokens, as many as a sequence of the target has, got 6", () -> SelfReplay.of(
-                        lstm(DataType.FLOAT, 3), target(DataType.FLOAT, 1))
-                .length(6)
+        refused("prefix: expected 1 to 5 tokens, as many as a written sequence has, got 6", () -> builder.prefix(6)
                 .build());
+        refused("length: expected at least 1, got 0", () -> builder.length(0));
+        refused(
+                "length: expected at most 5 tokens, as many as a sequence of the target has, got 6",
+                () -> SelfReplay.of(lstm(DataType.FLOAT, 3), target(DataType.FLOAT, 1))
+                        .length(6)
+                        .build());
         refused("prefix: expected 1 to 2 tokens", () -> SelfReplay.of(
                         lstm(DataType.FLOAT, 3), target(DataType.FLOAT, 1))
                 .length(2)
@@ -527,7 +527,8 @@ class SelfReplayTest {
             names = {"FLOAT", "DOUBLE"})
     void shorter_sequences_are_padded(DataType type) throws IOException {
         MultiLayerNetwork base = lstm(type, 3);
-        SelfReplay.Builder builder = SelfReplay.of(base, target(type, 2)).count(4).labels(0.5);
+        SelfReplay.Builder builder =
+                SelfReplay.of(base, target(type, 2)).count(4).labels(0.5);
         int[][] whole = builder.build().sequences();
         SelfReplay written = builder.length(3).build();
         int[][] ids = written.sequences();
@@ -537,13 +538,19 @@ class SelfReplayTest {
         DataSet padded = written.iterator(4).next();
         assertArrayEquals(new long[] {4, V, TIME}, padded.getFeatures().shape());
         DataSet ended = new DataSet(
-                laidOut(ids, 0, 3, 3, type).get(NDArrayIndex.all(), NDArrayIndex.interval(0, V), NDArrayIndex.all()).dup('c'),
-                laidOut(ids, 1, 3, 3, type).get(NDArrayIndex.all(), NDArrayIndex.interval(0, V), NDArrayIndex.all()).dup('c'),
+                laidOut(ids, 0, 3, 3, type)
+                        .get(NDArrayIndex.all(), NDArrayIndex.interval(0, V), NDArrayIndex.all())
+                        .dup('c'),
+                laidOut(ids, 1, 3, 3, type)
+                        .get(NDArrayIndex.all(), NDArrayIndex.interval(0, V), NDArrayIndex.all())
+                        .dup('c'),
                 null,
                 Nd4j.valueArrayOf(new long[] {4, 3}, 0.5, type));
         try (Teacher teacher = Teacher.of(base)) {
             MultiLayerNetwork student = Retention.attach(
-                    Networks.moved(base, 0.3, 5), RetentionConfiguration.builder().build(), teacher);
+                    Networks.moved(base, 0.3, 5),
+                    RetentionConfiguration.builder().build(),
+                    teacher);
             assertClose(
                     gradient(student, teacher, ended, DivergenceMask.ALL_TOKENS),
                     gradient(student, teacher, padded, DivergenceMask.ALL_TOKENS),

@@ -275,9 +275,7 @@ public enum Method {
     /** Whether a training with such minibatches can have such a strength. */
     boolean allows(double strength, int batch) {
         long replayed = Math.round(strength * batch);
-        return allows(strength)
-                && (this != REPLAY || replayed >= 1 && replayed < batch)
-                && (!prefers() || batch >= 2);
+        return allows(strength) && (this != REPLAY || replayed >= 1 && replayed < batch) && (!prefers() || batch >= 2);
     }
 
     static Method of(String label) {

@@ -30,16 +30,20 @@ final class PreferencePairs {
      * @param prompt  tokens that both begin with; those after it are the answer
      */
     static DataSetIterator of(DataSetIterator windows, DataSetIterator written, int prompt) {
-        return new ExistingDataSetIterator(new Iterator<>() {
-            @Override
-            public boolean hasNext() {
-                return windows.hasNext();
-            }
+        return new ExistingDataSetIterator(() -> {
+            windows.reset();
+            written.reset();
+            return new Iterator<>() {
+                @Override
+                public boolean hasNext() {
+                    return windows.hasNext();
+                }
 
-            @Override
-            public DataSet next() {
-                return pairs(windows.next(), written.next(), prompt);
-            }
+                @Override
+                public DataSet next() {
+                    return pairs(windows.next(), written.next(), prompt);
+                }
+            };
         });
     }
 
@@ -72,6 +76,6 @@ final class PreferencePairs {
         INDArrayIndex[] indices = new INDArrayIndex[array.rank()];
         Arrays.fill(indices, NDArrayIndex.all());
         indices[0] = NDArrayIndex.interval(row, row + 1);
-        return array.get(indices);
+        return array.get(indices).dup('c');
     }
 }

@@ -69,10 +69,7 @@ record TrialSetup(
     /** Windows of target text, and what the base writes in the place of their second half. */
     DataSetIterator pairs() {
         int pairs = plan.batch() / 2;
-        return PreferencePairs.of(
-                targetBatches(pairs),
-                rejected.get().iterator(pairs),
-                prompt(corpus));
+        return PreferencePairs.of(targetBatches(pairs), rejected.get().iterator(pairs), prompt(corpus));
     }
 
     /** Tokens of a window that both sequences of a pair begin with. */

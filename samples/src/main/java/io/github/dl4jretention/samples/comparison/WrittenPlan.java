@@ -19,13 +19,7 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param labels      weight of the written tokens as labels
  */
 public record WrittenPlan(
-        int count,
-        int length,
-        double temperature,
-        int prefix,
-        @Nullable Integer prompt,
-        double share,
-        double labels) {
+        int count, int length, double temperature, int prefix, @Nullable Integer prompt, double share, double labels) {
 
     static final WrittenPlan DEFAULT = new WrittenPlan(0, 0, 1, 1, null, Method.SHARE, 0);
 
@@ -51,7 +45,12 @@ public record WrittenPlan(
 
     /** @throws IllegalArgumentException if a number is outside of its range */
     public WrittenPlan {
-        if (count < 0 || length < 0 || !(temperature > 0) || prefix < 1 || prompt != null && prompt < 0 || !(labels >= 0)) {
+        if (count < 0
+                || length < 0
+                || !(temperature > 0)
+                || prefix < 1
+                || prompt != null && prompt < 0
+                || !(labels >= 0)) {
             throw new IllegalArgumentException(
                     "written: expected a count and a length of at least 0, a temperature above 0, a prefix of at least 1 token, a"
                             + " prompt that is a token's id and labels of at least 0, got "
