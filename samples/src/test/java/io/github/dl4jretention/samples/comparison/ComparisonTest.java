@@ -111,7 +111,7 @@ class ComparisonTest {
         Path whole = folder.resolve("whole");
         run(plan, whole, 1, 1);
         List<Result> all = ResultsFile.read(whole.resolve("results.csv"));
-        // The base, twenty methods, two variants, one stop and four merges of both.
+        // The base, twenty-four methods, two variants, one stop and four merges of both.
         assertEquals(36, all.size());
         for (Result result : all) {
             assertTrue(result.validation().target() > 0.5 && result.test().source() < 8, result.toString());
