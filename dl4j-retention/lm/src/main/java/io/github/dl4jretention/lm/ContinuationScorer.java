@@ -20,7 +20,7 @@ public final class ContinuationScorer implements AutoCloseable {
 
     private final NetworkSteps steps;
     private int[] head = new int[0];
-    private NetworkSteps.@Nullable State ofHead;
+    private Steps.@Nullable State ofHead;
 
     private ContinuationScorer(NetworkSteps steps) {
         this.steps = steps;
@@ -94,7 +94,7 @@ public final class ContinuationScorer implements AutoCloseable {
             }
         }
         if (longest > 1) {
-            try (NetworkSteps.State ofPrompts = steps.state()) {
+            try (Steps.State ofPrompts = steps.state()) {
                 steps.restore(ofPrompts, rows);
             }
             rest(whole, scores, longest - 1);

@@ -30,9 +30,6 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
  */
 public final class Generator {
 
-    /** Tokens of a prompt that are computed at once. */
-    private static final int PROMPT_STEP = 256;
-
     /** Is told about each token. */
     @FunctionalInterface
     public interface TokenListener {
@@ -263,6 +260,31 @@ public final class Generator {
     }
 
     /**
+     * {@return what the model writes after each prompt of tokens, as {@link #generateAfter(List)} does} What the head has
+     * read isn't read again.
+     *
+     * @param head    of {@link #read} of a generator of the same model
+     * @param prompts at least one, each of which begins with the head's tokens and has at least one more
+     * @throws IllegalArgumentException as {@link #generate(String)} does, or if a prompt begins with others; the message
+     *     names the prompt
+     */
+    public List<String> generateAfter(PromptHead head, List<int[]> prompts) {
+        for (int i = 0; i < prompts.size(); i++) {
+            head.requireBegins(i, prompts.get(i));
+        }
+        return texts(head, prompts);
+    }
+
+    /**
+     * {@return what the model knows after reading tokens that several prompts begin with; close it}
+     *
+     * @param tokens any number
+     */
+    public PromptHead read(int[] tokens) {
+        return new PromptHead(steps.get(), tokens);
+    }
+
+    /**
      * {@return what the model answers to a conversation}
      *
      * @param messages as the model's chat template wants them
@@ -273,8 +295,14 @@ public final class Generator {
                 .get(0);
     }
 
-    /** All sequences take one step at a time: from their prompt while it lasts, and then from what they chose. */
     private List<String> texts(List<int[]> prompts) {
+        try (PromptHead nothing = read(new int[0])) {
+            return texts(nothing, prompts);
+        }
+    }
+
+    /** All sequences take one step at a time: from their prompt while it lasts, and then from what they chose. */
+    private List<String> texts(PromptHead head, List<int[]> prompts) {
         List<Continuation> writings = new ArrayList<>();
         int shortest = Integer.MAX_VALUE;
         for (int i = 0; i < prompts.size(); i++) {
@@ -289,13 +317,7 @@ public final class Generator {
         if (writings.isEmpty()) {
             throw new IllegalArgumentException("prompts: expected at least one, got none");
         }
-        Steps steps = this.steps.get();
-        int shared = writings.size() == 1 ? 0 : shared(prompts, shortest - 1);
-        read(steps, writings.subList(0, 1), 0, shared);
-        if (shared > 0) {
-            steps.repeat(writings.size());
-        }
-        read(steps, writings, shared, shortest - 1);
+        Steps steps = head.begin(ids(writings, 0, shortest), shortest - 1);
         for (int time = shortest - 1; !writings.stream().allMatch(Continuation::isDone); time++) {
             float[][] next = steps.next(ids(writings, time, 1));
             for (int i = 0; i < next.length; i++) {
@@ -306,22 +328,6 @@ public final class Generator {
             }
         }
         return writings.stream().map(Continuation::text).toList();
-    }
-
-    /** What all prompts begin with is read once. */
-    private static int shared(List<int[]> prompts, int most) {
-        int shared = most;
-        for (int[] prompt : prompts) {
-            int same = Arrays.mismatch(prompt, prompts.get(0));
-            shared = same < 0 ? shared : Math.min(shared, same);
-        }
-        return shared;
-    }
-
-    private static void read(Steps steps, List<Continuation> writings, int from, int to) {
-        for (int time = from; time < to; time += PROMPT_STEP) {
-            steps.read(ids(writings, time, Math.min(PROMPT_STEP, to - time)));
-        }
     }
 
     private static int[][] ids(List<Continuation> writings, int time, int count) {

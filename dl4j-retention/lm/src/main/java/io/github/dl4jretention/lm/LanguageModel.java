@@ -139,8 +139,8 @@ public final class LanguageModel {
             return Tokenizer.of(folder.tokens());
         }
         if (folder.vocabulary() != Tokenizer.bytes().vocabulary()) {
-            throw new IOException("folder: expected tokenizer.json, or a vocabulary of 256 bytes, got none and "
-                    + folder.vocabulary() + " tokens");
+            throw new IOException("folder: expected tokenizer.json in " + folder.path()
+                    + ", or a vocabulary of 256 bytes, got none and " + folder.vocabulary() + " tokens");
         }
         return Tokenizer.bytes();
     }

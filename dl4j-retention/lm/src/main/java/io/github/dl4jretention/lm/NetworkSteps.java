@@ -95,19 +95,12 @@ final class NetworkSteps implements Steps {
         }
     }
 
-    @Override
-    public void repeat(int copies) {
-        try (State read = state()) {
-            restore(read, new int[copies]);
-        }
-    }
-
     /**
      * What the layers know about the tokens so far.
      *
      * @param layers of each layer, by its number, arrays of their own; empty for layers that know nothing
      */
-    record State(List<Map<String, INDArray>> layers) implements AutoCloseable {
+    private record Layers(List<Map<String, INDArray>> layers) implements State {
 
         @Override
         public void close() {
@@ -115,8 +108,8 @@ final class NetworkSteps implements Steps {
         }
     }
 
-    /** {@return what the layers know about the tokens so far; close it} */
-    State state() {
+    @Override
+    public State state() {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             List<Map<String, INDArray>> layers = new ArrayList<>();
             for (int i = 0; i < body.getnLayers(); i++) {
@@ -126,7 +119,7 @@ final class NetworkSteps implements Steps {
                 }
                 layers.add(copies);
             }
-            return new State(layers);
+            return new Layers(layers);
         }
     }
 
@@ -135,19 +128,15 @@ final class NetworkSteps implements Steps {
         body.rnnClearPreviousState();
     }
 
-    /**
-     * Goes back to a state.
-     *
-     * @param state of {@link #state()}, which is left as it is
-     * @param rows  which of its sequences each sequence goes on from
-     */
-    void restore(State state, int[] rows) {
+    @Override
+    public void restore(State state, int[] rows) {
+        List<Map<String, INDArray>> layers = ((Layers) state).layers();
         body.rnnClearPreviousState();
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             for (int i = 0; i < body.getnLayers(); i++) {
-                if (isRecurrent(body.getLayer(i)) && !state.layers().get(i).isEmpty()) {
+                if (isRecurrent(body.getLayer(i)) && !layers.get(i).isEmpty()) {
                     Map<String, INDArray> chosen = new LinkedHashMap<>();
-                    state.layers().get(i).forEach((name, array) -> chosen.put(name, rows(array, rows)));
+                    layers.get(i).forEach((name, array) -> chosen.put(name, rows(array, rows)));
                     body.rnnSetPreviousState(i, chosen);
                 }
             }

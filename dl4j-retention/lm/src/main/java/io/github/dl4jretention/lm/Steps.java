@@ -17,10 +17,21 @@ interface Steps {
      */
     float[][] next(int[][] ids);
 
+    /** {@return what is known about the tokens so far, a copy; close it} */
+    State state();
+
     /**
-     * Makes more sequences of the only one that was read.
+     * Goes back to a state.
      *
-     * @param copies how many
+     * @param state of {@link #state()} of the same steps, which is left as it is
+     * @param rows  which of its sequences each sequence goes on from
      */
-    void repeat(int copies);
+    void restore(State state, int[] rows);
+
+    /** What is known about the tokens so far. */
+    interface State extends AutoCloseable {
+
+        @Override
+        void close();
+    }
 }

@@ -30,10 +30,23 @@ final class WholeSteps implements Steps {
         return model.next(sequences);
     }
 
+    /** Tokens are all that is known. */
+    private record Read(int[][] sequences) implements State {
+
+        @Override
+        public void close() {}
+    }
+
     @Override
-    public void repeat(int copies) {
-        int[] only = sequences[0];
-        sequences = new int[copies][];
-        Arrays.setAll(sequences, i -> only.clone());
+    public State state() {
+        return new Read(sequences.clone());
+    }
+
+    @Override
+    public void restore(State state, int[] rows) {
+        int[][] read = ((Read) state).sequences();
+        sequences = Arrays.stream(rows)
+                .mapToObj(row -> read.length == 0 ? new int[0] : read[row])
+                .toArray(int[][]::new);
     }
 }

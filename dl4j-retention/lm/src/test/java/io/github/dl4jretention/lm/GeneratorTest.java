@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -130,6 +131,28 @@ class GeneratorTest {
             ids.add(model.tokenizer().encode(prompts.get(i)));
         }
         assertEquals(together, generator.generateAfter(ids));
+        int[] begin = Arrays.copyOf(ids.get(1), 4);
+        try (PromptHead head = generator.read(begin);
+                PromptHead nothing = generator.read(new int[0])) {
+            assertEquals(together, generator.generateAfter(head, ids));
+            assertEquals(together, generator.generateAfter(nothing, ids));
+            assertEquals(
+                    together.subList(0, 1),
+                    generator.generateAfter(head, ids.subList(0, 1)),
+                    "the same head serves again");
+            assertEquals(
+                    "prompt 1: expected the head's 4 tokens and at least one more, got no more",
+                    assertThrows(
+                                    IllegalArgumentException.class,
+                                    () -> generator.generateAfter(head, List.of(ids.get(0), begin)))
+                            .getMessage());
+            assertEquals(
+                    "prompt 0: expected the head's 4 tokens and at least one more, got another one at 0",
+                    assertThrows(
+                                    IllegalArgumentException.class,
+                                    () -> generator.generateAfter(head, List.of(new int[] {1, 2, 3, 4, 5})))
+                            .getMessage());
+        }
     }
 
     /** As ComputationGraphs do, which keep nothing between two calls. */
@@ -152,6 +175,14 @@ class GeneratorTest {
                 Generator.of(whole, model.tokenizer(), model.contextLength())
                         .maxTokens(7)
                         .generate(prompts));
+        Generator generator =
+                Generator.of(whole, model.tokenizer(), model.contextLength()).maxTokens(7);
+        List<int[]> ids =
+                prompts.subList(0, 2).stream().map(model.tokenizer()::encode).toList();
+        try (PromptHead head = generator.read(Arrays.copyOf(ids.get(0), 3))) {
+            assertEquals(generator.generate(prompts.subList(0, 2)), generator.generateAfter(head, ids));
+            assertEquals(generator.generate(prompts.subList(0, 2)), generator.generateAfter(head, ids));
+        }
         assertThrows(IllegalArgumentException.class, () -> Generator.of(whole, model.tokenizer(), 0));
     }
 

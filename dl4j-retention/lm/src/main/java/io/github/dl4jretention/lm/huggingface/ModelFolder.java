@@ -191,6 +191,11 @@ public final class ModelFolder {
                 : String.valueOf(folder.toAbsolutePath().normalize().getFileName());
     }
 
+    /** {@return where it was loaded from} */
+    public Path path() {
+        return folder;
+    }
+
     /** {@return what the folder says about tokens; {@link TokenizerFiles#NONE} if it has no tokenizer.json} */
     public TokenizerFiles tokens() {
         return tokens;
