@@ -60,18 +60,24 @@ public interface Batches {
      * answers is one, of {@code dl4j-retention-tasks}:
      *
      * <pre>{@code
-     * Batches source = text.measuredBy(network -> {
+     * Batches source = text.measuredBy("wrong answers in mmlu", network -> {
      *     try (TaskModel model = TaskModel.of((MultiLayerNetwork) network, tokenizer, context)) {
      *         return 1 - suite.run(model, "candidate").task("mmlu").estimate().value();
      *     }
      * });
      * }</pre>
      *
+     * @param name    what is measured, and on which questions: a sweep's folder refuses to go on with a measure of another
+     *     name
      * @param measure of a network of the model's class; the less the better, and finite for the pretrained model. It must
      *     leave the network as it is, and may be asked from several threads at once
+     * @throws IllegalArgumentException if the name is blank
      */
-    default Batches measuredBy(Measure measure) {
-        return new Measured(this, Objects.requireNonNull(measure, "measure"));
+    default Batches measuredBy(String name, Measure measure) {
+        if (Objects.requireNonNull(name, "name").isBlank()) {
+            throw new IllegalArgumentException("name: expected what is measured, got a blank text");
+        }
+        return new Measured(this, name, Objects.requireNonNull(measure, "measure"));
     }
 
     /** Says how bad a network is. */
@@ -91,9 +97,10 @@ public interface Batches {
      * A text with a measure of its own.
      *
      * @param text    its batches
+     * @param name    of the measure
      * @param measure instead of the cross-entropy
      */
-    record Measured(Batches text, Measure measure) implements Batches {
+    record Measured(Batches text, String name, Measure measure) implements Batches {
 
         @Override
         public MultiDataSetIterator iterator() {

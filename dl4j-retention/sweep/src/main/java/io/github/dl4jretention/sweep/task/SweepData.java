@@ -90,7 +90,7 @@ public record SweepData(
     }
 
     /**
-     * {@return SHA-256 of each text by its name, of all its batches}
+     * {@return SHA-256 of each text by its name, of all its batches and the name of its measure, if it has one}
      *
      * @throws IllegalArgumentException if a text is empty, source is equal to target, test equal to validation, or a
      *     held-out text equal to the training text
@@ -116,7 +116,7 @@ public record SweepData(
         return identities;
     }
 
-    /** SHA-256 of the features, labels and masks of all batches of a text, and of their number. */
+    /** SHA-256 of the features, labels and masks of all batches of a text, of their number, and of its measure's name. */
     private static final class BatchesDigest {
 
         private final MessageDigest digest;
@@ -148,6 +148,9 @@ public record SweepData(
                 digest.add(batch.getLabelsMaskArrays());
             }
             digest.add(count);
+            if (batches instanceof Batches.Measured measured) {
+                digest.digest.update(measured.name().getBytes(StandardCharsets.UTF_8));
+            }
             return HexFormat.of().formatHex(digest.digest.digest());
         }
 

@@ -15,6 +15,8 @@ import io.github.dl4jretention.sweep.space.Search;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.function.UnaryOperator;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
@@ -42,9 +44,9 @@ class MeasuredTextTest {
                 .data(new SweepData(
                         texts.training(),
                         texts.validationTarget(),
-                        texts.validationSource().measuredBy(MeasuredTextTest::measure),
+                        texts.validationSource().measuredBy("norm", MeasuredTextTest::measure),
                         texts.testTarget(),
-                        texts.testSource().measuredBy(MeasuredTextTest::measure)))
+                        texts.testSource().measuredBy("norm", MeasuredTextTest::measure)))
                 .space(FinetuneSpace.builder()
                         .retention(RetentionSpace.builder().coefficient(0.1, 10).build())
                         .steps(3)
@@ -67,6 +69,41 @@ class MeasuredTextTest {
         }
     }
 
+    private static Sweep sweep(Path folder, UnaryOperator<Batches> measured) throws IOException {
+        SweepData texts = SweepTexts.data(TYPE);
+        return Sweep.builder()
+                .model(FinetuneModel.of(Networks.lstm(TYPE, 1)))
+                .data(new SweepData(
+                        texts.training(),
+                        texts.validationTarget(),
+                        measured.apply(texts.validationSource()),
+                        texts.testTarget(),
+                        measured.apply(texts.testSource())))
+                .space(FinetuneSpace.builder()
+                        .retention(RetentionSpace.builder().coefficient(0.1, 10).build())
+                        .steps(1)
+                        .build())
+                .search(Search.grid(2))
+                .folder(folder)
+                .build();
+    }
+
+    @Test
+    void a_folder_refuses_another_measure(@TempDir Path folder) throws IOException {
+        sweep(folder, text -> text.measuredBy("norm", MeasuredTextTest::measure))
+                .run();
+        sweep(folder, text -> text.measuredBy("norm", MeasuredTextTest::measure))
+                .run();
+        for (UnaryOperator<Batches> other : List.<UnaryOperator<Batches>>of(
+                text -> text, text -> text.measuredBy("half the norm", network -> measure(network) / 2))) {
+            String message = assertThrows(IllegalStateException.class, () -> sweep(folder, other)
+                            .run())
+                    .getMessage();
+            assertTrue(message.contains("validationSource") && message.contains("testSource"), message);
+        }
+        assertThrows(IllegalArgumentException.class, () -> sweep(folder, text -> text.measuredBy(" ", n -> 0)));
+    }
+
     @Test
     void graphs_and_same_diff_models_are_measured_as_they_are() {
         Batches text = SweepTexts.target(TYPE, 1, 3);
@@ -74,23 +111,23 @@ class MeasuredTextTest {
         ComputationGraph graph = network.toComputationGraph();
         Losses losses = FinetuneModel.of(graph)
                 .losses(
-                        text.measuredBy(given -> ((ComputationGraph) given)
+                        text.measuredBy("norm", given -> ((ComputationGraph) given)
                                 .params()
                                 .norm2Number()
                                 .doubleValue()),
-                        text.measuredBy(given -> given == graph ? 1 : 0));
+                        text.measuredBy("same", given -> given == graph ? 1 : 0));
         assertEquals(measure(network), losses.target(), 1e-12);
         assertEquals(0, losses.source(), "a copy");
         SameDiff sd = SweepTexts.graph(TYPE);
         double expected = sd.getVariable("w").getArr().norm2Number().doubleValue();
         Losses ofSameDiff = FinetuneModel.of(sd, "logits", "labels", "features")
                 .losses(
-                        text.measuredBy(given -> ((SameDiff) given)
+                        text.measuredBy("norm", given -> ((SameDiff) given)
                                 .getVariable("w")
                                 .getArr()
                                 .norm2Number()
                                 .doubleValue()),
-                        text.measuredBy(given -> 2));
+                        text.measuredBy("two", given -> 2));
         assertEquals(expected, ofSameDiff.target(), 1e-12);
     }
 
@@ -98,7 +135,7 @@ class MeasuredTextTest {
     void a_measure_that_fails_says_why() {
         Batches text = SweepTexts.target(TYPE, 1, 3);
         FinetuneModel model = FinetuneModel.of(Networks.lstm(TYPE, 1));
-        Batches failing = text.measuredBy(network -> {
+        Batches failing = text.measuredBy("failing", network -> {
             throw new IOException("no such file");
         });
         UncheckedIOException e = assertThrows(UncheckedIOException.class, () -> model.losses(failing, text));

@@ -99,7 +99,7 @@ class ProblemStreamTest {
                 new SweepData(
                         data.training(),
                         data.validationTarget(),
-                        data.validationSource().measuredBy(network -> 0.5),
+                        data.validationSource().measuredBy("half", network -> 0.5),
                         data.testTarget(),
                         data.testSource()));
         String message = assertThrows(
