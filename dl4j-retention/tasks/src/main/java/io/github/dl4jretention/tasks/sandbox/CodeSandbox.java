@@ -26,7 +26,8 @@ import org.slf4j.LoggerFactory;
  * <p>On Linux with util-linux, where users may make namespaces, a program sees the system's programs and an empty folder in
  * memory, and nothing else: no network, no home folder, no other processes, no environment. {@link #isIsolated()} says
  * whether that's so here. Elsewhere it has the limits of {@link CodeLimits} and an empty environment and folder, but it can
- * read files and open sockets as you can, and a process that it sends into the background may outlive it. A program that runs as root loses root first.
+ * read files and open sockets as you can, and a process that starts a session of its own may outlive it. A program of root
+ * runs as nobody.
  *
  * <p><b>What isn't promised:</b> namespaces are no virtual machine. A program that uses an error in the kernel gets out.
  * Memory is limited for each process, not for all together. Run models that you don't trust in a virtual machine of their
@@ -47,10 +48,10 @@ public final class CodeSandbox {
     private final String interpreter;
     private final boolean isolated;
 
-    private CodeSandbox(CodeLimits limits, String interpreter, boolean isolated) {
+    private CodeSandbox(CodeLimits limits, boolean isolated) {
         this.limits = limits;
-        this.interpreter = interpreter;
         this.isolated = isolated;
+        interpreter = Files.isExecutable(Path.of("/usr/bin/python3")) ? "/usr/bin/python3" : "python3";
     }
 
     /**
@@ -81,13 +82,12 @@ public final class CodeSandbox {
         if (System.getProperty("os.name").startsWith("Windows")) {
             throw new IOException("code: expected Linux or macOS to run it on, got Windows");
         }
-        String interpreter = Files.isExecutable(Path.of("/usr/bin/python3")) ? "/usr/bin/python3" : "python3";
-        CodeSandbox isolated = new CodeSandbox(limits, interpreter, true);
+        CodeSandbox isolated = new CodeSandbox(limits, true);
         if (Files.isExecutable(Path.of("/usr/bin/unshare"))
                 && isolated.run("pass").passed()) {
             return isolated;
         }
-        CodeSandbox limited = withoutNamespaces(limits, interpreter);
+        CodeSandbox limited = withoutNamespaces(limits);
         Outcome outcome = limited.run("pass");
         if (!outcome.passed()) {
             throw new IOException("code: expected python3 on this system to run it with, got " + outcome.reason());
@@ -96,8 +96,8 @@ public final class CodeSandbox {
         return limited;
     }
 
-    static CodeSandbox withoutNamespaces(CodeLimits limits, String interpreter) {
-        return new CodeSandbox(limits, interpreter, false);
+    static CodeSandbox withoutNamespaces(CodeLimits limits) {
+        return new CodeSandbox(limits, false);
     }
 
     /** {@return whether programs have no network and see none of your files} */
@@ -135,6 +135,11 @@ public final class CodeSandbox {
     }
 
     private List<String> command(Path folder) throws IOException {
+        List<String> numbers = List.of(
+                Integer.toString(limits.seconds()),
+                Long.toString(limits.memory()),
+                Long.toString(limits.files()),
+                Integer.toString(limits.processes()));
         List<String> command = new ArrayList<>();
         if (isolated) {
             command.addAll(List.of("timeout", "-s", "KILL", Integer.toString(limits.seconds() + 2 * GRACE_SECONDS)));
@@ -152,14 +157,11 @@ public final class CodeSandbox {
                     "--uts",
                     "--fork",
                     "--kill-child"));
+            command.addAll(List.of("sh", "-c", script("namespaces.sh"), "sandbox", folder.toString(), interpreter));
+        } else {
+            command.addAll(List.of(interpreter, "-I", "-c", script("limits.py"), folder.toString()));
         }
-        command.addAll(List.of("sh", "-c", script(isolated ? "namespaces.sh" : "limits.sh"), "sandbox"));
-        command.add(folder.toString());
-        command.add(interpreter);
-        command.add(Integer.toString(limits.seconds()));
-        command.add(Long.toString(limits.memory()));
-        command.add(Long.toString(limits.files()));
-        command.add(Integer.toString(limits.processes()));
+        command.addAll(numbers);
         return command;
     }
 
@@ -193,12 +195,18 @@ public final class CodeSandbox {
                 passed, passed ? "passed" : error.isEmpty() ? "ended with code " + process.exitValue() : error);
     }
 
-    /** With all processes that it started. */
-    private static void end(Process process) {
-        process.descendants().forEach(ProcessHandle::destroyForcibly);
-        process.destroyForcibly();
+    /** With all processes that it started: those of its session, and those of its namespace. */
+    private void end(Process process) throws IOException {
         boolean interrupted = Thread.interrupted();
         try {
+            if (!isolated) {
+                // One signal reaches a whole group, so that none of it can fork away.
+                new ProcessBuilder("sh", "-c", "kill -s KILL -- -\"$0\" 2> /dev/null", Long.toString(process.pid()))
+                        .start()
+                        .waitFor(GRACE_SECONDS, TimeUnit.SECONDS);
+            }
+            process.descendants().forEach(ProcessHandle::destroyForcibly);
+            process.destroyForcibly();
             process.waitFor(GRACE_SECONDS, TimeUnit.SECONDS);
         } catch (InterruptedException e) {
             interrupted = true;
