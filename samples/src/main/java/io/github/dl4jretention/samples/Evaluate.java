@@ -6,7 +6,9 @@ import io.github.dl4jretention.tasks.TaskComparison;
 import io.github.dl4jretention.tasks.TaskListener;
 import io.github.dl4jretention.tasks.TaskModel;
 import io.github.dl4jretention.tasks.TaskReport;
+import io.github.dl4jretention.tasks.TaskResult;
 import io.github.dl4jretention.tasks.TaskSuite;
+import io.github.dl4jretention.tasks.file.TaskDefinition;
 import io.github.dl4jretention.tasks.sandbox.CodeSandbox;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -117,18 +119,16 @@ public final class Evaluate implements Callable<Integer> {
                             : "warning: this system can't isolate programs: they can read your files and use the network");
             suite = suite.allowCode(sandbox);
         }
+        String own =
+                name == null ? String.valueOf(model.toAbsolutePath().normalize().getFileName()) : name;
         List<TaskReport> others = new ArrayList<>();
-        TaskReport base = before == null ? null : TaskReport.read(before);
+        TaskReport base = before == null ? null : read("--before", before, suite, own);
         for (Path other : beside) {
-            others.add(TaskReport.read(other));
+            others.add(read("--beside", other, suite, own));
         }
         TaskReport report;
         try (TaskModel asked = asked()) {
-            report = suite.run(
-                    asked,
-                    name == null
-                            ? String.valueOf(model.toAbsolutePath().normalize().getFileName())
-                            : name);
+            report = suite.run(asked, own);
         }
         System.out.print(report.table());
         if (base != null) {
@@ -140,6 +140,30 @@ public final class Evaluate implements Callable<Integer> {
             System.out.println("answers that changed: " + out.resolve("comparison.html"));
         }
         return CommandLine.ExitCode.OK;
+    }
+
+    /** Checked before hours are spent on a report that couldn't be compared with it. */
+    private TaskReport read(String option, Path folder, TaskSuite suite, String own) {
+        TaskReport report;
+        try {
+            report = TaskReport.read(folder);
+        } catch (IOException e) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    option + ": " + String.valueOf(e.getMessage()).replaceFirst("^folder: ", ""),
+                    e);
+        }
+        List<String> names = suite.tasks().stream().map(TaskDefinition::name).toList();
+        List<String> found = report.tasks().stream().map(TaskResult::task).toList();
+        Errors.require(
+                spec,
+                found.equals(names),
+                option + ": expected a report of the tasks " + names + ", got one of " + found + " in " + folder);
+        Errors.require(
+                spec,
+                !report.model().equals(own),
+                "--name: expected another name than that of the report in " + folder + ", got " + own);
+        return report;
     }
 
     private TaskModel asked() throws IOException {

@@ -92,7 +92,7 @@ class EvaluateTest {
         }
         assertTrue(Files.size(folder.resolve("out3/comparison.html")) > 500);
         assertEquals(
-                7, Files.readAllLines(folder.resolve("out3/comparison.csv")).size());
+                10, Files.readAllLines(folder.resolve("out3/comparison.csv")).size());
     }
 
     @Test
@@ -102,10 +102,34 @@ class EvaluateTest {
                 "error: --tasks: expected a folder, got " + path("none"),
                 tasksMissing.error().strip());
         assertEquals(2, tasksMissing.code());
+        Ended noReport = run(
+                "--model", path("model1"), "--tasks", path("tasks"), "--out", path("out"), "--before", path("gone"));
+        assertEquals(
+                "error: --before: expected a report in it, got no " + path("gone/report.json"),
+                noReport.error().strip());
+        assertEquals(
+                0,
+                run("--model", path("model1"), "--tasks", path("tasks"), "--out", path("base"))
+                        .code());
+        Ended same = run(
+                "--model", path("model1"), "--tasks", path("tasks"), "--out", path("out"), "--before", path("base"));
+        assertEquals(
+                "error: --name: expected another name than that of the report in " + path("base") + ", got model1",
+                same.error().strip());
+        Files.copy(tasks.resolve("jumps.yaml"), tasks.resolve("leaps.yaml"));
+        Ended others = run(
+                "--model", path("model2"), "--tasks", path("tasks"), "--out", path("out"), "--before", path("base"));
+        assertEquals(
+                "error: --before: expected a report of the tasks [jumps, leaps], got one of [jumps] in " + path("base"),
+                others.error().strip());
+        Files.delete(tasks.resolve("leaps.yaml"));
         Files.delete(folder.resolve("model1/tokenizer.json"));
         Ended noTokenizer = run("--model", path("model1"), "--tasks", path("tasks"), "--out", path("out"));
         assertTrue(
-                noTokenizer.error().startsWith("error: --model: folder: expected tokenizer.json"), noTokenizer.error());
+                noTokenizer
+                        .error()
+                        .startsWith("error: --model: folder: expected tokenizer.json in " + path("model1") + ", or"),
+                noTokenizer.error());
         Files.writeString(tasks.resolve("jumps.jsonl"), "{\"question\": \"q\", \"choices\": [\"a\"], \"answer\": 1}\n");
         Ended bad = run("--model", path("model2"), "--tasks", path("tasks"), "--out", path("out"));
         assertEquals(

@@ -16,10 +16,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.ToDoubleFunction;
+import java.util.function.ToIntFunction;
 import java.util.regex.Pattern;
 
 /**
- * Marks answers. Rules are those of lm-evaluation-harness 0.4.9 but where a metric says otherwise; docs/tasks.md lists
+ * Marks answers. Rules are those of lm-evaluation-harness 0.4.13 but where a metric says otherwise; docs/tasks.md lists
  * them.
  */
 final class Marking {
@@ -32,7 +33,17 @@ final class Marking {
 
     private static final List<String> UNITS = List.of("word", "byte", "token");
 
-    private static final Pattern SPACES = Pattern.compile("(?U)\\s+");
+    /** What a choice's log-probability is divided by, by its metric. */
+    private static final Map<String, ToIntFunction<String>> CHOICE_UNITS = new LinkedHashMap<>();
+
+    static {
+        CHOICE_UNITS.put("acc", choice -> 1);
+        CHOICE_UNITS.put("acc_norm", choice -> choice.codePointCount(0, choice.length()));
+        CHOICE_UNITS.put("acc_bytes", Marking::bytes);
+    }
+
+    /** As Python splits. */
+    private static final Pattern SPACES = Pattern.compile("(?U)[\\s\\x1c-\\x1f]+");
 
     private final TaskDefinition task;
     private final Scoring scoring;
@@ -90,9 +101,8 @@ final class Marking {
     /** The answer that the task's metric marks. */
     private String written(Question question, Answer answer, Prompts prompts) {
         if (question.gold() >= 0) {
-            int chosen = largest(
-                    answer.values(), shown(question, prompts), scoring.metric().equals("acc_norm"));
-            return question.choices().get(chosen);
+            ToIntFunction<String> unit = Objects.requireNonNull(CHOICE_UNITS.get(scoring.metric()));
+            return question.choices().get(largest(answer.values(), shown(question, prompts), unit));
         }
         return answer.texts().isEmpty() ? "" : answer.texts().get(0);
     }
@@ -105,12 +115,12 @@ final class Marking {
         return shown;
     }
 
-    /** {@return the place of the largest; of several the first} */
-    private static int largest(List<Double> values, List<String> choices, boolean ofByte) {
+    /** {@return the place of the largest, by the unit that values are divided by; of several the first} */
+    private static int largest(List<Double> values, List<String> choices, ToIntFunction<String> unit) {
         int best = 0;
         double most = Double.NEGATIVE_INFINITY;
         for (int i = 0; i < values.size(); i++) {
-            double value = values.get(i) / (ofByte ? bytes(choices.get(i)) : 1);
+            double value = values.get(i) / unit.applyAsInt(choices.get(i));
             if (value > most) {
                 most = value;
                 best = i;
@@ -130,8 +140,8 @@ final class Marking {
     private static Map<String, Double> choice(Question question, Answer answer, Prompts prompts) {
         List<String> shown = shown(question, prompts);
         Map<String, Double> marks = new LinkedHashMap<>();
-        marks.put("acc", mark(largest(answer.values(), shown, false) == question.gold()));
-        marks.put("acc_norm", mark(largest(answer.values(), shown, true) == question.gold()));
+        CHOICE_UNITS.forEach(
+                (metric, unit) -> marks.put(metric, mark(largest(answer.values(), shown, unit) == question.gold())));
         return marks;
     }
 

@@ -30,10 +30,7 @@ final class Prompts {
     private final int[] order;
     private final Tokenizer tokenizer;
 
-    /**
-     * @throws IOException              if the examples can't be read, or are too few
-     * @throws IllegalArgumentException if the model has no chat template and the task wants one
-     */
+    /** @throws IOException if the examples can't be read or are too few, or the model has no chat template that it needs */
     Prompts(TaskDefinition task, List<Question> questions, Tokenizer tokenizer) throws IOException {
         this.prompting = task.prompting();
         this.questions = questions;
@@ -43,13 +40,18 @@ final class Prompts {
                 ? questions
                 : QuestionReader.read(task.format(), examples.file(), Integer.MAX_VALUE);
         order = order(pool.size(), examples.seed());
-        int needed = examples.count() == 0 || examples.file() != null ? examples.count() : examples.count() + 1;
-        if (pool.size() < needed) {
-            throw new IOException(task.file() + ": fewShot: expected at least " + needed + " questions, got "
-                    + pool.size() + " in " + (examples.file() == null ? task.data() : examples.file()));
-        }
         if (prompting.chat() && !tokenizer.hasChatTemplate()) {
-            throw new IOException(task.file() + ": chat: expected a model with a chat template, got one without");
+            throw new IOException(task.place("chat") + ": chat: expected a model with a chat template, got one without;"
+                    + " say chat: false, or take a folder whose tokenizer_config.json has a chat_template");
+        }
+        for (Question question : questions) {
+            int found = exampleNumbers(question).length;
+            if (found < examples.count()) {
+                throw new IOException(task.place("fewShot") + ": fewShot: expected " + examples.count()
+                        + " other questions" + (question.subject().isEmpty() ? "" : " about " + question.subject())
+                        + " for " + question.place() + ", got " + found + " in "
+                        + (examples.file() == null ? task.data() : examples.file()));
+            }
         }
     }
 
@@ -67,14 +69,19 @@ final class Prompts {
         return order;
     }
 
-    /** A question is never an example of itself. */
     private List<Question> examples(Question question) {
         return Arrays.stream(exampleNumbers(question)).mapToObj(pool::get).toList();
     }
 
+    private static boolean isOther(Question one, Question other) {
+        return !one.text().equals(other.text()) || !one.choices().equals(other.choices());
+    }
+
+    /** Of the question's own subject, and never the question itself, which may be in the file of examples, too. */
     private int[] exampleNumbers(Question question) {
         return Arrays.stream(order)
-                .filter(i -> pool.get(i) != question)
+                .filter(i ->
+                        isOther(pool.get(i), question) && pool.get(i).subject().equals(question.subject()))
                 .limit(prompting.examples().count())
                 .toArray();
     }

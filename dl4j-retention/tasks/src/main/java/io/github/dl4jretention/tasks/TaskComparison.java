@@ -247,11 +247,10 @@ public record TaskComparison(TaskReport base, List<TaskReport> models) {
         boolean tuned = model != base;
         for (TaskResult task : model.tasks()) {
             double scale = task.isShare() ? 100 : 1;
-            String cell = String.format(
-                    Locale.ROOT,
-                    "%.1f +- %.1f",
-                    scale * task.estimate().value(),
-                    scale * task.estimate().standardError());
+            String cell = Double.isNaN(task.estimate().value())
+                    ? "-"
+                    : TaskReport.number(scale * task.estimate().value(), 1) + " +- "
+                            + TaskReport.number(scale * task.estimate().standardError(), 1);
             row.add(tuned ? cell + significance(change(model, task.task()).significance()) : cell);
         }
         row.add(tuned ? percent(gain(model)) : "");

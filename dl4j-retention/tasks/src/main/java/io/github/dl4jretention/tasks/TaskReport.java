@@ -30,6 +30,8 @@ public record TaskReport(@JsonProperty("model") String model, @JsonProperty("tas
     /** The report's file in a folder. */
     public static final String FILE = "report.json";
 
+    private static final double LARGE = 1e6;
+
     private static final ObjectMapper MAPPER = new ObjectMapper();
 
     /**
@@ -98,6 +100,11 @@ public record TaskReport(@JsonProperty("model") String model, @JsonProperty("tas
         }
     }
 
+    /** Perplexities of a model that has learned nothing have many digits. */
+    static String number(double value, int decimals) {
+        return String.format(Locale.ROOT, "%." + decimals + (Math.abs(value) < LARGE ? "f" : "e"), value);
+    }
+
     /** {@return all metrics as lines: task, metric, value, standard error, questions} */
     public String table() {
         StringBuilder table = new StringBuilder();
@@ -105,11 +112,11 @@ public record TaskReport(@JsonProperty("model") String model, @JsonProperty("tas
             for (Map.Entry<String, Estimate> metric : task.metrics().entrySet()) {
                 table.append(String.format(
                         Locale.ROOT,
-                        "%-24s %-28s %10.4f +- %.4f%n",
+                        "%-24s %-28s %10s +- %s%n",
                         task.task(),
                         metric.getKey(),
-                        metric.getValue().value(),
-                        metric.getValue().standardError()));
+                        number(metric.getValue().value(), 4),
+                        number(metric.getValue().standardError(), 4)));
             }
             table.append(String.format(
                     Locale.ROOT, "%-24s %d questions", "", task.questions().size()));

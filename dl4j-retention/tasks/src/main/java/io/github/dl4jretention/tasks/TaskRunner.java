@@ -1,6 +1,7 @@
 package io.github.dl4jretention.tasks;
 
 import io.github.dl4jretention.lm.Generator;
+import io.github.dl4jretention.lm.PromptHead;
 import io.github.dl4jretention.tasks.file.Question;
 import io.github.dl4jretention.tasks.file.TaskDefinition;
 import io.github.dl4jretention.tasks.file.TaskDefinition.Writing;
@@ -12,6 +13,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -121,10 +123,7 @@ final class TaskRunner {
         }
         all.sort(ORDER);
         Map<String, int[]> heads = new HashMap<>();
-        all.stream()
-                .collect(Collectors.groupingBy(Ready::group))
-                .forEach((group, ready) -> heads.put(
-                        group, shared ? head(ready.stream().map(Ready::prompt).toList()) : new int[0]));
+        byGroup(all).forEach((group, ready) -> heads.put(group, head(ready)));
         for (int from = 0; from < all.size(); ) {
             Ready first = all.get(from);
             int to = from;
@@ -162,11 +161,17 @@ final class TaskRunner {
                         true);
     }
 
-    /** What all prompts begin with, but for at least one token of each. */
-    private static int[] head(List<int[]> prompts) {
-        int[] first = prompts.get(0);
-        int length = first.length - 1;
-        for (int[] prompt : prompts) {
+    /** In their order. */
+    private static Map<String, List<Ready>> byGroup(List<Ready> all) {
+        return all.stream().collect(Collectors.groupingBy(Ready::group, LinkedHashMap::new, Collectors.toList()));
+    }
+
+    /** What all prompts begin with, but for at least one token of each; nothing if nothing is shared. */
+    private int[] head(List<Ready> ready) {
+        int[] first = ready.get(0).prompt();
+        int length = shared ? first.length - 1 : 0;
+        for (Ready other : ready) {
+            int[] prompt = other.prompt();
             int same = Arrays.mismatch(prompt, first);
             length = Math.min(length, same < 0 ? prompt.length - 1 : Math.min(same, prompt.length - 1));
         }
@@ -200,7 +205,7 @@ final class TaskRunner {
     }
 
     /**
-     * Texts longer than the context are measured in windows, as lm-evaluation-harness 0.4.9 does: each token once, the
+     * Texts longer than the context are measured in windows, as lm-evaluation-harness 0.4.13 does: each token once, the
      * windows next to each other, and the last one with as much before it as the context allows.
      */
     private void measure() throws IOException {
@@ -246,21 +251,32 @@ final class TaskRunner {
                 .maxTokens(tokens)
                 .stop(writing.stops().toArray(String[]::new));
         int rows = writing.samples() > 1 ? 1 : WRITERS;
-        for (int from = 0; from < all.size(); from += rows) {
-            List<Ready> batch = all.subList(from, Math.min(all.size(), from + rows));
-            if (!journal.has(batch.stream().map(Ready::question).toList())) {
-                long seed = writing.seed() + (long) from * writing.samples();
-                add(answers(batch, written(generator, batch, writing.samples(), seed)));
+        for (List<Ready> group : byGroup(all).values()) {
+            List<List<Ready>> batches = new ArrayList<>();
+            for (int from = 0; from < group.size(); from += rows) {
+                batches.add(group.subList(from, Math.min(group.size(), from + rows)));
+            }
+            batches.removeIf(
+                    batch -> journal.has(batch.stream().map(Ready::question).toList()));
+            if (!batches.isEmpty()) {
+                try (PromptHead head = generator.read(head(group))) {
+                    for (List<Ready> batch : batches) {
+                        add(answers(batch, written(generator, head, batch)));
+                    }
+                }
             }
         }
     }
 
-    /** {@return of each question its samples} */
-    private static List<List<String>> written(Generator generator, List<Ready> batch, int samples, long seed) {
+    /** {@return of each question its samples} Seeds follow from the first question's number, so a resumed run draws the same. */
+    private List<List<String>> written(Generator generator, PromptHead head, List<Ready> batch) {
+        Writing writing = Objects.requireNonNull(task.writing());
+        int samples = writing.samples();
+        long seed = writing.seed() + (long) batch.get(0).question() * samples;
         if (samples == 1) {
             return generator
                     .seed(seed)
-                    .generateAfter(batch.stream().map(Ready::prompt).toList())
+                    .generateAfter(head, batch.stream().map(Ready::prompt).toList())
                     .stream()
                     .map(List::of)
                     .toList();
@@ -270,7 +286,7 @@ final class TaskRunner {
             int count = Math.min(WRITERS, samples - done);
             texts.addAll(generator
                     .seed(seed + done)
-                    .generateAfter(Collections.nCopies(count, batch.get(0).prompt())));
+                    .generateAfter(head, Collections.nCopies(count, batch.get(0).prompt())));
         }
         return List.of(texts);
     }

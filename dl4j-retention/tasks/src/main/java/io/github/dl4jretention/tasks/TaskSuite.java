@@ -73,6 +73,9 @@ public final class TaskSuite {
      *     the line
      */
     public static TaskSuite of(Path folder) throws IOException {
+        if (!Files.isDirectory(folder)) {
+            throw new IOException("folder: expected a folder with a .yaml file for each task, got " + folder);
+        }
         List<Path> files;
         try (Stream<Path> all = Files.list(folder)) {
             files = all.filter(file -> file.toString().matches(".*\\.ya?ml"))

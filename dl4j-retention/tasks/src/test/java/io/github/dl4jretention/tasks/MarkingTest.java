@@ -19,6 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
+import org.nd4j.shade.jackson.databind.node.ArrayNode;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
 /** Marks beside those that the harness's rules give, as metric/cases.json has them, ties and empty answers included. */
@@ -48,12 +49,13 @@ class MarkingTest {
     }
 
     @Test
-    void the_likeliest_choice_and_the_likeliest_of_a_byte() throws IOException {
+    void the_likeliest_choice_and_the_likeliest_of_a_character_and_of_a_byte() throws IOException {
         JsonNode cases = cases("choice");
         assertTrue(cases.size() >= 20);
+        List<String> metrics = List.of("acc", "acc_norm", "acc_bytes");
         List<ObjectNode> lines = new ArrayList<>();
         Map<Integer, Answer> answers = new HashMap<>();
-        int differ = 0;
+        int[] right = new int[3];
         for (int i = 0; i < cases.size(); i++) {
             JsonNode row = cases.get(i);
             ObjectNode line = MAPPER.createObjectNode().put("question", "q");
@@ -62,30 +64,59 @@ class MarkingTest {
             List<Double> values = new ArrayList<>();
             row.get(1).forEach(value -> values.add(value.isNull() ? Double.NEGATIVE_INFINITY : value.asDouble()));
             answers.put(i, new Answer(i, values, List.of(), List.of(), 0, false));
-            differ += row.get(2).asInt() == row.get(3).asInt() ? 0 : 1;
+            for (int m = 0; m < 3; m++) {
+                right[m] += row.get(2 + m).asInt() == row.get(2).asInt() ? 1 : 0;
+            }
         }
-        assertTrue(differ > 2, "cases that differ: " + differ);
-        TaskResult result = result("format: choices", lines, answers);
-        for (int i = 0; i < cases.size(); i++) {
-            Map<String, Double> marks = result.questions().get(i).marks();
-            boolean same = cases.get(i).get(2).asInt() == cases.get(i).get(3).asInt();
-            assertEquals(1.0, marks.get("acc"), cases.get(i).toString());
-            assertEquals(same ? 1.0 : 0.0, marks.get("acc_norm"), cases.get(i).toString());
+        assertTrue(right[0] > right[1] + 2 && right[1] != right[2], "cases that differ: " + Arrays.toString(right));
+        for (int m = 0; m < 3; m++) {
+            TaskResult result = result("format: choices\nmetric: " + metrics.get(m), lines, answers);
+            assertEquals((double) right[m] / cases.size(), result.estimate().value(), 1e-12);
+            for (int i = 0; i < cases.size(); i++) {
+                JsonNode row = cases.get(i);
+                boolean same = row.get(2).asInt() == row.get(2 + m).asInt();
+                assertEquals(same ? 1.0 : 0.0, result.questions().get(i).marks().get(metrics.get(m)), row.toString());
+                assertEquals(
+                        row.get(0).get(row.get(2 + m).asInt()).asText(),
+                        result.questions().get(i).answer(),
+                        row.toString());
+            }
         }
-        TaskResult ofByte = result("format: choices\nmetric: acc_norm", lines, answers);
-        for (int i = 0; i < cases.size(); i++) {
-            JsonNode row = cases.get(i);
+    }
+
+    /** AlpacaEval: the mean of preference - 1, 0 is a draw, and what the judge failed at is left out. */
+    @Test
+    void win_rates_are_those_of_alpaca_eval() throws IOException {
+        JsonNode cases = cases("win rate");
+        assertTrue(cases.size() >= 20);
+        for (JsonNode row : cases) {
+            ArrayNode outputs = MAPPER.createArrayNode();
+            ArrayNode judge = MAPPER.createArrayNode();
+            Map<Integer, Answer> answers = new HashMap<>();
+            for (int i = 0; i < row.get(0).size(); i++) {
+                outputs.addObject().put("instruction", "say " + i).put("output", "other " + i);
+                judge.addObject()
+                        .put("instruction", "say " + i)
+                        .put("output_1", "other " + i)
+                        .put("output_2", "mine " + i)
+                        .set("preference", row.get(0).get(i));
+                answers.put(i, new Answer(i, List.of(), List.of("mine " + i), List.of(), 0, false));
+            }
+            MAPPER.writeValue(folder.resolve("outputs.json").toFile(), outputs);
+            MAPPER.writeValue(folder.resolve("judge.json").toFile(), judge);
+            TaskDefinition task = TaskDefinition.read(Files.writeString(
+                    folder.resolve("wins.yaml"), "format: alpaca\nfile: outputs.json\njudgements: judge.json\n"));
+            List<Question> questions = QuestionReader.read(task);
+            TaskResult result =
+                    new Marking(task).result(questions, answers, new Prompts(task, questions, Tokenizer.bytes()));
+            assertEquals(row.get(1).asDouble(), result.estimate().value(), 1e-12, row.toString());
+            double error = row.get(2).isNull() ? Double.NaN : row.get(2).asDouble();
+            assertEquals(error, result.estimate().standardError(), 1e-12, row.toString());
             assertEquals(
-                    row.get(0).get(row.get(2).asInt()).asText(),
-                    result.questions().get(i).answer());
-            assertEquals(
-                    row.get(0).get(row.get(3).asInt()).asText(),
-                    ofByte.questions().get(i).answer());
+                    List.of("judged: " + row.get(3).asInt() + " of "
+                            + row.get(0).size()),
+                    result.notes());
         }
-        assertEquals(
-                1 - (double) differ / cases.size(),
-                result.metrics().get("acc_norm").value(),
-                1e-12);
     }
 
     @Test

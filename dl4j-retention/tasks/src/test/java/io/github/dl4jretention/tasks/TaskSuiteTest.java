@@ -327,8 +327,9 @@ class TaskSuiteTest {
     void a_model_without_a_chat_template_is_named() throws IOException {
         Files.writeString(folder.resolve("choices.yaml"), "format: choices\nfile: choices.jsonl\nchat: true\n");
         try (TaskModel model = model(ByteModels.decoder(DataType.FLOAT, 3))) {
-            assertMessage("choices.yaml: chat: expected a model with a chat template", () -> TaskSuite.of(folder)
-                    .run(model, "model"));
+            assertMessage(
+                    "choices.yaml:3: chat: expected a model with a chat template, got one without; say chat: false",
+                    () -> TaskSuite.of(folder).run(model, "model"));
         }
     }
 

@@ -15,7 +15,9 @@ import java.util.List;
 import java.util.Set;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
+import org.nd4j.shade.jackson.core.JsonParser;
 import org.nd4j.shade.jackson.core.JsonProcessingException;
+import org.nd4j.shade.jackson.core.JsonToken;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 import org.nd4j.shade.jackson.dataformat.yaml.YAMLFactory;
@@ -70,17 +72,27 @@ final class DefinitionReader {
         }
     }
 
-    private IOException error(String key, String message) {
-        int line = 1;
-        int found = 1;
-        for (String content : (Iterable<String>) text.lines()::iterator) {
-            if (content.matches(".*(^|[\\s\"'{,])" + key + "[\"']?\\s*:.*")) {
-                found = line;
-                break;
+    private IOException error(String key, String message) throws IOException {
+        return error(root, key, message);
+    }
+
+    /** @param node the root, or the examples */
+    private IOException error(JsonNode node, String key, String message) throws IOException {
+        return new IOException(place((node == root ? "/" : "/fewShot/") + key) + ": " + key + ": " + message);
+    }
+
+    /** {@return file and line of a key, such as {@code /fewShot/file}; the first line if it isn't there} */
+    String place(String pointer) throws IOException {
+        try (JsonParser parser = YAML.getFactory().createParser(text)) {
+            for (JsonToken token = parser.nextToken(); token != null; token = parser.nextToken()) {
+                if (token == JsonToken.FIELD_NAME
+                        && pointer.equals(
+                                parser.getParsingContext().pathAsPointer().toString())) {
+                    return file + ":" + parser.getTokenLocation().getLineNr();
+                }
             }
-            line++;
         }
-        return new IOException(file + ":" + found + ": " + key + ": " + message);
+        return file + ":1";
     }
 
     TaskDefinition read() throws IOException {
@@ -88,7 +100,8 @@ final class DefinitionReader {
         TaskFormat format = named("format", requiredText("format"), TaskFormat::of);
         TaskKind kind = format.kind();
         String fileName = String.valueOf(file.getFileName());
-        Path data = path("file", requiredText("file"));
+        requiredText("file");
+        Path data = path(root, "file");
         String role = textOf(root, "role", "source");
         if (!role.equals("source") && !role.equals("target")) {
             throw error("role", "expected source or target, got " + role);
@@ -143,17 +156,23 @@ final class DefinitionReader {
         }
         requireKnown(examples, EXAMPLE_KEYS);
         JsonNode from = examples.get("file");
+        requireSeed(examples);
         JsonNode seed = examples.get("seed");
-        if (seed != null && !seed.isIntegralNumber()) {
-            throw error("seed", "expected a whole number, got " + seed);
-        }
         return new Examples(
                 count(examples, "count", 0, 5),
-                from == null ? null : path("file", textOf(examples, "file", "")),
+                from == null ? null : path(examples, "file"),
                 seed == null ? null : seed.asLong());
     }
 
+    private void requireSeed(JsonNode node) throws IOException {
+        JsonNode seed = node.get("seed");
+        if (seed != null && !seed.isIntegralNumber()) {
+            throw error(node, "seed", "expected a whole number, got " + seed);
+        }
+    }
+
     private Writing writing(TaskFormat format) throws IOException {
+        requireSeed(root);
         List<String> stops =
                 switch (format) {
                     case TRIVIAQA -> List.of("\n", ".", ",");
@@ -190,7 +209,7 @@ final class DefinitionReader {
                 switch (format) {
                     case TRIVIAQA, ANSWERS -> List.of("trim");
                     case GSM8K -> List.of("strict", "last-number");
-                    case MATH -> List.of("boxed");
+                    case MATH -> List.of("dollars", "boxed");
                     default -> List.of("none");
                 };
         String match =
@@ -209,7 +228,8 @@ final class DefinitionReader {
         }
         List<Integer> tries = new ArrayList<>();
         int samples = count(root, "samples", 1, 1);
-        for (JsonNode k : root.path("passAt")) {
+        JsonNode passAt = root.path("passAt");
+        for (JsonNode k : passAt.isValueNode() ? YAML.createArrayNode().add(passAt) : passAt) {
             if (!k.canConvertToInt() || k.asInt() < 1 || k.asInt() > samples) {
                 throw error("passAt", "expected numbers from 1 to the " + samples + " samples, got " + k);
             }
@@ -218,7 +238,7 @@ final class DefinitionReader {
         tries = tries.isEmpty() ? List.of(1) : tries;
         List<String> metrics =
                 switch (format.kind()) {
-                    case MULTIPLE_CHOICE -> List.of("acc", "acc_norm");
+                    case MULTIPLE_CHOICE -> List.of("acc", "acc_norm", "acc_bytes");
                     case EXACT_MATCH -> chosen.stream()
                             .map(filter -> "exact_match/" + filter.label())
                             .toList();
@@ -247,6 +267,7 @@ final class DefinitionReader {
             String name = names.next();
             if (!keys.contains(name)) {
                 throw error(
+                        node,
                         name,
                         "expected one of the keys " + keys.stream().sorted().toList() + ", got " + name);
             }
@@ -266,7 +287,7 @@ final class DefinitionReader {
             return otherwise;
         }
         if (!value.isValueNode() || value.isNull()) {
-            throw error(key, "expected a text, got " + value);
+            throw error(node, key, "expected a text, got " + value);
         }
         return value.asText();
     }
@@ -292,7 +313,7 @@ final class DefinitionReader {
             return otherwise;
         }
         if (!value.isIntegralNumber() || !value.canConvertToInt() || value.asInt() < least) {
-            throw error(key, "expected a whole number of at least " + least + ", got " + value);
+            throw error(node, key, "expected a whole number of at least " + least + ", got " + value);
         }
         return value.asInt();
     }
@@ -326,10 +347,10 @@ final class DefinitionReader {
         }
     }
 
-    private Path path(String key, String value) throws IOException {
-        Path path = file.resolveSibling(value).normalize();
+    private Path path(JsonNode node, String key) throws IOException {
+        Path path = file.resolveSibling(textOf(node, key, "")).normalize();
         if (!Files.isReadable(path)) {
-            throw error(key, "expected a readable file, got " + path);
+            throw error(node, key, "expected a readable file, got " + path);
         }
         return path;
     }

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.tasks.file;
 
+import io.github.dl4jretention.tasks.metric.AnswerFilter;
 import io.github.dl4jretention.tasks.metric.MathAnswers;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -13,7 +14,8 @@ import org.nd4j.shade.jackson.databind.JsonNode;
 /** Reads the questions of a task. */
 public final class QuestionReader {
 
-    private static final Pattern BRACKETS = Pattern.compile("\\[.*?\\]");
+    /** As Python's dot, all but a line feed. */
+    private static final Pattern BRACKETS = Pattern.compile("(?d)\\[.*?\\]");
 
     private final TaskFormat format;
     private final int limit;
@@ -69,7 +71,7 @@ public final class QuestionReader {
         } else {
             RecordFile.json(
                     file,
-                    format == TaskFormat.TRIVIAQA ? "Data" : "",
+                    format == TaskFormat.TRIVIAQA && !name.matches(".*\\.jsonl(\\.gz)?") ? "Data" : "",
                     (place, node) -> hasRoom() && add(question(new Fields(place, node))));
         }
     }
@@ -99,7 +101,8 @@ public final class QuestionReader {
         String letter = row.get(row.size() - 1).strip();
         int gold = letter.length() == 1 ? letter.charAt(0) - 'A' : -1;
         requireChoice(place, "answer", choices, gold, letter);
-        return new Question(number(), place, subject, row.get(0).strip(), List.copyOf(choices), gold, List.of());
+        return new Question(
+                number(), place, subject, AnswerFilter.TRIM.apply(row.get(0)), List.copyOf(choices), gold, List.of());
     }
 
     private static void requireChoice(String place, String name, List<String> choices, int gold, String got)
@@ -189,22 +192,25 @@ public final class QuestionReader {
     }
 
     private static String cleaned(String text) {
-        return BRACKETS.matcher(text.strip().replace(" [title]", ". "))
+        return BRACKETS.matcher(AnswerFilter.TRIM.apply(text).replace(" [title]", ". "))
                 .replaceAll("")
                 .replace("  ", " ");
     }
 
+    /** As it's published, or as the hub has it, with names in lower case. */
     private Question triviaQa(Fields fields) throws IOException {
-        Fields answer = new Fields(fields.place(), fields.node("Answer"));
-        List<String> aliases = answer.has("Aliases") ? answer.texts("Aliases") : List.of();
+        boolean hub = fields.has("answer");
+        Fields answer = new Fields(fields.place(), fields.node(hub ? "answer" : "Answer"));
+        String names = hub ? "aliases" : "Aliases";
+        boolean any = answer.has(names) && !answer.node(names).isEmpty();
         return new Question(
-                fields.textOr("QuestionId", number()),
+                fields.textOr(hub ? "question_id" : "QuestionId", number()),
                 fields.place(),
                 "",
-                fields.text("Question"),
+                fields.text(hub ? "question" : "Question"),
                 List.of(),
                 -1,
-                aliases.isEmpty() ? List.of(answer.text("Value")) : aliases);
+                any ? answer.texts(names) : List.of(answer.text(hub ? "value" : "Value")));
     }
 
     private Question math(Fields fields) throws IOException {
@@ -213,9 +219,9 @@ public final class QuestionReader {
             throw new IOException(fields.place() + ": solution: expected an answer in \\boxed{...}, got none");
         }
         return new Question(
-                number(),
+                fields.textOr("unique_id", number()),
                 fields.place(),
-                fields.textOr("type", ""),
+                fields.textOr(fields.has("type") ? "type" : "subject", ""),
                 fields.text("problem"),
                 List.of(),
                 -1,

@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One task, as its YAML file says it. docs/tasks.md lists all keys. What the file leaves out is as lm-evaluation-harness
- * 0.4.9 has it for the format.
+ * 0.4.13 has it for the format.
  *
  * @param name      in reports; default: the file's name without its ending
  * @param file      of the definition
@@ -93,6 +93,16 @@ public record TaskDefinition(
     /** {@return what it asks} */
     public TaskKind kind() {
         return format.kind();
+    }
+
+    /**
+     * {@return file and line of a key; the first line for one that isn't there}
+     *
+     * @param key such as {@code chat}
+     * @throws IOException if the file can't be read
+     */
+    public String place(String key) throws IOException {
+        return new DefinitionReader(file).place("/" + key);
     }
 
     /** {@return everything by which the model's answers may differ, but for the files' content} */

@@ -15,10 +15,13 @@ public enum TaskFormat {
     /** HellaSwag's jsonl: {@code activity_label}, {@code ctx_a}, {@code ctx_b}, {@code endings}, {@code label}. */
     HELLASWAG("hellaswag", TaskKind.MULTIPLE_CHOICE),
 
-    /** TriviaQA's json: {@code Data}, an array of {@code Question} and {@code Answer}. */
+    /**
+     * TriviaQA's json: {@code Data}, an array of {@code Question} and {@code Answer}; or jsonl as the hub has it, of {@code
+     * question} and {@code answer}.
+     */
     TRIVIAQA("triviaqa", TaskKind.EXACT_MATCH),
 
-    /** MATH's json, a file or a folder of them: {@code problem}, {@code solution} with a boxed answer. */
+    /** MATH's json, a file or a folder of them, or jsonl: {@code problem}, {@code solution} with a boxed answer. */
     MATH("math", TaskKind.EXACT_MATCH),
 
     /** GSM8K's jsonl: {@code question}, {@code answer} with a number after {@code ####}. */

@@ -7,7 +7,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
- * Finds the answer in what a model wrote. The rules are those of lm-evaluation-harness 0.4.9
+ * Finds the answer in what a model wrote. The rules are those of lm-evaluation-harness 0.4.13
  * (https://github.com/EleutherAI/lm-evaluation-harness), in our own code.
  */
 public enum AnswerFilter {
@@ -20,11 +20,11 @@ public enum AnswerFilter {
         }
     },
 
-    /** All but one space at its beginning: {@code remove_whitespace}, as TriviaQA 3.0 has it. */
+    /** Without white space at its ends, as Python has it: {@code remove_whitespace}, as TriviaQA 3.0 has it. */
     TRIM("trim") {
         @Override
         public String apply(String written) {
-            return written.startsWith(" ") ? written.substring(1) : written;
+            return ENDS.matcher(written).replaceAll("");
         }
     },
 
@@ -51,23 +51,19 @@ public enum AnswerFilter {
     },
 
     /**
-     * What is in the last {@code \boxed{...}}; without one what is in {@code \[...\]}, then what is between the first and
-     * the last dollar sign, then everything: {@code extract_answer} of hendrycks_math in the harness after 0.4.9. Where
-     * it fails, at {@code \fbox{...}}, this gives what is in the box.
+     * What is in the last {@code \boxed{...}}: {@code last_boxed_only_string} of the MATH data set's own scripts
+     * (https://github.com/hendrycks/math). What they leave out, {@code \fbox{...}} and {@code \boxed 7}, counts too, as it
+     * does in solutions.
      */
     BOXED("boxed") {
         @Override
         public String apply(String written) {
             String boxed = MathAnswers.lastBoxed(written);
-            if (boxed != null) {
-                return boxed;
-            }
-            Matcher matcher = DISPLAYED.matcher(written);
-            return matcher.find() ? matcher.group(1).strip() : DOLLARS.apply(written);
+            return boxed == null ? INVALID : boxed;
         }
     },
 
-    /** What is between the first and the last dollar sign, or everything: hendrycks_math 1.0 in the harness 0.4.9. */
+    /** What is between the first and the last dollar sign, or everything: hendrycks_math 1.0. */
     DOLLARS("dollars") {
         @Override
         public String apply(String written) {
@@ -82,7 +78,8 @@ public enum AnswerFilter {
 
     private static final Pattern AFTER_HASHES = Pattern.compile("#### (-?[0-9.,]+)");
     private static final Pattern NUMBER = Pattern.compile("-?[$0-9.,]{2,}|-?[0-9]+");
-    private static final Pattern DISPLAYED = Pattern.compile("\\\\\\[(.+?)\\\\\\]", Pattern.DOTALL);
+    private static final String SPACE = "[\\s\\x1c-\\x1f]+";
+    private static final Pattern ENDS = Pattern.compile("(?U)^" + SPACE + "|" + SPACE + "\\z");
 
     private final String label;
 

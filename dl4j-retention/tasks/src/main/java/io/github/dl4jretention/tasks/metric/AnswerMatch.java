@@ -6,7 +6,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
- * When two answers are the same. The rules are those of lm-evaluation-harness 0.4.9
+ * When two answers are the same. The rules are those of lm-evaluation-harness 0.4.13
  * (https://github.com/EleutherAI/lm-evaluation-harness), in our own code, where nothing else is said.
  */
 public enum AnswerMatch {

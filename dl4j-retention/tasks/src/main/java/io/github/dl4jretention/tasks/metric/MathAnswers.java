@@ -7,7 +7,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * Answers of the MATH data set (Hendrycks et al., "Measuring Mathematical Problem Solving With the MATH Dataset",
  * https://arxiv.org/abs/2103.03874), compared by the rules of {@code is_equiv} of hendrycks_math 1.0 in
- * lm-evaluation-harness 0.4.9, in our own code: spaces, units, degrees, percent and dollar signs and {@code \left} don't
+ * lm-evaluation-harness 0.4.13, in our own code: spaces, units, degrees, percent and dollar signs and {@code \left} don't
  * count, {@code a/b} is a fraction, and so on. A formula that the rules can't read is compared as it is.
  */
 public final class MathAnswers {

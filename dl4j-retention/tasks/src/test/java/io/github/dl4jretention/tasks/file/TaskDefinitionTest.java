@@ -118,9 +118,18 @@ class TaskDefinitionTest {
                 "samples: 3");
         assertRefused(
                 ":2: samples: expected 1, as only code is tried more than once, got 3", "format: gsm8k", "samples: 3");
+        assertRefused(":2: seed: expected a whole number, got \"x\"", "format: gsm8k", "seed: x");
+        assertRefused(
+                ":4: file: expected a readable file, got " + folder.resolve("gone"),
+                "format: gsm8k",
+                "#  fewShot: {file: gone}",
+                "fewShot:",
+                "  {file: gone}");
+        assertRefused(
+                ":2: passAt: expected numbers from 1 to the 1 samples, got 10", "format: humaneval", "passAt: 10");
         assertRefused(
                 ":2: passAt: expected numbers from 1 to the 1 samples, got 10", "format: humaneval", "passAt: [10]");
-        assertRefused(":2: metric: expected one of acc, acc_norm, got f1", "format: arc", "metric: f1");
+        assertRefused(":2: metric: expected one of acc, acc_norm, acc_bytes, got f1", "format: arc", "metric: f1");
         assertRefused(":2: temperature: expected a number of at least 0, got -1", "format: gsm8k", "temperature: -1");
         assertRefused(":2: topP: expected a number in (0, 1], got 2", "format: gsm8k", "topP: 2");
         assertRefused(":2: fewShot: expected {count: 5, file: FILE, seed: 1}, got 5", "format: gsm8k", "fewShot: 5");
@@ -145,6 +154,10 @@ class TaskDefinitionTest {
         assertEquals(
                 "folder: expected a .yaml file for each task, got none in " + folder,
                 assertThrows(IOException.class, () -> TaskSuite.of(folder)).getMessage());
+        assertEquals(
+                "folder: expected a folder with a .yaml file for each task, got " + folder.resolve("none"),
+                assertThrows(IOException.class, () -> TaskSuite.of(folder.resolve("none")))
+                        .getMessage());
         Files.writeString(folder.resolve("q.jsonl"), "{\"question\":\"q\",\"answers\":[\"a\"]}");
         Files.writeString(folder.resolve("a.yaml"), "name: x\nformat: answers\nfile: q.jsonl");
         Files.writeString(folder.resolve("b.yml"), "{\"name\": \"x\", \"format\": \"answers\", \"file\": \"q.jsonl\"}");

@@ -57,7 +57,7 @@ class MetricCasesTest {
         assertTrue(right > 0 && right < cases(match.label()).size());
     }
 
-    /** The harness fails at it. */
+    /** The harness fails at it, and takes the frame of a solution. */
     @Test
     void a_framed_answer_is_what_is_in_the_frame() {
         assertEquals("7", AnswerFilter.BOXED.apply("so \\fbox{7}"));
