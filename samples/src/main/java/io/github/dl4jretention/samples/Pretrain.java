@@ -18,22 +18,43 @@ import org.nd4j.linalg.schedule.ScheduleType;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
-/** Pretrains a sample model on equal shares of the three domains and saves it with its provenance. */
+/**
+ * Pretrains a byte-level sample model on equal shares of prose, Java and Scala and saves it with its provenance; or, with {@code
+ * --decoder}, a model folder that also knows facts and small skills.
+ */
 @Command(
         name = "pretrain",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description =
-                "Pretrains a byte-level language model on prose, Java and Scala; the learning rate falls linearly to 0.")
+        description = {
+            "Pretrains a byte-level language model on prose, Java and Scala; the learning rate falls linearly to 0.",
+            "With --decoder it pretrains a model folder with a tokenizer of its own, which also learns facts and small skills."
+        })
 public final class Pretrain implements Callable<Integer> {
+
+    @Spec
+    private CommandSpec spec;
 
     @Option(names = "--kind", description = "One of: ${COMPLETION-CANDIDATES}.")
     private ModelKind kind = ModelKind.TRANSFORMER;
 
     @Mixin
     private TrainingOptions options = new TrainingOptions(3600, 33, 2e-3, 20240601);
+
+    @Option(
+            names = "--decoder",
+            description = {
+                "Pretrain a decoder, whose folder is base in --out, with losses.csv and losses.png. If it's killed, run the",
+                "same command again: it picks up at the last checkpoint."
+            })
+    private boolean folder;
+
+    @Mixin
+    private DecoderOptions decoder = new DecoderOptions();
 
     @Option(names = "--corpus", description = "Folder of the source jars.")
     private Path corpusDirectory = Path.of("samples", "target", "corpus");
@@ -54,6 +75,11 @@ public final class Pretrain implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
         Corpus corpus = Corpus.read(corpusDirectory);
+        if (folder) {
+            decoder.require(spec, options);
+            System.out.println("wrote " + new DecoderPretraining(decoder, options, corpus, out).run());
+            return CommandLine.ExitCode.OK;
+        }
         byte[][] texts = Domain.PRETRAINED.stream()
                 .map(domain -> corpus.text(domain, Corpus.Part.PRETRAIN))
                 .toArray(byte[][]::new);

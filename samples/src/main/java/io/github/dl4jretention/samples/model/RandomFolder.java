@@ -68,6 +68,7 @@ public record RandomFolder(
     public void write(Path folder, boolean bfloat16, long seed) throws IOException {
         Files.createDirectories(folder);
         ObjectNode config = MAPPER.createObjectNode();
+        config.putArray("architectures").add("LlamaForCausalLM");
         config.put("model_type", "llama")
                 .put("vocab_size", vocabulary)
                 .put("hidden_size", width)

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 
@@ -79,6 +80,31 @@ public final class Corpus {
             text.put(domain, parts);
         }
         return new Corpus(text, HexFormat.of().formatHex(digest.digest()));
+    }
+
+    /**
+     * The text of further source jars, which is in no part: to pretrain a larger model.
+     *
+     * @param jars   folder of source jars of one language
+     * @param domain what of them is taken
+     * @return the text of each source file, in the order of the jars' names and the files' names
+     * @throws IOException if there's no jar, or one can't be read
+     */
+    public static List<String> more(Path jars, Domain domain) throws IOException {
+        List<Path> found;
+        try (Stream<Path> all = Files.list(jars)) {
+            found = all.filter(file -> file.toString().endsWith(".jar"))
+                    .sorted()
+                    .toList();
+        }
+        if (found.isEmpty()) {
+            throw new IOException("corpus: expected source jars, got none in " + jars);
+        }
+        List<String> texts = new ArrayList<>();
+        for (Path jar : found) {
+            texts.addAll(files(domain, jar).values());
+        }
+        return texts;
     }
 
     /** The bytes of one part of one domain (UTF-8). */

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.samples.text;
 
+import io.github.dl4jretention.checkpoint.RestartableIterator;
 import java.util.Arrays;
 import java.util.List;
 import java.util.NoSuchElementException;
@@ -15,11 +16,13 @@ import org.nd4j.linalg.factory.Nd4j;
 /**
  * Batches of windows of tokens for next-token prediction. Features are token ids {@code [batch, 1, length]}, labels the
  * ids one step later: ids of the same shape, both INT32, or one-hot {@code [batch, V, length]}, both FLOAT, for DL4J's own
- * output layers. After {@link #reset()} the same batches come again.
+ * output layers. After {@link #reset()} the same batches come again, unless each epoch is to have other ones.
  */
-public class TokenWindowIterator implements DataSetIterator {
+public class TokenWindowIterator implements DataSetIterator, RestartableIterator {
 
     private static final long serialVersionUID = 1L;
+
+    private static final long EPOCH_SEED = 0x9E3779B97F4A7C15L;
 
     private final int[][] texts;
     private final int batch;
@@ -27,8 +30,10 @@ public class TokenWindowIterator implements DataSetIterator {
     private final int batches;
     private final boolean random;
     private final long seed;
+    private final boolean anew;
     private final int vocabulary;
     private final boolean oneHot;
+    private int epoch;
     private Random generator = new Random();
     private int next;
     private @Nullable DataSetPreProcessor preProcessor;
@@ -53,16 +58,17 @@ public class TokenWindowIterator implements DataSetIterator {
         this.batches = windows.batches;
         this.random = windows.random;
         this.seed = windows.seed;
+        this.anew = windows.anew;
         this.vocabulary = vocabulary;
         this.oneHot = oneHot;
         start();
     }
 
-    /** Which windows there are. */
-    record Windows(int[][] texts, int batch, int length, int batches, boolean random, long seed) {
+    /** Which windows there are; {@code anew} says whether each epoch has other ones. */
+    record Windows(int[][] texts, int batch, int length, int batches, boolean random, long seed, boolean anew) {
 
         static Windows training(int batch, int length, int batches, long seed, int[]... texts) {
-            return new Windows(texts.clone(), batch, length, batches, true, seed);
+            return new Windows(texts.clone(), batch, length, batches, true, seed, false);
         }
 
         /** A text of fewer windows than asked for gives as many as it has, so that none is counted twice. */
@@ -70,7 +76,7 @@ public class TokenWindowIterator implements DataSetIterator {
             int windows = Math.max(1, (text.length - 1) / length);
             int rows = Math.min(batch, windows);
             return new Windows(
-                    new int[][] {text}, rows, length, Math.max(1, Math.min(batches, windows / rows)), false, 0);
+                    new int[][] {text}, rows, length, Math.max(1, Math.min(batches, windows / rows)), false, 0, false);
         }
     }
 
@@ -84,6 +90,18 @@ public class TokenWindowIterator implements DataSetIterator {
     public static TokenWindowIterator training(
             int vocabulary, int batch, int length, int batches, long seed, int[]... texts) {
         return new TokenWindowIterator(Windows.training(batch, length, batches, seed, texts), vocabulary, false);
+    }
+
+    /**
+     * As {@link #training}, with other windows in each epoch, which follow from the seed and the epoch's number.
+     *
+     * @param batches of an epoch
+     * @throws IllegalArgumentException if a text is shorter than one window and the token after it
+     */
+    public static TokenWindowIterator epochs(
+            int vocabulary, int batch, int length, int batches, long seed, int[]... texts) {
+        return new TokenWindowIterator(
+                new Windows(texts.clone(), batch, length, batches, true, seed, true), vocabulary, false);
     }
 
     /**
@@ -165,12 +183,22 @@ public class TokenWindowIterator implements DataSetIterator {
 
     @Override
     public void reset() {
+        epoch++;
+        start();
+    }
+
+    @Override
+    public void restart(int newEpoch) {
+        if (newEpoch < 0) {
+            throw new IllegalArgumentException("epoch: expected at least 0, got " + newEpoch);
+        }
+        epoch = newEpoch;
         start();
     }
 
     private void start() {
         next = 0;
-        generator = new Random(seed);
+        generator = new Random(anew ? seed + EPOCH_SEED * epoch : seed);
     }
 
     @Override

@@ -3,10 +3,12 @@ package io.github.dl4jretention.samples.text;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.NoSuchElementException;
@@ -49,6 +51,34 @@ class ByteWindowIteratorTest {
         ByteWindowIterator windows = ByteWindowIterator.evaluation(16, 4, 8, TEXT);
         assertEquals(2, windows.next().numExamples());
         assertFalse(windows.hasNext());
+    }
+
+    @Test
+    void epochsHaveOtherWindowsThatFollowFromTheirNumber() {
+        int[] text = new int[500];
+        Arrays.setAll(text, i -> i);
+        TokenWindowIterator windows = TokenWindowIterator.epochs(500, 4, 8, 2, 3, text);
+        List<INDArray> first = features(windows);
+        windows.reset();
+        List<INDArray> second = features(windows);
+        assertNotEquals(first, second);
+        windows.restart(1);
+        assertEquals(second, features(windows));
+        windows.restart(0);
+        assertEquals(first, features(windows));
+        assertThrows(IllegalArgumentException.class, () -> windows.restart(-1));
+        TokenWindowIterator same = TokenWindowIterator.training(500, 4, 8, 2, 3, text);
+        assertEquals(first, features(same));
+        same.restart(1);
+        assertEquals(first, features(same));
+    }
+
+    private static List<INDArray> features(TokenWindowIterator windows) {
+        List<INDArray> features = new ArrayList<>();
+        while (windows.hasNext()) {
+            features.add(windows.next().getFeatures());
+        }
+        return features;
     }
 
     private static String features(DataSet batch, int row) {
