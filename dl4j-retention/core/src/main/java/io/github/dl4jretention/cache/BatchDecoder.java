@@ -1,7 +1,7 @@
 package io.github.dl4jretention.cache;
 
 import io.github.dl4jretention.loss.RetentionLabels;
-import io.github.dl4jretention.loss.fused.FusedLoops;
+import io.github.dl4jretention.loss.fused.FloatMemory;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -54,7 +54,7 @@ final class BatchDecoder {
         INDArray array = exampleFirst
                 ? Nd4j.createUninitialized(DataType.FLOAT, examples, longest, vocabulary)
                 : Nd4j.createUninitialized(DataType.FLOAT, longest, examples, vocabulary);
-        boolean direct = inMemory && FusedLoops.isAccessible(array);
+        FloatMemory memory = inMemory && FloatMemory.isAccessible(array) ? FloatMemory.of(array) : null;
         INDArray rows = array.reshape('c', (long) examples * longest, vocabulary);
         float[] token = new float[vocabulary];
         float[] padding = new float[vocabulary];
@@ -67,8 +67,8 @@ final class BatchDecoder {
                 }
                 long place = exampleFirst ? (long) example * longest + t : (long) t * examples + example;
                 float[] row = given ? token : padding;
-                if (direct) {
-                    FusedLoops.put(array, place * vocabulary, row, 0, vocabulary);
+                if (memory != null) {
+                    memory.put(place * vocabulary, row, 0, vocabulary);
                 } else {
                     rows.putRow(place, Nd4j.createFromArray(row));
                 }

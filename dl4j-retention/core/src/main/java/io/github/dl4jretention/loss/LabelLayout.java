@@ -1,6 +1,7 @@
 package io.github.dl4jretention.loss;
 
 import io.github.dl4jretention.internal.WholeNumbers;
+import io.github.dl4jretention.loss.fused.FloatMemory;
 import java.math.BigInteger;
 import java.util.Arrays;
 import java.util.Objects;
@@ -8,6 +9,7 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
@@ -324,8 +326,19 @@ public record LabelLayout(
 
     /** The array as rows {@code [tokens, values]}, time first; a view where the layout allows it. */
     static INDArray rows(INDArray array, int classAxis) {
+        if (array.rank() == 2) {
+            return array;
+        }
         INDArray ordered = timeFirst(array, classAxis);
-        return array.rank() == 2 ? array : ordered.reshape('c', ordered.size(0) * ordered.size(1), ordered.size(2));
+        boolean inPlace = ordered.size(0) == 1
+                || ordered.size(1) == 1
+                || ordered.stride(0) == ordered.size(1) * ordered.stride(1);
+        if (!inPlace && ordered.stride(2) == 1 && FloatMemory.isAccessible(ordered)) {
+            INDArray copy = Nd4j.createUninitialized(DataType.FLOAT, ordered.shape(), 'c');
+            FloatMemory.copyRows(ordered, copy);
+            ordered = copy;
+        }
+        return ordered.reshape('c', ordered.size(0) * ordered.size(1), ordered.size(2));
     }
 
     /** The inverse of {@link #rows}: a view, of the shape of another array but for the class axis. */

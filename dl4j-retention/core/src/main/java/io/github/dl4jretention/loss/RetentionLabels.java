@@ -2,7 +2,7 @@ package io.github.dl4jretention.loss;
 
 import io.github.dl4jretention.internal.BatchMemory;
 import io.github.dl4jretention.internal.WholeNumbers;
-import io.github.dl4jretention.loss.fused.FusedLoops;
+import io.github.dl4jretention.loss.fused.FloatMemory;
 import java.util.Arrays;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -41,7 +41,7 @@ public final class RetentionLabels {
     private INDArray packed;
 
     private double[] counted = {};
-    private boolean accessible;
+    private @Nullable FloatMemory rows;
 
     /** The weights of the divergence, asked for when the teacher's shape is known. */
     @FunctionalInterface
@@ -156,9 +156,9 @@ public final class RetentionLabels {
     private void write(int token, int from, float[] values) {
         long time = token / ordered.size(1);
         long example = token % ordered.size(1);
-        if (accessible) {
+        if (rows != null) {
             long row = time * ordered.stride(0) + example * ordered.stride(1);
-            FusedLoops.put(ordered, row + from, values, 0, values.length);
+            rows.put(row + from, values, 0, values.length);
         } else {
             ordered.get(
                             NDArrayIndex.point(time),
@@ -222,7 +222,7 @@ public final class RetentionLabels {
             ordered = memory == null
                     ? Nd4j.createUninitialized(type, time, batch, layout.size())
                     : memory.array(type, time, batch, layout.size());
-            accessible = FusedLoops.isAccessible(ordered);
+            rows = FloatMemory.isAccessible(ordered) ? FloatMemory.of(ordered) : null;
             packed = LabelLayout.fromTimeFirst(ordered, shape.length, classAxis);
             part(0, layout.labelSize()).assign(ids == null ? plain : ids);
             counted = counted(mask, own, isPadding());

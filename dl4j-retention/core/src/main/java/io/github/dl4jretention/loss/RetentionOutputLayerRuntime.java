@@ -3,6 +3,7 @@ package io.github.dl4jretention.loss;
 import io.github.dl4jretention.internal.FrozenBase;
 import io.github.dl4jretention.internal.FrozenProjection;
 import io.github.dl4jretention.internal.TiedWeights;
+import io.github.dl4jretention.loss.fused.FloatMemory;
 import io.github.dl4jretention.loss.fused.FusedLoss;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -292,9 +293,23 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
             objective().weighByPairs(batch);
         }
         INDArray back = path().backprop(rows, batch, gradientsToSet(), workspaceMgr);
-        return workspaceMgr.dup(
-                ArrayType.ACTIVATION_GRAD,
-                LabelLayout.fromRows(back, input, layerConf().classAxis()));
+        return inSequences(LabelLayout.fromRows(back, input, layerConf().classAxis()), workspaceMgr);
+    }
+
+    /** A copy, sequence after sequence with a token's values side by side: layers below that run at native speed read it so. */
+    private INDArray inSequences(INDArray back, LayerWorkspaceMgr workspaceMgr) {
+        if (back.rank() == 2) {
+            return workspaceMgr.dup(ArrayType.ACTIVATION_GRAD, back);
+        }
+        boolean last = layerConf().classAxis() == 2;
+        INDArray from = last ? back : back.permute(0, 2, 1);
+        INDArray copy = workspaceMgr.createUninitialized(ArrayType.ACTIVATION_GRAD, back.dataType(), from.shape(), 'c');
+        if (from.stride(2) == 1 && FloatMemory.isAccessible(from)) {
+            FloatMemory.copyRows(from, copy);
+        } else {
+            copy.assign(from);
+        }
+        return last ? copy : copy.permute(0, 2, 1);
     }
 
     /** A layer without parameters is given no view to fill. */

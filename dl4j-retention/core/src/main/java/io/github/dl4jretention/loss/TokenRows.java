@@ -2,7 +2,7 @@ package io.github.dl4jretention.loss;
 
 import io.github.dl4jretention.internal.BatchMemory;
 import io.github.dl4jretention.internal.WholeNumbers;
-import io.github.dl4jretention.loss.fused.FusedLoops;
+import io.github.dl4jretention.loss.fused.FloatMemory;
 import java.util.Arrays;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -29,6 +29,7 @@ public final class TokenRows {
     private final boolean inPlace;
 
     private @Nullable INDArray prepared;
+    private @Nullable FloatMemory memory;
     private int first;
     private long timeStride;
     private long exampleStride;
@@ -80,11 +81,14 @@ public final class TokenRows {
      *
      * @param start  first token
      * @param end    of the chunk, as {@link #chunkEnd} says
-     * @param memory lends the copy its memory until the next chunk is prepared, or {@link #release}
+     * @param lent  lends the copy its memory until the next chunk is prepared, or {@link #release}
      */
-    public void prepare(int start, int end, BatchMemory memory) {
+    public void prepare(int start, int end, BatchMemory lent) {
         if (inPlace) {
-            prepared = labels;
+            if (prepared == null) {
+                prepared = labels;
+                memory = FloatMemory.of(labels);
+            }
             timeStride = labels.stride(0);
             exampleStride = labels.stride(1);
             return;
@@ -96,7 +100,8 @@ public final class TokenRows {
                 wholeSteps ? NDArrayIndex.all() : NDArrayIndex.interval(start % examples, (end - 1) % examples + 1),
                 NDArrayIndex.all());
         release();
-        prepared = memory.array(DataType.FLOAT, chunk.shape()).assign(chunk);
+        prepared = lent.array(DataType.FLOAT, chunk.shape()).assign(chunk);
+        memory = FloatMemory.of(prepared);
         first = start;
         exampleStride = labels.size(2);
     }
@@ -107,13 +112,14 @@ public final class TokenRows {
             LabelArrays.release(prepared);
         }
         prepared = null;
+        memory = null;
     }
 
     private void read(int token, int from, float[] to, int length) {
         long row = inPlace
                 ? token / examples * timeStride + token % examples * exampleStride
                 : (token - first) * exampleStride;
-        FusedLoops.get(Objects.requireNonNull(prepared, "prepare a chunk first"), row + from, to, 0, length);
+        Objects.requireNonNull(memory, "prepare a chunk first").get(row + from, to, 0, length);
     }
 
     /**
@@ -138,7 +144,7 @@ public final class TokenRows {
 
     /** {@return whether rows can be read as floats and lose nothing} */
     boolean isFloat() {
-        return FusedLoops.isAccessible(labels);
+        return FloatMemory.isAccessible(labels);
     }
 
     /** {@return a token's class id or distribution, a copy} */

@@ -1,14 +1,8 @@
 package io.github.dl4jretention.loss.fused;
 
-import org.bytedeco.javacpp.FloatPointer;
-import org.nd4j.linalg.api.buffer.DataType;
-import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.factory.Nd4j;
-
 /**
  * Loops over the classes of a token: simple enough for the JIT to vectorise, or, where sums are taken, with four of
- * them at once, for one would wait for each addition. FLOAT in, sums in double. And bulk copies between a token's
- * classes and an array's memory, safe for several threads.
+ * them at once, for one would wait for each addition. FLOAT in, sums in double.
  */
 public final class FusedLoops {
 
@@ -25,63 +19,6 @@ public final class FusedLoops {
 
     private FusedLoops() {}
 
-    /**
-     * {@return whether an array's memory may be read and written by these copies: it's FLOAT, and the host's memory is
-     * all there is}
-     *
-     * @param array any array
-     */
-    public static boolean isAccessible(INDArray array) {
-        return array.dataType() == DataType.FLOAT && Nd4j.getEnvironment().isCPU();
-    }
-
-    /**
-     * Copies from an array's memory.
-     *
-     * @param array  FLOAT
-     * @param from   counted in elements from the array's first one
-     * @param to     receives them
-     * @param offset in it
-     * @param length number of elements
-     */
-    public static void get(INDArray array, long from, float[] to, int offset, int length) {
-        at(array, from).get(to, offset, length);
-    }
-
-    /**
-     * Copies into an array's memory.
-     *
-     * @param array  FLOAT
-     * @param to     counted in elements from the array's first one
-     * @param from   gives them
-     * @param offset in it
-     * @param length number of elements
-     */
-    public static void put(INDArray array, long to, float[] from, int offset, int length) {
-        at(array, to).put(from, offset, length);
-    }
-
-    /**
-     * Copies a row into an array.
-     *
-     * @param array {@code [time, batch, values]}, FLOAT, a token's values side by side
-     * @param token its place, time first
-     * @param row   gives them all
-     */
-    static void putToken(INDArray array, int token, float[] row) {
-        long time = token / array.size(1);
-        long example = token % array.size(1);
-        put(array, time * array.stride(0) + example * array.stride(1), row, 0, row.length);
-    }
-
-    private static FloatPointer at(INDArray array, long index) {
-        if (array.dataType() != DataType.FLOAT) {
-            throw new IllegalArgumentException("array: expected FLOAT, got " + array.dataType());
-        }
-        FloatPointer first = new FloatPointer(array.data().addressPointer());
-        return first.position(first.position() + index);
-    }
-
     /** The largest number; NaN is passed over. */
     static float max(float[] x, int length) {
         float max = Float.NEGATIVE_INFINITY;
@@ -91,6 +28,22 @@ public final class FusedLoops {
             }
         }
         return max;
+    }
+
+    /** The largest number; NaN if one is as low as a bound. NaN is passed over. */
+    static float maxAbove(float bound, float[] x, int length) {
+        float max = Float.NEGATIVE_INFINITY;
+        boolean low = false;
+        for (int i = 0; i < length; i++) {
+            float value = x[i];
+            if (value > max) {
+                max = value;
+            }
+            if (value <= bound) {
+                low = true;
+            }
+        }
+        return low ? Float.NaN : max;
     }
 
     /** The smallest number; NaN is passed over. */

@@ -54,6 +54,7 @@ public final class FusedLoss implements LossPath {
     /** Of a chunk, and then their gradients, for each part of the vocabulary {@code [part's classes, tokens]}. */
     private final INDArray[] logits;
 
+    private final FloatMemory[] rows;
     private final INDArray[] inputGradients;
 
     /** Whether the weights are in half precision. */
@@ -155,10 +156,12 @@ public final class FusedLoss implements LossPath {
         parts = weights == null ? 1 : Math.min(least, vocabulary);
         widened = new INDArray[narrow ? threads.products() : 0];
         logits = new INDArray[parts];
+        rows = new FloatMemory[parts];
         inputGradients = new INDArray[parts];
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             for (int part = 0; part < parts; part++) {
                 logits[part] = matrix(width(part), chunk);
+                rows[part] = FloatMemory.of(logits[part]);
             }
             for (int thread = 0; thread < widened.length; thread++) {
                 widened[thread] = matrix(Objects.requireNonNull(weights).size(0), vocabulary / parts + 1);
@@ -211,13 +214,14 @@ public final class FusedLoss implements LossPath {
             INDArray rows = rows(input);
             INDArray columns = rows.transpose();
             int tokens = (int) input.size(0);
+            FloatMemory written = FloatMemory.of(output);
             for (int start = 0; start < tokens; start += chunk) {
                 int first = start;
                 int end = Math.min(start + chunk, tokens);
-                project(columns.get(NDArrayIndex.all(), NDArrayIndex.interval(start, end)));
+                project(columns(columns, start, end));
                 ofWorkers(start, end, (worker, token) -> {
                     readLogits(token - first, worker.logits());
-                    FusedLoops.putToken(output, token, worker.activations(biases, logarithm));
+                    written.put(written.row(token), worker.activations(biases, logarithm), 0, vocabulary);
                 });
             }
             free(rows, input);
@@ -236,7 +240,7 @@ public final class FusedLoss implements LossPath {
             for (int start = 0; start < batch.size(); ) {
                 int first = start;
                 int end = batch.rows().chunkEnd(start, chunk);
-                INDArray chunkInput = columns.get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
+                INDArray chunkInput = columns(columns, start, end);
                 project(chunkInput);
                 batch.rows().prepare(start, end, labels);
                 ofWorkers(start, end, (worker, token) -> {
@@ -249,7 +253,7 @@ public final class FusedLoss implements LossPath {
                     }
                 });
                 if (back != null) {
-                    INDArray chunkBack = back.transpose().get(NDArrayIndex.all(), NDArrayIndex.interval(start, end));
+                    INDArray chunkBack = columns(back.transpose(), start, end);
                     projectBack(chunkInput, gradients, start > 0, chunkBack);
                 }
                 start = end;
@@ -266,11 +270,11 @@ public final class FusedLoss implements LossPath {
             return null;
         }
         if (bias.dataType() == DataType.FLOAT && dense(bias)) {
-            FusedLoops.get(bias, 0, biases, 0, vocabulary);
+            FloatMemory.of(bias).get(0, biases, 0, vocabulary);
             return biases;
         }
         try (INDArray wide = Nd4j.createUninitialized(DataType.FLOAT, bias.shape())) {
-            FusedLoops.get(wide.assign(bias), 0, biases, 0, vocabulary);
+            FloatMemory.of(wide.assign(bias)).get(0, biases, 0, vocabulary);
             return biases;
         }
     }
@@ -311,7 +315,7 @@ public final class FusedLoss implements LossPath {
             FusedLoops.add(1, workers[i].biasGradient(), sum, vocabulary);
         }
         if (dense(gradient)) {
-            FusedLoops.put(gradient, 0, sum, 0, vocabulary);
+            FloatMemory.of(gradient).put(0, sum, 0, vocabulary);
         } else {
             try (INDArray dense = Nd4j.createFromArray(sum)) {
                 gradient.assign(dense.reshape(gradient.shape()));
@@ -415,9 +419,7 @@ public final class FusedLoss implements LossPath {
                 Nd4j.gemm(ofPart(up, part), delta, lowGradient, false, false, lowRankScale, 0);
             }
         });
-        for (int part = 1; part < parts; part++) {
-            inputGradient.addi(first(inputGradients[part], tokens));
-        }
+        addInputGradients((int) tokens, inputGradient);
         if (down != null) {
             INDArray lowGradient = first(lowRankGradients[0], tokens);
             for (int part = 1; part < parts; part++) {
@@ -428,16 +430,28 @@ public final class FusedLoss implements LossPath {
         }
     }
 
+    /** Each thread adds up the parts of some tokens. */
+    private void addInputGradients(int tokens, INDArray sum) {
+        int shares = parts == 1 ? 1 : Math.min(workers.length, tokens);
+        Workers.run(shares, share -> {
+            int from = Workers.start(tokens, shares, share);
+            int to = Workers.start(tokens, shares, share + 1);
+            for (int part = 1; part < parts; part++) {
+                columns(sum, from, to).addi(columns(inputGradients[part], from, to));
+            }
+        });
+    }
+
     private void readLogits(int token, float[] row) {
         for (int part = 0; part < parts; part++) {
-            FusedLoops.get(logits[part], (long) token * width(part), row, from(part), width(part));
+            rows[part].get((long) token * width(part), row, from(part), width(part));
         }
     }
 
     /** In the place of the token's logits. */
     private void writeGradients(int token, float[] row) {
         for (int part = 0; part < parts; part++) {
-            FusedLoops.put(logits[part], (long) token * width(part), row, from(part), width(part));
+            rows[part].put((long) token * width(part), row, from(part), width(part));
         }
     }
 
@@ -450,7 +464,11 @@ public final class FusedLoss implements LossPath {
     }
 
     private INDArray ofPart(INDArray array, int part) {
-        return array.get(NDArrayIndex.all(), NDArrayIndex.interval(from(part), from(part + 1)));
+        return columns(array, from(part), from(part + 1));
+    }
+
+    private static INDArray columns(INDArray array, long from, long to) {
+        return array.get(NDArrayIndex.all(), NDArrayIndex.interval(from, to));
     }
 
     private static INDArray matrix(long rows, long columns) {
@@ -458,6 +476,6 @@ public final class FusedLoss implements LossPath {
     }
 
     private static INDArray first(INDArray array, long tokens) {
-        return array.size(1) == tokens ? array : array.get(NDArrayIndex.all(), NDArrayIndex.interval(0, tokens));
+        return array.size(1) == tokens ? array : columns(array, 0, tokens);
     }
 }

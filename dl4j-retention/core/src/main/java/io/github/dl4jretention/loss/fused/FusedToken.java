@@ -53,10 +53,6 @@ final class FusedToken {
             exponentials = new float[vocabulary];
         }
 
-        void normalise(float[] scratch) {
-            normalise(FusedLoops.max(logits, logits.length), scratch);
-        }
-
         void normalise(float largest, float[] scratch) {
             max = largest;
             sum = FusedLoops.exponentials(logits, max, scratch, exponentials, logits.length);
@@ -152,9 +148,9 @@ final class FusedToken {
         if (bias != null) {
             FusedLoops.add(1, bias, logits, vocabulary);
         }
-        float largest = FusedLoops.max(logits, vocabulary);
-        infinite = Float.isInfinite(largest);
-        bounded = largest >= BOUND || FusedLoops.min(logits, vocabulary) <= -BOUND;
+        float largest = FusedLoops.maxAbove(-BOUND, logits, vocabulary);
+        bounded = !(largest < BOUND);
+        infinite = bounded && Float.isInfinite(FusedLoops.max(logits, vocabulary));
         if (bounded) {
             FusedLoops.clip(logits, BOUND, vocabulary);
             largest = FusedLoops.max(logits, vocabulary);
@@ -218,8 +214,9 @@ final class FusedToken {
 
     private void divergence(TokenBatch batch, int token, boolean backward) {
         batch.rows().teacher(token, teacher.logits, read);
-        float largest = FusedLoops.max(teacher.logits, vocabulary);
-        if (Float.isInfinite(largest) || Double.isNaN(FusedLoops.sum(teacher.logits, vocabulary))) {
+        float largest = FusedLoops.maxAbove(-BOUND, teacher.logits, vocabulary);
+        boolean outside = !(largest < BOUND);
+        if (outside && Float.isInfinite(FusedLoops.max(teacher.logits, vocabulary))) {
             throw batch.rows().noTeacher();
         }
         if (batch.agreement != null) {
@@ -227,13 +224,22 @@ final class FusedToken {
                     == FusedLoops.indexOfMax(teacher.logits, vocabulary);
             batch.agreement[token] = same ? 1 : 0;
         }
-        FusedLoops.clip(teacher.logits, BOUND, vocabulary);
-        if (temperature != 1) {
-            FusedLoops.scale(1 / temperature, teacher.logits, teacher.logits, vocabulary);
-            FusedLoops.scale(1 / temperature, student.logits, heated.logits, vocabulary);
-            heated.normalise(scratch);
+        if (outside) {
+            FusedLoops.clip(teacher.logits, BOUND, vocabulary);
+            largest = FusedLoops.max(teacher.logits, vocabulary);
         }
-        teacher.normalise(scratch);
+        if (temperature != 1) {
+            float scale = 1 / temperature;
+            FusedLoops.scale(scale, teacher.logits, teacher.logits, vocabulary);
+            FusedLoops.scale(scale, student.logits, heated.logits, vocabulary);
+            // Rounding keeps the order, so the largest stays the largest.
+            largest *= scale;
+            heated.normalise(student.max * scale, scratch);
+        }
+        teacher.normalise(largest, scratch);
+        if (Double.isNaN(teacher.sum)) {
+            throw batch.rows().noTeacher();
+        }
         double factor = backward ? batch.divergenceWeight(token) * batch.factor / temperature : 0;
         Objects.requireNonNull(batch.divergence)[token] = switch (divergence) {
             case FORWARD_KL -> forwardKl(factor);

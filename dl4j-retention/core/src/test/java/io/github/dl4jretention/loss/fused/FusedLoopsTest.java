@@ -46,4 +46,14 @@ class FusedLoopsTest {
         assertTrue(Float.isNaN(y[3]));
         assertEquals(StrictMath.exp(-1), y[4], 1e-7);
     }
+
+    @Test
+    void the_largest_number_is_none_where_one_is_as_low_as_the_bound() {
+        assertEquals(3f, FusedLoops.maxAbove(-5, new float[] {-4, 3, Float.NaN, 2}, 4));
+        assertEquals(Float.NEGATIVE_INFINITY, FusedLoops.maxAbove(-5, new float[] {Float.NaN}, 1));
+        assertTrue(Float.isNaN(FusedLoops.maxAbove(-5, new float[] {3, -5}, 2)));
+        assertTrue(Float.isNaN(FusedLoops.maxAbove(-5, new float[] {Float.NEGATIVE_INFINITY, 3}, 2)));
+        // Beyond the length.
+        assertEquals(1f, FusedLoops.maxAbove(-5, new float[] {1, 7, -9}, 1));
+    }
 }

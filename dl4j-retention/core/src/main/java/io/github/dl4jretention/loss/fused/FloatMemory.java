@@ -1,0 +1,120 @@
+package io.github.dl4jretention.loss.fused;
+
+import io.github.dl4jretention.internal.Workers;
+import java.lang.ref.Reference;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.Pointer;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+
+/**
+ * An array's memory in bulk copies, safe for several threads. Places are counted in elements from the array's first one.
+ */
+public final class FloatMemory {
+
+    private static final ThreadLocal<Place> PLACE = ThreadLocal.withInitial(Place::new);
+
+    /** Keeps the memory alive. */
+    private final INDArray array;
+
+    private final long address;
+
+    /** A pointer that is moved about: one for every row would be an object for JavaCPP to fill. */
+    private static final class Place extends FloatPointer {
+
+        Place() {
+            super((Pointer) null);
+        }
+
+        Place at(long place) {
+            address = place;
+            return this;
+        }
+    }
+
+    private FloatMemory(INDArray array) {
+        this.array = array;
+        FloatPointer first = new FloatPointer(array.data().addressPointer());
+        address = first.address() + first.position() * Float.BYTES;
+    }
+
+    /**
+     * {@return the memory of an array}
+     *
+     * @param array FLOAT, not empty
+     */
+    public static FloatMemory of(INDArray array) {
+        if (array.dataType() != DataType.FLOAT) {
+            throw new IllegalArgumentException("array: expected FLOAT, got " + array.dataType());
+        }
+        return new FloatMemory(array);
+    }
+
+    /**
+     * {@return whether an array's memory may be read and written like this: it's FLOAT, and the host's memory is all there is}
+     *
+     * @param array any array
+     */
+    public static boolean isAccessible(INDArray array) {
+        return array.dataType() == DataType.FLOAT && Nd4j.getEnvironment().isCPU();
+    }
+
+    /**
+     * Copies from the array.
+     *
+     * @param from   place of the first element
+     * @param to     receives them
+     * @param offset in it
+     * @param length number of elements
+     */
+    public void get(long from, float[] to, int offset, int length) {
+        PLACE.get().at(address + from * Float.BYTES).get(to, offset, length);
+        Reference.reachabilityFence(array);
+    }
+
+    /**
+     * Copies into the array.
+     *
+     * @param to     place of the first element
+     * @param from   gives them
+     * @param offset in it
+     * @param length number of elements
+     */
+    public void put(long to, float[] from, int offset, int length) {
+        PLACE.get().at(address + to * Float.BYTES).put(from, offset, length);
+        Reference.reachabilityFence(array);
+    }
+
+    /** {@return the place of a row of an array of three axes whose last one lies side by side, rows counted in 'c' order} */
+    long row(int row) {
+        return row / array.size(1) * array.stride(0) + row % array.size(1) * array.stride(1);
+    }
+
+    /**
+     * Copies an array into another, some rows on each processor: ND4J goes element by element where axes change places.
+     *
+     * @param from {@code [a, b, values]}, FLOAT, whose values lie side by side
+     * @param to   likewise, of the same shape
+     */
+    public static void copyRows(INDArray from, INDArray to) {
+        FloatMemory source = of(from);
+        FloatMemory target = of(to);
+        int rows = Math.toIntExact(from.size(0) * from.size(1));
+        long bytes = from.size(2) * Float.BYTES;
+        int parts = Math.min(Workers.ofMachine().rows(), rows);
+        Workers.run(parts, part -> {
+            Place read = new Place();
+            Place written = new Place();
+            int end = Workers.start(rows, parts, part + 1);
+            for (int r = Workers.start(rows, parts, part); r < end; r++) {
+                Pointer.memcpy(
+                        written.at(target.address + target.row(r) * Float.BYTES),
+                        read.at(source.address + source.row(r) * Float.BYTES),
+                        bytes);
+            }
+        });
+        Reference.reachabilityFence(from);
+        Reference.reachabilityFence(to);
+    }
+}
