@@ -116,6 +116,36 @@ final class FloatEmbedding implements EmbeddingArithmetic {
         });
     }
 
+    /**
+     * Looks rows up where DL4J has them, a column after the other.
+     *
+     * @param ids     of the tokens, from 0
+     * @param columns {@code [width, vocabulary]}
+     * @param output  {@code [tokens, width]}, to be set
+     */
+    static void lookUp(int[] ids, FloatRows columns, FloatRows output) {
+        int blocks = (columns.rows() + COLUMNS - 1) / COLUMNS;
+        int parts = Math.min(Workers.ofMachine().rows(), blocks);
+        Workers.run(parts, part -> {
+            float[] column = new float[columns.columns()];
+            float[] some = new float[Math.multiplyExact(ids.length, COLUMNS)];
+            int end = Workers.start(blocks, parts, part + 1);
+            for (int block = Workers.start(blocks, parts, part); block < end; block++) {
+                int from = block * COLUMNS;
+                int count = Math.min(COLUMNS, columns.rows() - from);
+                for (int j = 0; j < count; j++) {
+                    columns.get(from + j, column);
+                    for (int r = 0; r < ids.length; r++) {
+                        some[r * COLUMNS + j] = column[ids[r]];
+                    }
+                }
+                for (int r = 0; r < ids.length; r++) {
+                    output.put(r, from, some, r * COLUMNS, count);
+                }
+            }
+        });
+    }
+
     private static void add(float[] row, FloatRows to, int index, int from, float[] sum) {
         to.get(index, from, sum, 0, row.length);
         FloatVectors.add(row, sum, row.length);

@@ -1,5 +1,7 @@
 package io.github.dl4jretention.lm.layers;
 
+import static java.util.Objects.requireNonNull;
+
 import io.github.dl4jretention.internal.Workers;
 import java.util.List;
 import java.util.Map;
@@ -120,8 +122,8 @@ final class FloatLstm implements LstmArithmetic {
         FloatRows r = FloatRows.of(recurrent, units);
         FloatRows b = FloatRows.of(bias, GATES * units);
         FloatRows h = FloatRows.of(output, units);
-        FloatRows cells = FloatRows.of(kept.cells(), units);
-        FloatRows previous = FloatRows.of(kept.previous(), units);
+        FloatRows cells = kept.cells() == null ? null : FloatRows.of(kept.cells(), units);
+        FloatRows previous = kept.previous() == null ? null : FloatRows.of(kept.previous(), units);
         FloatRows firstCell = kept.cell() == null ? null : FloatRows.of(kept.cell(), units);
         FloatRows firstOutput = first == null ? null : FloatRows.of(first, units);
         FloatRows last = FloatRows.of(lastCell, units);
@@ -131,11 +133,13 @@ final class FloatLstm implements LstmArithmetic {
             int to = Workers.start(kept.batch(), parts.length, part + 1);
             FloatRows mine = memory(memory, from, to);
             parts[part].startForward(kept, from, to, b, firstOutput, firstCell, previous);
-            FloatRows starts = FloatRows.of(kept.previous(), kept.time() * units);
+            FloatRows outputs = FloatRows.of(output, kept.time() * units);
             FloatRows steps = FloatRows.of(kept.gates(), kept.time() * GATES * units);
             for (int t = 0; t < kept.time(); t++) {
-                if (t > 0 || first != null) {
-                    FloatRows past = starts.part(from, to, t * units, (t + 1) * units);
+                FloatRows past = t > 0
+                        ? outputs.part(from, to, (t - 1) * units, t * units)
+                        : firstOutput == null ? null : firstOutput.rows(from, to);
+                if (past != null) {
                     FloatRows now = step(steps, from, to, t);
                     recurrents[part].gates(r, past, now, mine);
                     if (stateAdapter != null && ofState != null) {
@@ -184,7 +188,7 @@ final class FloatLstm implements LstmArithmetic {
         }
 
         FloatRows x = FloatRows.of(kept.input(), inputs);
-        FloatRows previous = FloatRows.of(kept.previous(), units);
+        FloatRows previous = FloatRows.of(requireNonNull(kept.previous()), units);
         FloatRows w = FloatRows.of(weights, inputs);
         FloatRows xGradient = FloatRows.of(inputGradient, inputs);
         FloatRows wGradient = weightsGradient == null ? null : FloatRows.of(weightsGradient, inputs);
@@ -227,7 +231,7 @@ final class FloatLstm implements LstmArithmetic {
             FloatRows gates) {
         FloatRows r = FloatRows.of(recurrent, units);
         FloatRows hGradient = FloatRows.of(gradient, units);
-        FloatRows cells = FloatRows.of(kept.cells(), units);
+        FloatRows cells = FloatRows.of(requireNonNull(kept.cells()), units);
         FloatRows firstCell = kept.cell() == null ? null : FloatRows.of(kept.cell(), units);
         FloatLstmWorker[] parts = steps(kept.batch());
         FloatRows transposed = isInPlace(parts, kept.batch()) ? null : transposed(r, memory, kept.batch());

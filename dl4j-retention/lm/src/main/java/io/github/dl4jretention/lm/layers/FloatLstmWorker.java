@@ -45,13 +45,15 @@ final class FloatLstmWorker {
             FloatRows bias,
             @Nullable FloatRows firstOutput,
             @Nullable FloatRows firstCell,
-            FloatRows previous) {
+            @Nullable FloatRows previous) {
         start(kept, from, to);
         bias.get(0, this.bias);
         for (int k = 0; k < count; k++) {
             read(firstCell, from + k, cell[k]);
-            read(firstOutput, from + k, row);
-            previous.put((from + k) * kept.time(), row);
+            if (previous != null) {
+                read(firstOutput, from + k, row);
+                previous.put((from + k) * kept.time(), row);
+            }
         }
     }
 
@@ -69,8 +71,11 @@ final class FloatLstmWorker {
         }
     }
 
-    /** @param gateRows the gates' inputs but for the bias, to be replaced by the gates */
-    void forward(int t, FloatRows gateRows, FloatRows cells, FloatRows previous, FloatRows output) {
+    /**
+     * @param gateRows the gates' inputs but for the bias, to be replaced by the gates where there are cells
+     * @param cells    null if no backward pass is to come; likewise previous
+     */
+    void forward(int t, FloatRows gateRows, @Nullable FloatRows cells, @Nullable FloatRows previous, FloatRows output) {
         LstmArithmetic.Kept kept = requireNonNull(this.kept);
         for (int k = 0; k < count; k++) {
             int token = (from + k) * kept.time() + t;
@@ -83,15 +88,17 @@ final class FloatLstmWorker {
                 FloatVectors.add(bias, gates, gates.length);
                 activate();
                 step(cell[k]);
-                gateRows.put(token, gates);
-                cells.put(token, cell[k]);
+                if (cells != null) {
+                    gateRows.put(token, gates);
+                    cells.put(token, cell[k]);
+                }
                 if (mask != 1) {
                     FloatVectors.scale(mask, row, 0, units);
                     FloatVectors.scale(mask, cell[k], 0, units);
                 }
             }
             output.put(token, row);
-            if (t < kept.time() - 1) {
+            if (previous != null && t < kept.time() - 1) {
                 previous.put(token + 1, row);
             }
         }

@@ -43,8 +43,8 @@ interface LstmArithmetic {
      * @param mask     weights of the tokens; null if all are 1
      * @param input    x {@code [tokens, n]}
      * @param gates    {@code [tokens, 4 H]}: after their activations; the backward pass puts their gradients there
-     * @param cells    {@code [tokens, H]}: c(t) before the mask
-     * @param previous {@code [tokens, H]}: h(t - 1)
+     * @param cells    {@code [tokens, H]}: c(t) before the mask; null if no backward pass is to come
+     * @param previous {@code [tokens, H]}: h(t - 1); null likewise
      * @param cell     {@code [batch, H]}: c before the first token; null for 0
      * @param seed     of the adapters' dropout; null for none
      */
@@ -54,8 +54,8 @@ interface LstmArithmetic {
             double @Nullable [] mask,
             INDArray input,
             INDArray gates,
-            INDArray cells,
-            INDArray previous,
+            @Nullable INDArray cells,
+            @Nullable INDArray previous,
             @Nullable INDArray cell,
             @Nullable Long seed) {
 
@@ -71,7 +71,7 @@ interface LstmArithmetic {
     /**
      * Computes h and c of all tokens.
      *
-     * @param kept     its gates, cells and previous are set
+     * @param kept     its gates, cells and previous are set; without the two the gates hold what they please
      * @param weights  W {@code [n, 4 H]}, 'f' order
      * @param recurrent R {@code [H, 4 H]}, 'f' order
      * @param bias     b of {@code 4 H} numbers

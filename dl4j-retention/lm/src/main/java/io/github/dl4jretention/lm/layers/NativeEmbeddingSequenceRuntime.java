@@ -3,6 +3,7 @@ package io.github.dl4jretention.lm.layers;
 import static java.util.Objects.requireNonNull;
 import static org.deeplearning4j.nn.params.DefaultParamInitializer.WEIGHT_KEY;
 
+import java.util.Arrays;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
@@ -18,28 +19,61 @@ import org.nd4j.linalg.factory.Nd4j;
 
 /**
  * The working part of {@link NativeEmbeddingSequenceLayer}. DL4J looks the rows up once more to go backward, copies their
- * gradients and adds them up on one processor. With a bias, an activation, weight noise or a mask, in types other than FLOAT and on other backends its own
+ * gradients, and does all this on one processor. With a bias or weight noise, backward also with an activation or a mask, in types other than FLOAT and on other backends its own
  * code runs, which this class extends.
  */
 final class NativeEmbeddingSequenceRuntime extends EmbeddingSequenceLayer {
 
     private static final long serialVersionUID = 1L;
 
+    /** Ids in the vocabulary for a token; of more than that it's faster to pick single elements than to read whole columns. */
+    private static final int WORTH = 16;
+
     NativeEmbeddingSequenceRuntime(NeuralNetConfiguration conf, DataType dataType) {
         super(conf, dataType);
     }
 
     private boolean isNative(INDArray epsilon, INDArray gradients) {
+        return isNative(gradients)
+                && layerConf().getActivationFn() instanceof ActivationIdentity
+                && maskArray == null
+                && epsilon.rank() == 3;
+    }
+
+    /** @param table {@code [vocabulary, width]} */
+    private boolean isNative(INDArray table) {
         return dataType == DataType.FLOAT
                 && Nd4j.getEnvironment().isCPU()
-                && layerConf().getActivationFn() instanceof ActivationIdentity
                 && layerConf().getOutputFormat() == RNNFormat.NCW
                 && layerConf().getWeightNoise() == null
                 && !hasBias()
-                && maskArray == null
-                && epsilon.rank() == 3
-                && gradients.stride(0) == 1
-                && gradients.stride(1) == gradients.size(0);
+                && table.stride(0) == 1
+                && table.stride(1) == table.size(0);
+    }
+
+    @Override
+    protected INDArray preOutput(boolean training, LayerWorkspaceMgr workspaceMgr) {
+        INDArray table = requireNonNull(params.get(WEIGHT_KEY));
+        if (input == null || input.rank() != 3 || input.size(1) != 1 || !isNative(table)) {
+            return super.preOutput(training, workspaceMgr);
+        }
+        long vocabulary = table.size(0);
+        int width = Math.toIntExact(table.size(1));
+        int time = Math.toIntExact(input.size(2));
+        boolean anyLength = layerConf().isInferInputLength();
+        int[] ids = ids();
+        if (!anyLength && layerConf().getInputLength() != time
+                || vocabulary / WORTH > ids.length
+                || Arrays.stream(ids).anyMatch(id -> id < 0 || id >= vocabulary)) {
+            return super.preOutput(training, workspaceMgr);
+        }
+        if (anyLength) {
+            layerConf().setInputLength(time);
+        }
+        INDArray rows = workspaceMgr.createUninitialized(
+                ArrayType.ACTIVATIONS, dataType, new long[] {input.size(0), time, width}, 'c');
+        FloatEmbedding.lookUp(ids, FloatRows.of(table, (int) vocabulary), FloatRows.of(rows, width));
+        return rows.permute(0, 2, 1);
     }
 
     @Override

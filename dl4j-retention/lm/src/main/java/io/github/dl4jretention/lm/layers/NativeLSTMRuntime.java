@@ -160,8 +160,8 @@ class NativeLSTMRuntime extends LSTM {
                 mask,
                 inputRows(sequences, mask, keep, workspaceMgr),
                 array(workspaceMgr, keep, (long) batch * time, LstmArithmetic.GATES * units),
-                array(workspaceMgr, keep, (long) batch * time, units),
-                array(workspaceMgr, keep, (long) batch * time, units),
+                training ? array(workspaceMgr, keep, (long) batch * time, units) : null,
+                training ? array(workspaceMgr, keep, (long) batch * time, units) : null,
                 firstCell == null ? null : ordered(firstCell, 'c'),
                 dropoutSeed(training));
         INDArray output = array(workspaceMgr, ArrayType.ACTIVATIONS, (long) batch * time, units);
