@@ -78,7 +78,7 @@ final class ComparisonPage {
                     .append(": ")
                     .append(escaped(task.kind()))
                     .append(", ");
-            page.append(task.questions().size()).append(" questions");
+            page.append(TaskReport.questions(task.questions().size()));
             if (task.truncated() > 0) {
                 page.append(", ").append(task.truncated());
                 page.append(" prompts were longer than the context and lost their beginning");

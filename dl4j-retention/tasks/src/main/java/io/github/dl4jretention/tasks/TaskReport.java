@@ -100,9 +100,15 @@ public record TaskReport(@JsonProperty("model") String model, @JsonProperty("tas
         }
     }
 
-    /** Perplexities of a model that has learned nothing have many digits. */
+    /** Perplexities of a model that has learned nothing have many digits; what's unknown is a dash. */
     static String number(double value, int decimals) {
-        return String.format(Locale.ROOT, "%." + decimals + (Math.abs(value) < LARGE ? "f" : "e"), value);
+        return Double.isNaN(value)
+                ? "-"
+                : String.format(Locale.ROOT, "%." + decimals + (Math.abs(value) < LARGE ? "f" : "e"), value);
+    }
+
+    static String questions(int count) {
+        return count + (count == 1 ? " question" : " questions");
     }
 
     /** {@return all metrics as lines: task, metric, value, standard error, questions} */
@@ -119,7 +125,7 @@ public record TaskReport(@JsonProperty("model") String model, @JsonProperty("tas
                         number(metric.getValue().standardError(), 4)));
             }
             table.append(String.format(
-                    Locale.ROOT, "%-24s %d questions", "", task.questions().size()));
+                    Locale.ROOT, "%-24s %s", "", questions(task.questions().size())));
             if (task.truncated() > 0) {
                 table.append(", ")
                         .append(task.truncated())

@@ -48,6 +48,14 @@ class TaskComparisonTest {
                 answers);
     }
 
+    @Test
+    void numbers_have_as_many_digits_as_one_can_read() {
+        assertEquals("7.17", TaskReport.number(7.174, 2));
+        assertEquals("1.1e+50", TaskReport.number(1.11e50, 1));
+        assertEquals("-", TaskReport.number(Double.NaN, 1));
+        assertEquals("1 question", TaskReport.questions(1));
+    }
+
     private static TaskResult perplexity(double factor) {
         List<MarkedAnswer> answers = new ArrayList<>();
         double[][] parts = new double[30][];

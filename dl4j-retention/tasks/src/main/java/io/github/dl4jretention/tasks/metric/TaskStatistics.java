@@ -99,12 +99,15 @@ public final class TaskStatistics {
 
     /**
      * {@return the p-value of a paired bootstrap: twice the smaller share of 10,000 resamples of questions in which the
-     * statistic isn't above, or isn't below 0} At least 1/10,000; seeded.
+     * statistic isn't above, or isn't below 0; NaN for fewer than two questions} At least 1/10,000; seeded.
      *
      * @param questions numbers of each question, of both models
      * @param difference of the two models on some questions
      */
     public static double pairedBootstrap(double[][] questions, ToDoubleFunction<double[][]> difference) {
+        if (questions.length < 2) {
+            return Double.NaN;
+        }
         SplittableRandom random = new SplittableRandom(SEED);
         int above = 0;
         int below = 0;

@@ -128,6 +128,8 @@ class MetricCasesTest {
         assertTrue(none > 0.05 && none <= 1, "p " + none);
         assertTrue(some <= 0.001 && some > 0, "p " + some);
         assertEquals(1, TaskStatistics.pairedBootstrap(new double[][] {{1, 1}, {2, 2}}, MetricCasesTest::difference));
+        double one = TaskStatistics.pairedBootstrap(new double[][] {{1, 2}}, MetricCasesTest::difference);
+        assertTrue(Double.isNaN(one), "one question says nothing: " + one);
     }
 
     private static double difference(double[][] rows) {
