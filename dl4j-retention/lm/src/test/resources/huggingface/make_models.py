@@ -3,7 +3,8 @@
 
 usage: python3 make_models.py make DIR           writes a folder for each case, with reference.safetensors in it
        python3 make_models.py fuzz DIR COUNT SEED   the same for models of random settings; -DreferenceModels=DIR tests them
-       python3 make_models.py logits DIR [IDS]   reads a model folder and prints its logits as JSON, [time][vocabulary]
+       python3 make_models.py logits DIR IDS...  reads a model folder and prints its logits as JSON, [time][vocabulary], a line
+                                                 for each sequence of ids
 
 Any PyTorch from 1.13 on; no other library. Written from the definitions of the architectures: settings, names and
 layouts are those of the files that the transformers library writes. reference.safetensors holds `ids` [batch, time],
@@ -449,11 +450,12 @@ def make(folder, cases):
         write(os.path.join(out, "reference.safetensors"), reference, {})
 
 
-def logits(folder, ids):
+def logits(folder, sequences):
     config, weights = read_folder(folder)
+    exact = {k: v.double() for k, v in weights.items()}
     with torch.no_grad():
-        out = FORWARD[config["model_type"]](config, {k: v.double() for k, v in weights.items()}, torch.tensor([ids]))
-    print(json.dumps(out[0].tolist()))
+        for ids in sequences:
+            print(json.dumps(FORWARD[config["model_type"]](config, exact, torch.tensor([ids]))[0].tolist()))
 
 
 if __name__ == "__main__":
@@ -463,4 +465,4 @@ if __name__ == "__main__":
     elif sys.argv[1] == "fuzz":
         make(sys.argv[2], fuzzed(int(sys.argv[3]), int(sys.argv[4])))
     else:
-        logits(sys.argv[2], [int(i) for i in sys.argv[3].split(",")])
+        logits(sys.argv[2], [[int(i) for i in ids.split(",")] for ids in sys.argv[3:]])

@@ -12,10 +12,12 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -90,48 +92,70 @@ class TrainedModelTest {
         TaskDefinition task = TaskDefinition.read(folder.resolve("c.yaml"));
         List<Question> questions = QuestionReader.read(task);
         Prompts prompts = new Prompts(task, questions, model.tokenizer());
-        int compared = 0;
-        double most = 0;
+        List<Double> got = new ArrayList<>();
+        List<int[]> before = new ArrayList<>();
+        List<int[]> continuations = new ArrayList<>();
         try (TaskModel asked = TaskModel.of(model);
                 AnswerJournal journal = new AnswerJournal(null, "")) {
             new TaskRunner(task, questions, asked, prompts, null, journal, (t, a, q, l) -> {}, true).run();
-            for (int i = 0; i < questions.size() && compared < 50; i++) {
+            for (int i = 0; i < questions.size(); i++) {
                 Prompts.Choices choices = prompts.choices(i);
-                for (int j = 0; j < choices.continuations().length && compared < 50; j++, compared++) {
-                    double expected = pytorch(python, choices.prompt(), choices.continuations()[j]);
-                    double got = journal.answers().get(i).values().get(j);
-                    most = Math.max(most, Math.abs(expected - got));
-                    assertEquals(expected, got, 1e-4 * Math.max(1, Math.abs(expected)), i + ", " + j);
+                for (int j = 0; j < choices.continuations().length && got.size() < 50; j++) {
+                    got.add(journal.answers().get(i).values().get(j));
+                    before.add(choices.prompt());
+                    continuations.add(choices.continuations()[j]);
                 }
             }
         }
-        assertEquals(50, compared);
+        assertEquals(50, got.size());
+        List<Double> expected = pytorch(python, before, continuations);
+        double most = 0;
+        for (int i = 0; i < 50; i++) {
+            most = Math.max(most, Math.abs(expected.get(i) - got.get(i)));
+            assertEquals(expected.get(i), got.get(i), 1e-4 * Math.max(1, Math.abs(expected.get(i))), "choice " + i);
+        }
         System.out.println("largest difference from PyTorch: " + most + " nats");
     }
 
-    private static double pytorch(String python, int[] prompt, int[] continuation)
+    /** All in one process, as torch takes seconds to start. */
+    private static List<Double> pytorch(String python, List<int[]> prompts, List<int[]> continuations)
             throws IOException, InterruptedException {
-        int[] whole = Arrays.copyOf(prompt, prompt.length + continuation.length);
-        System.arraycopy(continuation, 0, whole, prompt.length, continuation.length);
-        Process process = new ProcessBuilder(
-                        python,
-                        "../lm/src/test/resources/huggingface/make_models.py",
-                        "logits",
-                        System.getProperty("stories260k"),
-                        Arrays.stream(whole).mapToObj(Integer::toString).collect(Collectors.joining(",")))
+        List<String> command = new ArrayList<>(List.of(
+                python,
+                "../lm/src/test/resources/huggingface/make_models.py",
+                "logits",
+                System.getProperty("stories260k")));
+        List<int[]> texts = new ArrayList<>();
+        for (int i = 0; i < prompts.size(); i++) {
+            int[] text = IntStream.concat(Arrays.stream(prompts.get(i)), Arrays.stream(continuations.get(i)))
+                    .toArray();
+            texts.add(text);
+            command.add(Arrays.stream(text).mapToObj(Integer::toString).collect(Collectors.joining(",")));
+        }
+        Process process = new ProcessBuilder(command)
                 .redirectError(ProcessBuilder.Redirect.INHERIT)
                 .start();
-        String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        assertEquals(0, process.waitFor(), text);
-        double[][] logits = new ObjectMapper().readValue(text, double[][].class);
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(0, process.waitFor(), output);
+        List<String> lines = output.lines().toList();
+        assertEquals(prompts.size(), lines.size());
+        List<Double> sums = new ArrayList<>();
+        for (int i = 0; i < lines.size(); i++) {
+            double[][] logits = new ObjectMapper().readValue(lines.get(i), double[][].class);
+            sums.add(sum(logits, texts.get(i), prompts.get(i).length));
+        }
+        return sums;
+    }
+
+    private static double sum(double[][] logits, int[] text, int from) {
         double sum = 0;
-        for (int t = prompt.length; t < whole.length; t++) {
+        for (int t = from; t < text.length; t++) {
             double[] row = logits[t - 1];
             double largest = Arrays.stream(row).max().orElseThrow();
             double all = largest
                     + Math.log(
                             Arrays.stream(row).map(z -> Math.exp(z - largest)).sum());
-            sum += row[whole[t]] - all;
+            sum += row[text[t]] - all;
         }
         return sum;
     }
