@@ -26,6 +26,11 @@ final class MultiLayerRetention {
             MultiLayerNetwork pretrained, RetentionConfiguration configuration, @Nullable String teacher) {
         Objects.requireNonNull(configuration, "configuration");
         SoftmaxOutput.require(pretrained);
+        if (pretrained.numParams() == 0) {
+            throw new IllegalArgumentException(
+                    "pretrained: expected parameters that can be trained, got a network whose"
+                            + " weights are all frozen; give it adapters first, by LowRankAdapters.attach");
+        }
         LayerUpdaters.warnWithoutState(pretrained.getUpdater(false), pretrained.getIterationCount());
         String identity = teacher == null ? NetworkIdentity.sha256(pretrained) : teacher;
         MultiLayerConfiguration conf = Configurations.copy(pretrained.getLayerWiseConfigurations());

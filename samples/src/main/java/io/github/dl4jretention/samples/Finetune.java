@@ -119,7 +119,7 @@ public final class Finetune implements Callable<Integer> {
             converter = Errors.Count.class,
             description =
                     "Train low-rank adapters of this rank, and nothing else. They go to the folder adapters, as PEFT"
-                            + " has it.")
+                            + " has it. Weights that are BF16 or F16 in the folder stay so in memory.")
     private @Nullable Integer lora;
 
     @Option(
@@ -138,7 +138,9 @@ public final class Finetune implements Callable<Integer> {
 
     @Option(
             names = "--merge",
-            description = "With --lora: write the folder tuned too, with the adapters in its weights.")
+            description =
+                    "With --lora: write the folder tuned too, with the adapters in its weights, which takes memory"
+                            + " for a copy of them at the end.")
     private boolean merge;
 
     @Option(
@@ -177,7 +179,7 @@ public final class Finetune implements Callable<Integer> {
                 spec,
                 lora == null || !halfTeacher,
                 "--half-teacher: not with --lora, whose teacher is the model without its adapters and takes no memory");
-        LanguageModel base = model.load();
+        LanguageModel base = lora == null ? model.load() : model.loadFrozen();
         Errors.require(
                 spec,
                 sequenceLength <= base.contextLength(),
@@ -189,7 +191,7 @@ public final class Finetune implements Callable<Integer> {
         List<DataSet> sourceTexts = some(kept.iterator());
         System.out.printf(
                 "%d parameters; %d documents to learn, %d held out, %d that must not be forgotten%n",
-                base.network().numParams(), learned.documents(), learned.validationDocuments(), kept.documents());
+                base.parameters(), learned.documents(), learned.validationDocuments(), kept.documents());
 
         MultiLayerNetwork start = lora == null ? base.network() : adapted(base.network(), lora);
         MemoryEstimate.Builder memory = MemoryEstimate.builder(base)

@@ -24,13 +24,22 @@ final class ModelOption {
     private Path folder;
 
     LanguageModel load() {
-        return load(spec, folder);
+        return load(spec, folder, false);
+    }
+
+    /** With weights that may stay in half precision, for adapters. */
+    LanguageModel loadFrozen() {
+        return load(spec, folder, true);
     }
 
     /** The model of a folder, or an error that names the option. */
     static LanguageModel load(CommandSpec spec, Path folder) {
+        return load(spec, folder, false);
+    }
+
+    private static LanguageModel load(CommandSpec spec, Path folder, boolean frozen) {
         try {
-            LanguageModel loaded = LanguageModel.load(folder);
+            LanguageModel loaded = frozen ? LanguageModel.loadFrozen(folder) : LanguageModel.load(folder);
             loaded.tokenizer();
             return loaded;
         } catch (IOException e) {

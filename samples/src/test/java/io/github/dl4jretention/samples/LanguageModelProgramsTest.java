@@ -32,6 +32,7 @@ import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 import picocli.CommandLine.Model.CommandSpec;
@@ -158,6 +159,23 @@ class LanguageModelProgramsTest {
         assertEquals(0, done.code(), done.error());
         assertTrue(done.out().startsWith("the run in " + out + " is done"), done.out());
         assertFalse(Files.exists(out.resolve("run")));
+    }
+
+    @Test
+    void weights_of_bfloat16_stay_so_beside_adapters() throws IOException {
+        new RandomFolder(vocabulary, 16, 2, 4, 2, 24, 128).write(model, true, 3);
+        List<String> args = new ArrayList<>(args("--lora", "2"));
+        args.add("--merge");
+        Ended ended = run(() -> Finetune.commandLine().execute(args.toArray(String[]::new)));
+        assertEquals(0, ended.code(), ended.error());
+        assertTrue(ended.out().contains("weights in half precision"), ended.out());
+        Path out = folder.resolve("out");
+        LanguageModel base = LanguageModel.load(model);
+        INDArray merged = LowRankAdapters.merge(base.loadAdapters(out.resolve("adapters")))
+                .params();
+        INDArray tuned = LanguageModel.load(out.resolve("tuned")).network().params();
+        assertTrue(merged.distance2(base.network().params()) > 1e-3);
+        assertTrue(merged.sub(tuned).amaxNumber().doubleValue() <= 0x1p-8, "BFLOAT16 has 8 bits");
     }
 
     @Test
@@ -515,11 +533,24 @@ class LanguageModelProgramsTest {
     @EnabledOnOs(OS.LINUX)
     void the_benchmarks_of_size_and_of_checkpoints_measure_everything() {
         Ended size = run(() -> SizeBenchmark.commandLine()
-                .execute("--small", "--steps", "2", "--accumulate", "2", "--recompute", "--sequence-length", "16"));
+                .execute(
+                        "--size",
+                        "SMALL",
+                        "--steps",
+                        "2",
+                        "--accumulate",
+                        "2",
+                        "--recompute",
+                        "--sequence-length",
+                        "16"));
         assertEquals(0, size.code(), size.error());
         assertTrue(size.out().startsWith("estimate: "), size.out());
         assertTrue(size.out().contains("sums of gradients"), size.out());
         assertTrue(size.out().contains("peak "), size.out());
+        Ended adapters = run(() -> SizeBenchmark.commandLine()
+                .execute("--size", "SMALL", "--steps", "2", "--lora", "2", "--sequence-length", "16"));
+        assertEquals(0, adapters.code(), adapters.error());
+        assertTrue(adapters.out().contains("weights in half precision"), adapters.out());
         Ended checkpoint = run(() -> CheckpointBenchmark.commandLine()
                 .execute("--parameters", "100000", "--turns", "2", "--folder", folder.toString()));
         assertEquals(0, checkpoint.code(), checkpoint.error());

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.stream.Stream;
@@ -174,7 +175,7 @@ final class Checkpoints {
      *
      * @param start a student of the same kind
      * @throws IOException if there are checkpoints, and none can be read
-     * @throws IllegalStateException if it is of another kind of model
+     * @throws IllegalStateException if it is of another kind of model, or has adapters of another base
      */
     <M> Optional<Saved<M>> newest(Student<M> start) throws IOException {
         AtomicFile.removeParts(folder, PREFIX);
@@ -209,6 +210,7 @@ final class Checkpoints {
                 throw new IllegalStateException("student: expected a " + state.kind() + ", of which " + file
                         + " is a checkpoint, got a " + kind(start));
             }
+            requireBases(file, StudentSettings.bases(settings), StudentSettings.bases(start.settings()));
             Provenance provenance = Json.read(zip.bytes(Provenance.ENTRY), Provenance.class, file);
             Student<M> student = restore(start, zip, file);
             try {
@@ -221,6 +223,15 @@ final class Checkpoints {
                 throw e;
             }
             return new Saved<>(student, state, provenance, settings, file);
+        }
+    }
+
+    /** Without its own base a student with adapters can't even be read. */
+    private static void requireBases(Path file, Set<String> expected, Set<String> found) {
+        if (!expected.equals(found)) {
+            throw new IllegalStateException("base: expected adapters of the network with SHA-256 " + expected
+                    + ", which " + file + " has, got adapters of " + found
+                    + "; give the same base to go on, or name a new folder to begin anew");
         }
     }
 

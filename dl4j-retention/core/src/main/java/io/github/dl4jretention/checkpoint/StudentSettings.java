@@ -7,6 +7,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Supplier;
+import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import org.nd4j.autodiff.samediff.SameDiff;
 import org.nd4j.autodiff.samediff.TrainingConfig;
@@ -33,6 +34,7 @@ final class StudentSettings {
     private static final String RECOMPUTE = "recompute";
 
     private static final int SHOWN = 100;
+    private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
     private static final ObjectMapper MAPPER = new ObjectMapper();
 
     private StudentSettings() {}
@@ -78,6 +80,17 @@ final class StudentSettings {
                             + "FinetuningRun",
                     e);
         }
+    }
+
+    /** {@return SHA-256 of the networks beside whose weights a student's adapters are; none for a student without} */
+    static Set<String> bases(String settings) {
+        Set<String> bases = new TreeSet<>();
+        for (JsonNode base : read(settings).findValues("base")) {
+            if (SHA256.matcher(base.asText()).matches()) {
+                bases.add(base.asText());
+            }
+        }
+        return bases;
     }
 
     private static JsonNode without(JsonNode node) {

@@ -1,24 +1,35 @@
 package io.github.dl4jretention.internal;
 
 import java.lang.ref.WeakReference;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Predicate;
 import org.deeplearning4j.nn.conf.ComputationGraphConfiguration;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
+import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.graph.vertex.GraphVertex;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
  * A network whose parameters others use where they lie: networks with adapters have no copy of the weights beside which
  * their adapters are. Their layers' configurations name the base by its SHA-256, so that copies of them, by JSON, by
  * serialization or from a file, find it as long as this process has it in memory.
+ *
+ * <p>A base's parameters may be in half precision, one copy for a student and its teacher. A layer's are widened before each
+ * use, into memory that serves one layer after the other: there is as much of it as there are threads that use it at once.
  */
 public final class FrozenBase {
 
@@ -32,6 +43,9 @@ public final class FrozenBase {
     private final @Nullable ComputationGraphConfiguration graph;
     private final INDArray parameters;
     private final Map<String, INDArray> parts = new LinkedHashMap<>();
+
+    /** Memory that nobody uses at present. */
+    private final Deque<INDArray> free = new ArrayDeque<>();
 
     private FrozenBase(
             String sha256,
@@ -73,6 +87,51 @@ public final class FrozenBase {
             }
         }
         return base.known();
+    }
+
+    /**
+     * {@return a network of FLOAT with parameters in half precision as a base}
+     *
+     * @param network its configuration
+     * @param halves  all its parameters, FLOAT16 or BFLOAT16
+     * @param widened whether a layer's parameters are held in FLOAT: those few that no layer widens by itself
+     * @param sha256  the identity of the network with the same numbers in FLOAT
+     */
+    public static FrozenBase ofHalves(
+            MultiLayerConfiguration network, INDArray halves, Predicate<Layer> widened, String sha256) {
+        FrozenBase base = new FrozenBase(sha256, Configurations.copy(network), null, halves);
+        INDArray line = halves.reshape(halves.length());
+        long from = 0;
+        for (int i = 0; i < network.getConfs().size(); i++) {
+            NeuralNetConfiguration conf = network.getConf(i);
+            long to = from + conf.getLayer().initializer().numParams(conf);
+            if (to > from) {
+                INDArray part = line.get(NDArrayIndex.interval(from, to));
+                base.add(Integer.toString(i), widened.test(conf.getLayer()) ? part.castTo(DataType.FLOAT) : part);
+            }
+            from = to;
+        }
+        return base.known();
+    }
+
+    /**
+     * {@return the base that a network is, all of whose layers are frozen ones of it, without adapters; null if it's another}
+     *
+     * @param network a configuration
+     */
+    public static @Nullable FrozenBase whole(MultiLayerConfiguration network) {
+        FrozenBase base = null;
+        for (NeuralNetConfiguration conf : network.getConfs()) {
+            if (conf.getLayer() instanceof HeldLayer layer) {
+                if (layer.isAdapted()) {
+                    return null;
+                }
+                base = layer.base();
+            } else if (conf.getLayer().initializer().numParams(conf) > 0) {
+                return null;
+            }
+        }
+        return base;
     }
 
     private void add(String name, @Nullable INDArray part) {
@@ -124,6 +183,11 @@ public final class FrozenBase {
         }
     }
 
+    /** {@return all parameters, in the type that they are held in} */
+    public INDArray parameters() {
+        return parameters;
+    }
+
     /** {@return the base's identity} */
     public String sha256() {
         return sha256;
@@ -147,6 +211,64 @@ public final class FrozenBase {
         return part;
     }
 
+    /** {@return whether parameters are in half precision} */
+    public boolean isHalf() {
+        return parameters.dataType() == DataType.FLOAT16 || parameters.dataType() == DataType.BFLOAT16;
+    }
+
+    /** A layer's parameters, in memory that the next layer will use. */
+    public final class Widened implements AutoCloseable {
+
+        private final INDArray memory;
+
+        private Widened(INDArray memory) {
+            this.memory = memory;
+        }
+
+        /** {@return the parameters, FLOAT, and whatever is behind them} */
+        public INDArray array() {
+            return memory;
+        }
+
+        @Override
+        public void close() {
+            synchronized (free) {
+                free.push(memory);
+            }
+        }
+    }
+
+    /**
+     * {@return a layer's parameters in FLOAT, until it's closed}
+     *
+     * @param layer with parameters in half precision
+     */
+    public Widened widened(String layer) {
+        INDArray half = parameters(layer);
+        INDArray memory;
+        synchronized (free) {
+            memory = free.poll();
+        }
+        if (memory == null) {
+            long longest = parts.values().stream()
+                    .filter(part -> part.dataType() == half.dataType())
+                    .mapToLong(INDArray::length)
+                    .max()
+                    .orElseThrow();
+            memory = Nd4j.createUninitializedDetached(DataType.FLOAT, longest);
+        }
+        memory.get(NDArrayIndex.interval(0, half.length())).assign(half);
+        return new Widened(memory);
+    }
+
+    /** {@return the configuration of the network} */
+    public MultiLayerConfiguration configuration() {
+        if (network == null) {
+            throw new IllegalStateException("base: expected a MultiLayerNetwork, got a ComputationGraph");
+        }
+        return Configurations.copy(network);
+    }
+
     /** {@return a number that no other base of this process has; it means nothing in another} */
     public long handle() {
         return handle;
@@ -168,11 +290,20 @@ public final class FrozenBase {
      * @throws IllegalStateException if it's a graph
      */
     public MultiLayerNetwork network() {
-        if (network == null) {
-            throw new IllegalStateException("base: expected a MultiLayerNetwork, got a ComputationGraph");
-        }
-        MultiLayerNetwork made = new MultiLayerNetwork(Configurations.copy(network));
+        MultiLayerNetwork made = new MultiLayerNetwork(configuration());
         made.init(parameters, false);
+        return made;
+    }
+
+    /**
+     * {@return a network like the base, with a copy of its parameters in its own type}
+     *
+     * @throws IllegalStateException if it's a graph
+     */
+    public MultiLayerNetwork copy() {
+        MultiLayerNetwork made = new MultiLayerNetwork(configuration());
+        DataType type = made.getLayerWiseConfigurations().getDataType();
+        made.init(isHalf() ? parameters.castTo(type) : parameters.dup(), false);
         return made;
     }
 

@@ -1,6 +1,8 @@
 package io.github.dl4jretention.loss;
 
+import io.github.dl4jretention.internal.FrozenBase;
 import io.github.dl4jretention.internal.FrozenProjection;
+import io.github.dl4jretention.internal.HeldLayer;
 import io.github.dl4jretention.internal.LowRank;
 import io.github.dl4jretention.internal.LowRankParameters;
 import java.util.Collection;
@@ -28,7 +30,7 @@ import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
         getterVisibility = JsonAutoDetect.Visibility.NONE,
         isGetterVisibility = JsonAutoDetect.Visibility.NONE,
         setterVisibility = JsonAutoDetect.Visibility.NONE)
-public final class AdaptedOutputLayer extends RnnOutputLayer {
+public final class AdaptedOutputLayer extends RnnOutputLayer implements HeldLayer {
 
     private static final long serialVersionUID = 1L;
 
@@ -68,6 +70,16 @@ public final class AdaptedOutputLayer extends RnnOutputLayer {
     /** {@return where the frozen weights are, and the adapter} */
     public FrozenProjection frozen() {
         return frozen;
+    }
+
+    @Override
+    public FrozenBase base() {
+        return frozen.held();
+    }
+
+    @Override
+    public boolean isAdapted() {
+        return frozen.adapter() != null;
     }
 
     boolean isFlat() {

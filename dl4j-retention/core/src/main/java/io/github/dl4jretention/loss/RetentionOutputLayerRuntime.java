@@ -268,7 +268,10 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     private boolean mayBeAsStock() {
-        return layerConf().frozen() == null && StockBackprop.serves(layerConf().getRetention(), vocabulary());
+        boolean halves = tied != null && tied.weights().dataType() != dataType;
+        return layerConf().frozen() == null
+                && !halves
+                && StockBackprop.serves(layerConf().getRetention(), vocabulary());
     }
 
     private INDArray stockBackprop(TokenBatch batch, LayerWorkspaceMgr workspaceMgr) {

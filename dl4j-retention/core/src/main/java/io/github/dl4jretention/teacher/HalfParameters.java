@@ -22,9 +22,14 @@ final class HalfParameters implements LayerParameters {
     /**
      * @param slots      of the network
      * @param parameters of the network, FLOAT or DOUBLE
-     * @throws IllegalArgumentException if they are of another type, or one is larger than half precision holds
+     * @throws IllegalArgumentException if there are none, they are of another type, or one is larger than half precision holds
      */
     HalfParameters(List<LayerSlot> slots, INDArray parameters) {
+        if (slots.isEmpty()) {
+            throw new IllegalArgumentException(
+                    "pretrained: expected a network with parameters of its own, got one whose "
+                            + "weights are frozen and shared; Teacher.sharing takes no memory");
+        }
         if (parameters.dataType() != DataType.FLOAT && parameters.dataType() != DataType.DOUBLE) {
             throw new IllegalArgumentException(
                     "pretrained: expected parameters of type FLOAT or DOUBLE, got " + parameters.dataType());

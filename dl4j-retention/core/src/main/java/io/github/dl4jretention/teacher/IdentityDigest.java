@@ -67,7 +67,12 @@ final class IdentityDigest {
     }
 
     IdentityDigest array(INDArray array) {
-        text(array.dataType() + " " + array.length());
+        return array(array, array.dataType());
+    }
+
+    /** @param as what its numbers would be without a change */
+    IdentityDigest array(INDArray array, DataType as) {
+        text(as + " " + array.length());
         INDArray flat = array.reshape(array.length());
         ByteBuffer buffer = ByteBuffer.allocate(CHUNK * Double.BYTES).order(ByteOrder.LITTLE_ENDIAN);
         boolean wide = array.dataType() == DataType.DOUBLE || !array.dataType().isFPType();

@@ -27,10 +27,14 @@ interface LayerParameters {
      *
      * @param slots      of the frozen network's configuration, whose layers are replaced where they are placed
      * @param pretrained the parameters to copy from
-     * @return the frozen network's own vector; null if every layer is placed
+     * @return the frozen network's own vector; null if every layer is placed, or has none
      */
     default @Nullable INDArray apply(List<LayerSlot> slots, INDArray pretrained) {
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+            if (slots.isEmpty()) {
+                // All of its layers are a frozen base's.
+                return null;
+            }
             List<INDArray> copied = new ArrayList<>();
             for (LayerSlot slot : slots) {
                 PlacedLayer placed = slot.conf() == null ? null : place(slot);

@@ -1,10 +1,13 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.internal.FrozenBase;
 import java.util.List;
 import java.util.Objects;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.graph.ComputationGraph;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.autodiff.samediff.SameDiff;
+import org.nd4j.linalg.api.ndarray.INDArray;
 
 /**
  * SHA-256 of what a network computes: its architecture and its parameters.
@@ -25,9 +28,23 @@ public final class NetworkIdentity {
      */
     public static String sha256(MultiLayerNetwork network) {
         Objects.requireNonNull(network, "network");
+        FrozenBase frozen = FrozenBase.whole(network.getLayerWiseConfigurations());
+        return frozen == null ? sha256(network.getLayerWiseConfigurations(), network.params()) : frozen.sha256();
+    }
+
+    /**
+     * {@return the identity of a network's configuration with parameters that may be in half precision: that of the network
+     * with the same numbers in its own type}
+     *
+     * @param conf       of the network
+     * @param parameters all of them
+     */
+    public static String sha256(MultiLayerConfiguration conf, INDArray parameters) {
+        // SameDiff layers note the shapes of their parameters when they're first asked for them.
+        conf.getConfs().forEach(layer -> layer.getLayer().initializer().numParams(layer));
         return new IdentityDigest()
-                .configuration(network.getLayerWiseConfigurations().toJson())
-                .array(network.params())
+                .configuration(conf.toJson())
+                .array(parameters, conf.getDataType())
                 .hex();
     }
 

@@ -1,5 +1,6 @@
 package io.github.dl4jretention.teacher;
 
+import io.github.dl4jretention.internal.FrozenBase;
 import io.github.dl4jretention.loss.AdaptedOutputLayer;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.loss.TiedOutputLayer;
@@ -54,7 +55,9 @@ public final class SoftmaxOutput {
         int index = network.getnLayers() - 1;
         Layer layer = network.getLayerWiseConfigurations().getConf(index).getLayer();
         FeedForwardLayer output = require(layer, "last layer", layer.getLayerName() + "\" (index " + index + ")");
-        requireInitialised(network);
+        if (FrozenBase.whole(network.getLayerWiseConfigurations()) == null) {
+            requireInitialised(network);
+        }
         return output;
     }
 

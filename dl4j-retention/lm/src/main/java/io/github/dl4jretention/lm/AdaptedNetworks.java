@@ -13,6 +13,7 @@ import io.github.dl4jretention.lm.layers.LowRankLayer;
 import io.github.dl4jretention.loss.AdaptedOutputLayer;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.loss.TiedOutputLayer;
+import io.github.dl4jretention.teacher.NetworkIdentity;
 import io.github.dl4jretention.teacher.SoftmaxOutput;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -36,6 +37,25 @@ final class AdaptedNetworks {
 
     private static final String OUTPUT_WEIGHT = DefaultParamInitializer.WEIGHT_KEY;
 
+    /** No adapters. */
+    private static final AdapterFolder.Source NONE = new AdapterFolder.Source() {
+
+        @Override
+        public Map<String, LowRank> adapters(String place, Layer layer, boolean isOutput) {
+            return Map.of();
+        }
+
+        @Override
+        public void requireUsed() {
+            // None was asked for.
+        }
+
+        @Override
+        public void start(String place, String weight, INDArray down, INDArray up) {
+            throw new IllegalStateException("adapters: expected none, got one of " + weight);
+        }
+    };
+
     private AdaptedNetworks() {}
 
     /** Layers of a network by their places, its configuration's own. */
@@ -58,11 +78,11 @@ final class AdaptedNetworks {
         return layers;
     }
 
-    static void requirePlain(MultiLayerNetwork base) {
+    private static void requirePlain(MultiLayerNetwork base) {
         layers(base.getLayerWiseConfigurations()).forEach(AdaptedNetworks::requirePlain);
     }
 
-    static void requirePlain(ComputationGraph base) {
+    private static void requirePlain(ComputationGraph base) {
         layers(base).forEach(AdaptedNetworks::requirePlain);
         for (GraphVertex vertex : base.getVertices()) {
             if (!vertex.hasLayer() && vertex.numParams() > 0) {
@@ -70,6 +90,21 @@ final class AdaptedNetworks {
                         + vertex.getVertexName() + "\", a " + vertex.getClass().getSimpleName());
             }
         }
+    }
+
+    /** The base that adapters of a network belong to: the network itself, or what it's the frozen layers of. */
+    static FrozenBase base(MultiLayerNetwork network) {
+        FrozenBase frozen = FrozenBase.whole(network.getLayerWiseConfigurations());
+        if (frozen != null) {
+            return frozen;
+        }
+        requirePlain(network);
+        return FrozenBase.of(network, NetworkIdentity.sha256(network));
+    }
+
+    static FrozenBase base(ComputationGraph graph) {
+        requirePlain(graph);
+        return FrozenBase.of(graph, NetworkIdentity.sha256(graph));
     }
 
     private static void requirePlain(String place, Layer layer) {
@@ -83,30 +118,52 @@ final class AdaptedNetworks {
         }
     }
 
+    /** The frozen layers of a network with parameters in half precision; of others an ordinary network. */
+    static MultiLayerNetwork network(MultiLayerConfiguration conf, INDArray parameters) {
+        if (parameters.dataType() == conf.getDataType()) {
+            MultiLayerNetwork made = new MultiLayerNetwork(conf);
+            made.init(parameters, false);
+            return made;
+        }
+        String sha256 = NetworkIdentity.sha256(conf, parameters);
+        return network(FrozenBase.ofHalves(conf, parameters, LowRankLayer::isWidenedOnce, sha256));
+    }
+
+    /** Layers of a base, none of which has adapters. */
+    static MultiLayerNetwork network(FrozenBase held) {
+        return held.isHalf() ? attach(held.configuration(), held, NONE) : held.network();
+    }
+
     static MultiLayerNetwork attach(MultiLayerNetwork base, FrozenBase held, AdapterFolder.Source source) {
-        MultiLayerConfiguration conf = Configurations.copy(base.getLayerWiseConfigurations());
+        MultiLayerConfiguration conf =
+                held.isHalf() ? held.configuration() : Configurations.copy(base.getLayerWiseConfigurations());
+        return attach(conf, held, source);
+    }
+
+    private static MultiLayerNetwork attach(
+            MultiLayerConfiguration conf, FrozenBase held, AdapterFolder.Source source) {
         conf.setIterationCount(0);
         conf.setEpochCount(0);
         HeldBatchNormalization.hold(conf);
-        for (int i = 0; i < base.getnLayers(); i++) {
-            boolean isOutput = base.getLayer(i) instanceof IOutputLayer;
-            replace(conf.getConf(i), Integer.toString(i), isOutput, held, source);
+        int last = conf.getConfs().size() - 1;
+        for (int i = 0; i <= last; i++) {
+            replace(conf.getConf(i), Integer.toString(i), i == last, held, source);
         }
         source.requireUsed();
         MultiLayerNetwork adapted = new MultiLayerNetwork(conf);
-        adapted.init(parameters(conf, base.params()), false);
+        adapted.init(parameters(conf), false);
         for (int i = 0; i < adapted.getnLayers(); i++) {
             start(source, Integer.toString(i), adapted.getLayer(i).paramTable());
         }
         return adapted;
     }
 
-    private static INDArray parameters(MultiLayerConfiguration conf, INDArray like) {
+    private static @Nullable INDArray parameters(MultiLayerConfiguration conf) {
         long numbers = 0;
         for (NeuralNetConfiguration layer : conf.getConfs()) {
             numbers += layer.getLayer().initializer().numParams(layer);
         }
-        return Nd4j.createUninitialized(like.dataType(), 1, numbers);
+        return numbers == 0 ? null : Nd4j.createUninitialized(conf.getDataType(), 1, numbers);
     }
 
     static ComputationGraph attach(ComputationGraph base, FrozenBase held, AdapterFolder.Source source) {
@@ -177,6 +234,10 @@ final class AdaptedNetworks {
         return layer instanceof LowRankLayer || projection(layer) != null;
     }
 
+    private static boolean hasAdapters(Layer layer) {
+        return !adapters(layer).isEmpty();
+    }
+
     private static @Nullable FrozenProjection projection(Layer layer) {
         return layer instanceof AdaptedOutputLayer output
                 ? output.frozen()
@@ -184,11 +245,11 @@ final class AdaptedNetworks {
     }
 
     static boolean isAdapted(MultiLayerNetwork network) {
-        return layers(network.getLayerWiseConfigurations()).values().stream().anyMatch(AdaptedNetworks::isAdapted);
+        return layers(network.getLayerWiseConfigurations()).values().stream().anyMatch(AdaptedNetworks::hasAdapters);
     }
 
     static boolean isAdapted(ComputationGraph graph) {
-        return layers(graph).values().stream().anyMatch(AdaptedNetworks::isAdapted);
+        return layers(graph).values().stream().anyMatch(AdaptedNetworks::hasAdapters);
     }
 
     static FrozenBase requireBase(MultiLayerNetwork adapted) {
@@ -229,10 +290,7 @@ final class AdaptedNetworks {
     }
 
     static MultiLayerNetwork merge(MultiLayerNetwork adapted) {
-        FrozenBase base = requireBase(adapted);
-        MultiLayerNetwork shared = base.network();
-        MultiLayerNetwork merged = new MultiLayerNetwork(shared.getLayerWiseConfigurations());
-        merged.init(shared.params().dup(), false);
+        MultiLayerNetwork merged = requireBase(adapted).copy();
         layers(adapted.getLayerWiseConfigurations()).forEach((place, layer) -> {
             int index = Integer.parseInt(place);
             add(
@@ -305,11 +363,11 @@ final class AdaptedNetworks {
     }
 
     /** The weights of a network that can have adapters, by place and weight. */
-    static Map<String, long[]> shapes(MultiLayerNetwork base) {
+    static Map<String, long[]> shapes(FrozenBase base) {
         Map<String, long[]> shapes = new LinkedHashMap<>();
-        layers(base.getLayerWiseConfigurations())
-                .forEach((place, layer) -> addShapes(
-                        shapes, place, layer, base.getLayer(Integer.parseInt(place)) instanceof IOutputLayer));
+        Map<String, Layer> layers = layers(base.configuration());
+        String last = Integer.toString(layers.size() - 1);
+        layers.forEach((place, layer) -> addShapes(shapes, place, layer, place.equals(last)));
         return shapes;
     }
 

@@ -7,15 +7,19 @@ import io.github.dl4jretention.internal.FrozenBase;
 import io.github.dl4jretention.lm.huggingface.AdapterFolder;
 import io.github.dl4jretention.lm.huggingface.FolderWriter;
 import io.github.dl4jretention.lm.huggingface.ModelFolder;
+import io.github.dl4jretention.lm.huggingface.NetworkParameters;
 import io.github.dl4jretention.lm.huggingface.TokenizerFiles;
+import io.github.dl4jretention.lm.layers.LowRankLayer;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
-import io.github.dl4jretention.teacher.NetworkIdentity;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Map;
+import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 import org.deeplearning4j.nn.api.Layer;
+import org.deeplearning4j.nn.api.ParamInitializer;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -114,6 +118,31 @@ public final class LanguageModel {
                 loaded.folder(), new TokenizerHolder(), loaded.network(), Training.UNKNOWN, ModelCard.UNKNOWN);
     }
 
+    /**
+     * {@return the model of a folder whose weights stay in half precision, if all of them are F16 or BF16: the base of
+     * adapters, in half the memory} The network computes in FLOAT, and gives what that of {@link #load(Path)} does: weights
+     * are widened a decoder block at a time, or a part of the vocabulary. They are frozen: the network has no parameters of
+     * its own. {@link LowRankAdapters#attach} gives it some; teachers, evaluation and generation take it as it is, though
+     * text is written more slowly, since each token widens every block. A folder with F32 weights, and a backend other than
+     * the CPU's, give what {@link #load(Path)} does.
+     *
+     * @param folder with config.json, and model.safetensors or its shards
+     * @throws IOException as {@link #load(Path)} does
+     */
+    public static LanguageModel loadFrozen(Path folder) throws IOException {
+        Objects.requireNonNull(folder, "folder");
+        if (!LowRankLayer.widensHalves()) {
+            return load(folder);
+        }
+        ModelFolder.Held held = ModelFolder.hold(folder);
+        return new LanguageModel(
+                held.folder(),
+                new TokenizerHolder(),
+                AdaptedNetworks.network(held.network(), held.parameters()),
+                Training.UNKNOWN,
+                ModelCard.UNKNOWN);
+    }
+
     /** {@return the model's network, always the same one} */
     public MultiLayerNetwork network() {
         return network;
@@ -164,19 +193,26 @@ public final class LanguageModel {
      * {@return this model with the weights of another network of the same layers, such as a tuned one}
      *
      * @param tuned a student, which is detached, or a network without retention; its parameters are used, not copied, so
-     *     weights are those at the time of saving. Those of a network with adapters are merged at once
+     *     weights are those at the time of saving. Those of a network with adapters are merged at once, or, where this
+     *     model's weights stay in half precision, when it's saved
      * @throws IllegalArgumentException if its parameters aren't those of this model
      */
     public LanguageModel withNetwork(MultiLayerNetwork tuned) {
         Objects.requireNonNull(tuned, "tuned");
         boolean student = lastLayer(tuned) instanceof RetentionOutputLayer;
         boolean adapted = LowRankAdapters.isAdapted(tuned);
-        MultiLayerNetwork plain = adapted ? LowRankAdapters.merge(tuned) : tuned;
-        requireLayers(plain);
+        boolean held = adapted && AdaptedNetworks.requireBase(tuned).isHalf();
+        if (held) {
+            AdaptedNetworks.requireSame(AdaptedNetworks.requireBase(tuned), AdaptedNetworks.base(network));
+        }
+        MultiLayerNetwork plain = adapted && !held ? LowRankAdapters.merge(tuned) : tuned;
+        if (!held) {
+            requireLayers(plain);
+        }
         return new LanguageModel(
                 folder,
                 tokenizer,
-                student && !adapted ? DetachedNetwork.sharing(tuned) : plain,
+                student && (held || !adapted) ? DetachedNetwork.sharing(tuned) : plain,
                 student ? training(tuned) : Training.UNKNOWN,
                 card);
     }
@@ -210,8 +246,7 @@ public final class LanguageModel {
      *     key or tensor
      */
     public MultiLayerNetwork loadAdapters(Path folder) throws IOException {
-        AdaptedNetworks.requirePlain(network);
-        FrozenBase held = FrozenBase.of(network, NetworkIdentity.sha256(network));
+        FrozenBase held = AdaptedNetworks.base(network);
         return AdaptedNetworks.attach(network, held, AdapterFolder.read(folder, held.sha256(), this.folder));
     }
 
@@ -225,19 +260,28 @@ public final class LanguageModel {
     }
 
     private void requireLayers(MultiLayerNetwork tuned) {
-        Layer[] expected = network.getLayers();
+        FrozenBase held = FrozenBase.whole(network.getLayerWiseConfigurations());
+        List<NeuralNetConfiguration> expected =
+                (held == null ? network.getLayerWiseConfigurations() : held.configuration()).getConfs();
         Layer[] got = tuned.getLayers();
-        boolean fits = got != null && expected.length == got.length;
-        for (int i = 0; fits && i < expected.length; i++) {
-            Map<String, ?> mine = expected[i].paramTable();
-            fits = mine.keySet().equals(got[i].paramTable().keySet()) && expected[i].numParams() == got[i].numParams();
+        boolean fits = got != null && expected.size() == got.length;
+        for (int i = 0; fits && i < expected.size(); i++) {
+            NeuralNetConfiguration conf = expected.get(i);
+            ParamInitializer mine = conf.getLayer().initializer();
+            fits = mine.numParams(conf) == got[i].numParams()
+                    && got[i].paramTable().keySet().equals(Set.copyOf(mine.paramKeys(conf.getLayer())));
         }
         if (!fits) {
             throw new IllegalArgumentException("tuned: expected the layers and parameters of the loaded model ("
-                    + network.getnLayers() + " layers, " + network.numParams() + " parameters), got others ("
+                    + expected.size() + " layers, " + parameters() + " parameters), got others ("
                     + (got == null ? "not initialised" : got.length + " layers, " + tuned.numParams() + " parameters")
                     + ")");
         }
+    }
+
+    /** {@return number of the model's parameters, frozen ones too, without those of adapters} */
+    public long parameters() {
+        return folder.parameters();
     }
 
     private static org.deeplearning4j.nn.conf.layers.Layer lastLayer(MultiLayerNetwork network) {
@@ -277,7 +321,7 @@ public final class LanguageModel {
      * Writes the model as a folder of the same files: the same tensor names, shapes, types and shards, with the network's
      * weights as they are now. If they are those that were loaded, every file is the same to the byte. If not, the
      * headers of the safetensors files say what made them, under the key {@value FolderWriter#PROVENANCE}, and README.md
-     * is a model card. The folder appears at once and complete, or not at all.
+     * is a model card. Adapters are merged, for as long as that takes, into a copy of the weights in FLOAT. The folder appears at once and complete, or not at all.
      *
      * @param folder not there yet, or empty
      * @throws IOException if it has files or can't be written, or if a weight isn't finite
@@ -319,12 +363,23 @@ public final class LanguageModel {
         if (training.provenance() != null) {
             provenance.set("provenance", MAPPER.readTree(training.provenance()));
         }
-        new FolderWriter(
-                        folder,
-                        network,
-                        type,
-                        MAPPER.writeValueAsString(provenance),
-                        card.markdown(base, training.loss(), training.coefficient()))
-                .write(target);
+        FrozenBase held = FrozenBase.whole(network.getLayerWiseConfigurations());
+        boolean adapted = LowRankAdapters.isAdapted(network);
+        MultiLayerNetwork whole = adapted ? LowRankAdapters.merge(network) : network;
+        try {
+            new FolderWriter(
+                            folder,
+                            held == null
+                                    ? new NetworkParameters(whole)
+                                    : new NetworkParameters(held.configuration(), held.parameters()),
+                            type,
+                            MAPPER.writeValueAsString(provenance),
+                            card.markdown(base, training.loss(), training.coefficient()))
+                    .write(target);
+        } finally {
+            if (adapted) {
+                whole.params().close();
+            }
+        }
     }
 }

@@ -3,7 +3,6 @@ package io.github.dl4jretention.lm;
 import io.github.dl4jretention.internal.FrozenBase;
 import io.github.dl4jretention.internal.LowRank;
 import io.github.dl4jretention.lm.huggingface.AdapterFolder;
-import io.github.dl4jretention.teacher.NetworkIdentity;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.File;
 import java.io.IOException;
@@ -32,6 +31,10 @@ import org.deeplearning4j.util.ModelSerializer;
  * state, and what {@code ModelSerializer} and checkpoints write. The frozen weights are the base network's own, which are
  * used where they lie, and W with its adapter is never computed. The {@link #teacher} is the base, in the same memory. So
  * keep the base open, and don't train it: a teacher notices that, and names the layer.
+ *
+ * <p><b>A base in half precision</b>, which {@link LanguageModel#loadFrozen} loads, takes half the memory, for the student and its
+ * teacher together. It's widened a decoder block at a time, or a part of the vocabulary, and gives the same numbers as the
+ * same weights in FLOAT: the SHA-256 is the same too, so adapters fit both.
  *
  * <p><b>Which weights.</b> By the names of a {@link io.github.dl4jretention.lm.layers.DecoderBlock}'s projections: q, k, v, o,
  * gate, up, down, or query, key, value, projection; {@code attention} is q, k, v and o, {@code feedforward} gate, up and
@@ -152,9 +155,7 @@ public final class LowRankAdapters {
      */
     public static MultiLayerNetwork attach(MultiLayerNetwork base, Settings settings) {
         Objects.requireNonNull(settings, "settings");
-        AdaptedNetworks.requirePlain(base);
-        FrozenBase held = FrozenBase.of(base, NetworkIdentity.sha256(base));
-        return AdaptedNetworks.attach(base, held, new AdapterChoice(settings));
+        return AdaptedNetworks.attach(base, AdaptedNetworks.base(base), new AdapterChoice(settings));
     }
 
     /**
@@ -166,9 +167,7 @@ public final class LowRankAdapters {
      */
     public static ComputationGraph attach(ComputationGraph base, Settings settings) {
         Objects.requireNonNull(settings, "settings");
-        AdaptedNetworks.requirePlain(base);
-        FrozenBase held = FrozenBase.of(base, NetworkIdentity.sha256(base));
-        return AdaptedNetworks.attach(base, held, new AdapterChoice(settings));
+        return AdaptedNetworks.attach(base, AdaptedNetworks.base(base), new AdapterChoice(settings));
     }
 
     /**
@@ -197,7 +196,7 @@ public final class LowRankAdapters {
      * @throws IllegalArgumentException if it has none
      */
     public static MultiLayerNetwork base(MultiLayerNetwork adapted) {
-        return AdaptedNetworks.requireBase(adapted).network();
+        return AdaptedNetworks.network(AdaptedNetworks.requireBase(adapted));
     }
 
     /**
@@ -265,7 +264,7 @@ public final class LowRankAdapters {
      * @throws IllegalStateException if the adapters belong to another base; the message has its SHA-256
      */
     public static MultiLayerNetwork restore(File file, MultiLayerNetwork base) throws IOException {
-        FrozenBase held = FrozenBase.of(base, NetworkIdentity.sha256(base));
+        FrozenBase held = AdaptedNetworks.base(base);
         MultiLayerNetwork adapted = ModelSerializer.restoreMultiLayerNetwork(file);
         AdaptedNetworks.requireSame(AdaptedNetworks.requireBase(adapted), held);
         return adapted;
@@ -281,7 +280,7 @@ public final class LowRankAdapters {
      * @throws IllegalStateException if the adapters belong to another base; the message has its SHA-256
      */
     public static ComputationGraph restore(File file, ComputationGraph base) throws IOException {
-        FrozenBase held = FrozenBase.of(base, NetworkIdentity.sha256(base));
+        FrozenBase held = AdaptedNetworks.base(base);
         ComputationGraph adapted = ModelSerializer.restoreComputationGraph(file);
         AdaptedNetworks.requireSame(AdaptedNetworks.requireBase(adapted), held);
         return adapted;
@@ -303,7 +302,7 @@ public final class LowRankAdapters {
                 new AdapterFolder.Contents(
                         AdaptedNetworks.adapters(adapted),
                         AdaptedNetworks.requireBase(adapted).sha256()),
-                AdaptedNetworks.shapes(base(adapted)));
+                AdaptedNetworks.shapes(AdaptedNetworks.requireBase(adapted)));
     }
 
     /**
@@ -333,9 +332,8 @@ public final class LowRankAdapters {
      *     they need what this library doesn't compute; the message names it
      */
     public static MultiLayerNetwork load(MultiLayerNetwork base, Path folder) throws IOException {
-        AdaptedNetworks.requirePlain(base);
-        FrozenBase held = FrozenBase.of(base, NetworkIdentity.sha256(base));
-        AdapterFolder.Source loaded = AdapterFolder.read(folder, held.sha256(), AdaptedNetworks.shapes(base));
+        FrozenBase held = AdaptedNetworks.base(base);
+        AdapterFolder.Source loaded = AdapterFolder.read(folder, held.sha256(), AdaptedNetworks.shapes(held));
         return AdaptedNetworks.attach(base, held, loaded);
     }
 
@@ -347,8 +345,7 @@ public final class LowRankAdapters {
      * @throws IOException as {@link #load(MultiLayerNetwork, Path)} does
      */
     public static ComputationGraph load(ComputationGraph base, Path folder) throws IOException {
-        AdaptedNetworks.requirePlain(base);
-        FrozenBase held = FrozenBase.of(base, NetworkIdentity.sha256(base));
+        FrozenBase held = AdaptedNetworks.base(base);
         AdapterFolder.Source loaded = AdapterFolder.read(folder, held.sha256(), AdaptedNetworks.shapes(base));
         return AdaptedNetworks.attach(base, held, loaded);
     }

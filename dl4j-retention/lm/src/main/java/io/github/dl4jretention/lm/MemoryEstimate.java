@@ -1,6 +1,7 @@
 package io.github.dl4jretention.lm;
 
 import com.sun.management.OperatingSystemMXBean;
+import io.github.dl4jretention.internal.FrozenBase;
 import io.github.dl4jretention.internal.ThawedLayer;
 import io.github.dl4jretention.lm.layers.DecoderBlock;
 import io.github.dl4jretention.lm.layers.FeedForward;
@@ -9,7 +10,8 @@ import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import org.bytedeco.javacpp.Pointer;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
+import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 
 /**
  * What a finetuning with retention takes of memory, by parts, before it starts: with Adam, in a FinetuningRun that
@@ -20,9 +22,16 @@ import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
  * student 1 P, gradients 1 P, Adam's two moments 2 P, teacher 1 P (in half precision 0.5 P and one block)
  * </pre>
  *
- * <p>and 1 P more where gradients of several minibatches are added up. Beside that, the teacher's log-probabilities of
+ * <p>and 1 P more where gradients of several minibatches are added up. Of P parameters beside which A of adapters train:
+ *
+ * <pre>
+ * weights 1 P, in half precision 0.5 P and two blocks; adapters 1 A, gradients 1 A, Adam's two moments 2 A; no teacher
+ * </pre>
+ *
+ * <p>Beside that, the teacher's log-probabilities of
  * two minibatches of {@code tokens x V} numbers, since a minibatch's are made while the student trains on the one before;
- * what the student's blocks keep until the backward pass (see {@link DecoderBlock}); and Java with its libraries.
+ * what the student's blocks keep until the backward pass (see {@link DecoderBlock}); logits of the few tokens that the
+ * output layers of student and teacher compute at a time; and Java with its libraries.
  *
  * <pre>{@code
  * MemoryEstimate estimate = MemoryEstimate.builder(model).batch(4).sequenceLength(256).halfTeacher(true).build();
@@ -35,28 +44,40 @@ public final class MemoryEstimate {
     /** Java's heap as far as a training uses it, compiled code, threads and native libraries, as measured. */
     private static final long JAVA = 500L << 20;
 
+    /** Tokens whose logits exist at a time, of a large vocabulary; twice as many where weights are in half precision. */
+    private static final int TOKENS = 64;
+
     private static final double MEGABYTE = 1e6;
 
     private final Map<String, Long> parts = new LinkedHashMap<>();
 
     private MemoryEstimate(Builder builder) {
-        MultiLayerNetwork network = builder.model.network();
-        long width = network.params().dataType().width();
-        long parameters = network.numParams();
+        MultiLayerConfiguration network = builder.model.network().getLayerWiseConfigurations();
+        FrozenBase frozen = FrozenBase.whole(network);
+        boolean half = frozen != null && frozen.isHalf();
+        long width = network.getDataType().width();
+        long parameters = builder.model.parameters();
         long trained = builder.trained < 0 ? parameters : builder.trained;
-        long others = trained == parameters ? 0 : trained;
-        parts.put("student", (parameters + others) * width);
-        parts.put("gradients", trained * width);
-        if (builder.accumulate > 1) {
-            parts.put("sums of gradients", trained * width);
-        }
-        parts.put("Adam's moments", 2 * trained * width);
         Blocks blocks = new Blocks(network, builder.recompute);
-        long teacher = builder.halfTeacher ? parameters * Short.BYTES + blocks.largest * width : parameters * width;
-        parts.put("teacher", builder.sharedTeacher ? 0 : teacher);
+        long halves = parameters * Short.BYTES + blocks.largest * width;
+        if (half) {
+            // A student's thread and its teacher's widen a block each.
+            parts.put("weights in half precision", halves + blocks.largest * width);
+            parts.put("adapters", builder.trained < 0 ? 0 : trained * width);
+        } else {
+            parts.put("student", (parameters + (trained == parameters ? 0 : trained)) * width);
+        }
+        long moving = half && builder.trained < 0 ? 0 : trained;
+        parts.put("gradients", moving * width);
+        if (builder.accumulate > 1) {
+            parts.put("sums of gradients", moving * width);
+        }
+        parts.put("Adam's moments", 2 * moving * width);
+        parts.put("teacher", half || builder.sharedTeacher ? 0 : builder.halfTeacher ? halves : parameters * width);
         long tokens = (long) builder.batch * builder.sequenceLength;
         parts.put("teacher's values", 2 * tokens * builder.model.vocabulary() * Float.BYTES);
         parts.put("activations", tokens * blocks.perToken * width);
+        parts.put("logits", 2L * TOKENS * (half ? 2 : 1) * builder.model.vocabulary() * width);
         parts.put("Java", JAVA);
     }
 
@@ -66,18 +87,16 @@ public final class MemoryEstimate {
         private long perToken;
         private long largest;
 
-        Blocks(MultiLayerNetwork network, boolean recompute) {
+        Blocks(MultiLayerConfiguration network, boolean recompute) {
             long kept = 0;
             long working = 0;
-            for (int i = 0; i < network.getnLayers(); i++) {
-                if (ThawedLayer.of(
-                                network.getLayerWiseConfigurations().getConf(i).getLayer())
-                        instanceof DecoderBlock block) {
+            for (NeuralNetConfiguration layer : network.getConfs()) {
+                if (ThawedLayer.innermost(layer.getLayer()) instanceof DecoderBlock block) {
                     long ofBlock = kept(block);
                     kept += block.getWidth() + (recompute || block.isRecompute() ? 0 : ofBlock);
                     // Forward what is kept, too, and its gradients on the way back.
                     working = Math.max(working, 2 * ofBlock + 4L * block.getWidth());
-                    largest = Math.max(largest, network.getLayer(i).numParams());
+                    largest = Math.max(largest, block.initializer().numParams(block));
                 }
             }
             perToken = kept + working;

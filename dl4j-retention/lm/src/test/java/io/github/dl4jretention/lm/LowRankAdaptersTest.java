@@ -421,6 +421,34 @@ class LowRankAdaptersTest {
     }
 
     @Test
+    void a_run_with_another_base_is_refused_and_its_checkpoints_stay() throws IOException {
+        MultiLayerNetwork base = transformer(DataType.FLOAT, true);
+        Path folder = temporary.resolve("run");
+        assertThrows(IllegalStateException.class, () -> run(base, folder, 6, 4));
+        MultiLayerNetwork other = transformer(DataType.FLOAT, true);
+        other.params().putScalar(3, 0.5);
+        String message = assertThrows(IllegalStateException.class, () -> run(other, folder, 6, -1))
+                .getMessage();
+        assertTrue(message.contains(NetworkIdentity.sha256(base)), message);
+        assertTrue(message.contains(NetworkIdentity.sha256(other)), message);
+        run(base, folder, 6, -1);
+    }
+
+    @Test
+    void blocks_recompute_beside_adapters_too() {
+        MultiLayerNetwork base = transformer(DataType.FLOAT, true);
+        MultiLayerNetwork adapted = LowRankAdapters.attach(base, everything());
+        fill(adapted.params());
+        DataSet data = data("transformer", DataType.FLOAT, 2);
+        score(adapted, data);
+        INDArray kept = adapted.getGradientsViewArray().dup();
+        NativeLayers.recompute(adapted, true);
+        assertTrue(adapted.getLayerWiseConfigurations().toJson().contains("\"recompute\" : true"));
+        score(adapted, data);
+        assertEquals(kept, adapted.getGradientsViewArray());
+    }
+
+    @Test
     void graphs_have_them_too() throws IOException {
         ComputationGraph base = graph(DataType.DOUBLE);
         ComputationGraph adapted = LowRankAdapters.attach(base, everything());

@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Random;
+import java.util.random.RandomGenerator;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 
@@ -31,6 +32,9 @@ public record RandomFolder(
 
     /** The sizes of SmolLM2-135M. */
     public static final RandomFolder OF_135_MILLION = new RandomFolder(49_152, 576, 30, 9, 3, 1536, 8192);
+
+    /** The sizes of Llama 3.2 1B, with a tied embedding as it has. */
+    public static final RandomFolder OF_A_BILLION = new RandomFolder(128_256, 2048, 16, 32, 8, 8192, 131_072);
 
     private static final ObjectMapper MAPPER = new ObjectMapper();
     private static final double DEVIATION = 0.02;
@@ -66,6 +70,18 @@ public record RandomFolder(
      * @throws IOException if they can't be written
      */
     public void write(Path folder, boolean bfloat16, long seed) throws IOException {
+        write(folder, bfloat16, new Random(seed));
+    }
+
+    /**
+     * Writes both files.
+     *
+     * @param folder    made if need be
+     * @param bfloat16  whether weights are BF16, rather than F32
+     * @param random    gives the weights, as above; a SplittableRandom is several times as fast as a Random
+     * @throws IOException if they can't be written
+     */
+    public void write(Path folder, boolean bfloat16, RandomGenerator random) throws IOException {
         Files.createDirectories(folder);
         ObjectNode config = MAPPER.createObjectNode();
         config.putArray("architectures").add("LlamaForCausalLM");
@@ -85,7 +101,6 @@ public record RandomFolder(
         int bytes = bfloat16 ? Short.BYTES : Float.BYTES;
         Map<String, int[]> shapes = shapes();
         byte[] header = header(shapes, bfloat16 ? "BF16" : "F32", bytes);
-        Random random = new Random(seed);
         try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(folder.resolve("model.safetensors")))) {
             out.write(ByteBuffer.allocate(Long.BYTES)
                     .order(ByteOrder.LITTLE_ENDIAN)
@@ -124,7 +139,7 @@ public record RandomFolder(
         return count;
     }
 
-    private static byte[] numbers(int count, boolean gain, int bytes, Random random) {
+    private static byte[] numbers(int count, boolean gain, int bytes, RandomGenerator random) {
         ByteBuffer buffer = ByteBuffer.allocate(count * bytes).order(ByteOrder.LITTLE_ENDIAN);
         for (int i = 0; i < count; i++) {
             int bits = Float.floatToIntBits(gain ? 1 : (float) (DEVIATION * random.nextGaussian()));

@@ -34,6 +34,9 @@ public final class FusedLoss implements LossPath {
     /** Token ids of a part of weights in half precision. */
     private static final int NARROW_PART = 2048;
 
+    /** Each chunk widens such weights once more: twice as many tokens. */
+    private static final int NARROW_CHUNK = 128;
+
     /** Fewer tokens make matrix products slow. */
     private static final int SHORTEST_CHUNK = 64;
 
@@ -51,13 +54,18 @@ public final class FusedLoss implements LossPath {
     private final int chunk;
     private final int parts;
 
+    /** Threads that share the parts, each a run of them. */
+    private final int shares;
+
     /** Of a chunk, and then their gradients, for each part of the vocabulary {@code [part's classes, tokens]}. */
     private final INDArray[] logits;
 
     private final FloatMemory[] rows;
+
+    /** Of each thread's parts; the first one's go where the sum does. */
     private final INDArray[] inputGradients;
 
-    /** Whether the weights are in half precision. */
+    /** Whether the weights are in half precision, and frozen. */
     private final boolean narrow;
 
     /** A part of such weights, for each thread. */
@@ -66,7 +74,7 @@ public final class FusedLoss implements LossPath {
     /** {@code scale D^T H [rank, tokens]} of a chunk. */
     private final @Nullable INDArray lowRank;
 
-    /** Its gradient, of each part of the vocabulary. */
+    /** Its gradient, of each thread's parts of the vocabulary. */
     private final INDArray[] lowRankGradients;
 
     private final FusedToken[] workers;
@@ -86,7 +94,8 @@ public final class FusedLoss implements LossPath {
 
     /**
      * @param configuration the loss
-     * @param parameters    W and b, and D and U of an adapter, FLOAT; or none: the input is the logits
+     * @param parameters    W and b, and D and U of an adapter, FLOAT; or none: the input is the logits. W that is frozen
+     *     may be FLOAT16 or BFLOAT16
      * @param vocabulary    V
      * @param lowRankScale  of the adapter
      */
@@ -109,7 +118,7 @@ public final class FusedLoss implements LossPath {
                 parameters,
                 vocabulary,
                 Math.max(
-                        SHORTEST_CHUNK,
+                        isNarrow(parameters) ? NARROW_CHUNK : SHORTEST_CHUNK,
                         tokens(
                                 parameters.get(DefaultParamInitializer.WEIGHT_KEY),
                                 vocabulary,
@@ -151,13 +160,14 @@ public final class FusedLoss implements LossPath {
         this.bias = parameters.get(DefaultParamInitializer.BIAS_KEY);
         this.vocabulary = vocabulary;
         this.chunk = chunk;
-        narrow = weights != null && weights.dataType() != DataType.FLOAT;
+        narrow = isNarrow(parameters);
         int least = narrow ? Math.max(threads.products(), vocabulary / NARROW_PART) : threads.products();
         parts = weights == null ? 1 : Math.min(least, vocabulary);
-        widened = new INDArray[narrow ? threads.products() : 0];
+        shares = Math.min(threads.products(), parts);
+        widened = new INDArray[narrow ? shares : 0];
         logits = new INDArray[parts];
         rows = new FloatMemory[parts];
-        inputGradients = new INDArray[parts];
+        inputGradients = new INDArray[shares];
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
             for (int part = 0; part < parts; part++) {
                 logits[part] = matrix(width(part), chunk);
@@ -167,9 +177,9 @@ public final class FusedLoss implements LossPath {
                 widened[thread] = matrix(Objects.requireNonNull(weights).size(0), vocabulary / parts + 1);
             }
             lowRank = down == null ? null : matrix(down.size(1), chunk);
-            lowRankGradients = new INDArray[down == null ? 0 : parts];
-            for (int part = 0; part < lowRankGradients.length; part++) {
-                lowRankGradients[part] = matrix(Objects.requireNonNull(down).size(1), chunk);
+            lowRankGradients = new INDArray[down == null ? 0 : shares];
+            for (int share = 0; share < lowRankGradients.length; share++) {
+                lowRankGradients[share] = matrix(Objects.requireNonNull(down).size(1), chunk);
             }
         }
         biases = new float[bias == null ? 0 : vocabulary];
@@ -177,6 +187,11 @@ public final class FusedLoss implements LossPath {
         for (int i = 0; i < workers.length; i++) {
             workers[i] = new FusedToken(configuration, vocabulary);
         }
+    }
+
+    private static boolean isNarrow(Map<String, INDArray> parameters) {
+        INDArray weights = parameters.get(DefaultParamInitializer.WEIGHT_KEY);
+        return weights != null && weights.dataType() != DataType.FLOAT;
     }
 
     /**
@@ -337,7 +352,7 @@ public final class FusedLoss implements LossPath {
         if (low != null) {
             Nd4j.gemm(down, input, low, true, false, lowRankScale, 0);
         }
-        ofParts((part, ofPart) -> {
+        ofParts((share, part, ofPart) -> {
             INDArray result = first(logits[part], input.size(1));
             if (input.size(1) == 1) {
                 // A token at a time, as in generation: gemm would copy all weights into its own layout first.
@@ -354,26 +369,23 @@ public final class FusedLoss implements LossPath {
 
     /** What is done with a part of the weights. */
     private interface PartWork {
-        void accept(int part, INDArray weights);
+        void accept(int share, int part, INDArray weights);
     }
 
     /** Of weights in half precision there are many parts, each widened where its thread has widened the one before. */
     private void ofParts(PartWork work) {
         INDArray all = Objects.requireNonNull(weights);
-        if (!narrow) {
-            Workers.run(parts, part -> work.accept(part, ofPart(all, part)));
-            return;
-        }
-        int slices = parts;
-        int threads = widened.length;
-        Workers.run(threads, thread -> {
-            int end = Workers.start(slices, threads, thread + 1);
-            for (int part = Workers.start(slices, threads, thread); part < end; part++) {
-                INDArray wide = first(widened[thread], width(part));
-                wide.assign(ofPart(all, part));
-                work.accept(part, wide);
+        Workers.run(shares, share -> {
+            for (int part = firstPart(share); part < firstPart(share + 1); part++) {
+                INDArray ofPart = ofPart(all, part);
+                work.accept(
+                        share, part, narrow ? first(widened[share], width(part)).assign(ofPart) : ofPart);
             }
         });
+    }
+
+    private int firstPart(int share) {
+        return Workers.start(parts, shares, share);
     }
 
     /**
@@ -392,19 +404,17 @@ public final class FusedLoss implements LossPath {
             return;
         }
         // Not before they are needed: a teacher never goes backward.
-        for (int part = 1; part < parts && inputGradients[part] == null; part++) {
-            inputGradients[part] = matrix(weights.size(0), chunk);
+        for (int share = 1; share < shares && inputGradients[share] == null; share++) {
+            inputGradients[share] = matrix(weights.size(0), chunk);
         }
-        if (narrow) {
-            throw new IllegalStateException("weights in half precision are a teacher's, which has no gradients");
-        }
-        Workers.run(parts, part -> {
+        ofParts((share, part, ofPart) -> {
             INDArray delta = first(logits[part], tokens);
             if (weightGradients != null) {
                 Nd4j.gemm(input, delta, ofPart(weightGradients, part), false, true, 1, add ? 1 : 0);
             }
-            INDArray result = part == 0 ? inputGradient : first(inputGradients[part], tokens);
-            Nd4j.gemm(ofPart(weights, part), delta, result, false, false, 1, 0);
+            int more = part == firstPart(share) ? 0 : 1;
+            INDArray result = share == 0 ? inputGradient : first(inputGradients[share], tokens);
+            Nd4j.gemm(ofPart, delta, result, false, false, 1, more);
             if (lowRank != null && up != null) {
                 INDArray low = first(lowRank, tokens);
                 Nd4j.gemm(
@@ -415,29 +425,29 @@ public final class FusedLoss implements LossPath {
                         true,
                         1,
                         add ? 1 : 0);
-                INDArray lowGradient = first(lowRankGradients[part], tokens);
-                Nd4j.gemm(ofPart(up, part), delta, lowGradient, false, false, lowRankScale, 0);
+                INDArray lowGradient = first(lowRankGradients[share], tokens);
+                Nd4j.gemm(ofPart(up, part), delta, lowGradient, false, false, lowRankScale, more);
             }
         });
         addInputGradients((int) tokens, inputGradient);
         if (down != null) {
             INDArray lowGradient = first(lowRankGradients[0], tokens);
-            for (int part = 1; part < parts; part++) {
-                lowGradient.addi(first(lowRankGradients[part], tokens));
+            for (int share = 1; share < shares; share++) {
+                lowGradient.addi(first(lowRankGradients[share], tokens));
             }
             Nd4j.gemm(input, lowGradient, gradients.get(DOWN), false, true, 1, add ? 1 : 0);
             Nd4j.gemm(down, lowGradient, inputGradient, false, false, 1, 1);
         }
     }
 
-    /** Each thread adds up the parts of some tokens. */
+    /** Each thread adds up what all have of some tokens. */
     private void addInputGradients(int tokens, INDArray sum) {
-        int shares = parts == 1 ? 1 : Math.min(workers.length, tokens);
-        Workers.run(shares, share -> {
-            int from = Workers.start(tokens, shares, share);
-            int to = Workers.start(tokens, shares, share + 1);
-            for (int part = 1; part < parts; part++) {
-                columns(sum, from, to).addi(columns(inputGradients[part], from, to));
+        int runs = shares == 1 ? 1 : Math.min(workers.length, tokens);
+        Workers.run(runs, run -> {
+            int from = Workers.start(tokens, runs, run);
+            int to = Workers.start(tokens, runs, run + 1);
+            for (int share = 1; share < shares; share++) {
+                columns(sum, from, to).addi(columns(inputGradients[share], from, to));
             }
         });
     }

@@ -17,6 +17,7 @@ import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.TokenBatch;
 import io.github.dl4jretention.loss.TokenWeight;
 import io.github.dl4jretention.loss.samediff.SameDiffLossPath;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -340,6 +341,44 @@ class FusedLossTest {
         }
         long after = Nd4jCpu.Environment.getInstance().getDeviceCounter(0);
         assertTrue(after <= before, before + " bytes of arrays before, " + after + " after");
+    }
+
+    /** Frozen ones, with an adapter: more parts than threads, and several chunks. */
+    @ParameterizedTest
+    @ValueSource(strings = {"HALF", "BFLOAT16"})
+    void weights_in_half_precision_give_the_gradients_of_the_same_ones_in_float(DataType type) {
+        int vocabulary = 9000;
+        Random random = new Random(2);
+        INDArray half = Networks.normal(DataType.FLOAT, random, 5, vocabulary).castTo(type);
+        Map<String, INDArray> adapter = Map.of(
+                LossPath.DOWN, Networks.normal(DataType.FLOAT, random, 5, 2).dup('f'),
+                LossPath.UP,
+                        Networks.normal(DataType.FLOAT, random, 2, vocabulary).dup('f'));
+        INDArray input = Networks.normal(DataType.FLOAT, random, 300, 5);
+        INDArray labels = Nd4j.zeros(DataType.FLOAT, 1, 1, 300);
+        for (int i = 0; i < 300; i++) {
+            labels.putScalar(i, random.nextInt(vocabulary));
+        }
+        RetentionConfiguration conf = RetentionConfiguration.builder().build();
+        List<Map<String, INDArray>> results = new ArrayList<>();
+        for (INDArray weights : List.of(half.castTo(DataType.FLOAT), half)) {
+            Map<String, INDArray> parameters = new LinkedHashMap<>(adapter);
+            parameters.put(DefaultParamInitializer.WEIGHT_KEY, weights.dup('f'));
+            Map<String, INDArray> result = new LinkedHashMap<>();
+            adapter.forEach((name, array) -> result.put(name, Nd4j.create(DataType.FLOAT, array.shape(), 'f')));
+            INDArray sequences = input.reshape('c', 1, 300, 5).permute(0, 2, 1);
+            TokenBatch tokens = new TokenBatch(sequences, labels, null, vocabulary, 1, 0, false);
+            INDArray back = new FusedLoss(conf, parameters, vocabulary, 0.5)
+                    .backprop(input, tokens, result, LayerWorkspaceMgr.noWorkspaces());
+            result.put("input", back);
+            result.put("losses", Nd4j.createFromArray(tokens.crossEntropy));
+            results.add(result);
+        }
+        results.get(0).forEach((name, expected) -> {
+            double scale = expected.castTo(DataType.DOUBLE).amaxNumber().doubleValue();
+            assertTrue(scale > 0, name);
+            assertClose(expected, results.get(1).get(name), 1e-5 * scale);
+        });
     }
 
     private static Map<String, INDArray> parameters(INDArray weights, INDArray bias) {

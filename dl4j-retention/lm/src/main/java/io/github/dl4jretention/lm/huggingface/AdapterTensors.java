@@ -14,6 +14,9 @@ final class AdapterTensors {
 
     private static final int ALIGNMENT = 8;
 
+    /** Numbers that are written at once. */
+    private static final int CHUNK = 1 << 16;
+
     private final TensorType type;
     private final Map<String, double[]> values = new LinkedHashMap<>();
     private final ObjectNode header = JsonFile.MAPPER.createObjectNode();
@@ -43,33 +46,44 @@ final class AdapterTensors {
      * @param others   beside it
      */
     void write(Path folder, String name, Map<String, String> metadata, Map<String, byte[]> others) throws IOException {
+        FolderWriter.writeWhole(folder, part -> {
+            FolderWriter.writeSmall(part, others);
+            FolderWriter.writeLarge(part.resolve(name), sink -> writeTo(metadata, sink));
+        });
+    }
+
+    /** Gives the file's bytes, which may be more than an array holds. */
+    void writeTo(Map<String, String> metadata, Weights.Sink sink) throws IOException {
         ObjectNode noted = (ObjectNode) header.get(SafetensorsFile.METADATA);
         noted.put("format", "pt");
         metadata.forEach(noted::put);
         StringBuilder text = new StringBuilder(JsonFile.MAPPER.writeValueAsString(header));
         int length = text.toString().getBytes(StandardCharsets.UTF_8).length;
         text.append(" ".repeat(Math.floorMod(-length, ALIGNMENT)));
-        byte[] start = text.toString().getBytes(StandardCharsets.UTF_8);
-        ByteBuffer file = ByteBuffer.allocate(Math.toIntExact(Long.BYTES + start.length + bytes))
-                .order(ByteOrder.LITTLE_ENDIAN);
-        file.putLong(start.length).put(start);
+        FolderWriter.writeHeader(text.toString().getBytes(StandardCharsets.UTF_8), sink);
         for (Map.Entry<String, double[]> tensor : values.entrySet()) {
-            for (double value : tensor.getValue()) {
-                if (!Double.isFinite(value)) {
-                    throw new IOException(
-                            "adapted: expected finite adapters, got NaN or an infinite number in tensor \""
-                                    + tensor.getKey() + "\"");
-                }
-                if (type == TensorType.F64) {
-                    file.putDouble(value);
-                } else {
-                    file.putFloat((float) value);
-                }
+            double[] numbers = tensor.getValue();
+            for (int from = 0; from < numbers.length; from += CHUNK) {
+                int to = Math.min(from + CHUNK, numbers.length);
+                sink.accept(bytes(tensor.getKey(), numbers, from, to));
             }
         }
-        Map<String, byte[]> files = new LinkedHashMap<>(others);
-        files.put(name, file.array());
-        FolderWriter.writeWhole(folder, part -> FolderWriter.writeSmall(part, files));
+    }
+
+    private ByteBuffer bytes(String name, double[] numbers, int from, int to) throws IOException {
+        ByteBuffer bytes = ByteBuffer.allocate((to - from) * type.bytes()).order(ByteOrder.LITTLE_ENDIAN);
+        for (int i = from; i < to; i++) {
+            if (!Double.isFinite(numbers[i])) {
+                throw new IOException(
+                        "adapted: expected finite adapters, got NaN or an infinite number in tensor \"" + name + "\"");
+            }
+            if (type == TensorType.F64) {
+                bytes.putDouble(numbers[i]);
+            } else {
+                bytes.putFloat((float) numbers[i]);
+            }
+        }
+        return bytes.flip();
     }
 
     /** {@return a tensor's numbers} */

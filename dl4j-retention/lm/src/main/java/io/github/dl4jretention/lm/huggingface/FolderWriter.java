@@ -21,7 +21,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.UUID;
 import java.util.stream.Stream;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.jackson.databind.node.ArrayNode;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
@@ -39,7 +38,7 @@ public final class FolderWriter {
     private static final int ALIGNMENT = 8;
 
     private final ModelFolder source;
-    private final MultiLayerNetwork network;
+    private final NetworkParameters parameters;
     private final Weights weights;
     private final @Nullable TensorType type;
     private final String provenance;
@@ -49,16 +48,16 @@ public final class FolderWriter {
      * Writes nothing yet.
      *
      * @param source     the folder that was read
-     * @param network    whose weights are written
+     * @param parameters the network's weights, which are written
      * @param type       F32, F16 or BF16 for all weights; null for what each was
      * @param provenance what made the weights, for the files' headers, if they aren't those of the source
      * @param card       the README.md in this case
      */
     public FolderWriter(
-            ModelFolder source, MultiLayerNetwork network, @Nullable String type, String provenance, String card) {
+            ModelFolder source, NetworkParameters parameters, @Nullable String type, String provenance, String card) {
         this.source = source;
-        this.network = network;
-        this.weights = new Weights(network);
+        this.parameters = parameters;
+        this.weights = new Weights(parameters);
         this.type = type == null ? null : TensorType.valueOf(type);
         this.provenance = provenance;
         this.card = card;
@@ -164,12 +163,12 @@ public final class FolderWriter {
 
     /** Before anything is written: all parameters are there. */
     private void requireFits() {
-        if (network.getnLayers() != source.decoder().outputLayer() + 1
-                || network.numParams() != source.decoder().parameters()) {
+        if (parameters.layers() != source.decoder().outputLayer() + 1
+                || parameters.count() != source.decoder().parameters()) {
             throw new IllegalArgumentException("network: expected the layers of the loaded model, "
                     + source.decoder().parameters() + " parameters in "
-                    + (source.decoder().outputLayer() + 1) + " layers, got " + network.numParams() + " in "
-                    + network.getnLayers());
+                    + (source.decoder().outputLayer() + 1) + " layers, got " + parameters.count() + " in "
+                    + parameters.layers());
         }
     }
 
@@ -231,10 +230,20 @@ public final class FolderWriter {
 
     static void writeSmall(Path part, Map<String, byte[]> files) throws IOException {
         for (Map.Entry<String, byte[]> file : files.entrySet()) {
-            try (FileChannel channel = open(part.resolve(file.getKey()))) {
-                write(channel, ByteBuffer.wrap(file.getValue()));
-                channel.force(true);
-            }
+            writeLarge(part.resolve(file.getKey()), sink -> sink.accept(ByteBuffer.wrap(file.getValue())));
+        }
+    }
+
+    /** Gives a file's bytes from the first to the last, a part at a time. */
+    interface Parts {
+        void writeTo(Weights.Sink sink) throws IOException;
+    }
+
+    /** Writes a file that may be larger than memory, and forces it to the disk. */
+    static void writeLarge(Path file, Parts parts) throws IOException {
+        try (FileChannel channel = open(file)) {
+            parts.writeTo(bytes -> write(file, channel, bytes));
+            channel.force(true);
         }
     }
 
@@ -283,27 +292,39 @@ public final class FolderWriter {
     }
 
     private void writeShard(Path part, Shard shard, byte[] header, boolean changed) throws IOException {
-        try (FileChannel channel = open(part.resolve(shard.name()))) {
-            ByteBuffer length = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-            write(channel, length.putLong(0, header.length));
-            write(channel, ByteBuffer.wrap(header));
+        writeLarge(part.resolve(shard.name()), sink -> {
+            writeHeader(header, sink);
             for (Saved saved : inOrderOfData(shard)) {
                 if (saved.layout() == null) {
-                    write(channel, ByteBuffer.wrap(saved.buffer()));
+                    sink.accept(ByteBuffer.wrap(saved.buffer()));
                 } else {
                     weights.save(
                             saved.layout(),
                             changed ? typeOf(saved) : saved.tensor().type(),
-                            bytes -> write(channel, bytes));
+                            sink);
                 }
             }
-            channel.force(true);
-        }
+        });
     }
 
-    private static void write(FileChannel channel, ByteBuffer bytes) throws IOException {
-        while (bytes.hasRemaining()) {
-            channel.write(bytes);
+    /** Of a safetensors file. */
+    static void writeHeader(byte[] header, Weights.Sink sink) throws IOException {
+        ByteBuffer length = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        sink.accept(length.putLong(0, header.length));
+        sink.accept(ByteBuffer.wrap(header));
+    }
+
+    /** Java's own message says what's wrong with the disk, but not where. */
+    private static void write(Path file, FileChannel channel, ByteBuffer bytes) throws IOException {
+        try {
+            while (bytes.hasRemaining()) {
+                channel.write(bytes);
+            }
+        } catch (IOException e) {
+            throw new IOException(
+                    "file " + file + ": expected room for " + bytes.remaining() + " more bytes, got: " + e.getMessage()
+                            + "; what was written of its folder is removed",
+                    e);
         }
     }
 

@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -79,12 +80,22 @@ public final class ModelFolder {
         this.shards = shards;
     }
 
-    /** What a loaded folder gives.
+    /**
+     * What a loaded folder gives.
      *
      * @param folder  for saving
      * @param network with the folder's weights
      */
     public record Loaded(ModelFolder folder, MultiLayerNetwork network) {}
+
+    /**
+     * What a folder gives whose weights stay as they are.
+     *
+     * @param folder     for saving
+     * @param network    the configuration of its network, of FLOAT
+     * @param parameters the folder's weights, of the type that they have in its files
+     */
+    public record Held(ModelFolder folder, MultiLayerConfiguration network, INDArray parameters) {}
 
     /**
      * Loads a folder: all of it, or nothing.
@@ -96,6 +107,24 @@ public final class ModelFolder {
      *     doesn't compute; one line that names the file
      */
     public static Loaded load(Path folder, DataType type) throws IOException {
+        Held held = read(folder, type, false);
+        MultiLayerNetwork network = new MultiLayerNetwork(held.network());
+        network.init(held.parameters(), false);
+        return new Loaded(held.folder(), network);
+    }
+
+    /**
+     * Loads a folder's weights as they are, if all of them are F16 or BF16; others become FLOAT.
+     *
+     * @param folder with config.json, and model.safetensors or its shards
+     * @return the weights, and what saving needs
+     * @throws IOException as {@link #load} does
+     */
+    public static Held hold(Path folder) throws IOException {
+        return read(folder, DataType.FLOAT, true);
+    }
+
+    private static Held read(Path folder, DataType type, boolean halves) throws IOException {
         if (!Files.isDirectory(folder)) {
             throw new IOException("folder: expected a folder with config.json and model.safetensors, got " + folder);
         }
@@ -106,14 +135,15 @@ public final class ModelFolder {
         Map<String, byte[]> files = smallFiles(folder);
         TokenizerFiles tokens = tokens(files, folder, decoder);
         try (WeightFiles weights = WeightFiles.open(folder, architecture, decoder, files)) {
-            MultiLayerNetwork network = new MultiLayerNetwork(decoder.configuration(type));
-            INDArray parameters = Nd4j.createUninitialized(type, 1, decoder.parameters());
+            MultiLayerConfiguration network = decoder.configuration(type);
+            INDArray parameters =
+                    Nd4j.createUninitialized(halves ? held(weights.type(), type) : type, 1, decoder.parameters());
             boolean loaded = false;
             try {
-                network.init(parameters, false);
-                List<Shard> shards = shards(weights, weights.copyTo(network));
+                List<Shard> shards = shards(weights, weights.copyTo(new NetworkParameters(network, parameters)));
                 loaded = true;
-                return new Loaded(new ModelFolder(folder, architecture, decoder, files, tokens, shards), network);
+                return new Held(
+                        new ModelFolder(folder, architecture, decoder, files, tokens, shards), network, parameters);
             } finally {
                 // Whatever was thrown, errors too.
                 if (!loaded) {
@@ -121,6 +151,12 @@ public final class ModelFolder {
                 }
             }
         }
+    }
+
+    private static DataType held(@Nullable TensorType ofWeights, DataType otherwise) {
+        return ofWeights == TensorType.BF16
+                ? DataType.BFLOAT16
+                : ofWeights == TensorType.F16 ? DataType.FLOAT16 : otherwise;
     }
 
     private static Map<String, byte[]> smallFiles(Path folder) throws IOException {
@@ -171,6 +207,11 @@ public final class ModelFolder {
     /** {@return the longest sequence that the model was made for, in tokens} */
     public int contextLength() {
         return decoder.context();
+    }
+
+    /** {@return number of the model's parameters} */
+    public long parameters() {
+        return decoder.parameters();
     }
 
     /** {@return number of token ids} */

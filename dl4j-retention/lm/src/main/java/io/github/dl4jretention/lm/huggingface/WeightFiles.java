@@ -7,11 +7,12 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.shade.jackson.databind.JsonNode;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
@@ -187,14 +188,22 @@ final class WeightFiles implements Closeable {
         }
     }
 
+    /** {@return the type of all weights; null if they are of several} */
+    @Nullable
+    TensorType type() {
+        Set<TensorType> types = EnumSet.noneOf(TensorType.class);
+        layouts.keySet().forEach(name -> types.add(placed(name).tensor().type()));
+        return types.size() == 1 ? types.iterator().next() : null;
+    }
+
     /**
      * Copies all weights into a network.
      *
      * @return the checksum of each tensor's bytes
      * @throws IOException if a number isn't finite, or a tied output layer isn't the embedding
      */
-    Map<String, Long> copyTo(MultiLayerNetwork network) throws IOException {
-        Weights weights = new Weights(network);
+    Map<String, Long> copyTo(NetworkParameters parameters) throws IOException {
+        Weights weights = new Weights(parameters);
         List<String> names = List.copyOf(layouts.keySet());
         Map<String, Long> checksums = Collections.synchronizedMap(new LinkedHashMap<>());
         try {

@@ -6,7 +6,6 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.zip.CRC32C;
-import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** Copies weights between tensors of files and parameters of a network, a part at a time, without a second copy. */
@@ -26,14 +25,14 @@ final class Weights {
         void accept(ByteBuffer bytes) throws IOException;
     }
 
-    private final MultiLayerNetwork network;
+    private final NetworkParameters parameters;
 
-    Weights(MultiLayerNetwork network) {
-        this.network = network;
+    Weights(NetworkParameters parameters) {
+        this.parameters = parameters;
     }
 
     private ParameterMemory memory(Piece piece, TensorLayout layout) {
-        INDArray array = network.getLayer(piece.layer()).getParam(piece.parameter());
+        INDArray array = parameters.get(piece.layer(), piece.parameter());
         ParameterMemory memory = new ParameterMemory(array);
         if ((piece.from() + piece.rows()) * layout.columns() > memory.length()) {
             throw new IllegalArgumentException("network: expected parameter " + piece.parameter() + " of layer "

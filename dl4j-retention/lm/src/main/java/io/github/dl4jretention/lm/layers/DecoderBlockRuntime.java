@@ -21,6 +21,10 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
     private static final long serialVersionUID = 1L;
 
     private transient @Nullable BlockArithmetic arithmetic;
+
+    /** The weights that it's made for. */
+    private transient @Nullable INDArray arithmeticOf;
+
     private transient @Nullable Sequences sequences;
     private transient @Nullable INDArray kept;
     private transient INDArray @Nullable [] known;
@@ -36,12 +40,17 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
         return (DecoderBlock) layerConf();
     }
 
-    /** The block's parameters, its flat view. */
-    INDArray weights() {
-        return params;
+    /** What's done with a block's passes. */
+    interface Work {
+        INDArray of(BlockArithmetic passes);
     }
 
-    /** Where the gradients of {@link #weights()} go; null if they are frozen. */
+    /** Does something with the passes over the block's parameters, which may be in their place for as long as it takes. */
+    INDArray withPasses(Work work) {
+        return work.of(passes(params));
+    }
+
+    /** Where the gradients of the block's own parameters go; null if they are frozen. */
     @Nullable
     INDArray blockGradients() {
         return gradients;
@@ -63,15 +72,19 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
         arithmetic = null;
     }
 
-    private BlockArithmetic arithmetic() {
-        if (arithmetic == null && !isNative()) {
-            arithmetic = new SameDiffDecoder(block(), weights(), adapters());
-        } else if (arithmetic == null) {
-            arithmetic = dataType == DataType.FLOAT
-                    ? new FloatDecoder(block(), weights(), adapters())
-                    : new DoubleDecoder(block(), weights(), adapters());
+    /** @param weights the block's parameters, a flat view */
+    BlockArithmetic passes(INDArray weights) {
+        BlockArithmetic made = arithmetic;
+        if (made == null || arithmeticOf != weights) {
+            made = !isNative()
+                    ? new SameDiffDecoder(block(), weights, adapters())
+                    : dataType == DataType.FLOAT
+                            ? new FloatDecoder(block(), weights, adapters())
+                            : new DoubleDecoder(block(), weights, adapters());
+            arithmetic = made;
+            arithmeticOf = weights;
         }
-        return arithmetic;
+        return made;
     }
 
     @Override
@@ -93,6 +106,11 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
 
     /** @param before keys and values of the tokens before, to which this minibatch's are added if there's room */
     private INDArray forward(boolean training, KeyValueState before, LayerWorkspaceMgr workspaceMgr) {
+        return withPasses(passes -> forward(passes, training, before, workspaceMgr));
+    }
+
+    private INDArray forward(
+            BlockArithmetic passes, boolean training, KeyValueState before, LayerWorkspaceMgr workspaceMgr) {
         assertInputSet(false);
         applyDropOutIfNecessary(training, workspaceMgr);
         INDArray ordered = inRows(input, "input", workspaceMgr, ArrayType.FF_WORKING_MEM);
@@ -117,26 +135,16 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
                 ? null
                 : new INDArray[] {before.keys(), before.values()};
         boolean keep = training && !block().isRecompute();
-        kept = keep ? keptMemory(now, ArrayType.ACTIVATIONS, workspaceMgr) : null;
+        kept = keep ? numbers(ArrayType.ACTIVATIONS, passes.kept() * now.tokens(), workspaceMgr) : null;
         INDArray output = sequences(workspaceMgr, ArrayType.ACTIVATIONS, batch, time);
-        arithmetic()
-                .forward(
-                        now,
-                        rows(ordered),
-                        rows(output),
-                        kept,
-                        forwardMemory(now, ArrayType.FF_WORKING_MEM, keep, workspaceMgr),
-                        known);
+        passes.forward(
+                now,
+                rows(ordered),
+                rows(output),
+                kept,
+                numbers(ArrayType.FF_WORKING_MEM, passes.forwardMemory(now, keep), workspaceMgr),
+                known);
         return output;
-    }
-
-    private INDArray keptMemory(Sequences sequences, ArrayType type, LayerWorkspaceMgr workspaceMgr) {
-        return numbers(type, arithmetic().kept() * sequences.tokens(), workspaceMgr);
-    }
-
-    private INDArray forwardMemory(
-            Sequences sequences, ArrayType type, boolean backward, LayerWorkspaceMgr workspaceMgr) {
-        return numbers(type, arithmetic().forwardMemory(sequences, backward), workspaceMgr);
     }
 
     /** ND4J makes no array of 0 numbers. */
@@ -150,37 +158,35 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
         if (sequences == null) {
             throw new IllegalStateException("backpropGradient: call activate first " + layerId());
         }
+        Sequences now = sequences;
+        INDArray back = withPasses(passes -> backward(passes, now, epsilon, workspaceMgr));
+        return new Pair<>(gradientOfViews(), backpropDropOutIfPresent(back));
+    }
+
+    private INDArray backward(
+            BlockArithmetic passes, Sequences sequences, INDArray epsilon, LayerWorkspaceMgr workspaceMgr) {
         INDArray rows = rows(inRows(input, "input", workspaceMgr, ArrayType.BP_WORKING_MEM));
         int batch = sequences.batch();
         int time = sequences.time();
+        INDArray kept = this.kept;
         if (kept == null) {
-            kept = keptMemory(sequences, ArrayType.BP_WORKING_MEM, workspaceMgr);
+            kept = numbers(ArrayType.BP_WORKING_MEM, passes.kept() * sequences.tokens(), workspaceMgr);
             INDArray output = rows(sequences(workspaceMgr, ArrayType.BP_WORKING_MEM, batch, time));
-            arithmetic()
-                    .forward(
-                            sequences,
-                            rows,
-                            output,
-                            kept,
-                            forwardMemory(sequences, ArrayType.BP_WORKING_MEM, true, workspaceMgr),
-                            known);
+            passes.forward(
+                    sequences,
+                    rows,
+                    output,
+                    kept,
+                    numbers(ArrayType.BP_WORKING_MEM, passes.forwardMemory(sequences, true), workspaceMgr),
+                    known);
         }
         INDArray gradient = rows(inRows(epsilon, "epsilon", workspaceMgr, ArrayType.BP_WORKING_MEM));
         INDArray back = sequences(workspaceMgr, ArrayType.ACTIVATION_GRAD, batch, time);
-        INDArray memory = numbers(ArrayType.BP_WORKING_MEM, arithmetic().backwardMemory(sequences), workspaceMgr);
-        arithmetic()
-                .backward(
-                        sequences,
-                        rows,
-                        kept,
-                        memory,
-                        known,
-                        gradient,
-                        rows(back),
-                        blockGradients(),
-                        adapterGradients());
-        kept = null;
-        return new Pair<>(gradientOfViews(), backpropDropOutIfPresent(back));
+        INDArray memory = numbers(ArrayType.BP_WORKING_MEM, passes.backwardMemory(sequences), workspaceMgr);
+        passes.backward(
+                sequences, rows, kept, memory, known, gradient, rows(back), blockGradients(), adapterGradients());
+        this.kept = null;
+        return back;
     }
 
     @Override

@@ -6,6 +6,7 @@ import java.nio.FloatBuffer;
 import java.nio.ShortBuffer;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.indexer.HalfIndexer;
+import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
 /** A {@link TokenEmbedding} of FLOAT whose table is in half precision: a frozen one, of which a token's row is widened. */
@@ -13,11 +14,13 @@ final class HalfEmbedding implements EmbeddingArithmetic {
 
     private final TokenEmbedding layer;
     private final INDArray halves;
+    private final boolean isBfloat16;
 
-    /** @param halves the layer's parameters */
+    /** @param halves the layer's parameters, FLOAT16 or BFLOAT16 */
     HalfEmbedding(TokenEmbedding layer, INDArray halves) {
         this.layer = layer;
         this.halves = halves;
+        isBfloat16 = halves.dataType() == DataType.BFLOAT16;
     }
 
     @Override
@@ -47,7 +50,7 @@ final class HalfEmbedding implements EmbeddingArithmetic {
                 .asShortBuffer();
         values.get(row);
         for (int i = 0; i < row.length; i++) {
-            sum[i] += HalfIndexer.toFloat(row[i] & 0xFFFF);
+            sum[i] += isBfloat16 ? Float.intBitsToFloat(row[i] << Short.SIZE) : HalfIndexer.toFloat(row[i] & 0xFFFF);
         }
         Reference.reachabilityFence(halves);
     }

@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 
-/** The working part of a {@link DecoderBlock} whose weights are a base's, with adapters beside some of them. */
+/** The working part of a {@link DecoderBlock} whose weights are a base's, with adapters beside some of them, or none. */
 final class LowRankBlockRuntime extends DecoderBlockRuntime {
 
     private static final long serialVersionUID = 1L;
@@ -23,8 +23,8 @@ final class LowRankBlockRuntime extends DecoderBlockRuntime {
     }
 
     @Override
-    INDArray weights() {
-        return state.frozen();
+    INDArray withPasses(Work work) {
+        return state.withFrozen(weights -> work.of(passes(weights)));
     }
 
     @Override

@@ -1,8 +1,11 @@
 package io.github.dl4jretention.lm.layers;
 
 import io.github.dl4jretention.internal.FrozenBase;
+import io.github.dl4jretention.internal.HalfReader;
+import io.github.dl4jretention.internal.HeldLayer;
 import io.github.dl4jretention.internal.LowRank;
 import io.github.dl4jretention.internal.LowRankParameters;
+import io.github.dl4jretention.loss.UnbiasedOutputLayer;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -45,7 +48,7 @@ import org.nd4j.shade.jackson.annotation.JsonIgnore;
         getterVisibility = JsonAutoDetect.Visibility.NONE,
         isGetterVisibility = JsonAutoDetect.Visibility.NONE,
         setterVisibility = JsonAutoDetect.Visibility.NONE)
-public final class LowRankLayer extends BaseWrapperLayer {
+public final class LowRankLayer extends BaseWrapperLayer implements HeldLayer {
 
     private static final long serialVersionUID = 1L;
 
@@ -113,12 +116,31 @@ public final class LowRankLayer extends BaseWrapperLayer {
     }
 
     /**
-     * {@return the base}
+     * {@return whether a layer's parameters are held in FLOAT where the base's are in half precision: it doesn't widen them
+     * itself, a few or all, when it uses them}
      *
-     * @throws IllegalStateException if this process doesn't have it in memory
+     * @param layer of the base
      */
+    public static boolean isWidenedOnce(Layer layer) {
+        boolean widens = layer instanceof DecoderBlock
+                || layer instanceof UnbiasedOutputLayer
+                || layer instanceof HalfReader reader && reader.readsHalves(DataType.FLOAT);
+        return !widens;
+    }
+
+    /** {@return whether layers widen parameters in half precision, for networks of FLOAT} */
+    public static boolean widensHalves() {
+        return TokenLayerRuntime.isNative(DataType.FLOAT);
+    }
+
+    @Override
     public FrozenBase base() {
         return FrozenBase.named(base, handle);
+    }
+
+    @Override
+    public boolean isAdapted() {
+        return !adapters.isEmpty();
     }
 
     /** {@return the adapters by the names of the weights that they are beside} */
@@ -177,7 +199,7 @@ public final class LowRankLayer extends BaseWrapperLayer {
         FrozenBase held = base();
         NeuralNetConfiguration inner = conf.clone();
         inner.setLayer(underlying);
-        if (adapters.isEmpty()) {
+        if (adapters.isEmpty() && !(underlying instanceof DecoderBlock && held.isHalf())) {
             org.deeplearning4j.nn.api.Layer layer = underlying.instantiate(
                     inner, trainingListeners, layerIndex, held.parameters(place), false, networkDataType);
             return layer instanceof RecurrentLayer recurrent
@@ -185,7 +207,8 @@ public final class LowRankLayer extends BaseWrapperLayer {
                     : new FrozenLayerRuntime(conf, held, layer);
         }
         conf.clearVariables();
-        Map<String, INDArray> own = initializer().init(conf, layerParamsView, initializeParams);
+        Map<String, INDArray> own =
+                adapters.isEmpty() ? Map.of() : initializer().init(conf, layerParamsView, initializeParams);
         LowRankState state = new LowRankState(conf, held, place, layerParamsView, own, adapters);
         org.deeplearning4j.nn.layers.AbstractLayer<?> layer = underlying instanceof DecoderBlock
                 ? new LowRankBlockRuntime(inner, networkDataType, state)

@@ -7,6 +7,7 @@ import io.github.dl4jretention.internal.LowRank;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 import org.deeplearning4j.nn.api.TrainingConfig;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.jspecify.annotations.Nullable;
@@ -19,7 +20,7 @@ final class LowRankState {
     private final NeuralNetConfiguration conf;
     private final FrozenBase base;
     private final String place;
-    private final INDArray view;
+    private final @Nullable INDArray view;
     private final Map<String, INDArray> table;
     private final Map<String, LowRank> settings;
     private @Nullable INDArray gradients;
@@ -27,14 +28,14 @@ final class LowRankState {
 
     /**
      * @param conf  that holds the {@link LowRankLayer}
-     * @param view  of the adapters in the network's parameters
+     * @param view  of the adapters in the network's parameters; null if there are none
      * @param table the same by name
      */
     LowRankState(
             NeuralNetConfiguration conf,
             FrozenBase base,
             String place,
-            INDArray view,
+            @Nullable INDArray view,
             Map<String, INDArray> table,
             Map<String, LowRank> settings) {
         this.conf = conf;
@@ -58,6 +59,18 @@ final class LowRankState {
         return base.parameters(place);
     }
 
+    /** Gives the base layer's parameters, which are widened for as long as that takes if they are in half precision. */
+    INDArray withFrozen(UnaryOperator<INDArray> work) {
+        if (!base.isHalf()) {
+            return work.apply(frozen());
+        }
+        try (FrozenBase.Widened widened = base.widened(place)) {
+            return work.apply(widened.array());
+        }
+    }
+
+    /** Null if there are no adapters. */
+    @Nullable
     INDArray view() {
         return view;
     }
@@ -77,7 +90,9 @@ final class LowRankState {
     }
 
     void setParams(INDArray values) {
-        view.assign(values.reshape(view.shape()));
+        if (view != null) {
+            view.assign(values.reshape(view.shape()));
+        }
     }
 
     void setParam(String name, INDArray value) {

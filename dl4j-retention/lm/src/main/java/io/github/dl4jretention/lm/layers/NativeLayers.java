@@ -123,7 +123,7 @@ public final class NativeLayers {
 
     private static void recompute(Layer[] layers, boolean recompute) {
         for (Layer layer : layers) {
-            if (ThawedLayer.of(layer.conf().getLayer()) instanceof DecoderSettings block) {
+            if (ThawedLayer.innermost(layer.conf().getLayer()) instanceof DecoderSettings block) {
                 block.recompute(recompute);
             }
         }

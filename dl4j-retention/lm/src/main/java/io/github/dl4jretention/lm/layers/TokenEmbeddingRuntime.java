@@ -46,7 +46,7 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
         if (!isNative()) {
             return new ArrayEmbedding(layerConf(), params);
         }
-        if (dataType == DataType.FLOAT && params.dataType() == DataType.FLOAT16) {
+        if (dataType == DataType.FLOAT && params.dataType() != DataType.FLOAT) {
             return new HalfEmbedding(layerConf(), params);
         }
         return dataType == DataType.FLOAT

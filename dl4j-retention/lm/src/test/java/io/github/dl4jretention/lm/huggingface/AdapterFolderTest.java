@@ -13,8 +13,10 @@ import io.github.dl4jretention.loss.RetentionConfiguration;
 import java.io.IOException;
 import java.net.URISyntaxException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -22,6 +24,8 @@ import java.util.Map;
 import java.util.stream.Stream;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -216,7 +220,7 @@ class AdapterFolderTest {
                         "1,5,2,7,3")
                 .redirectError(ProcessBuilder.Redirect.INHERIT)
                 .start();
-        String output = new String(process.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8);
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertEquals(0, process.waitFor());
         double[] theirs = Stream.of(output.replaceAll("[\\[\\]\\s]", "").split(","))
                 .mapToDouble(Double::parseDouble)
@@ -285,6 +289,105 @@ class AdapterFolderTest {
         String message = assertThrows(IOException.class, () -> model.loadAdapters(folder))
                 .getMessage();
         assertTrue(message.contains(named) && message.lines().count() == 1, message);
+    }
+
+    /** A limit on the size of files stands in for a full disk: writing fails in the middle. */
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void a_disk_that_is_full_is_told_and_nothing_is_left() throws IOException, InterruptedException {
+        Path saved = temporary.resolve("saved");
+        Process process = new ProcessBuilder(
+                        "bash",
+                        "-c",
+                        "ulimit -f 8; exec \"$@\"",
+                        "bash",
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-XX:-UsePerfData",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        FullDisk.class.getName(),
+                        ReferenceModels.folder("llama").toString(),
+                        saved.toString())
+                .redirectErrorStream(true)
+                .start();
+        String printed = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        process.waitFor();
+        assertTrue(printed.contains("refused: file " + temporary.toAbsolutePath()), printed);
+        assertTrue(printed.contains(AdapterFolder.WEIGHTS + ": expected room for "), printed);
+        try (Stream<Path> files = Files.list(temporary)) {
+            assertEquals(List.of(), files.toList());
+        }
+    }
+
+    /** Saves adapters of some hundred kilobytes. */
+    public static final class FullDisk {
+
+        private FullDisk() {}
+
+        /** @param args the model's folder and the adapters' */
+        public static void main(String[] args) {
+            try {
+                LanguageModel model = LanguageModel.load(Path.of(args[0]));
+                model.saveAdapters(LowRankAdapters.attach(model.network(), LowRankAdapters.rank(64)), Path.of(args[1]));
+            } catch (IOException e) {
+                System.out.println("refused: " + e.getMessage());
+            }
+        }
+    }
+
+    /** 4 MB each, of the same numbers; what would be written is counted. */
+    @Test
+    void adapters_may_take_more_than_2_gigabytes() throws IOException {
+        double[] numbers = new double[1 << 20];
+        numbers[numbers.length - 1] = 7;
+        AdapterTensors tensors = new AdapterTensors(TensorType.F32);
+        int count = 520;
+        for (int i = 0; i < count; i++) {
+            tensors.add("t" + i, 1 << 10, 1 << 10, numbers);
+        }
+        long[] written = {0};
+        List<ByteBuffer> first = new ArrayList<>();
+        ByteBuffer[] last = new ByteBuffer[1];
+        tensors.writeTo(Map.of(), bytes -> {
+            if (first.size() < 2) {
+                first.add(bytes.duplicate().order(bytes.order()));
+            }
+            written[0] += bytes.remaining();
+            last[0] = bytes;
+        });
+        byte[] header = first.get(1).array();
+        assertEquals(header.length, first.get(0).getLong(0));
+        assertEquals(8 + header.length + count * 4L * numbers.length, written[0]);
+        assertTrue(written[0] > 1L << 31);
+        var offsets = JsonFile.MAPPER.readTree(header).path("t" + (count - 1)).path("data_offsets");
+        assertEquals((count - 1) * 4L * numbers.length, offsets.get(0).asLong());
+        assertEquals(count * 4L * numbers.length, offsets.get(1).asLong());
+        assertEquals(7, last[0].getFloat(last[0].limit() - 4));
+    }
+
+    /** As PEFT calls what it saves beside the adapters of linear modules. */
+    @ParameterizedTest
+    @CsvSource({
+        "base_model.model.model.embed_tokens.lora_embedding_A",
+        "base_model.model.model.embed_tokens.base_layer.weight",
+        "base_model.model.lm_head.modules_to_save.weight",
+        "base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector",
+        "base_model.model.model.layers.0.self_attn.q_proj.lora_B.bias",
+    })
+    void tensors_that_mean_something_else_are_refused_by_name(String tensor) throws IOException {
+        LanguageModel model = model("llama", DataType.FLOAT);
+        Path folder = changed("\"r\": 3", "\"r\": 3");
+        AdapterTensors tensors = new AdapterTensors(TensorType.F32);
+        tensors.add(tensor, 1, 1, new double[] {1});
+        Path written = temporary.resolve("written");
+        tensors.write(written, AdapterFolder.WEIGHTS, Map.of(), Map.of());
+        Files.copy(
+                written.resolve(AdapterFolder.WEIGHTS),
+                folder.resolve(AdapterFolder.WEIGHTS),
+                StandardCopyOption.REPLACE_EXISTING);
+        String message = assertThrows(IOException.class, () -> model.loadAdapters(folder))
+                .getMessage();
+        assertTrue(message.contains("\"" + tensor + "\""), message);
     }
 
     @Test

@@ -391,6 +391,6 @@ class BadFolderTest {
     }
 
     private static FolderWriter writer(ModelFolder.Loaded loaded, MultiLayerNetwork network, String type) {
-        return new FolderWriter(loaded.folder(), network, type, "{}", "a card");
+        return new FolderWriter(loaded.folder(), new NetworkParameters(network), type, "{}", "a card");
     }
 }

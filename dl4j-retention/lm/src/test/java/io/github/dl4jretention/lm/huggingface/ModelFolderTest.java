@@ -93,7 +93,7 @@ class ModelFolderTest {
         network.computeGradientAndScore();
         MultiLayerNetwork gradients = network.clone();
         gradients.setParams(network.getFlattenedGradients().dup());
-        Weights weights = new Weights(gradients);
+        Weights weights = new Weights(new NetworkParameters(gradients));
         Set<String> compared = new HashSet<>(Set.of("ids", "labels", "logits"));
         for (Shard shard : loaded.folder().shards()) {
             for (Saved saved : shard.tensors()) {
@@ -123,7 +123,7 @@ class ModelFolderTest {
         Files.writeString(source.resolve("README.md"), "the card of the base");
         ModelFolder.Loaded loaded = ModelFolder.load(source, type);
         Path out = temporary.resolve("out");
-        new FolderWriter(loaded.folder(), loaded.network(), null, "{}", "a card").write(out);
+        new FolderWriter(loaded.folder(), new NetworkParameters(loaded.network()), null, "{}", "a card").write(out);
         assertEquals(
                 ReferenceModels.files(source).size(), ReferenceModels.files(out).size());
         for (Path file : ReferenceModels.files(source)) {
@@ -139,7 +139,7 @@ class ModelFolderTest {
         MultiLayerNetwork tuned = loaded.network().clone();
         tuned.params().muli(1.25);
         Path out = temporary.resolve("out");
-        new FolderWriter(loaded.folder(), tuned, "F32", "{\"base\":\"b\"}", "a card").write(out);
+        new FolderWriter(loaded.folder(), new NetworkParameters(tuned), "F32", "{\"base\":\"b\"}", "a card").write(out);
         ModelFolder.Loaded again = ModelFolder.load(out, DataType.FLOAT);
         assertEquals(tuned.params(), again.network().params());
         assertEquals("a card", Files.readString(out.resolve("README.md")));

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -16,7 +18,7 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 class ParameterMemoryTest {
 
     @ParameterizedTest
-    @CsvSource({"FLOAT, true", "FLOAT, false", "DOUBLE, true", "DOUBLE, false"})
+    @CsvSource({"FLOAT, true", "FLOAT, false", "DOUBLE, true", "DOUBLE, false", "HALF, true", "BFLOAT16, true"})
     void putsAndGetsWhatLiesSideBySide(DataType type, boolean inHost) {
         INDArray all = Nd4j.zeros(type, 1, 20);
         INDArray parameter =
@@ -36,8 +38,32 @@ class ParameterMemoryTest {
         assertEquals(12, memory.length());
     }
 
+    /** Each of their numbers comes out as it went in. */
+    @ParameterizedTest
+    @CsvSource({"HALF, F16", "BFLOAT16, BF16"})
+    void keepsEveryHalf(DataType type, TensorType file) {
+        ByteBuffer bytes = ByteBuffer.allocate(2 << 16).order(ByteOrder.LITTLE_ENDIAN);
+        for (int bits = 0; bits < 1 << 16; bits++) {
+            bytes.putShort((short) bits);
+        }
+        float[] numbers = new float[1 << 16];
+        file.read(bytes.flip(), numbers, numbers.length);
+        INDArray array = Nd4j.createUninitialized(type, 1, numbers.length);
+        ParameterMemory memory = new ParameterMemory(array);
+        memory.put(0, numbers, 0, numbers.length);
+        float[] got = new float[numbers.length];
+        memory.get(0, got, 0, got.length);
+        float[] byNd4j = array.castTo(DataType.FLOAT).toFloatVector();
+        for (int i = 0; i < numbers.length; i++) {
+            if (Float.isFinite(numbers[i])) {
+                assertEquals(Float.floatToRawIntBits(numbers[i]), Float.floatToRawIntBits(got[i]), "of bits " + i);
+                assertEquals(numbers[i], byNd4j[i], "of bits " + i);
+            }
+        }
+    }
+
     @Test
     void refusesOtherNumbers() {
-        assertThrows(IllegalArgumentException.class, () -> new ParameterMemory(Nd4j.zeros(DataType.FLOAT16, 2)));
+        assertThrows(IllegalArgumentException.class, () -> new ParameterMemory(Nd4j.zeros(DataType.INT32, 2)));
     }
 }
