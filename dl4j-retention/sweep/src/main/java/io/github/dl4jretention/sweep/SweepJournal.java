@@ -16,6 +16,8 @@ import io.github.dl4jretention.sweep.task.Pruning;
 import java.io.IOException;
 import java.io.Writer;
 import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -165,9 +167,7 @@ final class SweepJournal implements FinetuneObserver {
             SweepOutcome next = with(candidate);
             try {
                 if (next.front().contains(candidate)) {
-                    folder.write(
-                            SweepFolder.model(candidate.index()),
-                            file -> model.save(Objects.requireNonNull(plain), file));
+                    folder.write(SweepFolder.model(candidate.index()), file -> save(plain, file));
                 }
                 write(next);
             } catch (IOException | RuntimeException e) {
@@ -175,6 +175,14 @@ final class SweepJournal implements FinetuneObserver {
                 return;
             }
             keep(candidate, next);
+        }
+    }
+
+    private void save(@Nullable Object plain, Path file) throws IOException {
+        if (plain instanceof Path saved) {
+            Files.copy(saved, file, StandardCopyOption.REPLACE_EXISTING);
+        } else {
+            model.save(Objects.requireNonNull(plain), file);
         }
     }
 

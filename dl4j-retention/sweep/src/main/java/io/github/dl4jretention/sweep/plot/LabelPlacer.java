@@ -5,7 +5,9 @@ import java.awt.geom.Point2D;
 import java.awt.geom.Rectangle2D;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.IntStream;
 
@@ -23,8 +25,20 @@ final class LabelPlacer {
     private final Rectangle2D frame;
     private final double height;
     private final List<Rectangle2D> texts = new ArrayList<>();
-    private final List<Point2D> dots = new ArrayList<>();
+    /** By the square that they lie in: curves of a thousand candidates have a hundred thousand. */
+    private final Map<Square, List<Point2D>> dots = new HashMap<>();
+
     private final List<Line2D> lines = new ArrayList<>();
+
+    /** One of {@value #SIDE} x {@value #SIDE} pixels. */
+    private record Square(int column, int row) {
+
+        private static final double SIDE = 16;
+
+        static Square of(double x, double y) {
+            return new Square((int) Math.floor(x / SIDE), (int) Math.floor(y / SIDE));
+        }
+    }
 
     LabelPlacer(Rectangle2D frame, double height) {
         this.frame = frame;
@@ -32,15 +46,20 @@ final class LabelPlacer {
     }
 
     void avoid(List<Point2D> points, boolean joined) {
-        dots.addAll(points);
+        points.forEach(this::avoid);
         for (int i = 1; joined && i < points.size(); i++) {
             lines.add(new Line2D.Double(points.get(i - 1), points.get(i)));
         }
     }
 
+    private void avoid(Point2D dot) {
+        dots.computeIfAbsent(Square.of(dot.getX(), dot.getY()), square -> new ArrayList<>())
+                .add(dot);
+    }
+
     void avoidRing(Point2D centre, double radius) {
         for (double[] side : new double[][] {{1, 0}, {-1, 0}, {0, 1}, {0, -1}}) {
-            dots.add(new Point2D.Double(centre.getX() + radius * side[0], centre.getY() + radius * side[1]));
+            avoid(new Point2D.Double(centre.getX() + radius * side[0], centre.getY() + radius * side[1]));
         }
     }
 
@@ -92,8 +111,22 @@ final class LabelPlacer {
         cost += ON_TEXT * texts.stream().filter(box::intersects).count();
         Rectangle2D wide = new Rectangle2D.Double(
                 box.getX() - GAP / 2, box.getY() - GAP / 2, box.getWidth() + GAP, box.getHeight() + GAP);
-        cost += ON_DOT * dots.stream().filter(wide::contains).count();
+        cost += ON_DOT * dots(wide);
         return cost
                 + ON_LINE * lines.stream().filter(line -> line.intersects(box)).count();
+    }
+
+    private long dots(Rectangle2D box) {
+        Square first = Square.of(box.getMinX(), box.getMinY());
+        Square last = Square.of(box.getMaxX(), box.getMaxY());
+        long count = 0;
+        for (int column = first.column(); column <= last.column(); column++) {
+            for (int row = first.row(); row <= last.row(); row++) {
+                count += dots.getOrDefault(new Square(column, row), List.of()).stream()
+                        .filter(box::contains)
+                        .count();
+            }
+        }
+        return count;
     }
 }

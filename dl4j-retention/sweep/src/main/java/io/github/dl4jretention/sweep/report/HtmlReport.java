@@ -40,11 +40,13 @@ public final class HtmlReport {
 
     private final SweepOutcome sweep;
     private final List<CandidateOutcome> front;
+    private final Optional<CandidateOutcome> recommended;
     private final boolean strengths;
 
     private HtmlReport(SweepOutcome sweep) {
         this.sweep = sweep;
         this.front = sweep.front();
+        this.recommended = sweep.recommended();
         this.strengths = sweep.candidates().stream().anyMatch(HtmlReport::hasStrength);
     }
 
@@ -119,7 +121,6 @@ public final class HtmlReport {
     }
 
     private String recommendation() {
-        Optional<CandidateOutcome> recommended = sweep.recommended();
         String text = recommended.isEmpty()
                 ? "<p>" + noRecommendation() + "</p>\n"
                 : "<p><strong>" + escape(SweepPlots.name(recommended.get()))
@@ -207,8 +208,8 @@ public final class HtmlReport {
         Losses test = candidate.test();
         Losses baseTest = test == null ? null : sweep.baseTest();
         Double score = sweep.isFeasible(candidate) ? candidate.score() : null;
-        StringBuilder html = new StringBuilder(
-                sweep.recommended().filter(candidate::equals).isPresent() ? "<tr class=\"best\">" : "<tr>");
+        StringBuilder html =
+                new StringBuilder(recommended.filter(candidate::equals).isPresent() ? "<tr class=\"best\">" : "<tr>");
         cell(html, String.valueOf(candidate.index()));
         cell(html, candidate.status().name().toLowerCase(Locale.ROOT));
         cell(html, configuration == null ? "" : SweepPlots.method(configuration));

@@ -34,7 +34,8 @@ public interface FinetuneObserver {
      * @param configuration how it was finetuned
      * @param result        what its task found out
      * @param score         of Arbiter's score function; null if it was pruned
-     * @param plain         the tuned network; null if it was pruned
+     * @param plain         the tuned network, or a {@code Path} of one that {@link FinetuneModel#save} has written in
+     *     another process, which is read before this returns; null if it was pruned
      */
     default void onResult(
             int candidate,
