@@ -16,7 +16,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
  * Errors of a program as one line that names the option and says what's expected: exit code 2 for wrong arguments, 1 for
  * what fails later.
  */
-final class Errors {
+public final class Errors {
 
     /** As picocli says it: {@code 'x' is not an int}, {@code expected one of [A, B] but was 'C'}. */
     private static final Pattern NOT_A = Pattern.compile("'(.*)' is not (an? .*)");
@@ -25,13 +25,14 @@ final class Errors {
 
     private Errors() {}
 
-    static CommandLine asLines(CommandLine line) {
+    /** Lets a program say its errors so. */
+    public static CommandLine asLines(CommandLine line) {
         return line.setParameterExceptionHandler((e, args) -> fail(message(e), CommandLine.ExitCode.USAGE))
                 .setExecutionExceptionHandler((e, command, result) -> fail(message(e), CommandLine.ExitCode.SOFTWARE));
     }
 
     /** Refuses an option's value, with a message that names the option. */
-    static void require(CommandSpec spec, boolean condition, String message) {
+    public static void require(CommandSpec spec, boolean condition, String message) {
         if (!condition) {
             throw new ParameterException(spec.commandLine(), message);
         }
@@ -78,7 +79,7 @@ final class Errors {
     }
 
     /** Of an option that counts something. */
-    static final class Count implements ITypeConverter<Integer> {
+    public static final class Count implements ITypeConverter<Integer> {
 
         @Override
         public Integer convert(String value) {

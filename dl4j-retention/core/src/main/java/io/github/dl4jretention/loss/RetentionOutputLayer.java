@@ -213,6 +213,15 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer implements H
         return taughtMinibatches;
     }
 
+    /**
+     * Counts minibatches on which other copies of the layer were trained, whose parameters come to this one.
+     *
+     * @param minibatches of all copies, at least 0
+     */
+    public void addTaughtMinibatches(long minibatches) {
+        taughtMinibatches += minibatches;
+    }
+
     /** {@return what made the network, as JSON of a Provenance; null if it was not noted} Saved with the network. */
     public @Nullable String getProvenance() {
         return provenance;

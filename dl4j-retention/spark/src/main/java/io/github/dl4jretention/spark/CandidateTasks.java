@@ -118,32 +118,47 @@ final class CandidateTasks implements TaskCreator {
         }
         CandidateCall call =
                 new CandidateCall(sent.get(), index, configuration, score, observer.pruning(index), others);
-        CandidateAnswer answer = cluster.run("candidate " + index + ": " + configuration, List.of(call))
-                .get(0);
-        FinetuneResult result = answer.result();
-        if (result == null) {
-            observer.onFailure(index, configuration, new IllegalStateException(answer.failure()));
+        Arrival arrival = arrival(call);
+        try {
+            CandidateAnswer answer = arrival.answer();
+            FinetuneResult result = answer.result();
+            if (result == null) {
+                observer.onFailure(index, configuration, new IllegalStateException(answer.failure()));
+                return answer;
+            }
+            observer.onResult(index, configuration, result, answer.score(), arrival.model());
+            if (result.validation() != null) {
+                synchronized (known) {
+                    known.add(result.validation());
+                }
+            }
             return answer;
-        }
-        observer.onResult(index, configuration, result, answer.score(), network(answer.model()));
-        if (result.validation() != null) {
-            synchronized (known) {
-                known.add(result.validation());
+        } finally {
+            if (arrival.model() != null) {
+                Files.delete(arrival.model());
             }
         }
-        return answer;
     }
 
-    private @Nullable Object network(@Nullable ByteChunks model) throws IOException {
-        if (model == null) {
-            return null;
+    /**
+     * An answer without its model, which waits on the disk until it's written to the sweep's folder: the driver has no use
+     * for networks, and those of all executors may come at once.
+     */
+    private record Arrival(CandidateAnswer answer, @Nullable Path model) {}
+
+    private Arrival arrival(CandidateCall call) throws IOException, InterruptedException {
+        CandidateAnswer answer = cluster.run("candidate " + call.index() + ": " + call.configuration(), List.of(call))
+                .get(0);
+        if (answer.model() == null) {
+            return new Arrival(answer, null);
         }
         Path file = Files.createTempFile("candidate", AtomicFile.PART);
         try {
-            model.writeTo(file);
-            return problem.model().load(file);
-        } finally {
+            answer.model().writeTo(file);
+        } catch (IOException e) {
             Files.delete(file);
+            throw e;
         }
+        return new Arrival(new CandidateAnswer(answer.result(), answer.score(), null, null), file);
     }
 }

@@ -3,10 +3,12 @@ package io.github.dl4jretention.spark;
 import java.io.IOException;
 import java.io.Serializable;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Iterator;
 import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.ExecutionException;
+import java.util.function.Supplier;
 import org.apache.spark.SparkException;
 import org.apache.spark.api.java.JavaFutureAction;
 import org.apache.spark.api.java.JavaRDD;
@@ -41,6 +43,26 @@ final class Cluster {
     /** How many tasks run at once, as far as Spark knows now. */
     int slots() {
         return spark.defaultParallelism();
+    }
+
+    /**
+     * Compares the libraries of executors with the driver's, before elements of an RDD are unpacked there, where Spark would
+     * say it in words of its own.
+     *
+     * @throws IllegalStateException if an executor has others, or no backend for ND4J: the message names its host
+     * @throws InterruptedException  if the thread is interrupted
+     */
+    void requireSameLibraries() throws IOException, InterruptedException {
+        run("libraries of the executors", Collections.nCopies(slots(), new Nothing()));
+    }
+
+    /** Libraries are compared before each call. */
+    private record Nothing() implements ClusterCall<String> {
+
+        @Override
+        public String call() {
+            return "";
+        }
     }
 
     /**
@@ -85,13 +107,23 @@ final class Cluster {
      */
     RoundSum reduce(String name, JavaRDD<byte[]> partitions, TrainingRound round) throws IOException {
         Parcel parcel = parcel(round);
+        return named(name, () -> partitions
+                .mapPartitionsWithIndex((partition, elements) -> answer(parcel, partition, elements), true)
+                .map(RoundSum::of)
+                .setName(name)
+                .treeReduce(RoundSum::plus, 2));
+    }
+
+    /**
+     * Lets Spark run jobs under a name.
+     *
+     * @param name of the jobs in Spark's pages
+     * @throws IllegalStateException if one fails: the message names the host
+     */
+    <R> R named(String name, Supplier<R> jobs) {
         spark.setJobGroup(UUID.randomUUID().toString(), name, true);
         try {
-            return partitions
-                    .mapPartitionsWithIndex((partition, elements) -> answer(parcel, partition, elements), true)
-                    .map(RoundSum::of)
-                    .setName(name)
-                    .treeReduce(RoundSum::plus, 2);
+            return jobs.get();
         } catch (Exception e) {
             // Spark's methods throw it undeclared.
             if (e instanceof SparkException) {

@@ -14,6 +14,7 @@ import org.jspecify.annotations.Nullable;
  * @param crossEntropy sum over minibatches, in nats per token
  * @param divergence   sum over minibatches, in nats per token
  * @param minibatches  of all workers
+ * @param taught       of these, those with the teacher's values
  * @param refusal      why a worker couldn't train; empty if all could
  */
 record RoundSum(
@@ -24,10 +25,11 @@ record RoundSum(
         double crossEntropy,
         double divergence,
         int minibatches,
+        long taught,
         String refusal)
         implements Serializable {
 
-    private static final RoundSum NONE = new RoundSum(0, 0, null, null, 0, 0, 0, "");
+    private static final RoundSum NONE = new RoundSum(0, 0, null, null, 0, 0, 0, 0, "");
 
     static RoundSum none() {
         return NONE;
@@ -36,7 +38,7 @@ record RoundSum(
     static RoundSum of(Parcel answer) throws Exception {
         return answer.refusal().isEmpty()
                 ? (RoundSum) ParcelRunner.deserialized(answer.content())
-                : new RoundSum(0, 0, null, null, 0, 0, 0, answer.host() + ": " + answer.refusal());
+                : new RoundSum(0, 0, null, null, 0, 0, 0, 0, answer.host() + ": " + answer.refusal());
     }
 
     RoundSum plus(RoundSum other) {
@@ -48,6 +50,7 @@ record RoundSum(
                 crossEntropy + other.crossEntropy,
                 divergence + other.divergence,
                 minibatches + other.minibatches,
+                taught + other.taught,
                 refusal.isEmpty() ? other.refusal : refusal);
     }
 

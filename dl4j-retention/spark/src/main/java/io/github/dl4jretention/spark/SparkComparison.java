@@ -12,7 +12,9 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorCompletionService;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.spark.api.java.JavaSparkContext;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -59,7 +61,8 @@ public final class SparkComparison {
     }
 
     /**
-     * Runs what the journal doesn't hold. If a trial fails, those in work are cancelled, and the results of others stay.
+     * Runs what the journal doesn't hold. If a trial fails, no other is begun, and those in work come to their end: the
+     * journal has their results before this throws.
      *
      * @param trials   by their keys, in the order in which they are begun
      * @param function runs one
@@ -67,7 +70,8 @@ public final class SparkComparison {
      * @param <T>      trials
      * @param <R>      results
      * @throws IOException           if the journal can't keep a result, or the thread is interrupted
-     * @throws IllegalStateException if a trial fails; the message has its key and the executor's host
+     * @throws IllegalStateException if a trial fails; the message has its key and the executor's host. Other failures are
+     *     suppressed exceptions
      */
     public <T extends Serializable, R extends Serializable> void run(
             Map<String, T> trials, TrialFunction<T, R> function, TrialJournal<R> journal) throws IOException {
@@ -76,15 +80,26 @@ public final class SparkComparison {
         LOG.info("{} of {} trials are there", trials.size() - missing.size(), trials.size());
         ExecutorService threads = Executors.newFixedThreadPool(parallelism);
         try {
+            AtomicBoolean failed = new AtomicBoolean();
             CompletionService<Ended<R>> ended = new ExecutorCompletionService<>(threads);
             for (String key : missing) {
                 TrialCall<T, R> call = new TrialCall<>(Objects.requireNonNull(trials.get(key), key), function);
-                ended.submit(() -> new Ended<>(key, result(key, call)));
+                ended.submit(() -> ended(key, call, failed));
             }
+            IllegalStateException failure = null;
             for (int i = 0; i < missing.size(); i++) {
                 Ended<R> one = ended.take().get();
-                journal.put(one.key(), one.result());
-                LOG.info("trial {}: done, {} are left", one.key(), missing.size() - i - 1);
+                if (one.result() != null) {
+                    journal.put(one.key(), one.result());
+                    LOG.info("trial {}: done, {} are left", one.key(), missing.size() - i - 1);
+                } else if (failure == null) {
+                    failure = one.failure();
+                } else if (one.failure() != null) {
+                    failure.addSuppressed(one.failure());
+                }
+            }
+            if (failure != null) {
+                throw failure;
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
@@ -93,25 +108,29 @@ public final class SparkComparison {
             interrupted.initCause(e);
             throw interrupted;
         } catch (ExecutionException e) {
-            if (e.getCause() instanceof IllegalStateException failed) {
-                throw failed;
-            }
             throw new IllegalStateException("trial: " + e.getCause(), e);
         } finally {
             threads.shutdownNow();
         }
     }
 
-    private <T extends Serializable, R extends Serializable> R result(String key, TrialCall<T, R> call)
-            throws IOException, InterruptedException {
+    /** @param failed set where a trial fails, and none is begun then */
+    private <T extends Serializable, R extends Serializable> Ended<R> ended(
+            String key, TrialCall<T, R> call, AtomicBoolean failed) throws IOException, InterruptedException {
+        if (failed.get()) {
+            return new Ended<>(key, null, null);
+        }
         try {
-            return cluster.run("trial " + key, List.of(call)).get(0);
+            return new Ended<>(key, cluster.run("trial " + key, List.of(call)).get(0), null);
         } catch (IllegalStateException e) {
-            throw new IllegalStateException("trial: " + key + ": " + e.getMessage(), e);
+            failed.set(true);
+            LOG.error("trial {}: failed, no other is begun", key, e);
+            return new Ended<>(key, null, new IllegalStateException("trial: " + key + ": " + e.getMessage(), e));
         }
     }
 
-    private record Ended<R>(String key, R result) {}
+    /** Without a result or a failure if it wasn't begun. */
+    private record Ended<R>(String key, @Nullable R result, @Nullable IllegalStateException failure) {}
 
     private record TrialCall<T extends Serializable, R extends Serializable>(T trial, TrialFunction<T, R> function)
             implements ClusterCall<R> {

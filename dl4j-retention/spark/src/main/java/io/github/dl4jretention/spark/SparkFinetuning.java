@@ -2,6 +2,7 @@ package io.github.dl4jretention.spark;
 
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.ByteArrayOutputStream;
@@ -162,22 +163,30 @@ public final class SparkFinetuning {
         if (epochs < 1) {
             throw new IllegalArgumentException("epochs: expected at least 1, got " + epochs);
         }
-        SharedNetwork network = SharedNetwork.of(cluster, UUID.randomUUID().toString(), pretrained);
-        JavaPairRDD<Long, byte[]> numbered =
-                batches.zipWithIndex().mapToPair(batch -> new Tuple2<>(batch._2(), bytes(batch._1())));
-        JavaRDD<byte[]> spread = numbered.repartitionAndSortWithinPartitions(new ByTurns(workers))
-                .values()
-                .setName("minibatches of " + workers + " workers")
-                .persist(StorageLevel.MEMORY_AND_DISK());
-        try (Teacher identity = Teacher.of(pretrained)) {
-            MultiLayerNetwork student = Retention.attach(pretrained, configuration, identity);
-            train(student, spread, network, epochs);
-            return student;
+        try {
+            cluster.requireSameLibraries();
+            return train(batches, epochs);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             InterruptedIOException interrupted = new InterruptedIOException("training: interrupted before its end");
             interrupted.initCause(e);
             throw interrupted;
+        }
+    }
+
+    private MultiLayerNetwork train(JavaRDD<DataSet> batches, int epochs) throws IOException, InterruptedException {
+        // Where there are several partitions, Spark counts their elements at once.
+        JavaPairRDD<DataSet, Long> numbered = cluster.named("finetuning: counting minibatches", batches::zipWithIndex);
+        JavaRDD<byte[]> spread = numbered.mapToPair(batch -> new Tuple2<>(batch._2(), bytes(batch._1())))
+                .repartitionAndSortWithinPartitions(new ByTurns(workers))
+                .values()
+                .setName("minibatches of " + workers + " workers")
+                .persist(StorageLevel.MEMORY_AND_DISK());
+        SharedNetwork network = SharedNetwork.of(cluster, UUID.randomUUID().toString(), pretrained);
+        try (Teacher identity = Teacher.of(pretrained)) {
+            MultiLayerNetwork student = Retention.attach(pretrained, configuration, identity);
+            train(student, spread, network, epochs);
+            return student;
         } finally {
             spread.unpersist(false);
             network.file().destroy();
@@ -223,6 +232,7 @@ public final class SparkFinetuning {
                 assign(state, sum.state(), sum.workers());
             }
             student.setIterationCount(iteration + sum.steps());
+            ((RetentionOutputLayerRuntime) student.getOutputLayer()).layerConf().addTaughtMinibatches(sum.taught());
             LOG.info(
                     "epoch {}, step {}: cross-entropy {}, divergence {} nats per token, {} workers",
                     epoch + 1,

@@ -184,6 +184,7 @@ public final class SparkTeacherCache {
     private List<CacheParts.Part> encode(
             CacheAssembly assembly, CacheParts common, SharedFolder parts, JavaRDD<? extends MultiDataSet> batches)
             throws IOException, InterruptedException {
+        cluster.requireSameLibraries();
         long[] known = known(assembly.known(), parts);
         String token = "driver-" + UUID.randomUUID();
         parts.write(token, out -> {});

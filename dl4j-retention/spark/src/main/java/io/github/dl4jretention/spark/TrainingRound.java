@@ -126,14 +126,15 @@ record TrainingRound(Common common, Broadcast<ByteChunks> state, long first, int
         double crossEntropy = 0;
         double divergence = 0;
         int step = iteration;
+        RetentionOutputLayerRuntime head = (RetentionOutputLayerRuntime) student.getOutputLayer();
+        long taughtBefore = head.layerConf().getTaughtMinibatches();
         try (TeacherIterator taught =
                 new TeacherIterator(new ExistingDataSetIterator(batches), teacher, common.divergence())) {
             while (taught.hasNext()) {
                 step++;
                 Nd4j.getRandom().setSeed(common.seed() + SEED_STEP * step + worker);
                 student.fit(taught.next());
-                TokenLoss loss = Objects.requireNonNull(
-                        ((RetentionOutputLayerRuntime) student.getOutputLayer()).lastTokenLoss());
+                TokenLoss loss = Objects.requireNonNull(head.lastTokenLoss());
                 crossEntropy += loss.crossEntropy();
                 divergence += loss.divergence();
             }
@@ -147,6 +148,7 @@ record TrainingRound(Common common, Broadcast<ByteChunks> state, long first, int
                 crossEntropy,
                 divergence,
                 batches.size(),
+                head.layerConf().getTaughtMinibatches() - taughtBefore,
                 "");
     }
 

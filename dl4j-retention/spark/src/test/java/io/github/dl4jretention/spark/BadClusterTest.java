@@ -5,12 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
+import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.sweep.Sweep;
 import io.github.dl4jretention.sweep.task.FinetuneModel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.deeplearning4j.nn.conf.RNNFormat;
 import org.deeplearning4j.nn.conf.dropout.Dropout;
@@ -22,6 +24,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.nd4j.linalg.activations.Activation;
+import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 import org.nd4j.linalg.schedule.FixedSchedule;
 import org.nd4j.linalg.schedule.RampSchedule;
@@ -72,6 +75,31 @@ class BadClusterTest {
                 Map.of("spark.executor.extraJavaOptions", "-Dorg.bytedeco.javacpp.platform=solaris-sparc"));
         String message = message(spark, TestSweeps.grid(folder.resolve("sweep")).build());
         assertTrue(message.contains("nd4j: expected a backend with its native library"), message);
+    }
+
+    /** Spark unpacks their minibatches, which are ND4J's arrays, before anything of ours runs. */
+    @Test
+    void no_native_library_for_minibatches() {
+        JavaSparkContext spark = TestCluster.start(
+                ONE_EXECUTOR,
+                Map.of("spark.executor.extraJavaOptions", "-Dorg.bytedeco.javacpp.platform=solaris-sparc"));
+        MultiLayerNetwork network = Networks.lstm(TestSweeps.TYPE, 1);
+        JavaRDD<DataSet> batches = spark.parallelize(TestSweeps.batches(2, 10, 0), 2);
+        try {
+            List<Executable> all = List.of(
+                    () -> SparkTeacherCache.on(spark, network)
+                            .build(TeacherCache.builder().folder(folder.resolve("cache")), batches),
+                    () -> SparkFinetuning.on(spark, network).fit(batches, 1));
+            for (Executable one : all) {
+                String message = assertThrows(IllegalStateException.class, one).getMessage();
+                assertTrue(
+                        message.matches(
+                                "executor \\d on host [^ ]+: nd4j: expected a backend with its native library.*"),
+                        message);
+            }
+        } finally {
+            spark.stop();
+        }
     }
 
     /** DL4J can't read a RampSchedule. */

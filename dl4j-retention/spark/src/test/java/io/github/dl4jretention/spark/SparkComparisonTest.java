@@ -1,13 +1,17 @@
 package io.github.dl4jretention.spark;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 class SparkComparisonTest {
 
@@ -55,6 +59,35 @@ class SparkComparisonTest {
                         "trial 0", 0.0, "trial 1", 1.0, "trial 2", -1.0, "trial 3", 9.0, "trial 4", 16.0, "trial 5",
                         25.0),
                 journal.results);
+    }
+
+    /** Trial 1 is in work on the other executor when trial 0 fails, and ends a second later. */
+    @Test
+    void what_is_in_work_when_a_trial_fails_is_kept_and_nothing_else_is_begun(@TempDir Path folder) {
+        Journal journal = new Journal();
+        String place = folder.toString();
+        IllegalStateException failed =
+                assertThrows(IllegalStateException.class, () -> SparkComparison.on(TestCluster.shared())
+                        .parallelism(2)
+                        .run(trials(), trial -> firstFailsSecondIsSlow(place, trial), journal));
+        assertTrue(
+                failed.getMessage().matches("trial: trial 0: executor \\d+ on host .*: expected at least 1, got 0"),
+                failed.getMessage());
+        assertEquals(Map.of("trial 1", 1.0), journal.results);
+        assertFalse(Files.exists(folder.resolve("2")));
+    }
+
+    private static Double firstFailsSecondIsSlow(String place, int trial) throws Exception {
+        Path began = Path.of(place);
+        Files.createFile(began.resolve(String.valueOf(trial)));
+        while (trial < 2 && !Files.exists(began.resolve(String.valueOf(1 - trial)))) {
+            Thread.sleep(10);
+        }
+        if (trial == 0) {
+            throw new IllegalArgumentException("expected at least 1, got 0");
+        }
+        Thread.sleep(1000);
+        return (double) trial;
     }
 
     private static Double upToFour(Integer trial) {

@@ -9,6 +9,7 @@ import io.github.dl4jretention.Networks;
 import io.github.dl4jretention.Retention;
 import io.github.dl4jretention.loss.AdaptiveCoefficient;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherIterator;
 import java.nio.file.Files;
@@ -74,6 +75,14 @@ class SparkFinetuningTest {
                 expected.getUpdater().getStateViewArray(), found.getUpdater().getStateViewArray());
         assertEquals(expected.getIterationCount(), found.getIterationCount());
         assertEquals(expected.getEpochCount(), found.getEpochCount());
+        assertEquals(14, taught(expected));
+        assertEquals(14, taught(found));
+    }
+
+    private static long taught(MultiLayerNetwork student) {
+        return ((RetentionOutputLayerRuntime) student.getOutputLayer())
+                .layerConf()
+                .getTaughtMinibatches();
     }
 
     /** And an executor is killed in the midst of it. */
@@ -121,6 +130,7 @@ class SparkFinetuningTest {
         }
         assertArrayEquals(mean, params(found));
         assertEquals(4, found.getIterationCount());
+        assertEquals(7, taught(found));
     }
 
     @Test

@@ -11,6 +11,7 @@ import io.github.dl4jretention.cache.CacheParts;
 import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -18,6 +19,7 @@ import java.util.List;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.hdfs.MiniDFSCluster;
 import org.apache.spark.api.java.JavaRDD;
 import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -116,6 +118,45 @@ class SparkTeacherCacheTest {
         Path other = folder.resolve("other");
         SparkTeacherCache.open(shared, cache(other).pretrained(network)).close();
         assertSameFiles(one, other);
+    }
+
+    /** A name node and a data node in this JVM. */
+    @Test
+    void a_cache_on_hdfs_has_the_bytes_of_one_machine_and_is_mended_there() throws Exception {
+        Path one = folder.resolve("one");
+        local(one).close();
+        Configuration hadoop = new Configuration();
+        hadoop.set(MiniDFSCluster.HDFS_MINIDFS_BASEDIR, folder.resolve("hdfs").toString());
+        try (MiniDFSCluster hdfs = new MiniDFSCluster.Builder(hadoop).build()) {
+            String shared = hdfs.getURI() + "/caches";
+            String name = SparkTeacherCache.on(TestCluster.shared(), network)
+                    .shared(shared)
+                    .build(cache(folder.resolve("driver")), rdd())
+                    .folder()
+                    .getFileName()
+                    .toString();
+            copy(hdfs, folder.resolve("copied"));
+            assertSameFiles(one, folder.resolve("copied"));
+            SparkTeacherCache.open(shared, cache(folder.resolve("other")).pretrained(network))
+                    .close();
+            assertSameFiles(one, folder.resolve("other"));
+            org.apache.hadoop.fs.Path shard = new org.apache.hadoop.fs.Path(shared + "/" + name, "00001.shard");
+            try (OutputStream out = hdfs.getFileSystem().create(shard, true)) {
+                out.write(new byte[] {1, 2, 3});
+            }
+            SparkTeacherCache.on(TestCluster.shared(), network)
+                    .shared(shared)
+                    .build(cache(folder.resolve("another driver")), rdd())
+                    .close();
+            copy(hdfs, folder.resolve("mended"));
+            assertSameFiles(one, folder.resolve("mended"));
+        }
+    }
+
+    private static void copy(MiniDFSCluster hdfs, Path place) throws IOException {
+        hdfs.getFileSystem()
+                .copyToLocalFile(
+                        new org.apache.hadoop.fs.Path("/caches"), new org.apache.hadoop.fs.Path(place.toUri()));
     }
 
     /** Left by an earlier start: Hadoop notices one itself, if it has a checksum of its own. */

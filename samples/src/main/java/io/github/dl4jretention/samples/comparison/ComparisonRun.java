@@ -16,8 +16,8 @@ import java.util.Map;
 import java.util.Objects;
 
 /**
- * Runs a {@link Plan}, or one of several parts of it side by side. Every trial's results are in the file before the
- * next begins; started again, it goes on with the first trial that is missing.
+ * Runs a {@link Plan}, or one of several parts of it side by side. Every trial's results are in the file once it has
+ * ended; started again, it goes on with the trials that are missing.
  */
 public final class ComparisonRun {
 
@@ -31,6 +31,7 @@ public final class ComparisonRun {
     private final int part;
     private final int parts;
     private final Map<String, TrialRunner> runners = new HashMap<>();
+    private TrialExecutor executor = this::runHere;
 
     /** Loads a model. */
     @FunctionalInterface
@@ -53,6 +54,17 @@ public final class ComparisonRun {
         this.folder = folder;
         this.part = part;
         this.parts = parts;
+    }
+
+    /**
+     * Sets where trials run. Bases are measured here, and the times of steps.
+     *
+     * @param elsewhere default: one after the other in this process
+     * @return this
+     */
+    public ComparisonRun on(TrialExecutor elsewhere) {
+        executor = elsewhere;
+        return this;
     }
 
     /**
@@ -86,27 +98,44 @@ public final class ComparisonRun {
             }
         }
         List<Trial> trials = trials();
+        List<Trial> missing = new ArrayList<>();
         for (int i = part - 1; i < trials.size(); i += parts) {
             Trial trial = trials.get(i);
             if (!file.holds(trial) && others.stream().noneMatch(other -> other.holds(trial))) {
-                put(file, runner(trial.model()).run(trial));
-                System.err.printf("%d of %d trials%n", i + 1, trials.size());
+                missing.add(trial);
             }
         }
+        run(missing, file, "of " + trials.size() + " in all");
         widen(file);
         measureCosts();
+    }
+
+    private void run(List<Trial> trials, ResultsFile file, String which) throws IOException {
+        Map<String, Trial> byKey = new LinkedHashMap<>();
+        trials.forEach(trial -> byKey.put(trial.key(), trial));
+        int[] done = new int[1];
+        executor.run(byKey, results -> {
+            put(file, results);
+            done[0]++;
+            System.err.printf("%d of %d trials, %s%n", done[0], trials.size(), which);
+        });
+    }
+
+    private void runHere(Map<String, Trial> trials, TrialExecutor.Results results) throws IOException {
+        for (Trial trial : trials.values()) {
+            results.put(runner(trial.model()).run(trial));
+        }
     }
 
     /** Until no best training is at an edge: see {@link TriedTrainings}. */
     private void widen(ResultsFile file) throws IOException {
         List<Trial> missing = List.of();
         do {
-            for (int i = 0; i < missing.size(); i++) {
-                if (i % parts == part - 1) {
-                    put(file, runner(missing.get(i).model()).run(missing.get(i)));
-                    System.err.printf("%d of %d trials beyond the plan%n", i + 1, missing.size());
-                }
+            List<Trial> own = new ArrayList<>();
+            for (int i = part - 1; i < missing.size(); i += parts) {
+                own.add(missing.get(i));
             }
+            run(own, file, "beyond the plan");
             List<ResultsFile> files = files();
             if (!holdAll(files, trials()) || !holdAll(files, missing)) {
                 System.err.println("other parts have trials to run: run this again when they're done");

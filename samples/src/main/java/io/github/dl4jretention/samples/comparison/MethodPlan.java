@@ -1,6 +1,7 @@
 package io.github.dl4jretention.samples.comparison;
 
 import io.github.dl4jretention.loss.TokenWeight;
+import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -30,7 +31,8 @@ public record MethodPlan(
         List<Integer> warmUps,
         @Nullable String tokenWeight,
         WrittenPlan written,
-        boolean beside) {
+        boolean beside)
+        implements Serializable {
 
     /** For JSON. */
     @JsonCreator

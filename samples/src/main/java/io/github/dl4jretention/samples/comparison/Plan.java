@@ -3,6 +3,7 @@ package io.github.dl4jretention.samples.comparison;
 import io.github.dl4jretention.samples.model.ModelKind;
 import io.github.dl4jretention.samples.text.Domain;
 import java.io.IOException;
+import java.io.Serializable;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -43,7 +44,8 @@ public record Plan(
         int evaluationBatches,
         int importanceExamples,
         List<Integer> warmUps,
-        int widen) {
+        int widen)
+        implements Serializable {
 
     /** @throws IllegalArgumentException if something is missing or not positive; the message names it */
     @JsonCreator
@@ -116,7 +118,7 @@ public record Plan(
     }
 
     /** What is learned, and what must not be forgotten. */
-    public record Pair(Domain target, List<Domain> sources) {
+    public record Pair(Domain target, List<Domain> sources) implements Serializable {
 
         /** For JSON. */
         @JsonCreator
@@ -131,7 +133,7 @@ public record Plan(
     }
 
     /** A merge with the start and its strengths. */
-    public record MergePlan(MergeKind merge, List<Double> strengths) {
+    public record MergePlan(MergeKind merge, List<Double> strengths) implements Serializable {
 
         /** For JSON. */
         @JsonCreator

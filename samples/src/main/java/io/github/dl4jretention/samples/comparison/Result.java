@@ -2,6 +2,7 @@ package io.github.dl4jretention.samples.comparison;
 
 import io.github.dl4jretention.samples.model.ModelKind;
 import io.github.dl4jretention.samples.text.Domain;
+import java.io.Serializable;
 import java.math.BigDecimal;
 import java.util.List;
 import java.util.Map;
@@ -28,7 +29,7 @@ import java.util.stream.Stream;
  * @param stepMillis    median time of a training step, whatever else ran; methods are compared by {@link StepTimes}
  * @param heldMegabytes parameters, gradients, updater state, teacher and penalty of the training; without activations
  */
-record Result(
+public record Result(
         String model,
         String target,
         String method,
@@ -44,7 +45,8 @@ record Result(
         Scores validation,
         Scores test,
         double stepMillis,
-        double heldMegabytes) {
+        double heldMegabytes)
+        implements Serializable {
 
     static final String BASE = "base";
     static final String STOP = "stop";

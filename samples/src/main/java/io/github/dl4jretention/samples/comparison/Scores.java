@@ -5,6 +5,7 @@ import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.samples.text.Domain;
 import io.github.dl4jretention.samples.text.TokenWindowIterator;
 import io.github.dl4jretention.teacher.Teacher;
+import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
@@ -27,13 +28,14 @@ import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
  * @param domains          cross-entropy by domain; empty where it was not kept
  * @param documents        cross-entropy by domain and document; empty where it was not kept
  */
-record Scores(
+public record Scores(
         double target,
         double source,
         double targetDivergence,
         double sourceDivergence,
         Map<Domain, Double> domains,
-        Map<Domain, List<Document>> documents) {
+        Map<Domain, List<Document>> documents)
+        implements Serializable {
 
     /** Of a model that gives no finite numbers. */
     static final Scores NONE = new Scores(Double.NaN, Double.NaN, Double.NaN, Double.NaN, Map.of());
@@ -46,7 +48,7 @@ record Scores(
      * @param windows how many
      * @param loss    their mean cross-entropy in nats per token
      */
-    record Document(int windows, double loss) {}
+    public record Document(int windows, double loss) implements Serializable {}
 
     Scores(
             double target,

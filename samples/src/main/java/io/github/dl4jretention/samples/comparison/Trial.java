@@ -1,5 +1,6 @@
 package io.github.dl4jretention.samples.comparison;
 
+import java.io.Serializable;
 import java.util.HashSet;
 import java.util.Set;
 
@@ -8,8 +9,9 @@ import java.util.Set;
  *
  * @param model name of the base
  */
-record Trial(
-        String model, Plan.Pair pair, MethodPlan method, double strength, double learningRate, int warmUp, long seed) {
+public record Trial(
+        String model, Plan.Pair pair, MethodPlan method, double strength, double learningRate, int warmUp, long seed)
+        implements Serializable {
 
     /** Under which its results are found again. */
     String key() {

@@ -1,6 +1,7 @@
 package io.github.dl4jretention.samples.comparison;
 
 import io.github.dl4jretention.baseline.SelfReplay;
+import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -19,7 +20,8 @@ import org.nd4j.shade.jackson.annotation.JsonProperty;
  * @param labels      weight of the written tokens as labels
  */
 public record WrittenPlan(
-        int count, int length, double temperature, int prefix, @Nullable Integer prompt, double share, double labels) {
+        int count, int length, double temperature, int prefix, @Nullable Integer prompt, double share, double labels)
+        implements Serializable {
 
     static final WrittenPlan DEFAULT = new WrittenPlan(0, 0, 1, 1, null, Method.SHARE, 0);
 

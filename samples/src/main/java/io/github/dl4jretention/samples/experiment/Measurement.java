@@ -19,7 +19,7 @@ public record Measurement(double target, double source, double targetDivergence,
     private static final int BATCHES = 16;
 
     /** Measures a plain network of a model's tokens. */
-    static Measurement of(TextModel model, MultiLayerNetwork network, Teacher base, Task task) {
+    public static Measurement of(TextModel model, MultiLayerNetwork network, Teacher base, Task task) {
         TokenEvaluation target = evaluate(model, network, base, task.target());
         double source = 0;
         double divergence = 0;
