@@ -14,7 +14,7 @@ import org.nd4j.linalg.factory.Nd4j;
 
 /**
  * Knows nothing: every token is as likely as any other. A network that learns from scratch has nothing to keep, so with this
- * teacher and a coefficient of 0 a FinetuningRun pretrains it, and picks up after a kill.
+ * teacher and a coefficient next to 0 a FinetuningRun pretrains it, and picks up after a kill.
  */
 public final class UniformTeacher extends Teacher {
 
