@@ -116,13 +116,13 @@ public final class SparkComparison {
 
     /** @param failed set where a trial fails, and none is begun then */
     private <T extends Serializable, R extends Serializable> Ended<R> ended(
-            String key, TrialCall<T, R> call, AtomicBoolean failed) throws IOException, InterruptedException {
+            String key, TrialCall<T, R> call, AtomicBoolean failed) throws InterruptedException {
         if (failed.get()) {
             return new Ended<>(key, null, null);
         }
         try {
             return new Ended<>(key, cluster.run("trial " + key, List.of(call)).get(0), null);
-        } catch (IllegalStateException e) {
+        } catch (IOException | RuntimeException e) {
             failed.set(true);
             LOG.error("trial {}: failed, no other is begun", key, e);
             return new Ended<>(key, null, new IllegalStateException("trial: " + key + ": " + e.getMessage(), e));
@@ -137,7 +137,7 @@ public final class SparkComparison {
 
         @Override
         public R call() throws Exception {
-            return function.run(trial);
+            return Objects.requireNonNull(function.run(trial), "result: expected one of the trial, got null");
         }
     }
 }

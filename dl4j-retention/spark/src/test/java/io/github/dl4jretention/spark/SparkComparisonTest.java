@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 class SparkComparisonTest {
@@ -61,8 +62,9 @@ class SparkComparisonTest {
                 journal.results);
     }
 
-    /** Trial 1 is in work on the other executor when trial 0 fails, and ends a second later. */
+    /** Trial 1 is in work on the other executor when trial 0 fails, and ends well after the driver knows. */
     @Test
+    @Timeout(120)
     void what_is_in_work_when_a_trial_fails_is_kept_and_nothing_else_is_begun(@TempDir Path folder) {
         Journal journal = new Journal();
         String place = folder.toString();
@@ -77,6 +79,16 @@ class SparkComparisonTest {
         assertFalse(Files.exists(folder.resolve("2")));
     }
 
+    @Test
+    void a_trial_without_a_result_fails() {
+        Journal journal = new Journal();
+        IllegalStateException failed =
+                assertThrows(IllegalStateException.class, () -> SparkComparison.on(TestCluster.shared())
+                        .run(Map.of("trial 0", 0), trial -> null, journal));
+        assertTrue(failed.getMessage().contains("result: expected one of the trial, got null"), failed.getMessage());
+        assertEquals(Map.of(), journal.results);
+    }
+
     private static Double firstFailsSecondIsSlow(String place, int trial) throws Exception {
         Path began = Path.of(place);
         Files.createFile(began.resolve(String.valueOf(trial)));
@@ -86,7 +98,7 @@ class SparkComparisonTest {
         if (trial == 0) {
             throw new IllegalArgumentException("expected at least 1, got 0");
         }
-        Thread.sleep(1000);
+        Thread.sleep(5000);
         return (double) trial;
     }
 

@@ -60,7 +60,9 @@ final class PreferencePairs {
         long time = labels.size(labels.rank() - 1);
         INDArray answers = Nd4j.ones(DataType.FLOAT, labels.size(0), time);
         // The label of the prompt's last token is the answer's first.
-        answers.get(NDArrayIndex.all(), NDArrayIndex.interval(0, prompt - 1)).assign(0);
+        if (prompt > 1) {
+            answers.get(NDArrayIndex.all(), NDArrayIndex.interval(0, prompt - 1)).assign(0);
+        }
         return new DataSet(inTurn(chosen.getFeatures(), rejected.getFeatures(), differ), labels, null, answers);
     }
 
