@@ -1,6 +1,7 @@
 package io.github.dl4jretention.baseline;
 
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
@@ -12,12 +13,13 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
  * How sequences of tokens lie in the arrays of a minibatch, learned from one: features with the tokens, labels with those
  * that follow.
  *
- * @param features layout of the features
- * @param labels   layout of the labels
- * @param mask     type of the masks
- * @param time     tokens of a sequence
+ * @param features     layout of the features
+ * @param labels       layout of the labels
+ * @param featuresMask type of a features mask
+ * @param labelsMask   type of a label mask
+ * @param time         tokens of a sequence
  */
-record TokenForm(Layout features, Layout labels, DataType mask, int time) {
+record TokenForm(Layout features, Layout labels, DataType featuresMask, DataType labelsMask, int time) {
 
     /**
      * One array's layout.
@@ -128,10 +130,12 @@ record TokenForm(Layout features, Layout labels, DataType mask, int time) {
                     + Arrays.toString(batch.getFeatures(0).shape()) + ", got shape "
                     + Arrays.toString(batch.getLabels(0).shape()));
         }
-        INDArray ofLabels = batch.getLabelsMaskArrays() == null ? null : batch.getLabelsMaskArray(0);
-        INDArray ofFeatures = batch.getFeaturesMaskArrays() == null ? null : batch.getFeaturesMaskArray(0);
-        INDArray mask = ofLabels == null ? ofFeatures : ofLabels;
-        return new TokenForm(features, labels, mask == null ? DataType.FLOAT : mask.dataType(), time);
+        return new TokenForm(
+                features, labels, type(batch.getFeaturesMaskArrays()), type(batch.getLabelsMaskArrays()), time);
+    }
+
+    private static DataType type(INDArray @Nullable [] masks) {
+        return masks == null || masks[0] == null ? DataType.FLOAT : masks[0].dataType();
     }
 
     /**
@@ -147,12 +151,12 @@ record TokenForm(Layout features, Layout labels, DataType mask, int time) {
         return new DataSet(
                 features.of(padded, 0, time),
                 labels.of(padded, 1, time),
-                length == time ? null : mask(rows.length, length, 1),
-                length == time && weight == 1 ? null : mask(rows.length, length, weight));
+                length == time ? null : mask(featuresMask, rows.length, length, 1),
+                length == time && weight == 1 ? null : mask(labelsMask, rows.length, length, weight));
     }
 
-    private INDArray mask(int rows, int length, double weight) {
-        INDArray array = Nd4j.zeros(mask, rows, time);
+    private INDArray mask(DataType type, int rows, int length, double weight) {
+        INDArray array = Nd4j.zeros(type, rows, time);
         array.get(NDArrayIndex.all(), NDArrayIndex.interval(0, length)).assign(weight);
         return array;
     }

@@ -147,7 +147,8 @@ final class AdaptedNetworks {
         HeldBatchNormalization.hold(conf);
         int last = conf.getConfs().size() - 1;
         for (int i = 0; i <= last; i++) {
-            replace(conf.getConf(i), Integer.toString(i), i == last, held, source);
+            boolean isOutput = i == last && ThawedLayer.of(conf.getConf(i).getLayer()) instanceof BaseOutputLayer;
+            replace(conf.getConf(i), Integer.toString(i), isOutput, held, source);
         }
         source.requireUsed();
         MultiLayerNetwork adapted = new MultiLayerNetwork(conf);

@@ -123,7 +123,8 @@ public final class LanguageModel {
      * adapters, in half the memory} The network computes in FLOAT, and gives what that of {@link #load(Path)} does: weights
      * are widened a decoder block at a time, or a part of the vocabulary. They are frozen: the network has no parameters of
      * its own. {@link LowRankAdapters#attach} gives it some; teachers, evaluation and generation take it as it is, though
-     * text is written more slowly, since each token widens every block. A folder with F32 weights, and a backend other than
+     * text is written more slowly, since each token widens every block. Set the updater, regularisation and recompute on
+     * the network with adapters: what was set on this one before isn't taken over. A folder with F32 weights, and a backend other than
      * the CPU's, give what {@link #load(Path)} does.
      *
      * @param folder with config.json, and model.safetensors or its shards

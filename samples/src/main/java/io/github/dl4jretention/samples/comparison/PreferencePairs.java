@@ -61,7 +61,8 @@ final class PreferencePairs {
         INDArray answers = Nd4j.ones(DataType.FLOAT, labels.size(0), time);
         // The label of the prompt's last token is the answer's first.
         if (prompt > 1) {
-            answers.get(NDArrayIndex.all(), NDArrayIndex.interval(0, prompt - 1)).assign(0);
+            answers.get(NDArrayIndex.all(), NDArrayIndex.interval(0, prompt - 1))
+                    .assign(0);
         }
         return new DataSet(inTurn(chosen.getFeatures(), rejected.getFeatures(), differ), labels, null, answers);
     }

@@ -29,6 +29,9 @@ final class NativeEmbeddingSequenceRuntime extends EmbeddingSequenceLayer {
     /** Ids in the vocabulary for a token; of more than that it's faster to pick single elements than to read whole columns. */
     private static final int WORTH = 16;
 
+    /** While DL4J computes the way back, for which it needs what its own way forth keeps. */
+    private transient boolean inStockBackprop;
+
     NativeEmbeddingSequenceRuntime(NeuralNetConfiguration conf, DataType dataType) {
         super(conf, dataType);
     }
@@ -54,7 +57,7 @@ final class NativeEmbeddingSequenceRuntime extends EmbeddingSequenceLayer {
     @Override
     protected INDArray preOutput(boolean training, LayerWorkspaceMgr workspaceMgr) {
         INDArray table = requireNonNull(params.get(WEIGHT_KEY));
-        if (input == null || input.rank() != 3 || input.size(1) != 1 || !isNative(table)) {
+        if (inStockBackprop || input == null || input.rank() != 3 || input.size(1) != 1 || !isNative(table)) {
             return super.preOutput(training, workspaceMgr);
         }
         long vocabulary = table.size(0);
@@ -80,7 +83,12 @@ final class NativeEmbeddingSequenceRuntime extends EmbeddingSequenceLayer {
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaceMgr) {
         INDArray gradients = requireNonNull(gradientViews.get(WEIGHT_KEY));
         if (!isNative(epsilon, gradients)) {
-            return super.backpropGradient(epsilon, workspaceMgr);
+            inStockBackprop = true;
+            try {
+                return super.backpropGradient(epsilon, workspaceMgr);
+            } finally {
+                inStockBackprop = false;
+            }
         }
         assertInputSet(true);
         int[] ids = ids();

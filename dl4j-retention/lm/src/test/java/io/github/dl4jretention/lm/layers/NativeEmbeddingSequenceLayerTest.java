@@ -9,6 +9,7 @@ import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.inputs.InputType;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
+import org.deeplearning4j.nn.conf.layers.FeedForwardLayer;
 import org.deeplearning4j.nn.conf.layers.LSTM;
 import org.deeplearning4j.nn.conf.layers.RnnOutputLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -17,7 +18,9 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.nd4j.linalg.activations.Activation;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
 
@@ -86,6 +89,34 @@ class NativeEmbeddingSequenceLayerTest {
         }
         INDArray ids = Nd4j.ones(type, BATCH, 1, TIME);
         assertClose(stock.output(ids), faster.output(ids), 1e-5);
+    }
+
+    /** Neither a features mask nor an activation has a native way back, and both have a native way forth. */
+    @ParameterizedTest
+    @CsvSource({"IDENTITY, true", "TANH, false", "TANH, true"})
+    void masks_and_activations_are_dl4js(Activation activation, boolean masked) {
+        MultiLayerNetwork stock = network(DataType.FLOAT, 50, 16, false, true);
+        ((FeedForwardLayer) stock.getLayerWiseConfigurations().getConf(0).getLayer())
+                .setActivationFn(activation.getActivationFunction());
+        MultiLayerNetwork faster = NativeLayers.of(stock);
+        Random random = new Random(2);
+        for (int step = 0; step < 3; step++) {
+            INDArray ids = Nd4j.create(DataType.FLOAT, BATCH, 1, TIME);
+            INDArray labels = Nd4j.create(DataType.FLOAT, BATCH, CLASSES, TIME);
+            INDArray mask = Nd4j.ones(DataType.FLOAT, BATCH, TIME);
+            for (int i = 0; i < BATCH; i++) {
+                for (int t = 0; t < TIME; t++) {
+                    ids.putScalar(i, 0, t, random.nextInt(50));
+                    labels.putScalar(new int[] {i, random.nextInt(CLASSES), t}, 1);
+                }
+            }
+            mask.get(NDArrayIndex.point(1), NDArrayIndex.interval(4, TIME)).assign(0);
+            DataSet batch = new DataSet(ids, labels, masked ? mask : null, masked ? mask.dup() : null);
+            stock.fit(batch.copy());
+            faster.fit(batch.copy());
+            assertClose(stock.gradient().gradient(), faster.gradient().gradient(), 1e-5);
+            assertClose(stock.params(), faster.params(), 1e-5);
+        }
     }
 
     @ParameterizedTest
