@@ -2,12 +2,17 @@ package io.github.dl4jretention.samples;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 
 /** The options of a model folder that is pretrained: its sizes, and how it's trained and measured. */
 final class DecoderOptions {
+
+    /** Sequences of a minibatch are shared out among the kinds of text in tenths. */
+    static final int SHARES = 10;
 
     @Option(
             names = "--vocabulary",
@@ -86,6 +91,11 @@ final class DecoderOptions {
                 "--key-value-heads: expected a divisor of --heads, " + heads + ", got " + keyValueHeads);
         Errors.require(
                 spec,
+                training.batch % SHARES == 0,
+                "--batch: expected a multiple of " + SHARES + ", so that each text has its share, got "
+                        + training.batch);
+        Errors.require(
+                spec,
                 training.steps % every == 0,
                 "--every: expected a divisor of --steps, " + training.steps + ", got " + every);
         Errors.require(
@@ -101,5 +111,25 @@ final class DecoderOptions {
                 spec,
                 tasks == null || Files.isDirectory(tasks),
                 "--tasks: expected a folder, got " + tasks + "; Lessons writes it");
+    }
+
+    /** What the weights depend on beside the texts, by the names of the options. */
+    Map<String, Object> settings(TrainingOptions training) {
+        Map<String, Object> settings = new LinkedHashMap<>();
+        settings.put("--vocabulary", vocabulary);
+        settings.put("--width", width);
+        settings.put("--layers", layers);
+        settings.put("--heads", heads);
+        settings.put("--key-value-heads", keyValueHeads);
+        settings.put("--hidden", hidden);
+        settings.put("--context", context);
+        settings.put("--documents", documents);
+        settings.put("--steps", training.steps);
+        settings.put("--batch", training.batch);
+        settings.put("--learning-rate", training.learningRate);
+        settings.put("--warm-up", warmUp);
+        settings.put("--every", every);
+        settings.put("--seed", training.seed);
+        return settings;
     }
 }

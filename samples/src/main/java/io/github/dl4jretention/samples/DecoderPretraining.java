@@ -34,7 +34,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.IntStream;
-import org.apache.commons.io.FileUtils;
 import org.deeplearning4j.nn.api.Model;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.optimize.api.BaseTrainingListener;
@@ -42,18 +41,13 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 import org.nd4j.linalg.schedule.MapSchedule;
 import org.nd4j.linalg.schedule.ScheduleType;
+import picocli.CommandLine.Model.CommandSpec;
 
 /**
  * Pretrains a decoder with a tokenizer of its own on facts, skills, prose, Java and Scala, and writes it as a model folder.
  * Started again after a kill, it goes on from the last checkpoint and ends with the same weights.
  */
 final class DecoderPretraining {
-
-    /** In the folder: the random start, checkpoints, and the result. */
-    private static final String START = "start";
-
-    private static final String RUN = "run";
-    private static final String BASE = "base";
 
     private static final int HELD_DOCUMENTS = 400;
     private static final int HELD_BATCHES = 4;
@@ -67,13 +61,13 @@ final class DecoderPretraining {
 
     private final DecoderOptions decoder;
     private final TrainingOptions training;
-    private final Path out;
+    private final PretrainingFolder folder;
     private final List<Text> texts;
 
     /**
      * One kind of text.
      *
-     * @param share   of ten sequences of a minibatch
+     * @param share   of {@link DecoderOptions#SHARES} sequences of a minibatch
      * @param learned documents to learn from
      * @param held    documents to measure with
      */
@@ -82,7 +76,7 @@ final class DecoderPretraining {
     DecoderPretraining(DecoderOptions decoder, TrainingOptions training, Corpus corpus, Path out) throws IOException {
         this.decoder = decoder;
         this.training = training;
-        this.out = out;
+        folder = new PretrainingFolder(out);
         Facts facts = Facts.read();
         texts = List.of(
                 new Text("facts", 3, facts.documents(decoder.documents, 1), facts.documents(HELD_DOCUMENTS, 2)),
@@ -111,9 +105,22 @@ final class DecoderPretraining {
                 .toList();
     }
 
-    /** Trains to the end, from the start or from the last checkpoint; returns the folder of the model. */
-    Path run() throws IOException {
-        Files.createDirectories(out);
+    /** Makes the folder, or refuses one that was begun with other settings or texts, with a message that names the option. */
+    PretrainingFolder open(CommandSpec spec) throws IOException {
+        Map<String, Object> settings = decoder.settings(training);
+        settings.put(
+                "--corpus, --more",
+                "texts %08x"
+                        .formatted(texts.stream()
+                                .map(text -> List.of(text.learned, text.held))
+                                .toList()
+                                .hashCode()));
+        folder.open(spec, settings);
+        return folder;
+    }
+
+    /** Trains to the end in a folder that's open, from the start or from the last checkpoint. */
+    void run() throws IOException {
         LanguageModel start = start();
         Tokens tokens = new Tokens(TextModel.of(start));
         int[][] rows = texts.stream()
@@ -127,7 +134,7 @@ final class DecoderPretraining {
                             .coefficient(NEXT_TO_NOTHING)
                             .build(),
                     nothing);
-            try (PretrainingLog log = new PretrainingLog(out, training.steps)) {
+            try (PretrainingLog log = new PretrainingLog(folder.path(), training.steps)) {
                 MultiLayerNetwork trained = FinetuningRun.builder()
                         .student(student)
                         .keepStudent(false)
@@ -145,7 +152,7 @@ final class DecoderPretraining {
                         .keep(2)
                         .seed(training.seed)
                         .data(tokens.description())
-                        .folder(out.resolve(RUN))
+                        .folder(folder.run())
                         .report(1, log)
                         .listener(new BaseTrainingListener() {
                             @Override
@@ -159,18 +166,17 @@ final class DecoderPretraining {
                         })
                         .build()
                         .run();
-                return save(start, trained);
+                start.withNetwork(trained)
+                        .withCard(new ModelCard("facts, skills, prose, Java and Scala", Double.NaN, Double.NaN))
+                        .save(folder.base(), DataType.BFLOAT16);
             }
         }
     }
 
     /** The folder of the network with random weights; made once. */
     private LanguageModel start() throws IOException {
-        Path folder = out.resolve(START);
-        if (!Files.exists(folder)) {
-            Path part = out.resolve(START + ".part");
-            FileUtils.deleteDirectory(part.toFile());
-            Files.createDirectories(part);
+        if (!Files.exists(folder.start())) {
+            Path part = Files.createDirectories(folder.startPart());
             StringBuilder text = new StringBuilder();
             for (Text each : texts) {
                 long characters =
@@ -190,9 +196,9 @@ final class DecoderPretraining {
                             decoder.hidden,
                             decoder.context)
                     .write(part, false, training.seed);
-            Files.move(part, folder, StandardCopyOption.ATOMIC_MOVE);
+            Files.move(part, folder.start(), StandardCopyOption.ATOMIC_MOVE);
         }
-        return LanguageModel.load(folder);
+        return LanguageModel.load(folder.start());
     }
 
     /** Rises in the warm-up, then falls linearly to 0, in levels. */
@@ -236,16 +242,6 @@ final class DecoderPretraining {
             }
         }
         return measured;
-    }
-
-    private Path save(LanguageModel start, MultiLayerNetwork trained) throws IOException {
-        Path folder = out.resolve(BASE);
-        if (!Files.exists(folder)) {
-            start.withNetwork(trained)
-                    .withCard(new ModelCard("facts, skills, prose, Java and Scala", Double.NaN, Double.NaN))
-                    .save(folder, DataType.BFLOAT16);
-        }
-        return folder;
     }
 
     /** Texts as tokens, each document ended by the token that ends texts. */

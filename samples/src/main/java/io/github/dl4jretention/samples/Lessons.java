@@ -146,7 +146,10 @@ public final class Lessons implements Callable<Integer> {
     private void choices(String name, List<Asked> asked) throws IOException {
         Random random = new Random(QUESTIONS_SEED);
         List<ObjectNode> lines = new ArrayList<>();
-        for (Asked each : asked.subList(0, Math.min(questions, asked.size()))) {
+        for (Asked each : asked.stream()
+                .filter(one -> !one.others().isEmpty())
+                .limit(questions)
+                .toList()) {
             List<String> choices = new ArrayList<>(each.others());
             choices.add(each.answer());
             Collections.shuffle(choices, random);

@@ -8,6 +8,7 @@ import io.github.dl4jretention.samples.model.PretrainingRecord;
 import io.github.dl4jretention.samples.text.ByteWindowIterator;
 import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.samples.text.Domain;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -49,7 +50,8 @@ public final class Pretrain implements Callable<Integer> {
             names = "--decoder",
             description = {
                 "Pretrain a decoder, whose folder is base in --out, with losses.csv and losses.png. If it's killed, run the",
-                "same command again: it picks up at the last checkpoint."
+                "same command again: it picks up at the last checkpoint. Its defaults are --steps 6000, --batch 20 and",
+                "--learning-rate 0.0015."
             })
     private boolean folder;
 
@@ -74,12 +76,11 @@ public final class Pretrain implements Callable<Integer> {
 
     @Override
     public Integer call() throws Exception {
-        Corpus corpus = Corpus.read(corpusDirectory);
         if (folder) {
-            decoder.require(spec, options);
-            System.out.println("wrote " + new DecoderPretraining(decoder, options, corpus, out).run());
+            pretrainDecoder();
             return CommandLine.ExitCode.OK;
         }
+        Corpus corpus = Corpus.read(corpusDirectory);
         byte[][] texts = Domain.PRETRAINED.stream()
                 .map(domain -> corpus.text(domain, Corpus.Part.PRETRAIN))
                 .toArray(byte[][]::new);
@@ -117,5 +118,19 @@ public final class Pretrain implements Callable<Integer> {
                 file);
         System.out.println("wrote " + file);
         return CommandLine.ExitCode.OK;
+    }
+
+    private void pretrainDecoder() throws IOException {
+        options.unlessGiven(spec.commandLine().getParseResult(), 6000, 20, 1.5e-3);
+        decoder.require(spec, options);
+        DecoderPretraining pretraining = new DecoderPretraining(decoder, options, Corpus.read(corpusDirectory), out);
+        PretrainingFolder opened = pretraining.open(spec);
+        if (opened.isDone()) {
+            System.out.println(
+                    "the pretraining in " + out.toAbsolutePath() + " is done: its model is " + opened.base());
+            return;
+        }
+        pretraining.run();
+        System.out.println("wrote " + opened.base());
     }
 }

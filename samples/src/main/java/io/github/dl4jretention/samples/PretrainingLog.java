@@ -23,10 +23,13 @@ import org.apache.commons.csv.CSVRecord;
 
 /**
  * What a pretraining has learned so far: losses.csv, a line a measurement, and losses.png, with what was held out. A run that picks up after a kill
- * measures anew what it does again, and replaces those lines.
+ * measures anew what it does again, and replaces those lines. Where a run was stopped within a measurement's steps and picked up, that line's loss
+ * of learning is the mean of the steps since then.
  */
 final class PretrainingLog implements ReportSink {
 
+    private static final String FILE = "losses.csv";
+    private static final String PICTURE = "losses.png";
     private static final String STEP = "step";
     private static final String LEARNED = "learned";
 
@@ -40,8 +43,8 @@ final class PretrainingLog implements ReportSink {
     private boolean begun;
 
     PretrainingLog(Path folder, int total) throws IOException {
-        file = folder.resolve("losses.csv");
-        picture = folder.resolve("losses.png");
+        file = folder.resolve(FILE);
+        picture = folder.resolve(PICTURE);
         progress = new Progress("pretraining", total);
         if (Files.exists(file)) {
             try (CSVParser rows = CSVParser.parse(
@@ -61,6 +64,12 @@ final class PretrainingLog implements ReportSink {
         }
     }
 
+    /** Deletes both files, if they're there. */
+    static void delete(Path folder) throws IOException {
+        Files.deleteIfExists(folder.resolve(FILE));
+        Files.deleteIfExists(folder.resolve(PICTURE));
+    }
+
     @Override
     public void accept(RetentionReport report) {
         if (!begun) {
@@ -73,7 +82,7 @@ final class PretrainingLog implements ReportSink {
         progress.step(() -> "loss %.3f nats per token".formatted(report.crossEntropy()));
     }
 
-    /** Adds a line; the loss of learning is the mean since the last one. */
+    /** Adds a line; the loss of learning is the mean since the last one, or since this run picked up. */
     void measured(Map<String, Double> values) throws IOException {
         Map<String, Double> line = new LinkedHashMap<>();
         line.put(LEARNED, losses / reports);

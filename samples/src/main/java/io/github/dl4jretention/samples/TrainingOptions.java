@@ -1,6 +1,7 @@
 package io.github.dl4jretention.samples;
 
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParseResult;
 
 /** The options of a program that say how long and how fast a model is trained. */
 final class TrainingOptions {
@@ -26,5 +27,18 @@ final class TrainingOptions {
         this.batch = batch;
         this.learningRate = learningRate;
         this.seed = seed;
+    }
+
+    /** Other defaults, of what a program can do too, for the length, size and rate that its command line doesn't give. */
+    void unlessGiven(ParseResult given, int otherSteps, int otherBatch, double otherLearningRate) {
+        if (!given.hasMatchedOption("--steps")) {
+            steps = otherSteps;
+        }
+        if (!given.hasMatchedOption("--batch")) {
+            batch = otherBatch;
+        }
+        if (!given.hasMatchedOption("--learning-rate")) {
+            learningRate = otherLearningRate;
+        }
     }
 }

@@ -2,6 +2,8 @@ package io.github.dl4jretention.samples;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.lm.LanguageModel;
@@ -13,11 +15,16 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.apache.commons.io.FileUtils;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
 
 /** A decoder's pretraining and the texts around it, small: what is learned in full is in docs/pretraining.md. */
 class PretrainTest {
@@ -39,6 +46,18 @@ class PretrainTest {
 
     private static int pretrain(String... arguments) {
         return Pretrain.commandLine().setOverwrittenOptionsAllowed(true).execute(arguments);
+    }
+
+    private static String printed(Path out, String... more) {
+        PrintStream old = System.out;
+        ByteArrayOutputStream printed = new ByteArrayOutputStream();
+        try {
+            System.setOut(new PrintStream(printed, true, StandardCharsets.UTF_8));
+            assertEquals(0, pretrain(arguments(out, more)));
+        } finally {
+            System.setOut(old);
+        }
+        return printed.toString(StandardCharsets.UTF_8).strip();
     }
 
     private static String refused(String... arguments) {
@@ -91,6 +110,92 @@ class PretrainTest {
     }
 
     @Test
+    void a_folder_is_that_of_the_pretraining_it_was_begun_with() throws IOException {
+        Path out = folder.resolve("out");
+        Path torn = Files.createDirectories(out.resolve(".base.part-1"));
+        Files.writeString(torn.resolve("config.json"), "{");
+        Files.writeString(out.resolve("losses.csv"), "step,learned\n1000,3.5\n");
+        assertEquals("wrote " + out.resolve("base"), printed(out, "--steps", "4"));
+        assertFalse(Files.exists(torn));
+        List<String> lines = Files.readAllLines(out.resolve("losses.csv"));
+        assertEquals(2, lines.size(), lines.toString());
+        assertTrue(lines.get(1).startsWith("4,"), lines.toString());
+
+        // As docs/pretraining.md says once the model is there.
+        FileUtils.deleteDirectory(out.resolve("start").toFile());
+        FileUtils.deleteDirectory(out.resolve("run").toFile());
+        byte[] weights = Files.readAllBytes(out.resolve("base").resolve("model.safetensors"));
+        assertEquals(
+                "the pretraining in " + out + " is done: its model is " + out.resolve("base"),
+                printed(out, "--steps", "4"));
+        String instead = ", with which the pretraining in " + out
+                + " was begun, got %s; give another --out, or delete that folder";
+        assertEquals(
+                "error: --seed: expected 5" + instead.formatted("6"),
+                refused(arguments(out, "--steps", "4", "--seed", "6")));
+        assertEquals("error: --steps: expected 4" + instead.formatted("8"), refused(arguments(out, "--steps", "8")));
+        assertArrayEquals(weights, Files.readAllBytes(out.resolve("base").resolve("model.safetensors")));
+        assertEquals(lines, Files.readAllLines(out.resolve("losses.csv")));
+
+        // As a kill before the first checkpoint leaves it.
+        Files.move(out.resolve("base"), out.resolve("start"));
+        assertEquals(
+                "error: --width: expected 16" + instead.formatted("32"),
+                refused(arguments(out, "--steps", "4", "--width", "32")));
+        assertTrue(refused(arguments(out, "--steps", "4", "--more", more().toString()))
+                .startsWith("error: --corpus, --more: expected texts "));
+
+        Files.delete(out.resolve("pretraining.json"));
+        assertEquals(
+                "error: --out: expected a new folder, or one with the pretraining.json of its pretraining, got " + out
+                        + "; give another",
+                refused(arguments(out, "--steps", "4")));
+        assertTrue(refused(arguments(out.resolve("losses.csv"))).startsWith("error: --out: expected a folder"));
+    }
+
+    @Test
+    void every_setting_that_weights_depend_on_is_compared() throws IOException {
+        CommandSpec spec = Pretrain.commandLine().getCommandSpec();
+        PretrainingFolder out = new PretrainingFolder(folder.resolve("out"));
+        Map<String, Object> settings = new DecoderOptions().settings(new TrainingOptions(10, 10, 0.1, 1));
+        assertEquals(
+                Set.of(
+                        "--vocabulary",
+                        "--width",
+                        "--layers",
+                        "--heads",
+                        "--key-value-heads",
+                        "--hidden",
+                        "--context",
+                        "--documents",
+                        "--steps",
+                        "--batch",
+                        "--learning-rate",
+                        "--warm-up",
+                        "--every",
+                        "--seed"),
+                settings.keySet());
+        out.open(spec, settings);
+        Files.createDirectory(out.start());
+        out.open(spec, settings);
+        for (String option : settings.keySet()) {
+            Map<String, Object> others = new LinkedHashMap<>(settings);
+            others.put(option, 77);
+            String message = assertThrows(ParameterException.class, () -> out.open(spec, others))
+                    .getMessage();
+            assertTrue(message.startsWith(option + ": expected " + settings.get(option) + ", "), message);
+        }
+    }
+
+    /** A folder with one source jar that's there anyway. */
+    private Path more() throws IOException {
+        Path more = Files.createDirectories(folder.resolve("more"));
+        String jar = "guava-33.3.1-jre-sources.jar";
+        Files.copy(Path.of("target", "corpus", jar), more.resolve(jar));
+        return more;
+    }
+
+    @Test
     void lessons_are_read_by_the_programs_that_take_them() throws IOException {
         Path out = folder.resolve("lessons");
         assertEquals(
@@ -102,7 +207,7 @@ class PretrainTest {
                                 "--out",
                                 out.toString(),
                                 "--questions",
-                                "20",
+                                "3000",
                                 "--problems",
                                 "30"));
         assertEquals(
@@ -122,6 +227,9 @@ class PretrainTest {
                 TaskSuite.of(out.resolve("tasks")).tasks().stream()
                         .map(task -> task.name())
                         .toList());
+        List<String> choices = Files.readAllLines(out.resolve("tasks").resolve("choices.jsonl"));
+        assertTrue(choices.size() > 100, choices.size() + " choices");
+        assertFalse(String.join("", choices).contains("\"language\""), "a country may have several");
         TaskSuite problems = TaskSuite.of(out.resolve("tasks-problems"));
         assertEquals(
                 List.of("problems"),
@@ -164,6 +272,9 @@ class PretrainTest {
                 "error: --key-value-heads: expected a divisor of --heads, 2, got 3",
                 refused(arguments(folder, "--key-value-heads", "3")));
         assertEquals(
+                "error: --batch: expected a multiple of 10, so that each text has its share, got 4",
+                refused(arguments(folder, "--batch", "4")));
+        assertEquals(
                 "error: --every: expected a divisor of --steps, 12, got 5", refused(arguments(folder, "--every", "5")));
         assertEquals(
                 "error: --warm-up: expected fewer than --steps, 12, got 12",
@@ -171,6 +282,8 @@ class PretrainTest {
         assertEquals(
                 "error: --vocabulary: expected at least 257, the bytes and one more, got 256",
                 refused(arguments(folder, "--vocabulary", "256")));
+        // What comes before it fits: the defaults.
+        assertTrue(refused("--decoder", "--more", "nowhere").startsWith("error: --more: expected a folder"));
         assertTrue(refused(arguments(folder, "--tasks", "nowhere")).startsWith("error: --tasks: expected a folder"));
         assertTrue(refused(arguments(folder, "--more", "nowhere")).startsWith("error: --more: expected a folder"));
     }

@@ -8,7 +8,7 @@ import java.util.List;
  * @param subject what it's about
  * @param question without "Question:"
  * @param answer   the right one
- * @param others   wrong answers of the same kind; empty where there are none to choose from
+ * @param others   wrong answers of the same kind; empty where another answer of the same kind might be right too
  */
 public record Asked(String subject, String question, String answer, List<String> others) {
 

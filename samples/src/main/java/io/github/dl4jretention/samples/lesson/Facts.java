@@ -47,8 +47,10 @@ public final class Facts {
      * @param statements with the places {s} for the subject and {a} for the answer
      * @param questions  with the place {s}
      * @param unseen     a question in a wording that no text has
+     * @param single     whether a subject has one right answer, unlike a country's languages
      */
-    private record Relation(String name, List<String> statements, List<String> questions, String unseen) {}
+    private record Relation(
+            String name, List<String> statements, List<String> questions, String unseen, boolean single) {}
 
     /** @param held whether no text has it as a question */
     private record Fact(Relation relation, String subject, String answer, boolean held) {
@@ -74,7 +76,8 @@ public final class Facts {
                     row.get("relation"),
                     List.of(row.get("statements").split("\\|")),
                     List.of(row.get("questions").split("\\|")),
-                    row.get("unseen"));
+                    row.get("unseen"),
+                    row.get("right").equals("one"));
             List<CSVRecord> subjects = new ArrayList<>(table(row.get("table")));
             Collections.shuffle(subjects, new Random(HELD_SEED + relation.name.hashCode()));
             for (int i = 0; i < subjects.size(); i++) {
@@ -137,7 +140,7 @@ public final class Facts {
 
     /**
      * {@return the facts that no text has as a question, as questions in a wording that texts have for others, with three wrong
-     * answers of the same kind} In a random order of all relations.
+     * answers of the same kind where a question has one right answer} In a random order of all relations.
      *
      * @param seed of the order, the wordings and the wrong answers
      */
@@ -166,6 +169,9 @@ public final class Facts {
     }
 
     private List<String> others(Fact fact, Random random) {
+        if (!fact.relation.single) {
+            return List.of();
+        }
         List<String> answers = new ArrayList<>(Objects.requireNonNull(byRelation.get(fact.relation.name)).stream()
                 .map(Fact::answer)
                 .distinct()

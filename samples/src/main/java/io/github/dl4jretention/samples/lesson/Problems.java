@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.function.Function;
+import java.util.function.IntFunction;
 import java.util.stream.Collectors;
 import org.apache.commons.csv.CSVRecord;
 
@@ -29,6 +30,9 @@ public final class Problems {
 
     private static final int MOST = 40;
 
+    /** Of 2,500, the last one is missed by so many draws once in 500 million times. */
+    private static final int MISSES = 50_000;
+
     /** Elements of which problems are learned, and those of which they are asked: even and odd places of a shuffled table. */
     private static final long ELEMENTS_SEED = 20240702;
 
@@ -50,7 +54,7 @@ public final class Problems {
      * about one half of the elements, those to measure with about the other, of which the model only knows what it was
      * pretrained on.
      *
-     * @param count how many, all of them different
+     * @param count how many, all of them different, at most: there are some 2,400 of each part
      * @param seed  of which
      * @param part  of the elements
      */
@@ -62,12 +66,7 @@ public final class Problems {
             own.add(elements.get(i));
         }
         Random random = new Random(seed);
-        Map<String, Problem> problems = new LinkedHashMap<>();
-        while (problems.size() < count) {
-            Problem problem = element(Facts.pick(own, random), Facts.pick(own, random));
-            problems.put(problem.asked(), problem);
-        }
-        return List.copyOf(problems.values());
+        return different(count, number -> element(Facts.pick(own, random), Facts.pick(own, random)), Problem::asked);
     }
 
     /**
@@ -91,15 +90,36 @@ public final class Problems {
 
     private static List<Problem> different(int count, long seed, Part part, Function<Random, Problem> make) {
         Random random = new Random(seed);
-        Map<String, Problem> problems = new LinkedHashMap<>();
-        while (problems.size() < count) {
-            Problem problem = make.apply(random);
-            boolean held = (problem.asked().hashCode() * 0x9E3779B9 >>> 16) % 10 == 0;
-            if (held == (part == Part.HELD)) {
-                problems.put(problem.asked(), problem);
-            }
+        return different(
+                count,
+                number -> {
+                    Problem problem = make.apply(random);
+                    while (isHeld(problem.asked()) != (part == Part.HELD)) {
+                        problem = make.apply(random);
+                    }
+                    return problem;
+                },
+                Problem::asked);
+    }
+
+    /** Whether a text belongs to the tenth that no model learns from. */
+    static boolean isHeld(String asked) {
+        return (asked.hashCode() * 0x9E3779B9 >>> 16) % 10 == 0;
+    }
+
+    /**
+     * {@return different ones, or fewer if so many drawn one after the other were all there already}
+     *
+     * @param draw makes one, given the number of those there are
+     * @param name of one, by which it's told from the others
+     */
+    static <T> List<T> different(int count, IntFunction<T> draw, Function<T, String> name) {
+        Map<String, T> found = new LinkedHashMap<>();
+        for (int misses = 0; found.size() < count && misses < MISSES; ) {
+            T drawn = draw.apply(found.size());
+            misses = found.putIfAbsent(name.apply(drawn), drawn) == null ? 0 : misses + 1;
         }
-        return List.copyOf(problems.values());
+        return List.copyOf(found.values());
     }
 
     private static Problem word(Random random) {

@@ -2,11 +2,9 @@ package io.github.dl4jretention.samples.lesson;
 
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Random;
-import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
@@ -113,7 +111,7 @@ public final class Skills {
     private record Line(String asked, String answer) {
 
         boolean held() {
-            return (asked.hashCode() * 0x9E3779B9 >>> 16) % 10 == 0;
+            return Problems.isHeld(asked);
         }
 
         @Override
@@ -156,9 +154,9 @@ public final class Skills {
     }
 
     /**
-     * {@return calculations that no text has, each after three that texts may have}
+     * {@return calculations that no text has, each after five that texts may have: additions and subtractions in turn}
      *
-     * @param count how many
+     * @param count how many at most: it ends when the subtractions do, of which there are some 500
      * @param seed  of which
      */
     public static List<Asked> arithmetic(int count, long seed) {
@@ -187,20 +185,18 @@ public final class Skills {
 
     private static List<Asked> asked(int count, long seed, Skill... skills) {
         Random random = new Random(seed);
-        Set<String> had = new LinkedHashSet<>();
-        List<Asked> questions = new ArrayList<>();
-        while (questions.size() < count) {
-            Skill skill = skills[questions.size() % skills.length];
-            Rule rule = Rule.values()[random.nextInt(Rule.values().length)];
-            StringBuilder before = new StringBuilder();
-            for (int i = 0; i < SHOTS; i++) {
-                before.append(line(skill, rule, false, random));
-            }
-            Line line = line(skill, rule, true, random);
-            if (had.add(line.asked)) {
-                questions.add(new Asked(skill.label(), before + line.asked, line.answer, List.of()));
-            }
-        }
-        return questions;
+        return Problems.different(
+                count,
+                number -> {
+                    Skill skill = skills[number % skills.length];
+                    Rule rule = Rule.values()[random.nextInt(Rule.values().length)];
+                    StringBuilder before = new StringBuilder();
+                    for (int i = 0; i < SHOTS; i++) {
+                        before.append(line(skill, rule, false, random));
+                    }
+                    Line line = line(skill, rule, true, random);
+                    return new Asked(skill.label(), before + line.asked, line.answer, List.of());
+                },
+                asked -> asked.question().substring(asked.question().lastIndexOf('\n') + 1));
     }
 }

@@ -89,6 +89,27 @@ class SkillsTest {
     }
 
     @Test
+    void there_are_fewer_than_asked_for_when_all_of_them_are_there() {
+        List<Asked> all = Skills.arithmetic(3000, 9);
+        assertTrue(all.size() > 800 && all.size() < 1200, all.size() + ", two times a tenth of 5,050");
+        assertEquals(subtractions(all), subtractions(Skills.arithmetic(3000, 10)), "another order of the same");
+        assertEquals(3000, Skills.lists(3000, 9).size());
+        assertEquals(3000, Skills.patterns(3000, 9).size());
+        assertEquals(50 * 50, Problems.elements(3000, 1, Problems.Part.LEARNED).size());
+        assertEquals(49 * 49, Problems.elements(3000, 1, Problems.Part.HELD).size());
+    }
+
+    private static Set<String> subtractions(List<Asked> all) {
+        Set<String> lines = new HashSet<>();
+        for (Asked asked : all) {
+            if (asked.subject().equals("subtracting")) {
+                lines.add(asked.question().lines().toList().get(5));
+            }
+        }
+        return lines;
+    }
+
+    @Test
     void worked_problems_come_out_right_and_are_not_asked() {
         List<Problem> learned = new ArrayList<>(Problems.words(400, 1, Problems.Part.LEARNED));
         learned.addAll(Problems.elements(400, 1, Problems.Part.LEARNED));
