@@ -117,7 +117,8 @@ public final class Evaluate implements Callable<Integer> {
             System.err.println(
                     sandbox.isIsolated()
                             ? "programs run without network and without your files"
-                            : "warning: this system can't isolate programs: they can read your files and use the network");
+                            : "warning: this system can't isolate programs: they can read, change and delete your files, end"
+                                    + " your processes and use the network (if you're root, they do so as nobody)");
             suite = suite.allowCode(sandbox);
         }
         String own =

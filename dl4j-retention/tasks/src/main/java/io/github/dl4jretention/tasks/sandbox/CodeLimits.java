@@ -3,7 +3,7 @@ package io.github.dl4jretention.tasks.sandbox;
 /**
  * What a program may use.
  *
- * @param seconds   from its start to its end, and of processor time of each process
+ * @param seconds   from its start to its end; the processor time of each process is limited too
  * @param memory    bytes of addresses of each process
  * @param files     bytes of each file, and of all files together where the folder is in memory
  * @param processes processes and threads; where programs aren't isolated, of all programs of the same user together

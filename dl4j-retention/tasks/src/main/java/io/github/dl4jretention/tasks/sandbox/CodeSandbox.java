@@ -4,19 +4,14 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
-import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Objects;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -25,9 +20,15 @@ import org.slf4j.LoggerFactory;
  *
  * <p>On Linux with util-linux, where users may make namespaces, a program sees the system's programs and an empty folder in
  * memory, and nothing else: no network, no home folder, no other processes, no environment. {@link #isIsolated()} says
- * whether that's so here. Elsewhere it has the limits of {@link CodeLimits} and an empty environment and folder, but it can
- * read files and open sockets as you can, and a process that starts a session of its own may outlive it. A program of root
- * runs as nobody.
+ * whether that's so here. Elsewhere it has the limits of {@link CodeLimits} and an empty environment and folder, but <b>it
+ * runs as you: it can read, change and delete your files, end your processes and use the network</b>. Where root starts it,
+ * it runs as nobody, with nobody's rights to do so. Of the processes that it starts, those of its process group end with it,
+ * and so do its descendants in other groups if it's still running when its time is up. One in another group
+ * may outlive it if its parent ended earlier, or if it was started at the last moment.
+ *
+ * <p>If the JVM shuts down, by Ctrl-C say, its programs end and their folders are deleted. If the JVM is killed, a program
+ * ends a few seconds after its time, but its folder stays; without namespaces it may turn that alarm off, and what it
+ * started isn't reached.
  *
  * <p><b>What isn't promised:</b> namespaces are no virtual machine. A program that uses an error in the kernel gets out.
  * Memory is limited for each process, not for all together. Run models that you don't trust in a virtual machine of their
@@ -92,7 +93,9 @@ public final class CodeSandbox {
         if (!outcome.passed()) {
             throw new IOException("code: expected python3 on this system to run it with, got " + outcome.reason());
         }
-        LOG.warn("this system can't isolate programs: what a model writes can read your files and use the network");
+        LOG.warn(
+                "this system can't isolate programs: what a model writes can read, change and delete your files, end your"
+                        + " processes and use the network (if you're root, it does so as nobody)");
         return limited;
     }
 
@@ -114,23 +117,9 @@ public final class CodeSandbox {
      */
     public Outcome run(String program) throws IOException {
         String mark = UUID.randomUUID().toString();
-        Path folder = Files.createTempDirectory(
-                "dl4j-retention-code-" + ProcessHandle.current().pid() + "-");
-        try {
-            Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
-            ProcessBuilder builder = new ProcessBuilder(command(folder));
-            Map<String, String> environment = builder.environment();
-            String path = environment.getOrDefault("PATH", "/usr/bin:/bin");
-            environment.clear();
-            environment.put("PATH", path);
-            Process process = builder.start();
-            try {
-                return outcome(process, program + "\nprint('\\n" + mark + "')\n", mark);
-            } finally {
-                end(process);
-            }
-        } finally {
-            delete(folder);
+        try (CodeProcess running = new CodeProcess(isolated)) {
+            Process process = running.start(command(running.folder()));
+            return outcome(process, program + "\nprint('\\n" + mark + "')\n", mark);
         }
     }
 
@@ -193,44 +182,6 @@ public final class CodeSandbox {
         String error = errors.lastLine();
         return new Outcome(
                 passed, passed ? "passed" : error.isEmpty() ? "ended with code " + process.exitValue() : error);
-    }
-
-    /** With all processes that it started: those of its session, and those of its namespace. */
-    private void end(Process process) throws IOException {
-        boolean interrupted = Thread.interrupted();
-        try {
-            if (!isolated) {
-                // One signal reaches a whole group, so that none of it can fork away.
-                new ProcessBuilder("sh", "-c", "kill -s KILL -- -\"$0\" 2> /dev/null", Long.toString(process.pid()))
-                        .start()
-                        .waitFor(GRACE_SECONDS, TimeUnit.SECONDS);
-            }
-            process.descendants().forEach(ProcessHandle::destroyForcibly);
-            process.destroyForcibly();
-            process.waitFor(GRACE_SECONDS, TimeUnit.SECONDS);
-        } catch (InterruptedException e) {
-            interrupted = true;
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
-    }
-
-    /** Programs may have made files that nobody may read or delete; what can't be deleted stays. */
-    private static void delete(Path file) {
-        try {
-            if (Files.isDirectory(file, LinkOption.NOFOLLOW_LINKS)) {
-                Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rwx------"));
-                List<Path> inside;
-                try (Stream<Path> files = Files.list(file)) {
-                    inside = files.toList();
-                }
-                inside.forEach(CodeSandbox::delete);
-            }
-            Files.deleteIfExists(file);
-        } catch (IOException | UncheckedIOException e) {
-            LOG.warn("what a program left in {} can't be deleted", file, e);
-        }
     }
 
     /** Reads a stream to its end and keeps the last of it. */

@@ -1,12 +1,15 @@
-# Without namespaces: a session of its own, limits, an empty environment and an empty folder; root becomes nobody. Arguments:
+# Without namespaces: a process group of its own, limits, an empty environment and an empty folder; root becomes nobody. Arguments:
 # folder, seconds, memory, files, processes. The program comes on standard input.
 import os
 import resource
+import signal
 import sys
 
 folder = sys.argv[1]
 seconds, memory, files, processes = map(int, sys.argv[2:])
 os.setsid()
+# Ends the program if the JVM was killed and can't do so; it outlives exec.
+signal.alarm(seconds + 4)
 program = sys.stdin.buffer.read()
 if os.geteuid() == 0:
     nobody = 65534
@@ -18,7 +21,8 @@ os.chdir(folder)
 with open("program.py", "wb") as file:
     file.write(program)
 for name, limit in (
-    ("CPU", seconds),
+    # More than the JVM waits: it looks for a program's children before it ends the program.
+    ("CPU", seconds + 2),
     ("FSIZE", files),
     ("CORE", 0),
     ("NOFILE", 64),

@@ -57,7 +57,10 @@ class MetricCasesTest {
         assertTrue(right > 0 && right < cases(match.label()).size());
     }
 
-    /** The harness fails at it, and takes the frame of a solution. */
+    /**
+     * The harness's cases have no {@code \fbox{7}}: its {@code remove_boxed} raises an error for it. Here it's read as
+     * {@code \boxed{7}} is.
+     */
     @Test
     void a_framed_answer_is_what_is_in_the_frame() {
         assertEquals("7", AnswerFilter.BOXED.apply("so \\fbox{7}"));

@@ -7,12 +7,18 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
+import java.io.OutputStream;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.UUID;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Named;
@@ -27,8 +33,6 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 class CodeSandboxTest {
 
-    private static final String MARK = "dl4j_retention_hostile_test";
-
     /** Time that a busy machine needs for a program that ends. */
     private static final CodeLimits LIMITS = limits(20);
 
@@ -36,6 +40,9 @@ class CodeSandboxTest {
     private static final CodeLimits SHORT = limits(3);
 
     private static final List<CodeSandbox> SANDBOXES = new ArrayList<>();
+
+    /** An argument that only processes of this test have. */
+    private final String mark = "dl4j_retention_hostile_test_" + UUID.randomUUID();
 
     @TempDir
     Path temporary;
@@ -60,7 +67,11 @@ class CodeSandboxTest {
 
     /** The same with less time. */
     private static CodeSandbox hurried(CodeSandbox sandbox) throws IOException {
-        return sandbox.isIsolated() ? CodeSandbox.of(SHORT) : CodeSandbox.withoutNamespaces(SHORT);
+        return sandbox(sandbox.isIsolated(), SHORT);
+    }
+
+    private static CodeSandbox sandbox(boolean isolated, CodeLimits limits) throws IOException {
+        return isolated ? CodeSandbox.of(limits) : CodeSandbox.withoutNamespaces(limits);
     }
 
     static Stream<Named<CodeSandbox>> sandboxes() {
@@ -110,42 +121,136 @@ class CodeSandboxTest {
         assertFails(hurried, "timed out", "import time", "time.sleep(60)");
     }
 
+    /** The same program in a process with {@link #mark} as its argument, which what it forks has too. */
+    private String marked(String... lines) {
+        return String.join(
+                "\n",
+                "import os, sys",
+                "os.execv(sys.executable, [sys.executable, '-I', '-c', \"\"\"",
+                String.join("\n", lines),
+                "\"\"\", '" + mark + "'])");
+    }
+
+    private long running() {
+        return ProcessHandle.allProcesses()
+                .filter(process -> process.info().commandLine().orElse("").contains(mark))
+                .count();
+    }
+
+    /** They were killed; a busy machine takes a while to clear them away. */
+    private void assertNothingRuns() {
+        await(() -> running() == 0);
+        assertEquals(0, running());
+    }
+
+    private static void await(BooleanSupplier condition) {
+        long start = System.nanoTime();
+        while (!condition.getAsBoolean() && System.nanoTime() - start < 30_000_000_000L) {
+            LockSupport.parkNanos(10_000_000);
+        }
+    }
+
     /** Neither does it reach the limit of the machine, nor does a process of it live on. */
     @ParameterizedTest
     @MethodSource("sandboxes")
     void a_fork_bomb_ends_with_all_its_processes(CodeSandbox sandbox) throws IOException {
         CodeSandbox hurried = hurried(sandbox);
-        CodeSandbox.Outcome outcome = run(
-                hurried,
-                "import os, time",
-                "x = '" + MARK + "'",
-                "while True:",
-                "    os.fork()",
-                "    time.sleep(0.001)");
-        assertFalse(outcome.passed());
-        assertTrue(
-                outcome.reason().contains("BlockingIOError") || outcome.reason().equals("timed out"), outcome.reason());
-        run(hurried, "import os, time", "while True:", "    try: os.fork()", "    except OSError: time.sleep(0.01)");
+        String first = marked("import os, time", "while True:", "    os.fork()", "    time.sleep(0.001)");
+        assertFalse(hurried.run(first).passed());
         assertNothingRuns();
-    }
-
-    /** They were killed; a busy machine takes a while to clear them away. */
-    private static void assertNothingRuns() {
-        long start = System.nanoTime();
-        long left;
-        do {
-            left = ProcessHandle.allProcesses()
-                    .filter(process -> process.info().commandLine().orElse("").contains("program.py"))
-                    .count();
-        } while (left > 0 && System.nanoTime() - start < 30_000_000_000L);
-        assertEquals(0, left);
+        String second =
+                marked("import os, time", "while True:", "    try: os.fork()", "    except OSError: time.sleep(0.01)");
+        assertFalse(hurried.run(second).passed());
+        assertNothingRuns();
     }
 
     @ParameterizedTest
     @MethodSource("sandboxes")
     void what_a_program_leaves_in_the_background_ends_with_it(CodeSandbox sandbox) throws IOException {
-        run(sandbox, "import os, time", "if os.fork() == 0: time.sleep(60)");
+        run(sandbox, marked("import os, time", "if os.fork() == 0: time.sleep(300)"));
         assertNothingRuns();
+    }
+
+    @ParameterizedTest
+    @MethodSource("sandboxes")
+    void a_child_in_a_process_group_of_its_own_ends_when_time_is_up(CodeSandbox sandbox) throws IOException {
+        // Without namespaces, the limit counts all processes of the user.
+        CodeLimits limits = new CodeLimits(3, 1L << 28, 1L << 20, 1 << 15);
+        CodeSandbox made = sandbox(sandbox.isIsolated(), limits);
+        for (String own : List.of("start_new_session=True", "preexec_fn=lambda: os.setpgid(0, 0)")) {
+            assertFails(
+                    made,
+                    "timed out",
+                    "import os, subprocess, sys",
+                    "sleep = 'import time; time.sleep(300)'",
+                    "subprocess.Popen([sys.executable, '-c', sleep, '" + mark + "'], " + own + ")",
+                    "while True: pass");
+            assertNothingRuns();
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("sandboxes")
+    void an_interrupt_ends_a_program_and_stays_set(CodeSandbox sandbox) throws IOException {
+        Thread.currentThread().interrupt();
+        assertThrows(IOException.class, () -> sandbox.run(marked("import time", "time.sleep(300)")));
+        assertTrue(Thread.interrupted());
+        assertNothingRuns();
+        assertNoFolder(ProcessHandle.current().pid(), System.getProperty("java.io.tmpdir"));
+    }
+
+    /** With the signal that Ctrl-C or {@code kill} sends, it ends its program, whose time is far from up. */
+    @ParameterizedTest
+    @MethodSource("sandboxes")
+    void a_jvm_that_ends_takes_its_program_along(CodeSandbox sandbox) throws Exception {
+        Process jvm = jvm(sandbox.isIsolated(), 300);
+        jvm.destroy();
+        jvm.waitFor();
+        assertNothingRuns();
+        assertNoFolder(jvm.pid(), temporary.toString());
+    }
+
+    @ParameterizedTest
+    @MethodSource("sandboxes")
+    void a_program_whose_jvm_was_killed_ends_soon_after_its_time(CodeSandbox sandbox) throws Exception {
+        Process jvm = jvm(sandbox.isIsolated(), 3);
+        jvm.destroyForcibly().waitFor();
+        assertNothingRuns();
+    }
+
+    /** {@return a JVM whose program is running} */
+    private Process jvm(boolean isolated, int seconds) throws IOException {
+        // Nobody has to get at the folder of its program.
+        Files.setPosixFilePermissions(temporary, PosixFilePermissions.fromString("rwxr-xr-x"));
+        Process jvm = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-Djava.io.tmpdir=" + temporary,
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        Runner.class.getName(),
+                        Boolean.toString(isolated),
+                        Integer.toString(seconds))
+                .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                .redirectError(ProcessBuilder.Redirect.INHERIT)
+                .start();
+        try (OutputStream program = jvm.getOutputStream()) {
+            program.write(marked("import time", "time.sleep(300)").getBytes(StandardCharsets.UTF_8));
+        }
+        await(() -> running() > 0);
+        assertTrue(running() > 0, "the program didn't start");
+        return jvm;
+    }
+
+    /** Runs the program on its standard input. */
+    static final class Runner {
+
+        private Runner() {}
+
+        public static void main(String[] args) throws IOException {
+            String program = new String(System.in.readAllBytes(), StandardCharsets.UTF_8);
+            sandbox(Boolean.parseBoolean(args[0]), limits(Integer.parseInt(args[1])))
+                    .run(program);
+        }
     }
 
     @ParameterizedTest
@@ -220,14 +325,16 @@ class CodeSandboxTest {
                         "os.chmod('x', 0)",
                         "os.symlink('/', 'z')")
                 .passed());
-        try (var folders = Files.list(Path.of(System.getProperty("java.io.tmpdir")))) {
+        assertNoFolder(ProcessHandle.current().pid(), System.getProperty("java.io.tmpdir"));
+    }
+
+    private static void assertNoFolder(long jvm, String temporary) throws IOException {
+        try (Stream<Path> folders = Files.list(Path.of(temporary))) {
             assertEquals(
-                    0,
-                    folders.filter(folder -> folder.getFileName()
-                                    .toString()
-                                    .startsWith("dl4j-retention-code-"
-                                            + ProcessHandle.current().pid() + "-"))
-                            .count());
+                    List.of(),
+                    folders.filter(folder ->
+                                    folder.getFileName().toString().startsWith("dl4j-retention-code-" + jvm + "-"))
+                            .toList());
         }
     }
 
@@ -242,8 +349,8 @@ class CodeSandboxTest {
 
     @Test
     void the_systems_programs_cannot_be_changed() throws IOException {
-        assertFails(isolated(), "Read-only file system", "open('/usr/bin/" + MARK + "', 'w')");
-        assertFalse(Files.exists(Path.of("/usr/bin/" + MARK)));
+        assertFails(isolated(), "Read-only file system", "open('/usr/bin/" + mark + "', 'w')");
+        assertFalse(Files.exists(Path.of("/usr/bin/" + mark)));
     }
 
     @Test
