@@ -18,6 +18,6 @@ for f in null zero urandom; do
 done
 cat > "$1/work/program.py"
 exec chroot "$1" /usr/bin/setpriv --no-new-privs --bounding-set=-all --inh-caps=-all \
-  /usr/bin/prlimit --cpu="$3" --as="$4" --fsize="$5" --nproc="$6" --core=0 --nofile=64 \
+  /usr/bin/prlimit --cpu="$(($3 + 2))" --as="$4" --fsize="$5" --nproc="$6" --core=0 --nofile=64 \
   /usr/bin/env -i HOME=/work PATH=/usr/bin:/bin LC_ALL=C.UTF-8 \
   /bin/sh -c 'cd /work; exec "$0" -I program.py < /dev/null' "$2"
