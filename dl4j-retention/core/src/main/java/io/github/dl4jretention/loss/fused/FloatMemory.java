@@ -2,6 +2,7 @@ package io.github.dl4jretention.loss.fused;
 
 import io.github.dl4jretention.internal.Workers;
 import java.lang.ref.Reference;
+import java.util.Arrays;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.Pointer;
 import org.nd4j.linalg.api.buffer.DataType;
@@ -86,7 +87,22 @@ public final class FloatMemory {
         Reference.reachabilityFence(array);
     }
 
-    /** {@return the place of a row of an array of three axes whose last one lies side by side, rows counted in 'c' order} */
+    /**
+     * {@return the memory of an array's rows}
+     *
+     * @param array {@code [a, b, values]}, FLOAT, whose values lie side by side
+     * @throws IllegalArgumentException if it has other axes
+     */
+    static FloatMemory ofRows(INDArray array) {
+        if (array.rank() != 3 || array.size(2) > 1 && array.stride(2) != 1) {
+            throw new IllegalArgumentException(
+                    "array: expected three axes, the last one's values side by side, got shape "
+                            + Arrays.toString(array.shape()) + " and strides " + Arrays.toString(array.stride()));
+        }
+        return of(array);
+    }
+
+    /** {@return the place of a row, counted in 'c' order} */
     long row(int row) {
         return row / array.size(1) * array.stride(0) + row % array.size(1) * array.stride(1);
     }
@@ -98,8 +114,8 @@ public final class FloatMemory {
      * @param to   likewise, of the same shape
      */
     public static void copyRows(INDArray from, INDArray to) {
-        FloatMemory source = of(from);
-        FloatMemory target = of(to);
+        FloatMemory source = ofRows(from);
+        FloatMemory target = ofRows(to);
         int rows = Math.toIntExact(from.size(0) * from.size(1));
         long bytes = from.size(2) * Float.BYTES;
         int parts = Math.min(Workers.ofMachine().rows(), rows);

@@ -229,7 +229,7 @@ public final class FusedLoss implements LossPath {
             INDArray rows = rows(input);
             INDArray columns = rows.transpose();
             int tokens = (int) input.size(0);
-            FloatMemory written = FloatMemory.of(output);
+            FloatMemory written = FloatMemory.ofRows(output);
             for (int start = 0; start < tokens; start += chunk) {
                 int first = start;
                 int end = Math.min(start + chunk, tokens);

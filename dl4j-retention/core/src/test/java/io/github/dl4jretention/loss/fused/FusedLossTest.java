@@ -4,6 +4,7 @@ import static io.github.dl4jretention.Networks.assertClose;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Networks;
@@ -329,9 +330,12 @@ class FusedLossTest {
         FusedLoss wide =
                 new FusedLoss(conf, parameters(weights.castTo(DataType.FLOAT), bias.castTo(DataType.FLOAT)), 50);
         INDArray input = Networks.normal(DataType.FLOAT, random, 6, 4);
-        INDArray expected = Nd4j.create(DataType.FLOAT, 6, 50);
-        wide.activate(input, true, expected);
-        INDArray output = Nd4j.create(DataType.FLOAT, 6, 50);
+        INDArray logits = input.mmul(weights.castTo(DataType.FLOAT)).addiRowVector(bias.castTo(DataType.FLOAT));
+        INDArray expected = Nd4j.nn().logSoftmax(logits, 1).reshape(6, 1, 50);
+        INDArray output = Nd4j.create(DataType.FLOAT, 6, 1, 50);
+        wide.activate(input, true, output);
+        assertClose(expected, output, TOLERANCE);
+        output.assign(Double.NaN);
         INDArray columns = input.dup('f');
         half.activate(columns, true, output);
         assertClose(expected, output, TOLERANCE);
@@ -341,6 +345,22 @@ class FusedLossTest {
         }
         long after = Nd4jCpu.Environment.getInstance().getDeviceCounter(0);
         assertTrue(after <= before, before + " bytes of arrays before, " + after + " after");
+    }
+
+    @Test
+    void an_output_of_other_axes_is_refused() {
+        Random random = new Random(1);
+        FusedLoss loss = new FusedLoss(
+                RetentionConfiguration.builder().build(),
+                parameters(
+                        Networks.normal(DataType.FLOAT, random, 4, 50), Networks.normal(DataType.FLOAT, random, 1, 50)),
+                50);
+        INDArray input = Networks.normal(DataType.FLOAT, random, 6, 4);
+        for (INDArray output : List.of(
+                Nd4j.create(DataType.FLOAT, 6, 50),
+                Nd4j.create(DataType.FLOAT, 50, 1, 6).permute(2, 1, 0))) {
+            assertThrows(IllegalArgumentException.class, () -> loss.activate(input, true, output));
+        }
     }
 
     /** Frozen ones, with an adapter: more parts than threads, and several chunks. */
