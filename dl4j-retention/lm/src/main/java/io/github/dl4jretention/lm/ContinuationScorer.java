@@ -78,8 +78,9 @@ public final class ContinuationScorer implements AutoCloseable {
         } else {
             steps.restore(ofHead, new int[prompts.length]);
         }
-        read(prompts, length - 1);
-        double[][][] found = first(prompts, continuations);
+        int before = (length - 1) / STEP * STEP;
+        read(prompts, before);
+        double[][][] found = first(prompts, before, continuations);
         int[] rows =
                 new int[Arrays.stream(continuations).mapToInt(c -> c.length).sum()];
         int[][] whole = new int[rows.length][];
@@ -127,22 +128,23 @@ public final class ContinuationScorer implements AutoCloseable {
     }
 
     /** The prompts' last tokens give the first token of every continuation. */
-    private double[][][] first(int[][] prompts, int[][][] continuations) {
-        int[][] last = new int[prompts.length][];
+    private double[][][] first(int[][] prompts, int from, int[][][] continuations) {
+        int[][] rest = new int[prompts.length][];
         int[][][] wanted = new int[prompts.length][][];
+        int last = prompts[0].length - 1 - from;
         for (int i = 0; i < prompts.length; i++) {
-            last[i] = new int[] {prompts[i][prompts[i].length - 1]};
-            wanted[i] = new int[][] {
-                Arrays.stream(continuations[i]).mapToInt(c -> c[0]).toArray()
-            };
+            rest[i] = Arrays.copyOfRange(prompts[i], from, prompts[i].length);
+            wanted[i] = new int[last + 1][0];
+            wanted[i][last] =
+                    Arrays.stream(continuations[i]).mapToInt(c -> c[0]).toArray();
         }
-        double[][][] firsts = steps.logProbabilities(last, wanted);
+        double[][][] firsts = steps.logProbabilities(rest, wanted);
         double[][][] found = new double[prompts.length][][];
         for (int i = 0; i < prompts.length; i++) {
             found[i] = new double[continuations[i].length][];
             for (int j = 0; j < found[i].length; j++) {
                 found[i][j] = new double[continuations[i][j].length];
-                found[i][j][0] = firsts[i][0][j];
+                found[i][j][0] = firsts[i][last][j];
             }
         }
         return found;

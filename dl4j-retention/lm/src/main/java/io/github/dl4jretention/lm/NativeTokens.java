@@ -1,6 +1,7 @@
 package io.github.dl4jretention.lm;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import io.github.dl4jretention.lm.huggingface.TokenizerFiles;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -32,9 +33,16 @@ final class NativeTokens {
         }
     }
 
+    /** DJL's own encode also makes each token's text, place and six other numbers, which take longer than the encoding. */
     int[] encode(String text, boolean withSpecial) {
-        long[] ids = tokenizer.encode(text, withSpecial, false).getIds();
-        return Arrays.stream(ids).mapToInt(Math::toIntExact).toArray();
+        long encoding = TokenizersLibrary.LIB.encode(tokenizer.getHandle(), text, withSpecial);
+        try {
+            return Arrays.stream(TokenizersLibrary.LIB.getTokenIds(encoding))
+                    .mapToInt(Math::toIntExact)
+                    .toArray();
+        } finally {
+            TokenizersLibrary.LIB.deleteEncoding(encoding);
+        }
     }
 
     String decode(int[] ids) {

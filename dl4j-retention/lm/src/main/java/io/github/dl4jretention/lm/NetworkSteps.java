@@ -7,8 +7,10 @@ import io.github.dl4jretention.lm.layers.TokenEmbedding;
 import io.github.dl4jretention.loss.LossPath;
 import io.github.dl4jretention.loss.RetentionOutputLayer;
 import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
+import io.github.dl4jretention.loss.fused.FloatMemory;
 import java.lang.ref.Reference;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -157,12 +159,16 @@ final class NetworkSteps implements Steps {
         if (array.rank() < 2) {
             return array.dup('c');
         }
-        long length = array.length() / array.size(0);
         long[] shape = array.shape().clone();
-        INDArray from = array.reshape('c', array.size(0), length);
-        INDArray chosen = Nd4j.pullRows(from, 1, rows, 'c');
+        long length = array.length() / shape[0];
         shape[0] = rows.length;
-        return chosen.reshape('c', shape);
+        if (FloatMemory.isAccessible(array) && array.ordering() == 'c' && !array.isView()) {
+            INDArray chosen = Nd4j.createUninitialized(array.dataType(), shape);
+            FloatMemory.copyFirst(array, rows, chosen, length);
+            return chosen;
+        }
+        INDArray from = array.reshape('c', array.size(0), length);
+        return Nd4j.pullRows(from, 1, rows, 'c').reshape('c', shape);
     }
 
     /**
@@ -221,10 +227,13 @@ final class NetworkSteps implements Steps {
                 }
             }
             int vocabulary = Math.toIntExact(logits.size(1));
-            double[][] all = logits.castTo(DataType.DOUBLE).toDoubleMatrix();
+            double[] all;
+            try (INDArray wide = Nd4j.createUninitialized(DataType.DOUBLE, places.size(), vocabulary)) {
+                all = wide.assign(logits).data().asDouble();
+            }
             for (int i = 0; i < places.size(); i++) {
                 int[] place = places.get(i);
-                double[] row = all[i];
+                double[] row = Arrays.copyOfRange(all, i * vocabulary, (i + 1) * vocabulary);
                 int[] tokens = wanted[place[0]][place[1]];
                 double[] values = new double[tokens.length];
                 double sum = logSum(row);

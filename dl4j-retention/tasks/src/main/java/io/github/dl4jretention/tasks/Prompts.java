@@ -1,5 +1,6 @@
 package io.github.dl4jretention.tasks;
 
+import io.github.dl4jretention.internal.Workers;
 import io.github.dl4jretention.lm.ChatMessage;
 import io.github.dl4jretention.lm.Tokenizer;
 import io.github.dl4jretention.tasks.file.Question;
@@ -167,6 +168,29 @@ final class Prompts {
      * that prompt and continuation together have more than the prompt.
      */
     record Choices(int[] prompt, int[][] continuations) {}
+
+    /** {@return those of all questions} On all processors: a prompt is encoded as often as there are choices. */
+    List<Choices> choices() throws IOException {
+        Choices[] all = new Choices[questions.size()];
+        IOException[] failed = new IOException[all.length];
+        int parts = Math.min(Workers.ofMachine().rows(), all.length);
+        Workers.run(parts, part -> {
+            int end = Workers.start(all.length, parts, part + 1);
+            for (int i = Workers.start(all.length, parts, part); i < end; i++) {
+                try {
+                    all[i] = choices(i);
+                } catch (IOException e) {
+                    failed[i] = e;
+                }
+            }
+        });
+        for (IOException failure : failed) {
+            if (failure != null) {
+                throw failure;
+            }
+        }
+        return Arrays.asList(all);
+    }
 
     Choices choices(int number) throws IOException {
         Question question = questions.get(number);

@@ -27,7 +27,7 @@ import org.jspecify.annotations.Nullable;
 final class TaskRunner {
 
     /** Questions of a batch, at most. */
-    private static final int ROWS = 8;
+    private static final int ROWS = 16;
 
     /** Prompts that are written after at once. */
     private static final int WRITERS = 16;
@@ -116,8 +116,9 @@ final class TaskRunner {
 
     private void choose() throws IOException {
         List<Ready> all = new ArrayList<>();
+        List<Prompts.Choices> encoded = prompts.choices();
         for (int i = 0; i < questions.size(); i++) {
-            Prompts.Choices choices = prompts.choices(i);
+            Prompts.Choices choices = encoded.get(i);
             Ready whole = new Ready(i, prompts.group(i), choices.prompt(), choices.continuations(), false);
             all.add(truncated(whole, model.context() + 1 - whole.longest()));
         }

@@ -2,9 +2,11 @@ package io.github.dl4jretention.lm.layers;
 
 import static java.util.Objects.requireNonNull;
 
+import io.github.dl4jretention.loss.fused.FloatMemory;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
@@ -23,6 +25,9 @@ import org.nd4j.linalg.indexing.NDArrayIndex;
 record KeyValueState(int time, @Nullable INDArray keys, @Nullable INDArray values, boolean @Nullable [][] keep) {
 
     static final KeyValueState EMPTY = new KeyValueState(0, null, null, null);
+
+    /** Tokens that a state which is handed in has room for, so that a short text after it doesn't copy it again. */
+    private static final int ROOM = 32;
 
     private static final String KEYS = "keys";
     private static final String VALUES = "values";
@@ -45,6 +50,16 @@ record KeyValueState(int time, @Nullable INDArray keys, @Nullable INDArray value
         return map;
     }
 
+    private void copy(INDArray from, INDArray to) {
+        boolean dense = from.stride(1) == from.size(2) && from.stride(2) == 1;
+        if (dense && FloatMemory.isAccessible(from) && FloatMemory.isAccessible(to)) {
+            int[] all = IntStream.range(0, (int) from.size(0)).toArray();
+            FloatMemory.copyFirst(from, all, to, time * from.size(2));
+        } else {
+            first(to).assign(first(from));
+        }
+    }
+
     private INDArray first(INDArray array) {
         return array.get(NDArrayIndex.all(), NDArrayIndex.interval(0, time), NDArrayIndex.all());
     }
@@ -65,11 +80,10 @@ record KeyValueState(int time, @Nullable INDArray keys, @Nullable INDArray value
                 }
             }
         }
-        return new KeyValueState(
-                (int) keys.size(1),
-                keys.dup('c'),
-                requireNonNull(map.get(VALUES), VALUES).dup('c'),
-                keep);
+        KeyValueState given =
+                new KeyValueState((int) keys.size(1), keys, requireNonNull(map.get(VALUES), VALUES), keep);
+        int room = given.time + ROOM;
+        return given.withRoom(keys.size(0), room, room, (int) keys.size(2), keys.dataType(), true);
     }
 
     /**
@@ -93,8 +107,8 @@ record KeyValueState(int time, @Nullable INDArray keys, @Nullable INDArray value
             INDArray newKeys = Nd4j.createUninitialized(dataType, batch, capacity, width);
             INDArray newValues = Nd4j.createUninitialized(dataType, batch, capacity, width);
             if (keys != null && values != null) {
-                first(newKeys).assign(first(keys));
-                first(newValues).assign(first(values));
+                copy(keys, newKeys);
+                copy(values, newValues);
             }
             return new KeyValueState(time, newKeys, newValues, keep);
         }
