@@ -200,7 +200,7 @@ class NetworkSnippetsTest {
         assertEquals(0, sourceBefore.divergence(), 1e-6);
         assertTrue(source.divergence() > 0);
         // snippet
-        MultiLayerNetwork merged = Merge.networks(MergeMethod.wiseFt(0.6))
+        MultiLayerNetwork merged = Merge.networks(MergeMethod.wiseFt(0.75))
                 .base(pretrained)
                 .model(tuned)
                 .merge();
