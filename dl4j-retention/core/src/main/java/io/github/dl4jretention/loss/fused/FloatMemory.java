@@ -150,8 +150,8 @@ public final class FloatMemory {
         Place written = new Place();
         for (int i = 0; i < chosen.length; i++) {
             Pointer.memcpy(
-                    written.at(target.address + i * to.stride(0) * Float.BYTES),
-                    read.at(source.address + chosen[i] * from.stride(0) * Float.BYTES),
+                    written.at(target.address + (long) i * to.stride(0) * Float.BYTES),
+                    read.at(source.address + (long) chosen[i] * from.stride(0) * Float.BYTES),
                     length * Float.BYTES);
         }
         Reference.reachabilityFence(from);
