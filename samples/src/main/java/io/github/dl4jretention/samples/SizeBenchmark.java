@@ -15,6 +15,7 @@ import io.github.dl4jretention.samples.model.RandomFolder;
 import io.github.dl4jretention.teacher.NetworkIdentity;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -44,6 +45,9 @@ import picocli.CommandLine.Option;
 public final class SizeBenchmark implements Callable<Integer> {
 
     private static final double MEGABYTE = 1 << 20;
+
+    /** Of many steps, the times that are printed. */
+    private static final int LISTED = 20;
 
     /** Parts that don't follow from the number of parameters. */
     private static final List<String> BESIDE = List.of("activations", "teacher's values", "logits", "Java");
@@ -94,6 +98,12 @@ public final class SizeBenchmark implements Callable<Integer> {
             paramLabel = "DIR",
             description = "Where the random model is, or is left for another time; default: a temporary folder.")
     private @Nullable Path kept;
+
+    @Option(
+            names = "--every",
+            converter = Errors.Count.class,
+            description = "Steps from one line with the resident memory to the next; default: none.")
+    private @Nullable Integer every;
 
     @Option(
             names = "--run",
@@ -170,14 +180,14 @@ public final class SizeBenchmark implements Callable<Integer> {
                     .accumulate(accumulate)
                     .report(1, report -> {
                         seconds.add((System.nanoTime() - last[0]) / 1e9);
+                        resident(seconds.size());
                         last[0] = System.nanoTime();
                     })
                     .folder(checkpoints)
                     .build()
                     .run();
             peak = ProcessMemory.peak();
-            double heap =
-                    ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getCommitted() / MEGABYTE;
+            double heap = heap();
             double java =
                     ManagementFactory.getMemoryMXBean().getNonHeapMemoryUsage().getCommitted() / MEGABYTE;
             System.out.printf(
@@ -206,9 +216,31 @@ public final class SizeBenchmark implements Callable<Integer> {
                 Locale.ROOT,
                 "seconds of the steps: %s; the first one is longer. Products with weights in a step: %.2f TFLOP%n",
                 seconds.stream()
+                        .limit(LISTED)
                         .map(value -> String.format(Locale.ROOT, "%.1f", value))
                         .toList(),
                 operations(model) / 1e12);
+    }
+
+    private static double heap() {
+        return ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getCommitted() / MEGABYTE;
+    }
+
+    /** As a training leaves it: nobody collects garbage here. */
+    private void resident(int step) {
+        if (every == null || step % every != 0) {
+            return;
+        }
+        try {
+            System.out.printf(
+                    Locale.ROOT,
+                    "step %d: %.1f MB are resident, Java's heap is %.0f%n",
+                    step,
+                    ProcessMemory.resident(),
+                    heap());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /**

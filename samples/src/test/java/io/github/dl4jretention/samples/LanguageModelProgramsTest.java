@@ -548,9 +548,10 @@ class LanguageModelProgramsTest {
         assertTrue(size.out().contains("sums of gradients"), size.out());
         assertTrue(size.out().contains("peak "), size.out());
         Ended adapters = run(() -> SizeBenchmark.commandLine()
-                .execute("--size", "SMALL", "--steps", "2", "--lora", "2", "--sequence-length", "16"));
+                .execute("--size", "SMALL", "--steps", "2", "--every", "1", "--lora", "2", "--sequence-length", "16"));
         assertEquals(0, adapters.code(), adapters.error());
         assertTrue(adapters.out().contains("weights in half precision"), adapters.out());
+        assertTrue(adapters.out().contains("step 2: "), adapters.out());
         Ended checkpoint = run(() -> CheckpointBenchmark.commandLine()
                 .execute("--parameters", "100000", "--turns", "2", "--folder", folder.toString()));
         assertEquals(0, checkpoint.code(), checkpoint.error());

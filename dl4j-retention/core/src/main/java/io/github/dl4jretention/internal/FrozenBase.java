@@ -249,13 +249,13 @@ public final class FrozenBase {
         synchronized (free) {
             memory = free.poll();
         }
+        // Layers that widen some of their parameters themselves, tables of tokens above all, don't ask for it.
+        if (memory != null && memory.length() < half.length()) {
+            memory.close();
+            memory = null;
+        }
         if (memory == null) {
-            long longest = parts.values().stream()
-                    .filter(part -> part.dataType() == half.dataType())
-                    .mapToLong(INDArray::length)
-                    .max()
-                    .orElseThrow();
-            memory = Nd4j.createUninitializedDetached(DataType.FLOAT, longest);
+            memory = Nd4j.createUninitializedDetached(DataType.FLOAT, half.length());
         }
         memory.get(NDArrayIndex.interval(0, half.length())).assign(half);
         return new Widened(memory);

@@ -75,22 +75,28 @@ record NetworkAccess<N extends Model>(Function<N, ModelArchitecture> architectur
             public double[] next() {
                 long from = offset;
                 offset += found.parameters().get(parameter++).length();
-                return flat.get(NDArrayIndex.interval(from, offset)).toDoubleVector();
+                // Of a view ND4J would leave a copy to the garbage collector.
+                try (INDArray part =
+                        flat.get(NDArrayIndex.interval(from, offset)).dup()) {
+                    return part.toDoubleVector();
+                }
             }
         };
     }
 
     @Override
     public ParameterSink<N> create(N like) {
-        INDArray params = Nd4j.create(like.params().dataType(), 1, like.params().length());
-        INDArray flat = params.reshape(params.length());
+        INDArray params = Nd4j.create(like.params().dataType(), like.params().length());
         return new ParameterSink<>() {
             private long offset;
 
             @Override
             public void write(double[] values) {
-                flat.get(NDArrayIndex.interval(offset, offset + values.length))
-                        .assign(Nd4j.createFromArray(values).castTo(flat.dataType()));
+                try (INDArray numbers = Nd4j.createFromArray(values);
+                        INDArray typed = numbers.castTo(params.dataType())) {
+                    params.get(NDArrayIndex.interval(offset, offset + values.length))
+                            .assign(typed);
+                }
                 offset += values.length;
             }
 

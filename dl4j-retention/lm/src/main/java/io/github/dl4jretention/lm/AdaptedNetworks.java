@@ -164,7 +164,7 @@ final class AdaptedNetworks {
         for (NeuralNetConfiguration layer : conf.getConfs()) {
             numbers += layer.getLayer().initializer().numParams(layer);
         }
-        return numbers == 0 ? null : Nd4j.createUninitialized(conf.getDataType(), 1, numbers);
+        return numbers == 0 ? null : Nd4j.createUninitialized(conf.getDataType(), numbers);
     }
 
     static ComputationGraph attach(ComputationGraph base, FrozenBase held, AdapterFolder.Source source) {
@@ -181,7 +181,7 @@ final class AdaptedNetworks {
         }
         source.requireUsed();
         ComputationGraph adapted = new ComputationGraph(conf);
-        adapted.init(Nd4j.createUninitialized(base.params().dataType(), 1, numbers), false);
+        adapted.init(Nd4j.createUninitialized(base.params().dataType(), numbers), false);
         for (String name : layers(base).keySet()) {
             start(source, name, adapted.getLayer(name).paramTable());
         }

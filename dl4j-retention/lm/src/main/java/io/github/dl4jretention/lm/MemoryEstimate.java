@@ -3,6 +3,7 @@ package io.github.dl4jretention.lm;
 import com.sun.management.OperatingSystemMXBean;
 import io.github.dl4jretention.internal.FrozenBase;
 import io.github.dl4jretention.internal.ThawedLayer;
+import io.github.dl4jretention.internal.Workers;
 import io.github.dl4jretention.lm.layers.DecoderBlock;
 import io.github.dl4jretention.lm.layers.FeedForward;
 import java.lang.management.ManagementFactory;
@@ -30,8 +31,9 @@ import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
  *
  * <p>Beside that, the teacher's log-probabilities of
  * two minibatches of {@code tokens x V} numbers, since a minibatch's are made while the student trains on the one before;
- * what the student's blocks keep until the backward pass (see {@link DecoderBlock}); logits of the few tokens that the
- * output layers of student and teacher compute at a time; and Java with its libraries.
+ * what the student's blocks keep until the backward pass (see {@link DecoderBlock}), and a twentieth of it, which DL4J's
+ * workspace has in reserve; logits of the few tokens that the output layers of student and teacher compute at a time, with the
+ * weights that they widen for them; and Java with its libraries.
  *
  * <pre>{@code
  * MemoryEstimate estimate = MemoryEstimate.builder(model).batch(4).sequenceLength(256).halfTeacher(true).build();
@@ -46,6 +48,15 @@ public final class MemoryEstimate {
 
     /** Tokens whose logits exist at a time, of a large vocabulary; twice as many where weights are in half precision. */
     private static final int TOKENS = 64;
+
+    /** Logits that exist at a time, of a small vocabulary. */
+    private static final int LOGITS = 1 << 20;
+
+    /** Token ids whose weights in half precision are widened at a time, by each thread. */
+    private static final int WIDENED = 2048;
+
+    /** DL4J takes a twentieth more memory than the activations of its first minibatch. */
+    private static final double WORKSPACE = 1.05;
 
     private static final double MEGABYTE = 1e6;
 
@@ -76,20 +87,29 @@ public final class MemoryEstimate {
         parts.put("teacher", half || builder.sharedTeacher ? 0 : builder.halfTeacher ? halves : parameters * width);
         long tokens = (long) builder.batch * builder.sequenceLength;
         parts.put("teacher's values", 2 * tokens * builder.model.vocabulary() * Float.BYTES);
-        parts.put("activations", tokens * blocks.perToken * width);
-        parts.put("logits", 2L * TOKENS * (half ? 2 : 1) * builder.model.vocabulary() * width);
+        parts.put("activations", (long) (tokens * (WORKSPACE * blocks.kept + blocks.working) * width));
+        boolean halfTeacher = half || builder.halfTeacher && !builder.sharedTeacher;
+        parts.put("logits", (logits(half, builder, blocks) + logits(halfTeacher, builder, blocks)) * width);
         parts.put("Java", JAVA);
+    }
+
+    /** An output layer's logits at a time, what it adds up for their tokens, and its weights that are widened for them. */
+    private static long logits(boolean half, Builder builder, Blocks blocks) {
+        long vocabulary = builder.model.vocabulary();
+        long tokens = Math.max(TOKENS * (half ? 2L : 1), LOGITS / vocabulary);
+        long widened = half ? Math.min(WIDENED, vocabulary) : 0;
+        return tokens * vocabulary + (tokens + Workers.ofMachine().products() * widened) * blocks.width;
     }
 
     /** What is kept of a token in a training step, in numbers. */
     private static final class Blocks {
 
-        private long perToken;
+        private long kept;
+        private long working;
         private long largest;
+        private long width;
 
         Blocks(MultiLayerConfiguration network, boolean recompute) {
-            long kept = 0;
-            long working = 0;
             for (NeuralNetConfiguration layer : network.getConfs()) {
                 if (ThawedLayer.innermost(layer.getLayer()) instanceof DecoderBlock block) {
                     long ofBlock = kept(block);
@@ -97,9 +117,9 @@ public final class MemoryEstimate {
                     // Forward what is kept, too, and its gradients on the way back.
                     working = Math.max(working, 2 * ofBlock + 4L * block.getWidth());
                     largest = Math.max(largest, block.initializer().numParams(block));
+                    width = Math.max(width, block.getWidth());
                 }
             }
-            perToken = kept + working;
         }
 
         /** As {@link DecoderBlock}'s documentation has it, beside the input. */

@@ -32,6 +32,7 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.learning.config.Adam;
 
 /** Bases of adapters in half precision, beside the same weights in FLOAT. */
@@ -86,6 +87,31 @@ class FrozenModelTest {
         assertArrayEquals(expected.shape(), actual.shape());
         assertArrayEquals(
                 expected.dup('c').data().asDouble(), actual.dup('c').data().asDouble(), tolerance);
+    }
+
+    @Test
+    void memory_for_widened_weights_is_as_large_as_the_layers_need_that_ask_for_it() throws IOException {
+        MultiLayerNetwork wide = wide(FLOAT16_TIED).network();
+        FrozenBase base = FrozenBase.whole(frozen(FLOAT16_TIED).network().getLayerWiseConfigurations());
+        INDArray table = wide.getLayer(0).params();
+        INDArray block = wide.getLayer(1).params();
+        INDArray shorter = table.length() < block.length() ? table : block;
+        INDArray longer = shorter == table ? block : table;
+        for (INDArray part : List.of(shorter, shorter, longer, shorter)) {
+            try (FrozenBase.Widened widened = base.widened(part == table ? "0" : "1")) {
+                long length =
+                        part == longer || shorter.length() < widened.array().length()
+                                ? longer.length()
+                                : shorter.length();
+                assertEquals(length, widened.array().length());
+                assertClose(
+                        part.reshape(part.length()), widened.array().get(NDArrayIndex.interval(0, part.length())), 0);
+            }
+        }
+        FrozenBase other = FrozenBase.whole(frozen(FLOAT16_TIED).network().getLayerWiseConfigurations());
+        try (FrozenBase.Widened widened = other.widened(shorter == table ? "0" : "1")) {
+            assertEquals(shorter.length(), widened.array().length());
+        }
     }
 
     @ParameterizedTest

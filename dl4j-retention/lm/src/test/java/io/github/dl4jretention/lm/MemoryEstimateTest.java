@@ -5,19 +5,38 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.dl4jretention.Retention;
+import io.github.dl4jretention.checkpoint.FinetuningRun;
 import io.github.dl4jretention.lm.huggingface.ReferenceModels;
 import io.github.dl4jretention.lm.layers.DecoderBlock;
+import io.github.dl4jretention.lm.layers.NativeAdam;
 import io.github.dl4jretention.lm.layers.NativeLayers;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.merge.Merge;
+import io.github.dl4jretention.merge.MergeMethod;
+import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
+import java.util.Random;
+import org.deeplearning4j.datasets.iterator.ExistingDataSetIterator;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.cpu.nativecpu.bindings.Nd4jCpu;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.factory.Nd4j;
 
 class MemoryEstimateTest {
+
+    @TempDir
+    Path temporary;
 
     private static LanguageModel model() throws IOException {
         return LanguageModel.load(ReferenceModels.folder("llama"));
@@ -81,6 +100,82 @@ class MemoryEstimateTest {
                 .sequenceLength(1 << 20)
                 .build();
         assertThrows(IllegalStateException.class, huge::requireFits);
+    }
+
+    /**
+     * ND4J counts the memory of its arrays, and the workspaces of the thread that trains say how large they are. Beside
+     * them the teacher's thread has workspaces, for one block's pass.
+     */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void what_it_names_is_what_a_run_takes(boolean halfTeacher) throws IOException {
+        LanguageModel model = model();
+        int batch = 128;
+        int time = 64;
+        MemoryEstimate estimate = MemoryEstimate.builder(model)
+                .batch(batch)
+                .sequenceLength(time)
+                .halfTeacher(halfTeacher)
+                .build();
+        List<DataSet> data = new ArrayList<>();
+        for (int i = 0; i < 3; i++) {
+            INDArray ids = Nd4j.createFromArray(new Random(i)
+                            .ints((long) batch * time, 0, model.vocabulary())
+                            .asDoubleStream()
+                            .toArray())
+                    .castTo(DataType.FLOAT)
+                    .reshape(batch, time);
+            data.add(new DataSet(ids, ids.reshape(batch, 1, time)));
+        }
+        long before = Nd4jCpu.Environment.getInstance().getDeviceCounter(0);
+        long[] taken = {0};
+        try (Teacher teacher = halfTeacher ? Teacher.ofHalf(model.network()) : Teacher.of(model.network())) {
+            MultiLayerNetwork student = Retention.attach(
+                    Retention.withUpdater(model.network(), new NativeAdam(1e-3)),
+                    RetentionConfiguration.builder().build(),
+                    teacher);
+            FinetuningRun.builder()
+                    .student(student)
+                    .keepStudent(false)
+                    .teacher(teacher)
+                    .iterator(new ExistingDataSetIterator(data))
+                    .folder(temporary)
+                    .report(1, report -> taken[0] = Math.max(taken[0], workspaces() + arrays() - before))
+                    .build()
+                    .run();
+        }
+        long named = estimate.total() - estimate.parts().get("Java");
+        assertEquals(1, (double) named / taken[0], 0.15, estimate + ", taken " + taken[0]);
+    }
+
+    private static long arrays() {
+        return Nd4jCpu.Environment.getInstance().getDeviceCounter(0);
+    }
+
+    private static long workspaces() {
+        return Nd4j.getWorkspaceManager().getAllWorkspacesForCurrentThread().stream()
+                .mapToLong(MemoryWorkspace::getCurrentSize)
+                .sum();
+    }
+
+    /** Of a view {@code close()} would free nothing, without a word. */
+    @Test
+    void closing_the_parameters_of_a_network_frees_them() throws IOException {
+        MultiLayerNetwork loaded = model().network();
+        MultiLayerNetwork adapted = LowRankAdapters.attach(loaded, LowRankAdapters.rank(1));
+        List<MultiLayerNetwork> networks = List.of(
+                adapted,
+                LowRankAdapters.merge(adapted),
+                Merge.networks(MergeMethod.linear())
+                        .models(List.of(loaded, loaded))
+                        .merge(),
+                loaded);
+        for (MultiLayerNetwork network : networks) {
+            INDArray parameters = network.params();
+            assertTrue(parameters.closeable());
+            parameters.close();
+            assertTrue(network.params().wasClosed());
+        }
     }
 
     @Test

@@ -10,6 +10,7 @@ public final class ProcessMemory {
     private static final Path STATUS = Path.of("/proc/self/status");
     private static final String PEAK = "VmHWM:";
     private static final String ARRAYS = "RssAnon:";
+    private static final String RESIDENT = "VmRSS:";
 
     private ProcessMemory() {}
 
@@ -21,6 +22,11 @@ public final class ProcessMemory {
     /** {@return what is resident and no file's, in megabytes: the heap, arrays, the JVM itself} */
     public static double ofArrays() throws IOException {
         return megabytes(ARRAYS);
+    }
+
+    /** {@return what is resident, in megabytes} */
+    public static double resident() throws IOException {
+        return megabytes(RESIDENT);
     }
 
     private static double megabytes(String field) throws IOException {

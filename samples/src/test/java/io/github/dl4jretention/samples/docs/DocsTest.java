@@ -88,7 +88,8 @@ class DocsTest {
                     programs++;
                 }
                 Matcher module = Pattern.compile("-pl (\\S+)").matcher(command);
-                String test = option(command, "test");
+                // Of a test's methods, as in 'SomeTest#some*', the class.
+                String test = option(command, "test").replace("'", "").replaceAll("#.*", "");
                 boolean found = test.isEmpty();
                 for (String in : (module.find() ? module.group(1) : ".").split(",")) {
                     assertTrue(Files.exists(MarkdownPage.ROOT.resolve(in).resolve("pom.xml")), command);

@@ -136,8 +136,9 @@ public final class ModelFolder {
         TokenizerFiles tokens = tokens(files, folder, decoder);
         try (WeightFiles weights = WeightFiles.open(folder, architecture, decoder, files)) {
             MultiLayerConfiguration network = decoder.configuration(type);
+            // A vector: of a matrix DL4J's params() would give a view, whose close() frees nothing.
             INDArray parameters =
-                    Nd4j.createUninitialized(halves ? held(weights.type(), type) : type, 1, decoder.parameters());
+                    Nd4j.createUninitialized(halves ? held(weights.type(), type) : type, decoder.parameters());
             boolean loaded = false;
             try {
                 List<Shard> shards = shards(weights, weights.copyTo(new NetworkParameters(network, parameters)));
