@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.dl4jretention.checkpoint.FinetuningRun;
 import io.github.dl4jretention.checkpoint.Provenance;
 import io.github.dl4jretention.loss.RetentionConfiguration;
+import io.github.dl4jretention.merge.Merge;
+import io.github.dl4jretention.merge.MergeMethod;
 import io.github.dl4jretention.teacher.Teacher;
 import java.nio.file.Path;
 import java.util.List;
@@ -143,6 +145,14 @@ class ParameterCopiesTest {
         requireCopies("attach", 1, 1, () -> closing(Retention.attach(network, conf)));
         MultiLayerNetwork student = Retention.attach(network, conf);
         requireCopies("detach", 1, 1, () -> closing(Retention.detach(student)));
+        // And of the largest parameter, an eighth of all, a copy and one in DOUBLE.
+        requireCopies(
+                "merge",
+                1.38,
+                1,
+                () -> closing(Merge.networks(MergeMethod.linear())
+                        .models(List.of(network, network))
+                        .merge()));
         Provenance provenance = Provenance.of(student, "", 1);
         requireCopies("write", 0, 0, () -> {
             provenance.write(student, folder.resolve("student.zip"));
