@@ -63,6 +63,19 @@ public final class Comparison implements Callable<Integer> {
     private Path model;
 
     @Option(
+            names = "--tasks",
+            paramLabel = "DIR",
+            description = "Tasks that every model is asked, as Lessons writes them: --out of it. Scores go to tasks.csv, and"
+                    + " into the tables.")
+    private Path tasks;
+
+    @Option(
+            names = "--against",
+            paramLabel = "METHOD",
+            description = "Which row of the tables of tasks the others are compared with.")
+    private String against = "plain + wise_ft";
+
+    @Option(
             names = "--redraw",
             paramLabel = "FILE",
             description = "Trains nothing, and draws the pictures of this comparison.csv into the folder.")
@@ -102,9 +115,7 @@ public final class Comparison implements Callable<Integer> {
             return CommandLine.ExitCode.OK;
         }
         if (sumUp) {
-            Summary.of(out).write(out);
-            System.out.println("wrote summary.md, comparison.csv and pictures to " + out.toAbsolutePath());
-            return CommandLine.ExitCode.OK;
+            return sumUp();
         }
         Matcher matcher = PART.matcher(part);
         Errors.require(
@@ -112,16 +123,24 @@ public final class Comparison implements Callable<Integer> {
                 matcher.matches() && Integer.parseInt(matcher.group(1)) <= Integer.parseInt(matcher.group(2)),
                 "--part: expected I/N with I from 1 to N, got " + part);
         Errors.require(spec, Files.isReadable(plan), "--plan: expected a readable file, got " + plan);
+        Errors.require(
+                spec,
+                tasks == null || Files.isDirectory(tasks),
+                "--tasks: expected a folder, got " + tasks + "; Lessons writes it");
         Plan read = Plan.read(plan);
-        new ComparisonRun(
-                        read,
-                        Corpus.read(corpus),
-                        bases(read),
-                        out,
-                        Integer.parseInt(matcher.group(1)),
-                        Integer.parseInt(matcher.group(2)))
-                .run();
-        Summary.of(out).write(out);
+        ComparisonRun run = new ComparisonRun(
+                read,
+                Corpus.read(corpus),
+                bases(read),
+                out,
+                Integer.parseInt(matcher.group(1)),
+                Integer.parseInt(matcher.group(2)));
+        (tasks == null ? run : run.asking(tasks)).run();
+        return sumUp();
+    }
+
+    private int sumUp() throws IOException {
+        Summary.of(out).against(against).write(out);
         System.out.println("wrote summary.md, comparison.csv and pictures to " + out.toAbsolutePath());
         return CommandLine.ExitCode.OK;
     }
@@ -131,7 +150,7 @@ public final class Comparison implements Callable<Integer> {
         if (model == null) {
             return ComparisonRun.samples(read, checkpoints);
         }
-        TextModel base = TextModel.of(ModelOption.load(spec, model));
+        TextModel base = TextModel.of(ModelOption.load(spec, model)).withWindow(read.window());
         return Map.of(String.valueOf(model.toAbsolutePath().normalize().getFileName()), () -> base);
     }
 }

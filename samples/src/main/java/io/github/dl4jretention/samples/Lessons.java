@@ -37,8 +37,6 @@ import picocli.CommandLine.Option;
         })
 public final class Lessons implements Callable<Integer> {
 
-    private static final long QUESTIONS_SEED = 20240703;
-    private static final long LEARNED_SEED = 20240704;
     /** What the base can do, and is to be able to do after a finetuning. */
     private static final List<String> SOURCES =
             List.of("knowledge", "wordings", "choices", "arithmetic", "lists", "patterns", "prose", "java");
@@ -83,30 +81,30 @@ public final class Lessons implements Callable<Integer> {
             Files.createDirectories(out.resolve(folder));
         }
         Facts facts = Facts.read();
-        List<Asked> held = facts.held(QUESTIONS_SEED);
+        List<Asked> held = facts.held(Problems.QUESTIONS_SEED);
         answers("knowledge", held, "source", "maxTokens: 16\n");
-        answers("wordings", facts.reworded(QUESTIONS_SEED + 1), "source", "maxTokens: 16\n");
+        answers("wordings", facts.reworded(Problems.QUESTIONS_SEED + 1), "source", "maxTokens: 16\n");
         choices("choices", held);
         String lines = "prompt: \"{question}\"\nmaxTokens: 12\nmatch: exact\n";
-        answers("arithmetic", Skills.arithmetic(questions, QUESTIONS_SEED), "source", lines);
-        answers("lists", Skills.lists(questions, QUESTIONS_SEED), "source", lines);
-        answers("patterns", Skills.patterns(questions, QUESTIONS_SEED), "source", lines);
+        answers("arithmetic", Skills.arithmetic(questions, Problems.QUESTIONS_SEED), "source", lines);
+        answers("lists", Skills.lists(questions, Problems.QUESTIONS_SEED), "source", lines);
+        answers("patterns", Skills.patterns(questions, Problems.QUESTIONS_SEED), "source", lines);
         perplexity(corpus, Domain.PROSE, "source");
         perplexity(corpus, Domain.JAVA, "source");
         perplexity(corpus, Domain.KOTLIN, "target");
 
-        worked("problems", Problems.words(questions, QUESTIONS_SEED, Problems.Part.HELD));
-        worked("elements", Problems.elements(questions, QUESTIONS_SEED, Problems.Part.HELD));
+        worked("problems", Problems.words(questions, Problems.QUESTIONS_SEED, Problems.Part.HELD));
+        worked("elements", Problems.elements(questions, Problems.QUESTIONS_SEED, Problems.Part.HELD));
         answers(
                 "instructions",
-                Problems.instructions(questions, QUESTIONS_SEED, Problems.Part.HELD).stream()
+                Problems.instructions(questions, Problems.QUESTIONS_SEED, Problems.Part.HELD).stream()
                         .map(problem -> new Asked("", problem.asked(), problem.answer(), List.of()))
                         .toList(),
                 "target",
                 "prompt: \"Instruction: {question}\\nResponse:\"\nmaxTokens: 24\nmatch: exact\n");
-        learn("problems", Problems.words(problems, LEARNED_SEED, Problems.Part.LEARNED));
-        learn("elements", Problems.elements(Math.min(problems, 1000), LEARNED_SEED, Problems.Part.LEARNED));
-        learn("instructions", Problems.instructions(problems, LEARNED_SEED, Problems.Part.LEARNED));
+        learn("problems", Problems.words(problems, Problems.LEARNED_SEED, Problems.Part.LEARNED));
+        learn("elements", Problems.elements(Math.min(problems, 1000), Problems.LEARNED_SEED, Problems.Part.LEARNED));
+        learn("instructions", Problems.instructions(problems, Problems.LEARNED_SEED, Problems.Part.LEARNED));
         texts("learn/kotlin", strings(corpus, Domain.KOTLIN, Corpus.Part.FINETUNE));
 
         suite(
@@ -118,8 +116,8 @@ public final class Lessons implements Callable<Integer> {
             names.add(target);
             suite("tasks-" + target, names, "");
         }
-        texts("keep/facts", facts.documents(KEPT_DOCUMENTS, LEARNED_SEED));
-        texts("keep/skills", Skills.documents(KEPT_DOCUMENTS, LEARNED_SEED));
+        texts("keep/facts", facts.documents(KEPT_DOCUMENTS, Problems.LEARNED_SEED));
+        texts("keep/skills", Skills.documents(KEPT_DOCUMENTS, Problems.LEARNED_SEED));
         texts("keep/prose", strings(corpus, Domain.PROSE, Corpus.Part.TEST));
         texts("keep/java", strings(corpus, Domain.JAVA, Corpus.Part.TEST));
         System.out.println("wrote tasks and texts to " + out.toAbsolutePath());
@@ -144,7 +142,7 @@ public final class Lessons implements Callable<Integer> {
     }
 
     private void choices(String name, List<Asked> asked) throws IOException {
-        Random random = new Random(QUESTIONS_SEED);
+        Random random = new Random(Problems.QUESTIONS_SEED);
         List<ObjectNode> lines = new ArrayList<>();
         for (Asked each : asked.stream()
                 .filter(one -> !one.others().isEmpty())

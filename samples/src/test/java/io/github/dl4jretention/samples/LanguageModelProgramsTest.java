@@ -517,6 +517,56 @@ class LanguageModelProgramsTest {
         assertTrue(Files.readString(out.resolve("summary.md")).contains("nats per token"));
     }
 
+    /** The plan for a pretrained base, with smaller numbers. */
+    @Test
+    void a_comparison_asks_tasks() throws IOException {
+        String text = Files.readString(Path.of("comparisons", "knowledge-small.json"));
+        for (String setting : List.of("\"steps\": 2", "\"batch\": 4", "\"evaluationBatches\": 1", "\"importanceExamples\": 4")) {
+            text = text.replaceFirst(setting.replaceFirst("\\d+$", "\\\\d+"), setting);
+        }
+        Path plan = Files.writeString(folder.resolve("plan.json"), text.replace("[1, 2]", "[1]"));
+        Path lessons = folder.resolve("lessons");
+        assertEquals(
+                0,
+                run(() -> Lessons.commandLine()
+                                .execute("--corpus", "target/corpus", "--out", lessons.toString(), "--questions", "4"))
+                        .code());
+        Path out = folder.resolve("comparison");
+        String[] more = {"--tasks", lessons.toString(), "--model", model.toString()};
+        Ended ended = comparison(plan, out, more);
+        assertEquals(0, ended.code(), ended.error());
+        List<String> results = Files.readAllLines(out.resolve("results.csv"));
+        assertEquals(1 + 1 + 10 + 1, results.size(), results.toString());
+        List<String> asked = Files.readAllLines(out.resolve("tasks.csv"));
+        assertEquals(1 + 9 * (results.size() - 1), asked.size(), "nine tasks of each model");
+        String summary = Files.readString(out.resolve("summary.md"));
+        assertTrue(summary.contains("Against plain + wise_ft, question by question"), summary);
+        assertTrue(summary.contains("| problems, target | prose | wordings |"), summary);
+
+        // A trial whose answers are missing is run again, and ends as before.
+        Path answers = out.resolve("tasks").resolve("model_PROBLEMS_l2_sp_10.0_0.001_1.csv");
+        String before = Files.readString(answers);
+        assertTrue(before.startsWith("point,task,role,value,marks"), before);
+        Files.delete(answers);
+        assertEquals(0, comparison(plan, out, more).code());
+        assertEquals(before, Files.readString(answers));
+        assertEquals(asked, Files.readAllLines(out.resolve("tasks.csv")));
+        assertEquals(
+                0, comparison(plan, out, "--sum-up", "--against", "retention dft()").code());
+        assertTrue(Files.readString(out.resolve("summary.md")).contains("Against retention dft(), question"));
+
+        Ended none = comparison(plan, folder.resolve("other"));
+        assertTrue(none.error().contains("--model: expected a model folder, as the plan has no models"), none.error());
+        Path longer = Files.writeString(folder.resolve("longer.json"), text.replace("128", "129"));
+        Ended refused = comparison(longer, folder.resolve("other"), more);
+        assertTrue(refused.error().contains("window: expected at most 128 tokens"), refused.error());
+    }
+
+    private static Ended comparison(Path plan, Path out, String... more) {
+        String[] options = {"--plan", plan.toString(), "--out", out.toString(), "--corpus", "target/corpus"};
+        return run(() -> Comparison.commandLine().execute(with(options, more)));
+    }
+
     @Test
     @EnabledOnOs(OS.LINUX)
     void the_benchmark_of_generation_measures_everything() {

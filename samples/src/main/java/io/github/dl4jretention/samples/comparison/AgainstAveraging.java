@@ -1,7 +1,6 @@
 package io.github.dl4jretention.samples.comparison;
 
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -23,9 +22,6 @@ import java.util.stream.Collectors;
 record AgainstAveraging(Result base, List<Result> results, Map<String, Double> times) {
 
     private static final Family.Kind REFERENCE = new Family.Kind(Method.PLAIN.label(), "", MergeKind.WISE_FT.label());
-
-    /** Share of plain's best gain at which forgetting is compared. */
-    private static final double SHARE = 0.95;
 
     private static final double[] LIMITS = {0.01, 0.02, 0.05};
 
@@ -117,24 +113,17 @@ record AgainstAveraging(Result base, List<Result> results, Map<String, Double> t
      * validation text, seed by seed.
      */
     private String atPlainsBest(Family family, Family plain) {
+        List<Result> best = plain.of(family.seeds().keySet()).most();
+        List<Result> reached = family.atBestGainOf(plain);
+        int seeds = family.seeds().size();
+        if (best.size() < seeds || reached.size() < seeds) {
+            return " | |";
+        }
         double share = 0;
         double avoided = 0;
-        for (Map.Entry<Long, List<Result>> seed : family.seeds().entrySet()) {
-            List<Result> plains = plain.seeds().getOrDefault(seed.getKey(), List.of());
-            Optional<Result> best = most(plains);
-            Optional<Result> own = best.flatMap(of -> seed.getValue().stream()
-                    .filter(result -> validationGain(result) >= SHARE * validationGain(of))
-                    .min(Comparator.comparingDouble(
-                            result -> result.validation().forgetting(base.validation()))));
-            Optional<Result> reached = own.or(() -> most(seed.getValue()));
-            if (best.isEmpty() || reached.isEmpty()) {
-                return " | |";
-            }
-            share += gain(reached.get())
-                    / positive(gain(best.get()))
-                    / family.seeds().size();
-            avoided += (1 - forgetting(reached.get()) / positive(forgetting(best.get())))
-                    / family.seeds().size();
+        for (int i = 0; i < seeds; i++) {
+            share += gain(reached.get(i)) / positive(gain(best.get(i))) / seeds;
+            avoided += (1 - forgetting(reached.get(i)) / positive(forgetting(best.get(i)))) / seeds;
         }
         return " " + percent("%.1f", share) + " | " + percent("%.1f", avoided) + " |";
     }
@@ -142,17 +131,6 @@ record AgainstAveraging(Result base, List<Result> results, Map<String, Double> t
     /** Of what isn't above 0 no share says anything. */
     private static double positive(double whole) {
         return whole > 0 ? whole : Double.NaN;
-    }
-
-    private Optional<Result> most(List<Result> results) {
-        return results.stream()
-                .filter(result ->
-                        result.validation().areNumbers() && result.test().areNumbers())
-                .max(Comparator.comparingDouble(this::validationGain));
-    }
-
-    private double validationGain(Result result) {
-        return result.validation().gain(base.validation());
     }
 
     private double gain(Result result) {

@@ -43,7 +43,7 @@ final class Bootstrap {
      */
     record Interval(double least, double most) {
 
-        private static Interval of(double[] draws) {
+        static Interval of(double[] draws) {
             if (!DoubleStream.of(draws).allMatch(Double::isFinite)) {
                 return new Interval(Double.NaN, Double.NaN);
             }
@@ -124,12 +124,12 @@ final class Bootstrap {
                 Objects.requireNonNull(result.test().documents().get(domain));
         int[] count = Objects.requireNonNull(counts.get(domain))[draw];
         double sum = 0;
-        double windows = 0;
+        double tokens = 0;
         for (int i = 0; i < count.length; i++) {
             Scores.Document document = documents.get(i);
-            sum += count[i] * document.windows() * document.loss();
-            windows += count[i] * document.windows();
+            sum += count[i] * document.tokens() * document.loss();
+            tokens += count[i] * document.tokens();
         }
-        return sum / windows;
+        return sum / tokens;
     }
 }

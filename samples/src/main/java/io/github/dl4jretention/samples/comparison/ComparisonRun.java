@@ -14,6 +14,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Runs a {@link Plan}, or one of several parts of it side by side. Every trial's results are in the file once it has
@@ -32,6 +33,7 @@ public final class ComparisonRun {
     private final int parts;
     private final Map<String, TrialRunner> runners = new HashMap<>();
     private TrialExecutor executor = this::runHere;
+    private @Nullable Path tasks;
 
     /** Loads a model. */
     @FunctionalInterface
@@ -68,6 +70,17 @@ public final class ComparisonRun {
     }
 
     /**
+     * Asks tasks of the base and, in this process, of every model that was trained to the end or merged afterwards.
+     *
+     * @param folder with a folder of tasks for each target, such as {@code tasks-kotlin}, as {@code Lessons} writes it
+     * @return this
+     */
+    public ComparisonRun asking(Path folder) {
+        tasks = folder;
+        return this;
+    }
+
+    /**
      * Runs the trials that are missing.
      *
      * @throws IOException if a model or the results cannot be read or written
@@ -92,8 +105,8 @@ public final class ComparisonRun {
                 for (ResultsFile other : others) {
                     requireSameBase(base, other.results());
                 }
-                if (!file.holds(base.key())) {
-                    put(file, List.of(base));
+                if (!file.holds(base.key()) || !isAsked(base.key())) {
+                    put(file, List.of(runner(model).asked(base, pair)));
                 }
             }
         }
@@ -101,7 +114,8 @@ public final class ComparisonRun {
         List<Trial> missing = new ArrayList<>();
         for (int i = part - 1; i < trials.size(); i += parts) {
             Trial trial = trials.get(i);
-            if (!file.holds(trial) && others.stream().noneMatch(other -> other.holds(trial))) {
+            if (!isAsked(trial.key())
+                    || !file.holds(trial) && others.stream().noneMatch(other -> other.holds(trial))) {
                 missing.add(trial);
             }
         }
@@ -204,13 +218,23 @@ public final class ComparisonRun {
         return files;
     }
 
-    private static boolean holdAll(List<ResultsFile> files, List<Trial> trials) {
-        return trials.stream().allMatch(trial -> files.stream().anyMatch(file -> file.holds(trial)));
+    private boolean holdAll(List<ResultsFile> files, List<Trial> trials) {
+        return trials.stream()
+                .allMatch(trial ->
+                        isAsked(trial.key()) && files.stream().anyMatch(file -> file.holds(trial)));
     }
 
-    /** What is in the results has its documents. */
+    /** Whether a trial's models were asked all that's asked. */
+    private boolean isAsked(String key) {
+        return tasks == null || new TasksFile(folder, key).exists();
+    }
+
+    /** What is in the results has its documents and answers. */
     private void put(ResultsFile file, List<Result> trial) throws IOException {
         new DocumentsFile(folder, trial.get(0).key()).put(trial);
+        if (tasks != null) {
+            new TasksFile(folder, trial.get(0).key()).put(trial);
+        }
         file.put(trial);
     }
 
@@ -263,14 +287,23 @@ public final class ComparisonRun {
                     plan,
                     corpus,
                     model,
-                    Objects.requireNonNull(bases.get(model), model).load());
+                    Objects.requireNonNull(bases.get(model), model).load(),
+                    tasks);
             runners.put(model, runner);
         }
         return runner;
     }
 
-    /** The sample models of a plan, from a folder of checkpoints. */
+    /**
+     * The sample models of a plan, from a folder of checkpoints.
+     *
+     * @throws IllegalArgumentException if the plan is one for a model folder
+     */
     public static Map<String, Base> samples(Plan plan, Path checkpoints) {
+        if (plan.models().isEmpty() || plan.window() > 0) {
+            throw new IllegalArgumentException("--model: expected a model folder, as the plan has "
+                    + (plan.models().isEmpty() ? "no models of the samples" : "a window") + ", got none");
+        }
         Map<String, Base> bases = new LinkedHashMap<>();
         for (ModelKind model : plan.models()) {
             bases.put(

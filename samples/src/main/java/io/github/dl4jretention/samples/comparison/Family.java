@@ -258,6 +258,52 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
                 .toList();
     }
 
+    /** Share of another's best gain that is nearly as much. */
+    private static final double NEARLY = 0.95;
+
+    /** For each seed that has any numbers the point of most gain on validation text. */
+    List<Result> most() {
+        return seeds.values().stream()
+                .map(this::most)
+                .flatMap(Optional::stream)
+                .toList();
+    }
+
+    private Optional<Result> most(List<Result> results) {
+        return results.stream()
+                .filter(result ->
+                        result.validation().areNumbers() && result.test().areNumbers())
+                .max(Comparator.comparingDouble(this::validationGain));
+    }
+
+    private double validationGain(Result result) {
+        return result.validation().gain(base.validation());
+    }
+
+    /**
+     * For each seed that has any numbers, and of which another has some, the point that forgets least among those of 95 % of
+     * the other's best gain; where it never has that, the point of its own best gain. All on validation text.
+     */
+    List<Result> atBestGainOf(Family other) {
+        List<Result> points = new ArrayList<>();
+        seeds.forEach((seed, results) -> other.most(other.seeds.getOrDefault(seed, List.of()))
+                .ifPresent(best -> results.stream()
+                        .filter(result -> result.test().areNumbers()
+                                && validationGain(result) >= NEARLY * validationGain(best))
+                        .min(Comparator.comparingDouble(
+                                result -> result.validation().forgetting(base.validation())))
+                        .or(() -> most(results))
+                        .ifPresent(points::add)));
+        return points;
+    }
+
+    /** The same of some seeds alone. */
+    Family of(Set<Long> some) {
+        Map<Long, List<Result>> kept = new TreeMap<>(seeds);
+        kept.keySet().retainAll(some);
+        return new Family(kind, rate, base, kept);
+    }
+
     /** For each seed that has any numbers the point of the least sum of target and source loss on validation text. */
     List<Result> balanced() {
         return seeds.values().stream()

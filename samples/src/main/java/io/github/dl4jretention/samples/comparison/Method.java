@@ -6,6 +6,7 @@ import io.github.dl4jretention.baseline.Mixout;
 import io.github.dl4jretention.baseline.PullToStart;
 import io.github.dl4jretention.baseline.QuadraticPenalty;
 import io.github.dl4jretention.baseline.ReplayIterator;
+import io.github.dl4jretention.baseline.ReplayPart;
 import io.github.dl4jretention.baseline.ReplayUnit;
 import io.github.dl4jretention.lm.LowRankAdapters;
 import io.github.dl4jretention.lm.layers.DecoderBlock;
@@ -26,7 +27,7 @@ import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 
-/** A way to finetune. */
+/** A way to finetune. A divergence counts for all tokens, of prompts too, of which nothing is learned. */
 public enum Method {
     /** Cross-entropy alone; no strength. Its learning rate and when it stops are baselines too. */
     PLAIN(false, false),
@@ -190,8 +191,15 @@ public enum Method {
                     2);
             case REPLAY -> new Training(setup.fresh(), replayed(setup), UnaryOperator.identity());
             case REPLAY_RETENTION -> retained(setup, replayed(setup));
-            case SELF_REPLAY -> selfReplayed(setup, 0);
-            case SELF_REPLAY_RETENTION -> selfReplayed(setup, 1);
+            case SELF_REPLAY -> {
+                ReplayIterator mixed = selfReplayed(setup);
+                yield retained(
+                        setup,
+                        conf(setup, setup.strength()).build(),
+                        mixed,
+                        mixed.divergenceOn(ReplayPart.SOURCE, DivergenceMask.ALL_TOKENS));
+            }
+            case SELF_REPLAY_RETENTION -> retained(setup, selfReplayed(setup));
             case EAFT, DFT, TALR -> {
                 RetentionConfiguration conf =
                         conf(setup, 0).tokenWeight(weight(setup.strength())).build();
@@ -214,7 +222,7 @@ public enum Method {
                 Teacher teacher = LowRankAdapters.teacher(adapted);
                 yield new Training(
                         Retention.attach(adapted, conf(setup, setup.strength()).build(), teacher),
-                        new TeacherIterator(setup.targetBatches(), teacher),
+                        new TeacherIterator(setup.targetBatches(), teacher, DivergenceMask.ALL_TOKENS),
                         LowRankAdapters::merge,
                         setup.base().numParams(),
                         teacher::close);
@@ -317,7 +325,7 @@ public enum Method {
     }
 
     private static Training retained(TrialSetup setup, RetentionConfiguration conf, DataSetIterator batches) {
-        return retained(setup, conf, batches, DivergenceMask.LABEL_MASK);
+        return retained(setup, conf, batches, DivergenceMask.ALL_TOKENS);
     }
 
     private static Training retained(
@@ -350,13 +358,12 @@ public enum Method {
         return Retention.withUpdater(adapted, setup.updater(), setup.trial().warmUp());
     }
 
-    /** @param ofTarget the divergence's weight on target text */
-    private static Training selfReplayed(TrialSetup setup, double ofTarget) {
+    private static ReplayIterator selfReplayed(TrialSetup setup) {
         int examples = setup.replayedExamples();
         int ofText = setup.targetExamples();
-        ReplayIterator mixed =
-                setup.written().get().mixedInto(setup.targetBatches(ofText), (double) examples / (ofText + examples));
-        return retained(setup, conf(setup, setup.strength()).build(), mixed, mixed.divergenceWeights(ofTarget, 1));
+        return setup.written()
+                .get()
+                .mixedInto(setup.targetBatches(ofText), (double) examples / (ofText + examples));
     }
 
     /** As many examples in all as without replay, unless replayed ones come beside. */

@@ -20,7 +20,7 @@ import org.nd4j.shade.jackson.databind.ObjectMapper;
  * What is compared, read from JSON: every method at every strength, on every model, pair of domains, learning rate and
  * seed, with the same number of steps on the same windows of text in the same order.
  *
- * @param models            base models
+ * @param models            base models; none for a plan of a model folder
  * @param pairs             of a target and its sources
  * @param methods           with their strengths
  * @param learningRates     Adam's, where a method has none of its own
@@ -31,6 +31,7 @@ import org.nd4j.shade.jackson.databind.ObjectMapper;
  * @param importanceExamples sequences from which importance is estimated, and that the base writes for self-replay
  * @param widen             trainings a method may have in addition on each model and pair, seeds apart, until its best is inside
  *     of what was tried, see {@link TriedTrainings}; 0 for none
+ * @param window            tokens that a model of a folder is trained on and measured with at once; 0 for 64
  * @param warmUps           steps in which the learning rate rises, where a method has none of its own; 0 for none
  */
 public record Plan(
@@ -43,6 +44,7 @@ public record Plan(
         int batch,
         int evaluationBatches,
         int importanceExamples,
+        int window,
         List<Integer> warmUps,
         int widen)
         implements Serializable {
@@ -50,7 +52,7 @@ public record Plan(
     /** @throws IllegalArgumentException if something is missing or not positive; the message names it */
     @JsonCreator
     public Plan(
-            @JsonProperty("models") List<ModelKind> models,
+            @JsonProperty("models") @Nullable List<ModelKind> models,
             @JsonProperty("pairs") List<Pair> pairs,
             @JsonProperty("methods") List<MethodPlan> methods,
             @JsonProperty("learningRates") List<Double> learningRates,
@@ -59,9 +61,10 @@ public record Plan(
             @JsonProperty("batch") int batch,
             @JsonProperty("evaluationBatches") int evaluationBatches,
             @JsonProperty("importanceExamples") int importanceExamples,
+            @JsonProperty("window") int window,
             @JsonProperty("warmUps") @Nullable List<Integer> warmUps,
             @JsonProperty("widen") int widen) {
-        this.models = required("models", models);
+        this.models = optional("models", models);
         this.pairs = required("pairs", pairs);
         this.methods = required("methods", methods);
         this.learningRates = rates(required("learningRates", learningRates));
@@ -71,7 +74,11 @@ public record Plan(
         this.evaluationBatches = positive("evaluationBatches", evaluationBatches);
         this.importanceExamples = positive("importanceExamples", importanceExamples);
         this.warmUps = warmUps == null || warmUps.isEmpty() ? List.of(0) : warmUps(warmUps);
+        this.window = window;
         this.widen = widen;
+        if (window < 0) {
+            throw new IllegalArgumentException("window: expected at least 0 tokens, got " + window);
+        }
         if (widen < 0) {
             throw new IllegalArgumentException("widen: expected at least 0 trainings, got " + widen);
         }
@@ -179,6 +186,7 @@ public record Plan(
         requireSame("batch", batch, other.batch);
         requireSame("evaluationBatches", evaluationBatches, other.evaluationBatches);
         requireSame("importanceExamples", importanceExamples, other.importanceExamples);
+        requireSame("window", window, other.window);
         for (Pair pair : other.pairs) {
             pairs.stream()
                     .filter(own -> own.target() == pair.target())
@@ -202,6 +210,7 @@ public record Plan(
                 batch,
                 evaluationBatches,
                 importanceExamples,
+                window,
                 warmUps,
                 widen);
     }
@@ -213,9 +222,14 @@ public record Plan(
         }
     }
 
-    /** All trials of the plan's models, in an order that finishes one seed of all methods before the next. */
+    /**
+     * All trials of the plan's models, or of that of a folder, in an order that finishes one seed of all methods before the
+     * next.
+     */
     List<Trial> trials() {
-        return trials(models.stream().map(ModelKind::label).toArray(String[]::new));
+        return models.isEmpty()
+                ? trials("a folder")
+                : trials(models.stream().map(ModelKind::label).toArray(String[]::new));
     }
 
     /** All trials of some bases, likewise. */

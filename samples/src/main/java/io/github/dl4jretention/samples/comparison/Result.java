@@ -90,7 +90,12 @@ public record Result(
 
     /** The same, and what it loses on each document of the test text. */
     Result withDocuments(Map<Domain, List<Scores.Document>> documents) {
-        return with(merge, mergeStrength, steps, test.withDocuments(documents));
+        return with(merge, mergeStrength, steps, test.with(documents, test.tasks()));
+    }
+
+    /** The same, and what it answers. */
+    Result withTasks(Map<String, Scores.TaskScore> tasks) {
+        return with(merge, mergeStrength, steps, test.with(test.documents(), tasks));
     }
 
     private Result with(String newMerge, double newMergeStrength, int newSteps, Scores newTest) {

@@ -32,8 +32,11 @@ final class ResultsFile {
     static final CSVFormat WITH_HEADER =
             CSVFormat.RFC4180.builder().setHeader().setSkipHeaderRecord(true).build();
 
-    /** Files that have no such columns hold trials without a variant and a warm-up. */
-    private static final List<String> LATER_COLUMNS = List.of("variant", "warm_up");
+    /** Of other versions' files, which may lack columns of domains, and those of a variant and a warm-up. */
+    private static final List<String> REQUIRED = List.of(("model,target,method,strength,merge,merge_strength,learning_rate,"
+                    + "seed,steps,batch,validation_target,validation_source,validation_kl_target,validation_kl_source,"
+                    + "test_target,test_source,test_kl_target,test_kl_source,step_ms,held_mb")
+            .split(","));
 
     private static final List<String> COLUMNS = columns();
 
@@ -49,15 +52,11 @@ final class ResultsFile {
     }
 
     private static List<String> columns() {
-        List<String> columns = new ArrayList<>(
-                List.of(("model,target,method,strength,merge,merge_strength,learning_rate,seed,steps,batch,"
-                                + "validation_target,validation_source,validation_kl_target,validation_kl_source,test_target,"
-                                + "test_source,test_kl_target,test_kl_source,step_ms,held_mb")
-                        .split(",")));
+        List<String> columns = new ArrayList<>(REQUIRED);
         for (Domain domain : Domain.values()) {
             columns.add(column(domain));
         }
-        columns.addAll(LATER_COLUMNS);
+        columns.addAll(List.of("variant", "warm_up"));
         return List.copyOf(columns);
     }
 
@@ -177,36 +176,36 @@ final class ResultsFile {
     static List<Result> read(Path file) throws IOException {
         try (CSVParser parser = CSVParser.parse(file, StandardCharsets.UTF_8, WITH_HEADER)) {
             List<String> header = parser.getHeaderNames();
-            boolean later = header.equals(COLUMNS);
-            if (!later && !header.equals(COLUMNS.subList(0, COLUMNS.size() - LATER_COLUMNS.size()))) {
+            if (!header.containsAll(REQUIRED) || !COLUMNS.containsAll(header)) {
                 throw new IOException(
                         "results: expected a file with the columns " + COLUMNS + ", got " + file + " with " + header);
             }
             List<Result> results = new ArrayList<>();
             for (CSVRecord row : parser) {
-                results.add(result(row, later));
+                results.add(result(row));
             }
             return results;
         }
     }
 
-    private static Result result(CSVRecord row, boolean later) {
+    private static Result result(CSVRecord row) {
         Map<Domain, Double> domains = new EnumMap<>(Domain.class);
         for (Domain domain : Domain.values()) {
-            if (!row.get(column(domain)).isEmpty()) {
-                domains.put(domain, number(row, column(domain)));
+            String column = column(domain);
+            if (row.isMapped(column) && !row.get(column).isEmpty()) {
+                domains.put(domain, number(row, column));
             }
         }
         return new Result(
                 row.get("model"),
                 row.get("target"),
                 row.get("method"),
-                later ? row.get("variant") : "",
+                row.isMapped("variant") ? row.get("variant") : "",
                 number(row, "strength"),
                 row.get("merge"),
                 number(row, "merge_strength"),
                 number(row, "learning_rate"),
-                later ? Integer.parseInt(row.get("warm_up")) : 0,
+                row.isMapped("warm_up") ? Integer.parseInt(row.get("warm_up")) : 0,
                 Long.parseLong(row.get("seed")),
                 Integer.parseInt(row.get("steps")),
                 Integer.parseInt(row.get("batch")),

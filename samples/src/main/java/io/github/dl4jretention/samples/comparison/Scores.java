@@ -7,7 +7,6 @@ import io.github.dl4jretention.samples.text.TokenWindowIterator;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.Serializable;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.HashSet;
 import java.util.List;
@@ -15,6 +14,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.DoubleStream;
+import java.util.stream.IntStream;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
 
@@ -27,6 +27,7 @@ import org.nd4j.linalg.dataset.adapter.MultiDataSetIteratorAdapter;
  * @param sourceDivergence mean of the forward KL from the base on the source texts
  * @param domains          cross-entropy by domain; empty where it was not kept
  * @param documents        cross-entropy by domain and document; empty where it was not kept
+ * @param tasks            answers by task; empty where none was asked
  */
 public record Scores(
         double target,
@@ -34,7 +35,8 @@ public record Scores(
         double targetDivergence,
         double sourceDivergence,
         Map<Domain, Double> domains,
-        Map<Domain, List<Document>> documents)
+        Map<Domain, List<Document>> documents,
+        Map<String, TaskScore> tasks)
         implements Serializable {
 
     /** Of a model that gives no finite numbers. */
@@ -43,12 +45,35 @@ public record Scores(
     private static final int BATCH = 16;
 
     /**
-     * The windows of one held-out document.
+     * The windows of one held-out document, or of one that begins with it.
      *
-     * @param windows how many
-     * @param loss    their mean cross-entropy in nats per token
+     * @param tokens that are predicted
+     * @param loss   their mean cross-entropy in nats
      */
-    public record Document(int windows, double loss) implements Serializable {}
+    public record Document(int tokens, double loss) implements Serializable {
+
+        private static Document of(List<Document> windows) {
+            int tokens = windows.stream().mapToInt(Document::tokens).sum();
+            double sum = windows.stream()
+                    .mapToDouble(window -> window.tokens * window.loss)
+                    .sum();
+            return new Document(tokens, sum / tokens);
+        }
+    }
+
+    /**
+     * How a model answered one task.
+     *
+     * @param source whether the task is to be kept; else it's to be learned
+     * @param value  the task's metric
+     * @param marks  of its questions, in their order; empty where the metric isn't a share of right answers
+     */
+    public record TaskScore(boolean source, double value, List<Double> marks) implements Serializable {
+
+        String role() {
+            return source ? "source" : "target";
+        }
+    }
 
     Scores(
             double target,
@@ -56,7 +81,7 @@ public record Scores(
             double targetDivergence,
             double sourceDivergence,
             Map<Domain, Double> domains) {
-        this(target, source, targetDivergence, sourceDivergence, domains, Map.of());
+        this(target, source, targetDivergence, sourceDivergence, domains, Map.of(), Map.of());
     }
 
     static Scores of(
@@ -78,7 +103,14 @@ public record Scores(
             crossEntropy += evaluation.crossEntropy() / pair.sources().size();
             divergence += evaluation.divergence() / pair.sources().size();
         }
-        return new Scores(target.crossEntropy(), crossEntropy, target.divergence(), divergence, domains, documents);
+        return new Scores(
+                target.crossEntropy(),
+                crossEntropy,
+                target.divergence(),
+                divergence,
+                domains,
+                documents,
+                Map.of());
     }
 
     /** Whether all probabilities that a model gives for the text of such scores are numbers. */
@@ -106,18 +138,16 @@ public record Scores(
             int batches,
             Map<Domain, List<Document>> documents) {
         TokenWindowIterator windows = windows(corpus, domain, part, batches);
-        List<Double> losses = new ArrayList<>();
+        List<Document> losses = new ArrayList<>();
         try (Teacher model = Teacher.of(network)) {
             TokenEvaluation evaluation = TokenEvaluation.of(
                     model, base, new MultiDataSetIteratorAdapter(windows), (tokens, weights, time) -> {
                         for (int from = 0; from < tokens.length; from += time) {
-                            losses.add(DoubleStream.of(Arrays.copyOfRange(tokens, from, from + time))
-                                    .average()
-                                    .orElseThrow());
+                            losses.add(window(tokens, weights, from, from + time));
                         }
                     });
             int[] places = windows.places();
-            Map<Integer, List<Double>> byDocument = new TreeMap<>();
+            Map<Integer, List<Document>> byDocument = new TreeMap<>();
             for (int i = 0; i < places.length; i++) {
                 byDocument
                         .computeIfAbsent(corpus.document(domain, part, places[i]), document -> new ArrayList<>())
@@ -125,20 +155,24 @@ public record Scores(
             }
             documents.put(
                     domain,
-                    byDocument.values().stream()
-                            .map(of -> new Document(
-                                    of.size(),
-                                    of.stream()
-                                            .mapToDouble(loss -> loss)
-                                            .average()
-                                            .orElseThrow()))
-                            .toList());
+                    byDocument.values().stream().map(Document::of).toList());
             return evaluation;
         }
     }
 
     private static TokenWindowIterator windows(TokenCorpus corpus, Domain domain, Corpus.Part part, int batches) {
-        return corpus.model().evaluation(BATCH, batches, corpus.text(domain, part));
+        return corpus.evaluation(BATCH, batches, domain, part);
+    }
+
+    private static Document window(double[] losses, double[] weights, int from, int to) {
+        int[] predicted =
+                IntStream.range(from, to).filter(token -> weights[token] > 0).toArray();
+        return new Document(
+                predicted.length,
+                IntStream.of(predicted)
+                        .mapToDouble(token -> losses[token])
+                        .average()
+                        .orElse(0));
     }
 
     /** Whether there are scores, all of them numbers. */
@@ -147,8 +181,8 @@ public record Scores(
                 .allMatch(Double::isFinite);
     }
 
-    Scores withDocuments(Map<Domain, List<Document>> known) {
-        return new Scores(target, source, targetDivergence, sourceDivergence, domains, known);
+    Scores with(Map<Domain, List<Document>> known, Map<String, TaskScore> asked) {
+        return new Scores(target, source, targetDivergence, sourceDivergence, domains, known, asked);
     }
 
     /** Cross-entropy on a domain; NaN where it was not kept. */

@@ -37,9 +37,11 @@ public final class Summary {
             .thenComparingDouble(Result::mergeStrength);
 
     private final List<Result> results;
+    private final String against;
 
-    Summary(List<Result> results) {
+    Summary(List<Result> results, String against) {
         this.results = results;
+        this.against = against;
     }
 
     /**
@@ -52,7 +54,13 @@ public final class Summary {
         if (results.isEmpty()) {
             throw new IOException("folder: expected files of results, got none in " + folder);
         }
-        return new Summary(DocumentsFile.addTo(results, folder));
+        return new Summary(
+                TasksFile.addTo(DocumentsFile.addTo(results, folder), folder), Method.PLAIN.label() + " + wise_ft");
+    }
+
+    /** The same, with another row of the tables of tasks that others are compared with. */
+    public Summary against(String method) {
+        return new Summary(results, method);
     }
 
     /**
@@ -61,7 +69,7 @@ public final class Summary {
      * @throws IOException if it can't be read, or holds something else
      */
     public static Summary ofFile(Path file) throws IOException {
-        return new Summary(ResultsFile.read(file));
+        return new Summary(ResultsFile.read(file), "");
     }
 
     /** Writes all files, each at once. */
@@ -74,12 +82,17 @@ public final class Summary {
             text.append("## ").append(group.getKey()).append("\n\n");
             text.append(tradeOffs(base, families, members, StepTimes.read(folder, base.model())));
             text.append(new AgainstAveraging(base, members, StepTimes.read(folder, base.model())).tables());
+            text.append(new TaskTables(base, members, against).tables());
             text.append(domains(base, families));
             text.append(divergence(base, members));
         }
         draw(folder);
         replace(folder, FILE, text.toString().getBytes(StandardCharsets.UTF_8));
-        ResultsFile.write(folder.resolve(ALL), results.stream().sorted(ORDER).toList());
+        List<Result> sorted = results.stream().sorted(ORDER).toList();
+        ResultsFile.write(folder.resolve(ALL), sorted);
+        if (results.stream().anyMatch(result -> !result.test().tasks().isEmpty())) {
+            TasksFile.writeAll(folder.resolve("tasks.csv"), sorted);
+        }
     }
 
     /** Writes the pictures alone, three for every model and pair. */
@@ -173,7 +186,7 @@ public final class Summary {
     }
 
     /** Of the method, then of what was done afterwards; one for each seed where they differ. */
-    private static String strengths(List<Result> chosen) {
+    static String strengths(List<Result> chosen) {
         return chosen.stream().map(Result::strengths).distinct().collect(Collectors.joining("; "));
     }
 
@@ -235,11 +248,27 @@ public final class Summary {
         correlations(table, "all", finite, base);
         correlations(table, "without source text", unseen, base);
         correlations(table, "without source text, trained to the end, not merged", trained, base);
+        List<Result> asked = unseen.stream()
+                .filter(result -> !Double.isNaN(TaskTables.forgetting(base, result)))
+                .toList();
+        if (!asked.isEmpty()) {
+            correlations(
+                    table,
+                    "without source text, forgetting in tasks",
+                    asked,
+                    base,
+                    result -> TaskTables.forgetting(base, result));
+        }
         return table.append('\n').toString();
     }
 
     private static void correlations(StringBuilder table, String name, List<Result> models, Result base) {
-        double[] forgetting = values(models, result -> result.test().forgetting(base.test()));
+        correlations(table, name, models, base, result -> result.test().forgetting(base.test()));
+    }
+
+    private static void correlations(
+            StringBuilder table, String name, List<Result> models, Result base, ToDoubleFunction<Result> measure) {
+        double[] forgetting = values(models, measure);
         double[] divergence = values(models, result -> result.test().targetDivergence());
         double[] gain = values(models, result -> result.test().gain(base.test()));
         table.append("| %s | %d | %.2f | %.2f | %.2f | %.2f |%n"

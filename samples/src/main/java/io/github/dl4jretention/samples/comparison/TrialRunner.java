@@ -7,17 +7,24 @@ import io.github.dl4jretention.eval.LabelLosses;
 import io.github.dl4jretention.samples.console.Progress;
 import io.github.dl4jretention.samples.model.TextModel;
 import io.github.dl4jretention.samples.text.Corpus;
+import io.github.dl4jretention.tasks.TaskModel;
+import io.github.dl4jretention.tasks.TaskResult;
+import io.github.dl4jretention.tasks.TaskSuite;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import java.util.TreeMap;
 import org.apache.commons.math3.stat.StatUtils;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
+import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 
 /** Runs trials of one base model: trains, measures the tuned model, its earlier stops and its merges. */
@@ -37,6 +44,7 @@ final class TrialRunner {
     private final String model;
     private final MultiLayerNetwork base;
     private final Teacher remembered;
+    private final @Nullable Path tasks;
     private final Map<Plan.Pair, Importance> importances = new HashMap<>();
     private final Map<WrittenFor, SelfReplay> written = new HashMap<>();
     private final Map<Plan.Pair, LabelLosses> losses = new HashMap<>();
@@ -47,7 +55,9 @@ final class TrialRunner {
 
     private record RejectedFor(Plan.Pair pair, long seed) {}
 
-    TrialRunner(Plan plan, Corpus corpus, String model, TextModel base) {
+    /** @param tasks folder with a folder of tasks for each target, as {@code Lessons} writes it; null to ask none */
+    TrialRunner(Plan plan, Corpus corpus, String model, TextModel base, @Nullable Path tasks) {
+        this.tasks = tasks;
         this.plan = plan;
         this.corpus = new TokenCorpus(corpus, base);
         this.model = model;
@@ -72,6 +82,37 @@ final class TrialRunner {
                 scores(base, pair),
                 Double.NaN,
                 Double.NaN);
+    }
+
+    /** The base with its answers. */
+    Result asked(Result measured, Plan.Pair pair) {
+        return asked(measured, base, pair);
+    }
+
+    /** The same result with the model's answers, if tasks are asked. */
+    private Result asked(Result measured, MultiLayerNetwork network, Plan.Pair pair) {
+        if (tasks == null) {
+            return measured;
+        }
+        TextModel text = corpus.model();
+        int context = text.folder() == null ? text.window() : text.folder().contextLength();
+        Map<String, Scores.TaskScore> scores = new TreeMap<>();
+        try (TaskModel asked = TaskModel.of(network, text.tokenizer(), context)) {
+            TaskSuite suite =
+                    TaskSuite.of(tasks.resolve("tasks-" + pair.target().name().toLowerCase(Locale.ROOT)));
+            for (TaskResult task : suite.run(asked, model).tasks()) {
+                List<Double> marks = task.questions().stream()
+                        .map(question -> question.marks().get(task.metric()))
+                        .filter(mark -> task.isShare() && mark != null)
+                        .toList();
+                scores.put(
+                        task.task(),
+                        new Scores.TaskScore(task.source(), task.estimate().value(), marks));
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e.getMessage(), e);
+        }
+        return measured.withTasks(scores);
     }
 
     /**
@@ -207,7 +248,12 @@ final class TrialRunner {
             double mergeStrength,
             double stepMillis,
             double heldMegabytes) {
-        return result(trial, scores(network, trial.pair()), merge, mergeStrength, stepMillis, heldMegabytes);
+        Result measured =
+                result(trial, scores(network, trial.pair()), merge, mergeStrength, stepMillis, heldMegabytes);
+        // Of models on the way there are too many to ask.
+        return measured.trainedSteps() < plan.steps() || !measured.test().areNumbers()
+                ? measured
+                : asked(measured, network, trial.pair());
     }
 
     private Result result(

@@ -78,7 +78,7 @@ record TrialSetup(
     }
 
     static DataSetIterator targetWindows(TokenCorpus corpus, Plan.Pair pair, int examples, int batches, long seed) {
-        return corpus.model().training(examples, batches, seed, corpus.text(pair.target(), Corpus.Part.FINETUNE));
+        return corpus.training(examples, batches, seed, pair.target(), Corpus.Part.FINETUNE);
     }
 
     /** At least so many windows for every step, the sources in turn. */

@@ -38,7 +38,7 @@ public record TrialWorker(Plan plan, String corpus, String checkpoints) implemen
         if (runner == null) {
             ComparisonRun.Base base = Objects.requireNonNull(
                     ComparisonRun.samples(plan, Path.of(checkpoints)).get(trial.model()), trial.model());
-            runner = new TrialRunner(plan, Corpus.read(Path.of(corpus)), trial.model(), base.load());
+            runner = new TrialRunner(plan, Corpus.read(Path.of(corpus)), trial.model(), base.load(), null);
         }
         Result[] results = runner.run(trial).toArray(Result[]::new);
         idle.add(runner);

@@ -14,6 +14,12 @@ import org.apache.commons.csv.CSVRecord;
 /** What the samples' base is finetuned on, made by seed: texts to learn from, and others of the same kind to measure with. */
 public final class Problems {
 
+    /** Of questions that are asked. */
+    public static final long QUESTIONS_SEED = 20240703;
+
+    /** Of texts that are learned. */
+    public static final long LEARNED_SEED = 20240704;
+
     private static final List<String> NAMES = List.of(
             "Tom", "Anna", "Ben", "Clara", "David", "Emma", "Frank", "Greta", "Henry", "Ida", "Jack", "Kate", "Leo",
             "Mary", "Nick", "Olga");

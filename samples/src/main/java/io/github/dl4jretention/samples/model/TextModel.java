@@ -41,6 +41,21 @@ public record TextModel(MultiLayerNetwork network, Tokenizer tokenizer, int wind
         return new TextModel(model.network(), model.tokenizer(), window, model);
     }
 
+    /**
+     * The same model with other windows.
+     *
+     * @param tokens of a window; 0 for those that it has
+     * @throws IllegalArgumentException if they are more than the model sees at once
+     */
+    public TextModel withWindow(int tokens) {
+        int most = folder == null ? window : folder.contextLength();
+        if (tokens > most) {
+            throw new IllegalArgumentException(
+                    "window: expected at most " + most + " tokens, which the model sees at once, got " + tokens);
+        }
+        return tokens == 0 ? this : new TextModel(network, tokenizer, tokens, folder);
+    }
+
     /** What a token is, in words. */
     public String unit() {
         return folder == null ? "byte" : "token";

@@ -1,5 +1,9 @@
 package io.github.dl4jretention.samples.text;
 
+import io.github.dl4jretention.samples.lesson.Facts;
+import io.github.dl4jretention.samples.lesson.Problem;
+import io.github.dl4jretention.samples.lesson.Problems;
+import io.github.dl4jretention.samples.lesson.Skills;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -23,7 +27,8 @@ import java.util.zip.ZipFile;
 /**
  * The text of the {@link Domain}s, split by whole source files into parts that share nothing: of every ten files,
  * in the order of their names, six go to {@link Part#PRETRAIN}, two to {@link Part#FINETUNE}, one to
- * {@link Part#VALIDATION} and one to {@link Part#TEST}.
+ * {@link Part#VALIDATION} and one to {@link Part#TEST}. Texts that are made from seeds have other seeds or other problems in
+ * each part.
  */
 public final class Corpus {
 
@@ -43,6 +48,12 @@ public final class Corpus {
         Part.PRETRAIN, Part.PRETRAIN, Part.FINETUNE, Part.PRETRAIN, Part.VALIDATION,
         Part.PRETRAIN, Part.PRETRAIN, Part.FINETUNE, Part.PRETRAIN, Part.TEST
     };
+
+    /** Of facts and skills; in {@link Part#PRETRAIN} the first of those that a base is pretrained on. */
+    private static final int DOCUMENTS = 2000;
+
+    /** Of validation and of test. */
+    private static final int HELD_PROBLEMS = 400;
 
     private final Map<Domain, Map<Part, List<byte[]>>> text;
     private final String sha256;
@@ -114,11 +125,53 @@ public final class Corpus {
         return bytes.toByteArray();
     }
 
-    /** The source files that such a text consists of, in their order (UTF-8). */
+    /** The source files, or documents that are made, that such a text consists of, in their order (UTF-8). */
     public List<byte[]> documents(Domain domain, Part part) {
+        if (domain.jars().isEmpty()) {
+            return made(domain, part).stream()
+                    .map(document -> document.getBytes(StandardCharsets.UTF_8))
+                    .toList();
+        }
         return Objects.requireNonNull(Objects.requireNonNull(text.get(domain)).get(part)).stream()
                 .map(byte[]::clone)
                 .toList();
+    }
+
+    private static List<String> made(Domain domain, Part part) {
+        return switch (domain) {
+            case FACTS -> Facts.read().documents(DOCUMENTS, part.ordinal() + 1L);
+            case SKILLS -> Skills.documents(DOCUMENTS, part.ordinal() + 1L);
+            default -> problems(domain, part).stream().map(Problem::text).toList();
+        };
+    }
+
+    /**
+     * {@return the problems of a text that consists of them; none of another} Those to learn are what {@code Lessons} writes
+     * to learn, and those of the test begin with what its tasks ask.
+     */
+    public static List<Problem> problems(Domain domain, Part part) {
+        return switch (domain) {
+            case PROBLEMS -> problems(Problems::words, 2000, part);
+            case ELEMENTS -> problems(Problems::elements, 1000, part);
+            case INSTRUCTIONS -> problems(Problems::instructions, 2000, part);
+            default -> List.of();
+        };
+    }
+
+    private static List<Problem> problems(Kind kind, int learned, Part part) {
+        if (part == Part.FINETUNE) {
+            return kind.problems(learned, Problems.LEARNED_SEED, Problems.Part.LEARNED);
+        }
+        if (part == Part.PRETRAIN) {
+            return List.of();
+        }
+        List<Problem> held = kind.problems(2 * HELD_PROBLEMS, Problems.QUESTIONS_SEED, Problems.Part.HELD);
+        return part == Part.TEST ? held.subList(0, HELD_PROBLEMS) : held.subList(HELD_PROBLEMS, held.size());
+    }
+
+    /** Makes problems of one kind. */
+    private interface Kind {
+        List<Problem> problems(int count, long seed, Problems.Part part);
     }
 
     /** SHA-256 of all text of the domains of pretraining, in reading order. */

@@ -6,9 +6,10 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The kinds of text of the samples, each taken from source jars that Maven resolves: English prose (the sentences of
+ * The kinds of text of the samples. Four are taken from source jars that Maven resolves: English prose (the sentences of
  * Javadoc comments), Java code and Scala code (both without their comments), of which the sample models are made; and
- * Kotlin code, which they have never seen.
+ * Kotlin code, which they have never seen. The others are made from seeds, for a base that {@code Pretrain --decoder} makes:
+ * facts and skills, which it's pretrained on, and problems, of which the answers are learned.
  */
 public enum Domain {
     /** English prose: the Javadoc of Apache Lucene and Apache Commons Math, without tags and markup. */
@@ -21,7 +22,17 @@ public enum Domain {
     KOTLIN(
             List.of("kotlinx-coroutines-core-jvm-1.8.1-sources.jar", "okhttp-4.12.0-sources.jar"),
             ".kt",
-            Domain::withoutComments);
+            Domain::withoutComments),
+    /** Statements and questions about countries, elements, words and the like. */
+    FACTS,
+    /** Sums, lists and patterns. */
+    SKILLS,
+    /** Word problems, worked out in steps. */
+    PROBLEMS,
+    /** Problems that need the atomic numbers of two elements. */
+    ELEMENTS,
+    /** Instructions and what follows them. */
+    INSTRUCTIONS;
 
     /** What the sample models are pretrained on. */
     public static final List<Domain> PRETRAINED = List.of(PROSE, JAVA, SCALA);
@@ -41,13 +52,17 @@ public enum Domain {
     private final String suffix;
     private final UnaryOperator<String> extraction;
 
+    Domain() {
+        this(List.of(), "", UnaryOperator.identity());
+    }
+
     Domain(List<String> jars, String suffix, UnaryOperator<String> extraction) {
         this.jars = jars;
         this.suffix = suffix;
         this.extraction = extraction;
     }
 
-    /** Names of the source jars, as Maven copies them into the corpus folder. */
+    /** Names of the source jars, as Maven copies them into the corpus folder; none for a text that is made from seeds. */
     public List<String> jars() {
         return jars;
     }

@@ -2,6 +2,7 @@ package io.github.dl4jretention.samples.text;
 
 import io.github.dl4jretention.checkpoint.RestartableIterator;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.List;
 import java.util.NoSuchElementException;
 import java.util.Random;
@@ -33,6 +34,12 @@ public class TokenWindowIterator implements DataSetIterator, RestartableIterator
     private final boolean anew;
     private final int vocabulary;
     private final boolean oneHot;
+    /** Where windows may begin; null for anywhere. */
+    private int @Nullable [] starts;
+
+    /** Whether a token is to be predicted; null for all. */
+    private @Nullable BitSet learned;
+
     private int epoch;
     private Random generator = new Random();
     private int next;
@@ -115,6 +122,26 @@ public class TokenWindowIterator implements DataSetIterator, RestartableIterator
         return new TokenWindowIterator(Windows.evaluation(batch, length, batches, text), vocabulary, false);
     }
 
+    /**
+     * Lets windows of a text of prompts and answers begin with a document, and only some tokens be predicted: in the labels
+     * mask {@code [batch, length]} the others are 0.
+     *
+     * @param documents where those of the only text begin
+     * @param answers   tokens that are predicted
+     * @return this, at the first batch
+     * @throws IllegalArgumentException if there are fewer documents than windows of an evaluation
+     */
+    public TokenWindowIterator ofAnswers(int[] documents, BitSet answers) {
+        int last = texts[0].length - length - 1;
+        starts = Arrays.stream(documents).filter(start -> start <= last).toArray();
+        learned = answers;
+        if (starts.length < (random ? 1 : batches * batch)) {
+            throw new IllegalArgumentException("text: expected a document for each of " + batches * batch + " windows of "
+                    + length + " tokens, got " + starts.length + "; take longer or fewer windows");
+        }
+        return this;
+    }
+
     @Override
     public DataSet next() {
         if (!hasNext()) {
@@ -122,17 +149,24 @@ public class TokenWindowIterator implements DataSetIterator, RestartableIterator
         }
         int[] features = new int[batch * length];
         int[] labels = new int[batch * length];
+        float[] mask = new float[batch * length];
         for (int row = 0; row < batch; row++) {
             int[] text = texts[row % texts.length];
             int start = start(text, row);
             System.arraycopy(text, start, features, row * length, length);
             System.arraycopy(text, start + 1, labels, row * length, length);
+            for (int i = 0; learned != null && i < length; i++) {
+                mask[row * length + i] = learned.get(start + 1 + i) ? 1 : 0;
+            }
         }
         next++;
         INDArray ids = Nd4j.createFromArray(features).reshape(batch, 1, length);
         DataSet dataSet = oneHot
                 ? new DataSet(ids.castTo(DataType.FLOAT), oneHot(labels))
                 : new DataSet(ids, Nd4j.createFromArray(labels).reshape(batch, 1, length));
+        if (learned != null) {
+            dataSet.setLabelsMaskArray(Nd4j.createFromArray(mask).reshape(batch, length));
+        }
         if (preProcessor != null) {
             preProcessor.preProcess(dataSet);
         }
@@ -163,12 +197,18 @@ public class TokenWindowIterator implements DataSetIterator, RestartableIterator
     }
 
     private int place(int[] text, long window) {
+        if (starts != null) {
+            return starts[(int) (window * starts.length / ((long) batches * batch))];
+        }
         int places = text.length - length;
         return (int) (window * places / ((long) batches * batch));
     }
 
     private int start(int[] text, int row) {
-        return random ? generator.nextInt(text.length - length) : place(text, (long) next * batch + row);
+        if (!random) {
+            return place(text, (long) next * batch + row);
+        }
+        return starts == null ? generator.nextInt(text.length - length) : starts[generator.nextInt(starts.length)];
     }
 
     @Override

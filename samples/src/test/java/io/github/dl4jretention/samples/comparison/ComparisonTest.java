@@ -98,11 +98,11 @@ class ComparisonTest {
 
     private static double mean(List<Scores.Document> documents) {
         assertTrue(documents.size() > 1, documents.toString());
-        assertEquals(16, documents.stream().mapToInt(Scores.Document::windows).sum());
+        assertEquals(16 * 64, documents.stream().mapToInt(Scores.Document::tokens).sum());
         return documents.stream()
-                        .mapToDouble(document -> document.windows() * document.loss())
+                        .mapToDouble(document -> document.tokens() * document.loss())
                         .sum()
-                / 16;
+                / (16 * 64);
     }
 
     @Test

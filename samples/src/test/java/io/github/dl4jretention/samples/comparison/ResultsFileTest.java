@@ -1,12 +1,14 @@
 package io.github.dl4jretention.samples.comparison;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -81,5 +83,34 @@ class ResultsFileTest {
         assertEquals(expected, ResultsFile.read(file));
         new ResultsFile(file).put(List.of(row("wise_ft", 0.7, 4)));
         assertEquals(lines.get(0), Files.readAllLines(file).get(0));
+    }
+
+    @Test
+    void columns_are_found_by_their_names() throws IOException {
+        Path file = folder.resolve("results.csv");
+        ResultsFile.write(file, List.of(row("", Double.NaN, 1), row("wise_ft", 0.5, 2)));
+        List<Result> expected = ResultsFile.read(file);
+        List<String> lines = Files.readAllLines(file);
+        List<String> names = List.of(lines.get(0).split(","));
+        int facts = names.indexOf("test_facts");
+        assertTrue(facts > 0, names.toString());
+        // The last column first, and none of facts.
+        Files.write(
+                file,
+                lines.stream()
+                        .map(line -> {
+                            List<String> cells = new ArrayList<>(List.of(line.split(",", -1)));
+                            cells.add(0, cells.remove(cells.size() - 1));
+                            cells.remove(facts + 1);
+                            return String.join(",", cells);
+                        })
+                        .toList());
+        assertEquals(expected, ResultsFile.read(file));
+        Files.write(file, lines.stream().map(line -> line + ",other").toList());
+        assertThrows(IOException.class, () -> ResultsFile.read(file), "a column that would be lost");
+        Files.write(
+                file,
+                lines.stream().map(line -> line.replaceFirst("^[^,]*,", "")).toList());
+        assertThrows(IOException.class, () -> ResultsFile.read(file), "no model");
     }
 }

@@ -10,8 +10,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.List;
 import java.util.NoSuchElementException;
+import java.util.Set;
+import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
@@ -71,6 +74,39 @@ class ByteWindowIteratorTest {
         assertEquals(first, features(same));
         same.restart(1);
         assertEquals(first, features(same));
+    }
+
+    @Test
+    void windowsOfAnswersBeginWithDocumentsAndPredictAnswersAlone() {
+        // Documents of "a", "fg", "klm" and "qrst", each after its prompt of as many letters.
+        byte[] text = "xaXXfgXXXklmXXXXqrst".getBytes(StandardCharsets.UTF_8);
+        int[] starts = {0, 2, 6, 12};
+        BitSet answers = new BitSet();
+        for (int i = 0; i < text.length; i++) {
+            answers.set(i, "afgklmqrst".indexOf(text[i]) >= 0);
+        }
+        DataSet batch = ByteWindowIterator.evaluation(2, 7, 1, text)
+                .ofAnswers(starts, answers)
+                .next();
+        assertEquals(List.of("xaXXfgX", "XXXklmX"), List.of(features(batch, 0), features(batch, 1)));
+        assertEquals(List.of("aXXfgXX", "XXklmXX"), List.of(labels(batch, 0), labels(batch, 1)));
+        assertArrayEquals(new float[] {1, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 0}, batch.getLabelsMaskArray()
+                .reshape(14)
+                .toFloatVector());
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> ByteWindowIterator.evaluation(4, 4, 1, text).ofAnswers(new int[] {0, 2, 6}, answers));
+
+        TokenWindowIterator random =
+                ByteWindowIterator.training(3, 7, 5, 1, text).ofAnswers(starts, answers);
+        Set<String> seen = new TreeSet<>();
+        while (random.hasNext()) {
+            DataSet next = random.next();
+            for (int row = 0; row < 3; row++) {
+                seen.add(features(next, row));
+            }
+        }
+        assertEquals(Set.of("xaXXfgX", "XXfgXXX", "XXXklmX", "XXXXqrs"), seen);
     }
 
     private static List<INDArray> features(TokenWindowIterator windows) {
