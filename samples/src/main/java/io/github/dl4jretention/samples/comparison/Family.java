@@ -31,6 +31,9 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
     /** Two methods whose steps differ by less than this share take the same time. */
     static final double SAME_TIME = 0.02;
 
+    /** Share of another's best gain that is nearly as much. */
+    private static final double NEARLY = 0.95;
+
     private static final String EVERY_RATE = "all";
 
     /**
@@ -257,9 +260,6 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
                         .orElse(base))
                 .toList();
     }
-
-    /** Share of another's best gain that is nearly as much. */
-    private static final double NEARLY = 0.95;
 
     /** For each seed that has any numbers the point of most gain on validation text. */
     List<Result> most() {

@@ -49,7 +49,7 @@ final class TaskTables {
         List<Result> asked = results.stream()
                 .filter(result -> !result.test().tasks().isEmpty())
                 .toList();
-        asked.forEach(this::requireSameQuestions);
+        asked.forEach(result -> requireSameQuestions(base, result));
         List<Family> all = Family.atEveryRate(base, asked);
         Set<Long> shared =
                 all.stream().map(family -> family.seeds().keySet()).findFirst().map(HashSet::new).orElseGet(HashSet::new);
@@ -81,7 +81,7 @@ final class TaskTables {
         return draws;
     }
 
-    private void requireSameQuestions(Result result) {
+    private static void requireSameQuestions(Result base, Result result) {
         Map<String, Integer> own = counts(result);
         if (!own.equals(counts(base))) {
             throw new IllegalStateException("tasks: expected answers to as many questions as the base's, " + counts(base)

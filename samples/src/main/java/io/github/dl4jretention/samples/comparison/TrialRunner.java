@@ -102,8 +102,9 @@ final class TrialRunner {
                     TaskSuite.of(tasks.resolve("tasks-" + pair.target().name().toLowerCase(Locale.ROOT)));
             for (TaskResult task : suite.run(asked, model).tasks()) {
                 List<Double> marks = task.questions().stream()
-                        .map(question -> question.marks().get(task.metric()))
-                        .filter(mark -> task.isShare() && mark != null)
+                        .map(TaskResult.MarkedAnswer::marks)
+                        .filter(marked -> task.isShare() && marked.containsKey(task.metric()))
+                        .map(marked -> Objects.requireNonNull(marked.get(task.metric())))
                         .toList();
                 scores.put(
                         task.task(),
