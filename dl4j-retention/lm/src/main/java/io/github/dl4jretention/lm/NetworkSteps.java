@@ -1,58 +1,42 @@
 package io.github.dl4jretention.lm;
 
 import io.github.dl4jretention.internal.ThawedLayer;
-import io.github.dl4jretention.internal.TiedWeights;
+import io.github.dl4jretention.internal.TokenSteps;
 import io.github.dl4jretention.internal.Workers;
 import io.github.dl4jretention.lm.layers.TokenEmbedding;
-import io.github.dl4jretention.loss.LossPath;
-import io.github.dl4jretention.loss.RetentionOutputLayer;
-import io.github.dl4jretention.loss.RetentionOutputLayerRuntime;
 import io.github.dl4jretention.loss.fused.FloatMemory;
-import java.lang.ref.Reference;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.bytedeco.javacpp.FloatPointer;
-import org.bytedeco.openblas.global.openblas_nolapack;
 import org.deeplearning4j.nn.api.layers.RecurrentLayer;
 import org.deeplearning4j.nn.conf.InputPreProcessor;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
-import org.deeplearning4j.nn.conf.layers.BaseLayer;
 import org.deeplearning4j.nn.conf.layers.EmbeddingSequenceLayer;
 import org.deeplearning4j.nn.conf.layers.Layer;
 import org.deeplearning4j.nn.layers.wrapper.BaseWrapperLayer;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
-import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
-import org.jspecify.annotations.Nullable;
-import org.nd4j.linalg.activations.impl.ActivationSoftmax;
 import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.memory.MemoryWorkspace;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
-import org.nd4j.linalg.indexing.INDArrayIndex;
 import org.nd4j.linalg.indexing.NDArrayIndex;
 
 /**
  * A network that reads tokens step by step. All layers but the last are a network of their own that shares the
- * parameters, so its {@code rnnTimeStep} leaves the network's stored state alone. The last one is a softmax layer, whose
- * logits {@code h W + b} are computed here, and only those that somebody asks for.
+ * parameters, so its {@code rnnTimeStep} leaves the network's stored state alone. Of the last one only those logits are computed
+ * that somebody asks for.
  */
 final class NetworkSteps implements Steps {
 
     /** Logits that are computed at once. */
     private static final int LOGITS = 1 << 22;
 
-    /** Token ids whose weights in half precision are widened at once. */
-    private static final int WIDENED = 2048;
-
-    private static final int ROW_MAJOR = 101;
-    private static final int NOT_TRANSPOSED = 111;
-
     private final MultiLayerNetwork network;
     private final MultiLayerNetwork body;
+    private final OutputLogits output;
     private final boolean asIds;
 
     NetworkSteps(MultiLayerNetwork network) {
@@ -64,13 +48,7 @@ final class NetworkSteps implements Steps {
         if (last == 0) {
             throw new IllegalArgumentException("network: expected layers before the output layer, got none");
         }
-        Layer output = conf.getConf(last).getLayer();
-        boolean softmax = output instanceof RetentionOutputLayer
-                || output instanceof BaseLayer stock && stock.getActivationFn() instanceof ActivationSoftmax;
-        if (!softmax) {
-            throw new IllegalArgumentException("network: expected a softmax output layer, got "
-                    + output.getClass().getSimpleName());
-        }
+        output = new OutputLogits(network);
         conf.getConfs().remove(last);
         body = new MultiLayerNetwork(conf);
         long numbers = network.numParams() - network.getLayer(last).numParams();
@@ -90,8 +68,44 @@ final class NetworkSteps implements Steps {
     }
 
     private INDArray hidden(int[][] ids) {
+        List<TokenSteps> steps = ids[0].length == 1 ? steps() : List.of();
         try (INDArray input = input(ids)) {
-            return body.rnnTimeStep(input);
+            return steps.isEmpty() ? body.rnnTimeStep(input) : token(input, steps);
+        }
+    }
+
+    /** {@return the layers, if all of them compute a token in arrays that they are given; else none} */
+    private List<TokenSteps> steps() {
+        List<TokenSteps> steps = new ArrayList<>();
+        for (int i = 0; i < body.getnLayers() && asIds; i++) {
+            boolean asIs = body.getLayerWiseConfigurations().getInputPreProcess(i) == null;
+            if (!asIs || !(body.getLayer(i) instanceof TokenSteps step) || step.stepWidth() == 0) {
+                return List.of();
+            }
+            steps.add(step);
+        }
+        return steps.stream().mapToInt(TokenSteps::stepWidth).distinct().count() == 1 ? steps : List.of();
+    }
+
+    /** The next token of each sequence: the layers write into two arrays in turn. */
+    private INDArray token(INDArray ids, List<TokenSteps> steps) {
+        int batch = Math.toIntExact(ids.size(0));
+        int width = steps.get(0).stepWidth();
+        DataType type = body.getLayerWiseConfigurations().getDataType();
+        long memory = 1;
+        for (TokenSteps step : steps) {
+            memory = Math.max(memory, step.stepMemory(batch));
+        }
+        try (INDArray one = Nd4j.createUninitialized(type, batch, width, 1);
+                INDArray other = Nd4j.createUninitialized(type, batch, width, 1);
+                INDArray work = Nd4j.createUninitialized(type, memory)) {
+            INDArray last = ids;
+            for (TokenSteps step : steps) {
+                INDArray next = last == one ? other : one;
+                step.step(last, next, work);
+                last = next;
+            }
+            return last.dup('c');
         }
     }
 
@@ -192,7 +206,7 @@ final class NetworkSteps implements Steps {
                     }
                 }
             }
-            int vocabulary = vocabulary(hidden.size(1));
+            int vocabulary = output.vocabulary(hidden.size(1));
             int most = Math.max(1, LOGITS / vocabulary);
             for (int from = 0; from < places.size(); from += most) {
                 add(found, hidden, places.subList(from, Math.min(from + most, places.size())), wanted);
@@ -200,11 +214,6 @@ final class NetworkSteps implements Steps {
             free(hidden);
         }
         return found;
-    }
-
-    private int vocabulary(long width) {
-        INDArray weights = weights(width);
-        return Math.toIntExact(weights == null ? width : weights.size(1));
     }
 
     private void add(double[][][] found, INDArray hidden, List<int[]> places, int[][][] wanted) {
@@ -215,17 +224,7 @@ final class NetworkSteps implements Steps {
         try (INDArray byTime = hidden.permute(0, 2, 1).dup('c');
                 INDArray rows =
                         Nd4j.pullRows(byTime.reshape('c', hidden.size(0) * time, hidden.size(1)), 1, numbers, 'c')) {
-            INDArray weights = weights(hidden.size(1));
-            INDArray logits = weights == null ? rows : times(rows, weights);
-            INDArray bias = bias();
-            if (bias != null) {
-                logits.addiRowVector(bias.reshape(1, bias.length()).castTo(logits.dataType()));
-            }
-            try (INDArray added = lowRank(rows)) {
-                if (added != null) {
-                    logits.addi(added);
-                }
-            }
+            INDArray logits = output.ofRows(rows);
             int vocabulary = Math.toIntExact(logits.size(1));
             double[] all;
             try (INDArray wide = Nd4j.createUninitialized(DataType.DOUBLE, places.size(), vocabulary)) {
@@ -264,8 +263,7 @@ final class NetworkSteps implements Steps {
 
     @Override
     public float[][] next(int[][] ids) {
-        int last = network.getnLayers() - 1;
-        InputPreProcessor before = network.getLayerWiseConfigurations().getInputPreProcess(last);
+        InputPreProcessor before = network.getLayerWiseConfigurations().getInputPreProcess(network.getnLayers() - 1);
         try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces();
                 Workers.Burst burst = Workers.burst()) {
             INDArray hidden = hidden(ids);
@@ -275,130 +273,12 @@ final class NetworkSteps implements Steps {
             for (int row = 0; row < next.length; row++) {
                 try (INDArray numbers =
                         processed.get(NDArrayIndex.interval(row, row + 1)).dup('c')) {
-                    next[row] = logits(numbers.reshape(1, numbers.length()));
+                    next[row] = output.ofToken(numbers.reshape(1, numbers.length()));
                 }
             }
             free(hidden);
             return next;
         }
-    }
-
-    private float[] logits(INDArray hidden) {
-        INDArray weights = weights(hidden.length());
-        float[] logits = weights == null ? hidden.toFloatVector() : product(hidden, weights);
-        INDArray bias = bias();
-        float[] biases = bias == null ? new float[0] : bias.toFloatVector();
-        for (int i = 0; i < biases.length; i++) {
-            logits[i] += biases[i];
-        }
-        try (INDArray added = lowRank(hidden)) {
-            float[] numbers = added == null ? new float[0] : added.toFloatVector();
-            for (int i = 0; i < numbers.length; i++) {
-                logits[i] += numbers[i];
-            }
-        }
-        return logits;
-    }
-
-    private org.deeplearning4j.nn.api.Layer last() {
-        return network.getLayer(network.getnLayers() - 1);
-    }
-
-    private @Nullable INDArray parameter(String name) {
-        Map<String, INDArray> parameters =
-                last() instanceof RetentionOutputLayerRuntime own ? own.weights() : last().paramTable();
-        return parameters == null ? null : parameters.get(name);
-    }
-
-    /** {@return what an adapter adds to the logits of some rows; null if the last layer has none} */
-    private @Nullable INDArray lowRank(INDArray rows) {
-        INDArray down = parameter(LossPath.DOWN);
-        INDArray up = parameter(LossPath.UP);
-        if (down == null || up == null || !(last() instanceof RetentionOutputLayerRuntime own)) {
-            return null;
-        }
-        try (INDArray low = rows.mmul(down)) {
-            return low.mmul(up).muli(own.lowRankScale());
-        }
-    }
-
-    private @Nullable INDArray bias() {
-        return parameter(DefaultParamInitializer.BIAS_KEY);
-    }
-
-    /** {@return weights of the last layer; null if its input is the logits} */
-    private @Nullable INDArray weights(long width) {
-        INDArray weights = parameter(DefaultParamInitializer.WEIGHT_KEY);
-        return weights == null ? tied(width) : weights;
-    }
-
-    /** {@return the embedding's weights, if the last layer has none and takes numbers of a token; else null} */
-    private @Nullable INDArray tied(long width) {
-        return network.getLayer(0) instanceof TiedWeights.Owner owner
-                        && owner.weights().size(0) == width
-                ? owner.weights()
-                : null;
-    }
-
-    /** {@return {@code h W}} of some rows; weights in half precision are widened a part at a time. */
-    private static INDArray times(INDArray rows, INDArray weights) {
-        if (weights.dataType() == rows.dataType()) {
-            return rows.mmul(weights);
-        }
-        int vocabulary = Math.toIntExact(weights.size(1));
-        INDArray product = Nd4j.createUninitialized(rows.dataType(), new long[] {rows.size(0), vocabulary}, 'f');
-        int parts = (vocabulary + WIDENED - 1) / WIDENED;
-        Workers.run(parts, part -> {
-            INDArrayIndex columns = NDArrayIndex.interval(
-                    Workers.start(vocabulary, parts, part), Workers.start(vocabulary, parts, part + 1));
-            try (INDArray wide = weights.get(NDArrayIndex.all(), columns).castTo(rows.dataType());
-                    INDArray some = rows.mmul(wide)) {
-                product.get(NDArrayIndex.all(), columns).assign(some);
-            }
-        });
-        return product;
-    }
-
-    /**
-     * {@return {@code h W}} A part of the vocabulary on each processor, by OpenBLAS, which takes half the time of ND4J's own
-     * product of a vector.
-     */
-    private static float[] product(INDArray hidden, INDArray weights) {
-        int width = Math.toIntExact(weights.size(0));
-        int vocabulary = Math.toIntExact(weights.size(1));
-        boolean rows = weights.dataType() == DataType.FLOAT && weights.stride(0) == 1 && weights.stride(1) == width;
-        if (!rows || !Nd4j.getEnvironment().isCPU()) {
-            try (INDArray product = times(hidden, weights)) {
-                return product.toFloatVector();
-            }
-        }
-        float[] result = new float[vocabulary];
-        int parts = Math.min(Workers.ofMachine().products(), vocabulary);
-        Workers.run(parts, part -> {
-            int from = Workers.start(vocabulary, parts, part);
-            int count = Workers.start(vocabulary, parts, part + 1) - from;
-            FloatPointer matrix = new FloatPointer(weights.data().addressPointer());
-            FloatPointer vector = new FloatPointer(hidden.data().addressPointer());
-            try (FloatPointer product = new FloatPointer(count)) {
-                openblas_nolapack.cblas_sgemv(
-                        ROW_MAJOR,
-                        NOT_TRANSPOSED,
-                        count,
-                        width,
-                        1,
-                        matrix.position(matrix.position() + (long) from * width),
-                        width,
-                        vector,
-                        1,
-                        0,
-                        product,
-                        1);
-                product.get(result, from, count);
-            }
-        });
-        Reference.reachabilityFence(weights);
-        Reference.reachabilityFence(hidden);
-        return result;
     }
 
     private INDArray input(int[][] ids) {

@@ -61,6 +61,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.dataset.DataSet;
 import org.nd4j.linalg.dataset.api.iterator.DataSetIterator;
 import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.indexing.NDArrayIndex;
 import org.nd4j.linalg.learning.config.Adam;
 import org.nd4j.linalg.learning.config.Sgd;
 import org.nd4j.linalg.lossfunctions.LossFunctions.LossFunction;
@@ -491,12 +492,16 @@ class LowRankAdaptersTest {
         MultiLayerNetwork merged = LowRankAdapters.merge(adapted);
         INDArray features = data(kind, type, 4).getFeatures();
         double tolerance = type == DataType.DOUBLE ? 1e-12 : 1e-5;
-        for (int t = 0; t < TIME; t++) {
-            INDArray now = features.tensorAlongDimension(t, 0, 1).dup();
-            INDArray step = now.reshape(now.size(0), now.size(1), 1);
-            assertClose(merged.rnnTimeStep(step.dup()), adapted.rnnTimeStep(step.dup()), tolerance);
+        // A sequence alone too: threads share a single token in another way than many.
+        for (INDArray some : List.of(features, features.get(NDArrayIndex.interval(0, 1)))) {
+            for (int t = 0; t < TIME; t++) {
+                INDArray now = some.tensorAlongDimension(t, 0, 1).dup();
+                INDArray step = now.reshape(some.size(0), some.size(1), 1);
+                assertClose(merged.rnnTimeStep(step.dup()), adapted.rnnTimeStep(step.dup()), tolerance);
+            }
+            merged.rnnClearPreviousState();
+            adapted.rnnClearPreviousState();
         }
-        adapted.rnnClearPreviousState();
         adapted.getLayerWiseConfigurations().setBackpropType(BackpropType.TruncatedBPTT);
         adapted.getLayerWiseConfigurations().setTbpttFwdLength(3);
         adapted.getLayerWiseConfigurations().setTbpttBackLength(3);
@@ -678,10 +683,15 @@ class LowRankAdaptersTest {
                 assertArrayEquals(expected[i][t], found[i][t], 1e-4);
             }
         }
-        float[][] next = new NetworkSteps(merged).next(new int[][] {{3}, {8}});
-        float[][] byAdapters = new NetworkSteps(adapted).next(new int[][] {{3}, {8}});
-        assertArrayEquals(next[0], byAdapters[0], 1e-4f);
-        assertArrayEquals(next[1], byAdapters[1], 1e-4f);
+        NetworkSteps steps = new NetworkSteps(merged);
+        NetworkSteps byAdapters = new NetworkSteps(adapted);
+        for (int[] tokens : new int[][] {{3, 8}, {1, 2}, {7, 0}}) {
+            int[][] read = {{tokens[0]}, {tokens[1]}};
+            float[][] next = steps.next(read);
+            float[][] adaptedNext = byAdapters.next(read);
+            assertArrayEquals(next[0], adaptedNext[0], 1e-4f);
+            assertArrayEquals(next[1], adaptedNext[1], 1e-4f);
+        }
     }
 
     @Test

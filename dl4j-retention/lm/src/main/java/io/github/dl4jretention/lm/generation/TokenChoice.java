@@ -1,5 +1,6 @@
 package io.github.dl4jretention.lm.generation;
 
+import io.github.dl4jretention.internal.Workers;
 import java.util.Arrays;
 import java.util.PriorityQueue;
 import java.util.Set;
@@ -14,6 +15,9 @@ import java.util.random.RandomGenerator;
  * @param repetitionPenalty divides logits above 0, and multiplies others, of tokens that were there before
  */
 public record TokenChoice(double temperature, int topK, double topP, double repetitionPenalty) {
+
+    /** Tokens whose exponentials take longer than asking another thread to compute them. */
+    private static final int SHARE = 2048;
 
     /** The model's own distribution. */
     public static final TokenChoice PLAIN = new TokenChoice(1, 0, 1, 1);
@@ -119,10 +123,16 @@ public record TokenChoice(double temperature, int topK, double topP, double repe
     private int draw(float[] scores, float largest, RandomGenerator random) {
         float lowest = topK > 0 && topK < scores.length ? ofRank(scores, topK) : Float.NEGATIVE_INFINITY;
         double[] weights = new double[scores.length];
+        int parts = Math.max(1, Math.min(Workers.ofMachine().rows(), scores.length / SHARE));
+        Workers.run(parts, part -> {
+            int end = Workers.start(scores.length, parts, part + 1);
+            for (int i = Workers.start(scores.length, parts, part); i < end; i++) {
+                weights[i] = scores[i] < lowest ? 0 : Math.exp((scores[i] - largest) / temperature);
+            }
+        });
         double sum = 0;
-        for (int i = 0; i < scores.length; i++) {
-            weights[i] = scores[i] < lowest ? 0 : Math.exp((scores[i] - largest) / temperature);
-            sum += weights[i];
+        for (double weight : weights) {
+            sum += weight;
         }
         if (topP < 1) {
             double least = smallest(weights, topP * sum);

@@ -1,4 +1,4 @@
-/** How a generator chooses tokens: {@link io.github.dl4jretention.lm.generation.TokenChoice}. Calls nobody. */
+/** How a generator chooses tokens: {@link io.github.dl4jretention.lm.generation.TokenChoice}. Calls the core's threads. */
 @NullMarked
 package io.github.dl4jretention.lm.generation;
 

@@ -131,9 +131,7 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
                 drops ? Nd4j.getRandom().nextLong() : 0,
                 drops);
         sequences = now;
-        known = before.keys() == null || before.values() == null
-                ? null
-                : new INDArray[] {before.keys(), before.values()};
+        known = known(before);
         boolean keep = training && !block().isRecompute();
         kept = keep ? numbers(ArrayType.ACTIVATIONS, passes.kept() * now.tokens(), workspaceMgr) : null;
         INDArray output = sequences(workspaceMgr, ArrayType.ACTIVATIONS, batch, time);
@@ -145,6 +143,12 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
                 numbers(ArrayType.FF_WORKING_MEM, passes.forwardMemory(now, keep), workspaceMgr),
                 known);
         return output;
+    }
+
+    private static INDArray @Nullable [] known(KeyValueState before) {
+        return before.keys() == null || before.values() == null
+                ? null
+                : new INDArray[] {before.keys(), before.values()};
     }
 
     /** ND4J makes no array of 0 numbers. */
@@ -198,11 +202,44 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
     @Override
     public INDArray rnnTimeStep(INDArray input, LayerWorkspaceMgr workspaceMgr) {
         setInput(input, workspaceMgr);
-        int room = state.time() + (int) input.size(2);
-        KeyValueState before = withRoom(room, Math.max(room, 2 * state.capacity()), false);
+        KeyValueState before = withRoomFor((int) input.size(2), input.size(0));
         INDArray output = forward(false, before, workspaceMgr);
         state = before.after(requireNonNull(sequences));
         return output;
+    }
+
+    /** Room grows by doubling. */
+    private KeyValueState withRoomFor(int tokens, long batch) {
+        int room = state.time() + tokens;
+        return withRoom(batch, room, Math.max(room, 2 * state.capacity()), false);
+    }
+
+    @Override
+    public long stepMemory(int batch) {
+        long[] numbers = {0};
+        withPasses(passes -> {
+            numbers[0] = passes.forwardMemory(next(state, batch), false);
+            return params;
+        });
+        return numbers[0];
+    }
+
+    /** One token of each sequence. */
+    private static Sequences next(KeyValueState before, int batch) {
+        boolean[][] keep = before.keepWith(null, batch, 1);
+        return new Sequences(batch, 1, before.time(), before.capacity(), keep, null, 0, false);
+    }
+
+    @Override
+    public void step(INDArray input, INDArray output, INDArray memory) {
+        int batch = Math.toIntExact(input.size(0));
+        KeyValueState before = withRoomFor(1, batch);
+        Sequences next = next(before, batch);
+        withPasses(passes -> {
+            passes.forward(next, input, output, null, memory, known(before));
+            return output;
+        });
+        state = before.after(next);
     }
 
     @Override
@@ -210,7 +247,7 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
             INDArray input, boolean training, boolean storeLastForTBPTT, LayerWorkspaceMgr workspaceMgr) {
         setInput(input, workspaceMgr);
         int room = state.time() + (int) input.size(2);
-        KeyValueState before = withRoom(room, room, true);
+        KeyValueState before = withRoom(input.size(0), room, room, true);
         INDArray output = forward(training, before, workspaceMgr);
         if (storeLastForTBPTT) {
             truncatedState = before.after(requireNonNull(sequences));
@@ -218,8 +255,8 @@ class DecoderBlockRuntime extends TokenLayerRuntime implements RecurrentLayer {
         return output;
     }
 
-    private KeyValueState withRoom(int room, int capacity, boolean copy) {
-        return state.withRoom(input.size(0), room, capacity, block().keyValueWidth(), dataType, copy);
+    private KeyValueState withRoom(long batch, int room, int capacity, boolean copy) {
+        return state.withRoom(batch, room, capacity, block().keyValueWidth(), dataType, copy);
     }
 
     @Override

@@ -66,7 +66,7 @@ final class FloatBlockWorker {
         downBiasGradient = new float[width];
     }
 
-    /** Reads what is short among the parameters, and forgets gradients. */
+    /** Reads what is short among the parameters. */
     void start(FloatBlockParameters parameters) {
         attentionNorm.start(parameters.attentionNorm, parameters.attentionNormBias);
         feedForwardNorm.start(parameters.feedForwardNorm, parameters.feedForwardNormBias);
@@ -78,6 +78,11 @@ final class FloatBlockWorker {
         read(parameters.projectionBias, projectionBias);
         read(parameters.upBias, upBias);
         read(parameters.downBias, downBias);
+    }
+
+    /** Likewise, and forgets gradients. */
+    void startBackward(FloatBlockParameters parameters) {
+        start(parameters);
         for (float[] sum :
                 new float[][] {queryKeyValueBiasGradient, projectionBiasGradient, upBiasGradient, downBiasGradient}) {
             Arrays.fill(sum, 0);

@@ -72,6 +72,9 @@ final class FloatDecoder implements BlockArithmetic {
         int width = block.getWidth();
         int tokens = sequences.tokens();
         start(sequences);
+        for (int i = 0; i < (tokens < workers.length ? 1 : workers.length); i++) {
+            workers[i].start(weights);
+        }
         FloatRows x = FloatRows.of(input, width);
         FloatRows y = FloatRows.of(output, width);
         FloatArena arena = new FloatArena(memory);
@@ -138,6 +141,9 @@ final class FloatDecoder implements BlockArithmetic {
         int width = block.getWidth();
         int tokens = sequences.tokens();
         start(sequences);
+        for (FloatBlockWorker worker : workers) {
+            worker.startBackward(weights);
+        }
         FloatRows x = FloatRows.of(input, width);
         FloatRows dy = FloatRows.of(gradient, width);
         FloatRows dx = FloatRows.of(inputGradient, width);
@@ -284,9 +290,6 @@ final class FloatDecoder implements BlockArithmetic {
         adapters.requireOpen();
         if (rotary != null) {
             rotary.prepare(sequences.total());
-        }
-        for (FloatBlockWorker worker : workers) {
-            worker.start(weights);
         }
     }
 

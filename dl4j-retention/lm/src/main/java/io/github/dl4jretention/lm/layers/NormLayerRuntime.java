@@ -48,6 +48,11 @@ final class NormLayerRuntime extends TokenLayerRuntime {
     }
 
     @Override
+    public void step(INDArray input, INDArray output, INDArray memory) {
+        arithmetic().forward(input, output);
+    }
+
+    @Override
     public Pair<Gradient, INDArray> backpropGradient(INDArray epsilon, LayerWorkspaceMgr workspaceMgr) {
         assertInputSet(true);
         INDArray ordered = inRows(input, "input", workspaceMgr, ArrayType.BP_WORKING_MEM);

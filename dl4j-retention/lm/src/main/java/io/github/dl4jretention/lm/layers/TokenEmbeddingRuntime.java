@@ -177,6 +177,15 @@ final class TokenEmbeddingRuntime extends TokenLayerRuntime implements Recurrent
     }
 
     @Override
+    public void step(INDArray input, INDArray output, INDArray memory) {
+        setInput(input, LayerWorkspaceMgr.noWorkspaces());
+        int[] next = ids();
+        arithmetic().forward(next, places(next.length, time, null), output);
+        time++;
+        clear();
+    }
+
+    @Override
     public INDArray rnnActivateUsingStoredState(
             INDArray input, boolean training, boolean storeLastForTBPTT, LayerWorkspaceMgr workspaceMgr) {
         setInput(input, workspaceMgr);

@@ -2,6 +2,7 @@ package io.github.dl4jretention.lm.layers;
 
 import static java.util.Objects.requireNonNull;
 
+import io.github.dl4jretention.internal.TokenSteps;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -21,7 +22,7 @@ import org.nd4j.linalg.learning.regularization.Regularization;
  * What the working parts of this package's layers have in common: parameters as DL4J's SameDiff layers hold them, and
  * activations as rows of tokens. DL4J's own runtime ignores setParam and scores no regularisation; this one does both.
  */
-abstract class TokenLayerRuntime extends SameDiffLayer {
+abstract class TokenLayerRuntime extends SameDiffLayer implements TokenSteps {
 
     private static final long serialVersionUID = 1L;
 
@@ -47,6 +48,16 @@ abstract class TokenLayerRuntime extends SameDiffLayer {
     /** {@return whether loops in Java serve the layer; SameDiff does where they don't} */
     boolean isNative() {
         return isNative;
+    }
+
+    @Override
+    public int stepWidth() {
+        return isNative ? layerConf().getWidth() : 0;
+    }
+
+    @Override
+    public long stepMemory(int batch) {
+        return 0;
     }
 
     @Override

@@ -102,4 +102,27 @@ class DecoderBlockReferenceTest {
         }
         assertRelative("output", flat(whole), flat(pieces), 1e-12);
     }
+
+    /** Threads share a single token in another way than many. */
+    @ParameterizedTest
+    @MethodSource("options")
+    void stepsOfOneTokenGiveTheWholeWindow(Case reference) {
+        DecoderBlockRuntime layer = reference.layer(reference.builder().build(), DataType.DOUBLE);
+        LayerWorkspaceMgr workspaces = LayerWorkspaceMgr.noWorkspaces();
+        INDArray input = reference.input(DataType.DOUBLE);
+        INDArray mask = reference.mask(DataType.DOUBLE);
+        layer.setMaskArray(mask);
+        INDArray whole = layer.activate(input, false, workspaces);
+        var all = org.nd4j.linalg.indexing.NDArrayIndex.all();
+        for (int i = 0; i < reference.batch(); i++) {
+            var sequence = org.nd4j.linalg.indexing.NDArrayIndex.interval(i, i + 1);
+            layer.rnnClearPreviousState();
+            for (int t = 0; t < reference.time(); t++) {
+                var token = org.nd4j.linalg.indexing.NDArrayIndex.interval(t, t + 1);
+                layer.setMaskArray(mask == null ? null : mask.get(sequence, token));
+                INDArray output = layer.rnnTimeStep(input.get(sequence, all, token), workspaces);
+                assertRelative(i + " " + t, flat(whole.get(sequence, all, token)), flat(output), 1e-12);
+            }
+        }
+    }
 }
