@@ -65,8 +65,9 @@ public final class Comparison implements Callable<Integer> {
     @Option(
             names = "--tasks",
             paramLabel = "DIR",
-            description = "Tasks that every model is asked, as Lessons writes them: --out of it. Scores go to tasks.csv, and"
-                    + " into the tables.")
+            description =
+                    "Tasks that every model is asked, as Lessons writes them: --out of it. Scores go to tasks.csv, and"
+                            + " into the tables.")
     private Path tasks;
 
     @Option(

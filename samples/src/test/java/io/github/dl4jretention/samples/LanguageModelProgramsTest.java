@@ -521,7 +521,8 @@ class LanguageModelProgramsTest {
     @Test
     void a_comparison_asks_tasks() throws IOException {
         String text = Files.readString(Path.of("comparisons", "knowledge-small.json"));
-        for (String setting : List.of("\"steps\": 2", "\"batch\": 4", "\"evaluationBatches\": 1", "\"importanceExamples\": 4")) {
+        for (String setting :
+                List.of("\"steps\": 2", "\"batch\": 4", "\"evaluationBatches\": 1", "\"importanceExamples\": 4")) {
             text = text.replaceFirst(setting.replaceFirst("\\d+$", "\\\\d+"), setting);
         }
         Path plan = Files.writeString(folder.resolve("plan.json"), text.replace("[1, 2]", "[1]"));
@@ -552,7 +553,9 @@ class LanguageModelProgramsTest {
         assertEquals(before, Files.readString(answers));
         assertEquals(asked, Files.readAllLines(out.resolve("tasks.csv")));
         assertEquals(
-                0, comparison(plan, out, "--sum-up", "--against", "retention dft()").code());
+                0,
+                comparison(plan, out, "--sum-up", "--against", "retention dft()")
+                        .code());
         assertTrue(Files.readString(out.resolve("summary.md")).contains("Against retention dft(), question"));
 
         Ended none = comparison(plan, folder.resolve("other"));

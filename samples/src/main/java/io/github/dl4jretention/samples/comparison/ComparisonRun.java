@@ -114,8 +114,7 @@ public final class ComparisonRun {
         List<Trial> missing = new ArrayList<>();
         for (int i = part - 1; i < trials.size(); i += parts) {
             Trial trial = trials.get(i);
-            if (!isAsked(trial.key())
-                    || !file.holds(trial) && others.stream().noneMatch(other -> other.holds(trial))) {
+            if (!isAsked(trial.key()) || !file.holds(trial) && others.stream().noneMatch(other -> other.holds(trial))) {
                 missing.add(trial);
             }
         }
@@ -220,8 +219,7 @@ public final class ComparisonRun {
 
     private boolean holdAll(List<ResultsFile> files, List<Trial> trials) {
         return trials.stream()
-                .allMatch(trial ->
-                        isAsked(trial.key()) && files.stream().anyMatch(file -> file.holds(trial)));
+                .allMatch(trial -> isAsked(trial.key()) && files.stream().anyMatch(file -> file.holds(trial)));
     }
 
     /** Whether a trial's models were asked all that's asked. */

@@ -263,10 +263,7 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
 
     /** For each seed that has any numbers the point of most gain on validation text. */
     List<Result> most() {
-        return seeds.values().stream()
-                .map(this::most)
-                .flatMap(Optional::stream)
-                .toList();
+        return seeds.values().stream().map(this::most).flatMap(Optional::stream).toList();
     }
 
     private Optional<Result> most(List<Result> results) {
@@ -288,8 +285,8 @@ record Family(Kind kind, String rate, Result base, Map<Long, List<Result>> seeds
         List<Result> points = new ArrayList<>();
         seeds.forEach((seed, results) -> other.most(other.seeds.getOrDefault(seed, List.of()))
                 .ifPresent(best -> results.stream()
-                        .filter(result -> result.test().areNumbers()
-                                && validationGain(result) >= NEARLY * validationGain(best))
+                        .filter(result ->
+                                result.test().areNumbers() && validationGain(result) >= NEARLY * validationGain(best))
                         .min(Comparator.comparingDouble(
                                 result -> result.validation().forgetting(base.validation())))
                         .or(() -> most(results))

@@ -361,9 +361,7 @@ public enum Method {
     private static ReplayIterator selfReplayed(TrialSetup setup) {
         int examples = setup.replayedExamples();
         int ofText = setup.targetExamples();
-        return setup.written()
-                .get()
-                .mixedInto(setup.targetBatches(ofText), (double) examples / (ofText + examples));
+        return setup.written().get().mixedInto(setup.targetBatches(ofText), (double) examples / (ofText + examples));
     }
 
     /** As many examples in all as without replay, unless replayed ones come beside. */

@@ -33,10 +33,11 @@ final class ResultsFile {
             CSVFormat.RFC4180.builder().setHeader().setSkipHeaderRecord(true).build();
 
     /** Of other versions' files, which may lack columns of domains, and those of a variant and a warm-up. */
-    private static final List<String> REQUIRED = List.of(("model,target,method,strength,merge,merge_strength,learning_rate,"
-                    + "seed,steps,batch,validation_target,validation_source,validation_kl_target,validation_kl_source,"
-                    + "test_target,test_source,test_kl_target,test_kl_source,step_ms,held_mb")
-            .split(","));
+    private static final List<String> REQUIRED =
+            List.of(("model,target,method,strength,merge,merge_strength,learning_rate,"
+                            + "seed,steps,batch,validation_target,validation_source,validation_kl_target,validation_kl_source,"
+                            + "test_target,test_source,test_kl_target,test_kl_source,step_ms,held_mb")
+                    .split(","));
 
     private static final List<String> COLUMNS = columns();
 

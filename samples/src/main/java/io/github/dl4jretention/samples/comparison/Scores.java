@@ -104,13 +104,7 @@ public record Scores(
             divergence += evaluation.divergence() / pair.sources().size();
         }
         return new Scores(
-                target.crossEntropy(),
-                crossEntropy,
-                target.divergence(),
-                divergence,
-                domains,
-                documents,
-                Map.of());
+                target.crossEntropy(), crossEntropy, target.divergence(), divergence, domains, documents, Map.of());
     }
 
     /** Whether all probabilities that a model gives for the text of such scores are numbers. */
@@ -153,9 +147,7 @@ public record Scores(
                         .computeIfAbsent(corpus.document(domain, part, places[i]), document -> new ArrayList<>())
                         .add(losses.get(i));
             }
-            documents.put(
-                    domain,
-                    byDocument.values().stream().map(Document::of).toList());
+            documents.put(domain, byDocument.values().stream().map(Document::of).toList());
             return evaluation;
         }
     }

@@ -51,8 +51,11 @@ final class TaskTables {
                 .toList();
         asked.forEach(result -> requireSameQuestions(base, result));
         List<Family> all = Family.atEveryRate(base, asked);
-        Set<Long> shared =
-                all.stream().map(family -> family.seeds().keySet()).findFirst().map(HashSet::new).orElseGet(HashSet::new);
+        Set<Long> shared = all.stream()
+                .map(family -> family.seeds().keySet())
+                .findFirst()
+                .map(HashSet::new)
+                .orElseGet(HashSet::new);
         all.forEach(family -> shared.retainAll(family.seeds().keySet()));
         families = shared.isEmpty()
                 ? List.of()
@@ -84,14 +87,15 @@ final class TaskTables {
     private static void requireSameQuestions(Result base, Result result) {
         Map<String, Integer> own = counts(result);
         if (!own.equals(counts(base))) {
-            throw new IllegalStateException("tasks: expected answers to as many questions as the base's, " + counts(base)
-                    + ", got " + own + " of " + result.key() + "; ask other tasks in another folder");
+            throw new IllegalStateException("tasks: expected answers to as many questions as the base's, "
+                    + counts(base) + ", got " + own + " of " + result.key() + "; ask other tasks in another folder");
         }
     }
 
     private static Map<String, Integer> counts(Result result) {
         return result.test().tasks().entrySet().stream()
-                .collect(Collectors.toMap(Map.Entry::getKey, task -> task.getValue().marks().size(), Math::max, TreeMap::new));
+                .collect(Collectors.toMap(
+                        Map.Entry::getKey, task -> task.getValue().marks().size(), Math::max, TreeMap::new));
     }
 
     /** The tables as Markdown; empty where no tasks were asked. */
@@ -120,14 +124,19 @@ final class TaskTables {
         }
         Optional<Row> ofPlain = find(rows, Method.PLAIN.label());
         StringBuilder table = new StringBuilder("| method | sees source | strength |");
-        base.test().tasks().forEach((task, score) -> table.append(' ')
-                .append(task)
-                .append(score.source() ? " |" : ", target |"));
+        base.test()
+                .tasks()
+                .forEach((task, score) -> table.append(' ').append(task).append(score.source() ? " |" : ", target |"));
         table.append(" gain | forgetting | of plain's forgetting avoided |\n")
                 .append("|---".repeat(6 + base.test().tasks().size()))
                 .append("|\n| base | | |");
-        base.test().tasks().values().forEach(score -> table.append(
-                score.marks().isEmpty() ? " %.3f |".formatted(score.value()) : " %.1f |".formatted(100 * score.value())));
+        base.test()
+                .tasks()
+                .values()
+                .forEach(score -> table.append(
+                        score.marks().isEmpty()
+                                ? " %.3f |".formatted(score.value())
+                                : " %.1f |".formatted(100 * score.value())));
         table.append(" | | |\n");
         for (Row row : rows) {
             table.append("| %s | %s | %s |".formatted(row.name, row.seesSource, Summary.strengths(row.models)));
@@ -136,9 +145,13 @@ final class TaskTables {
                     .formatted(
                             percent(change(row, false)),
                             percent(negative(change(row, true))),
-                            ofPlain.map(reference -> percent(avoided(row, reference))).orElse("-")));
+                            ofPlain.map(reference -> percent(avoided(row, reference)))
+                                    .orElse("-")));
         }
-        return table.append('\n').append(find(rows, against).map(reference -> differences(rows, reference)).orElse(""))
+        return table.append('\n')
+                .append(find(rows, against)
+                        .map(reference -> differences(rows, reference))
+                        .orElse(""))
                 .toString();
     }
 
@@ -246,8 +259,10 @@ final class TaskTables {
     /** What a model forgets of the tasks that are to be kept, as a share of right answers; not a number without tasks. */
     static double forgetting(Result base, Result model) {
         return model.test().tasks().entrySet().stream()
-                .filter(task -> task.getValue().source() && !task.getValue().marks().isEmpty())
-                .mapToDouble(task -> score(base, task.getKey()).value() - task.getValue().value())
+                .filter(task ->
+                        task.getValue().source() && !task.getValue().marks().isEmpty())
+                .mapToDouble(task ->
+                        score(base, task.getKey()).value() - task.getValue().value())
                 .average()
                 .orElse(Double.NaN);
     }

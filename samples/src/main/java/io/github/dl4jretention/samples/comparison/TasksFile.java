@@ -132,7 +132,8 @@ final class TasksFile {
             try (Writer writer = Files.newBufferedWriter(part, StandardCharsets.UTF_8);
                     CSVPrinter csv = new CSVPrinter(writer, format)) {
                 for (Map.Entry<String, Map<String, Scores.TaskScore>> point : points.entrySet()) {
-                    for (Map.Entry<String, Scores.TaskScore> task : point.getValue().entrySet()) {
+                    for (Map.Entry<String, Scores.TaskScore> task :
+                            point.getValue().entrySet()) {
                         Scores.TaskScore score = task.getValue();
                         csv.printRecord(
                                 point.getKey(),

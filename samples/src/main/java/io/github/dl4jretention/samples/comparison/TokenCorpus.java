@@ -103,9 +103,7 @@ final class TokenCorpus {
             }
         }
         return new Tokens(
-                text.tokens.build().toArray(),
-                text.starts.build().toArray(),
-                problems.isEmpty() ? null : text.answers);
+                text.tokens.build().toArray(), text.starts.build().toArray(), problems.isEmpty() ? null : text.answers);
     }
 
     /** A text that grows. */

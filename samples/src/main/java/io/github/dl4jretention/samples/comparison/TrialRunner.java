@@ -249,8 +249,7 @@ final class TrialRunner {
             double mergeStrength,
             double stepMillis,
             double heldMegabytes) {
-        Result measured =
-                result(trial, scores(network, trial.pair()), merge, mergeStrength, stepMillis, heldMegabytes);
+        Result measured = result(trial, scores(network, trial.pair()), merge, mergeStrength, stepMillis, heldMegabytes);
         // Of models on the way there are too many to ask.
         return measured.trainedSteps() < plan.steps() || !measured.test().areNumbers()
                 ? measured

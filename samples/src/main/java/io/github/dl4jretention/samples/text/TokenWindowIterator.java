@@ -136,8 +136,8 @@ public class TokenWindowIterator implements DataSetIterator, RestartableIterator
         starts = Arrays.stream(documents).filter(start -> start <= last).toArray();
         learned = answers;
         if (starts.length < (random ? 1 : batches * batch)) {
-            throw new IllegalArgumentException("text: expected a document for each of " + batches * batch + " windows of "
-                    + length + " tokens, got " + starts.length + "; take longer or fewer windows");
+            throw new IllegalArgumentException("text: expected a document for each of " + batches * batch
+                    + " windows of " + length + " tokens, got " + starts.length + "; take longer or fewer windows");
         }
         return this;
     }

@@ -98,7 +98,8 @@ class ComparisonTest {
 
     private static double mean(List<Scores.Document> documents) {
         assertTrue(documents.size() > 1, documents.toString());
-        assertEquals(16 * 64, documents.stream().mapToInt(Scores.Document::tokens).sum());
+        assertEquals(
+                16 * 64, documents.stream().mapToInt(Scores.Document::tokens).sum());
         return documents.stream()
                         .mapToDouble(document -> document.tokens() * document.loss())
                         .sum()

@@ -63,12 +63,19 @@ class TaskTablesTest {
         assertTrue(tables.contains("| method | sees source | strength | facts | prose | sums, target |"), tables);
         assertTrue(row(tables, "base").startsWith("| base | | | 80.0 | 5.000 | 0.0 |"), tables);
         // All ten are right in each draw: plain's gain is 100 % whatever is drawn.
-        assertTrue(row(tables, "plain").startsWith("| plain | no |  | 40.0 (-40.0) | 6.000 (+1.000) | 100.0 (+100.0) |"
-                + " +100.0 (+100.0 to +100.0) | +40.0 ("), tables);
+        assertTrue(
+                row(tables, "plain")
+                        .startsWith("| plain | no |  | 40.0 (-40.0) | 6.000 (+1.000) | 100.0 (+100.0) |"
+                                + " +100.0 (+100.0 to +100.0) | +40.0 ("),
+                tables);
         assertTrue(row(tables, "plain").endsWith("| +0.0 |"), tables);
         String retention = row(tables, "retention");
-        assertTrue(retention.startsWith("| retention | no | 1 | 70.0 (-10.0) | 5.250 (+0.250) | 90.0 (+90.0) | +90.0 ("), tables);
-        assertTrue(retention.endsWith(" | +75.0 |"), "three quarters of plain's forgetting; in some draws it has none: " + tables);
+        assertTrue(
+                retention.startsWith("| retention | no | 1 | 70.0 (-10.0) | 5.250 (+0.250) | 90.0 (+90.0) | +90.0 ("),
+                tables);
+        assertTrue(
+                retention.endsWith(" | +75.0 |"),
+                "three quarters of plain's forgetting; in some draws it has none: " + tables);
         // Against plain, of ten questions one is lost and three are kept.
         assertTrue(tables.contains("| retention | -10.0 (-30.0 to +0.0) | -30.0 ("), tables);
         // The least sum of losses: 20 - 2 + 0.01 is more than 20 - 5.8 + 0.1.

@@ -35,8 +35,8 @@ class TokenCorpusTest {
 
     @Test
     void answers_are_predicted_and_nothing_else(@TempDir Path folder) throws IOException {
-        int vocabulary =
-                BytePairs.write(folder, "Question: How many protons have an atom of gold\nAnswer: 4 + 5 ".repeat(9), 300);
+        int vocabulary = BytePairs.write(
+                folder, "Question: How many protons have an atom of gold\nAnswer: 4 + 5 ".repeat(9), 300);
         new RandomFolder(vocabulary, 8, 1, 2, 1, 8, WINDOW).write(folder, false, 1);
         TextModel model = TextModel.of(LanguageModel.load(folder)).withWindow(WINDOW);
         TokenCorpus corpus = new TokenCorpus(Corpus.read(Path.of("target", "corpus")), model);
@@ -59,7 +59,8 @@ class TokenCorpusTest {
             }
             assertTrue(found > 0, domain + ": an answer that ends in its window");
         }
-        DataSet facts = corpus.training(4, 1, 1, Domain.FACTS, Corpus.Part.PRETRAIN).next();
+        DataSet facts =
+                corpus.training(4, 1, 1, Domain.FACTS, Corpus.Part.PRETRAIN).next();
         assertEquals(null, facts.getLabelsMaskArray(), "of facts all tokens");
     }
 
@@ -79,7 +80,10 @@ class TokenCorpusTest {
             } else if (!run.isEmpty()) {
                 boolean ended = run.get(run.size() - 1) == 0;
                 runs.add(model.tokenizer()
-                                .decode(run.stream().mapToInt(id -> id).filter(id -> id > 0).toArray())
+                                .decode(run.stream()
+                                        .mapToInt(id -> id)
+                                        .filter(id -> id > 0)
+                                        .toArray())
                         + (ended ? BytePairs.END : ""));
                 run.clear();
             }

@@ -90,12 +90,11 @@ class ByteWindowIteratorTest {
                 .next();
         assertEquals(List.of("xaXXfgX", "XXXklmX"), List.of(features(batch, 0), features(batch, 1)));
         assertEquals(List.of("aXXfgXX", "XXklmXX"), List.of(labels(batch, 0), labels(batch, 1)));
-        assertArrayEquals(new float[] {1, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 0}, batch.getLabelsMaskArray()
-                .reshape(14)
-                .toFloatVector());
-        assertThrows(
-                IllegalArgumentException.class,
-                () -> ByteWindowIterator.evaluation(4, 4, 1, text).ofAnswers(new int[] {0, 2, 6}, answers));
+        assertArrayEquals(
+                new float[] {1, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 0},
+                batch.getLabelsMaskArray().reshape(14).toFloatVector());
+        assertThrows(IllegalArgumentException.class, () -> ByteWindowIterator.evaluation(4, 4, 1, text)
+                .ofAnswers(new int[] {0, 2, 6}, answers));
 
         TokenWindowIterator random =
                 ByteWindowIterator.training(3, 7, 5, 1, text).ofAnswers(starts, answers);
