@@ -127,7 +127,9 @@ class MemoryEstimateTest {
                     .reshape(batch, time);
             data.add(new DataSet(ids, ids.reshape(batch, 1, time)));
         }
-        long before = Nd4jCpu.Environment.getInstance().getDeviceCounter(0);
+        // Those of other tests would be counted as this one's.
+        Nd4j.getWorkspaceManager().destroyAllWorkspacesForCurrentThread();
+        long before = arrays();
         long[] taken = {0};
         try (Teacher teacher = halfTeacher ? Teacher.ofHalf(model.network()) : Teacher.of(model.network())) {
             MultiLayerNetwork student = Retention.attach(
