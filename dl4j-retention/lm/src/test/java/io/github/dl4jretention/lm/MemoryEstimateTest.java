@@ -15,6 +15,7 @@ import io.github.dl4jretention.merge.Merge;
 import io.github.dl4jretention.merge.MergeMethod;
 import io.github.dl4jretention.teacher.Teacher;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -103,61 +104,88 @@ class MemoryEstimateTest {
     }
 
     /**
-     * ND4J counts the memory of its arrays, and the workspaces of the thread that trains say how large they are. Beside
-     * them the teacher's thread has workspaces, for one block's pass.
+     * ND4J counts the memory of all arrays in a process, so the run has one of its own: other tests' garbage would be counted,
+     * too.
      */
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
-    void what_it_names_is_what_a_run_takes(boolean halfTeacher) throws IOException {
-        LanguageModel model = model();
-        int batch = 128;
-        int time = 64;
-        MemoryEstimate estimate = MemoryEstimate.builder(model)
-                .batch(batch)
-                .sequenceLength(time)
-                .halfTeacher(halfTeacher)
-                .build();
-        List<DataSet> data = new ArrayList<>();
-        for (int i = 0; i < 3; i++) {
-            INDArray ids = Nd4j.createFromArray(new Random(i)
-                            .ints((long) batch * time, 0, model.vocabulary())
-                            .asDoubleStream()
-                            .toArray())
-                    .castTo(DataType.FLOAT)
-                    .reshape(batch, time);
-            data.add(new DataSet(ids, ids.reshape(batch, 1, time)));
-        }
-        // Those of other tests would be counted as this one's.
-        Nd4j.getWorkspaceManager().destroyAllWorkspacesForCurrentThread();
-        long before = arrays();
-        long[] taken = {0};
-        try (Teacher teacher = halfTeacher ? Teacher.ofHalf(model.network()) : Teacher.of(model.network())) {
-            MultiLayerNetwork student = Retention.attach(
-                    Retention.withUpdater(model.network(), new NativeAdam(1e-3)),
-                    RetentionConfiguration.builder().build(),
-                    teacher);
-            FinetuningRun.builder()
-                    .student(student)
-                    .keepStudent(false)
-                    .teacher(teacher)
-                    .iterator(new ExistingDataSetIterator(data))
-                    .folder(temporary)
-                    .report(1, report -> taken[0] = Math.max(taken[0], workspaces() + arrays() - before))
-                    .build()
-                    .run();
-        }
-        long named = estimate.total() - estimate.parts().get("Java");
-        assertEquals(1, (double) named / taken[0], 0.15, estimate + ", taken " + taken[0]);
+    void what_it_names_is_what_a_run_takes(boolean halfTeacher) throws IOException, InterruptedException {
+        Process process = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        MeasuredRun.class.getName(),
+                        Boolean.toString(halfTeacher),
+                        temporary.toString())
+                .redirectErrorStream(true)
+                .start();
+        String printed = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(0, process.waitFor(), printed);
+        String ratio = printed.lines()
+                .filter(line -> line.startsWith("named by taken "))
+                .findFirst()
+                .orElseThrow(() -> new AssertionError(printed));
+        assertEquals(1, Double.parseDouble(ratio.substring("named by taken ".length())), 0.15, printed);
     }
 
-    private static long arrays() {
-        return Nd4jCpu.Environment.getInstance().getDeviceCounter(0);
-    }
+    /** Trains three minibatches, and prints what the estimate names by what they took. */
+    static final class MeasuredRun {
 
-    private static long workspaces() {
-        return Nd4j.getWorkspaceManager().getAllWorkspacesForCurrentThread().stream()
-                .mapToLong(MemoryWorkspace::getCurrentSize)
-                .sum();
+        private static final int BATCH = 128;
+        private static final int TIME = 64;
+
+        /** @param args whether the teacher is in half precision, and a folder for the run */
+        public static void main(String[] args) throws IOException {
+            boolean halfTeacher = Boolean.parseBoolean(args[0]);
+            LanguageModel model = model();
+            MemoryEstimate estimate = MemoryEstimate.builder(model)
+                    .batch(BATCH)
+                    .sequenceLength(TIME)
+                    .halfTeacher(halfTeacher)
+                    .build();
+            List<DataSet> data = new ArrayList<>();
+            for (int i = 0; i < 3; i++) {
+                INDArray ids = Nd4j.createFromArray(new Random(i)
+                                .ints((long) BATCH * TIME, 0, model.vocabulary())
+                                .asDoubleStream()
+                                .toArray())
+                        .castTo(DataType.FLOAT)
+                        .reshape(BATCH, TIME);
+                data.add(new DataSet(ids, ids.reshape(BATCH, 1, TIME)));
+            }
+            long before = arrays();
+            long[] taken = {0};
+            try (Teacher teacher = halfTeacher ? Teacher.ofHalf(model.network()) : Teacher.of(model.network())) {
+                MultiLayerNetwork student = Retention.attach(
+                        Retention.withUpdater(model.network(), new NativeAdam(1e-3)),
+                        RetentionConfiguration.builder().build(),
+                        teacher);
+                FinetuningRun.builder()
+                        .student(student)
+                        .keepStudent(false)
+                        .teacher(teacher)
+                        .iterator(new ExistingDataSetIterator(data))
+                        .folder(Path.of(args[1]))
+                        .report(1, report -> taken[0] = Math.max(taken[0], workspaces() + arrays() - before))
+                        .build()
+                        .run();
+            }
+            long named = estimate.total() - estimate.parts().get("Java");
+            System.out.println(estimate + ", taken " + taken[0]);
+            System.out.println("named by taken " + (double) named / taken[0]);
+            System.exit(0);
+        }
+
+        private static long arrays() {
+            return Nd4jCpu.Environment.getInstance().getDeviceCounter(0);
+        }
+
+        /** Those of the thread that trains say how large they are; beside them its teacher's thread has some for one block's pass. */
+        private static long workspaces() {
+            return Nd4j.getWorkspaceManager().getAllWorkspacesForCurrentThread().stream()
+                    .mapToLong(MemoryWorkspace::getCurrentSize)
+                    .sum();
+        }
     }
 
     /** Of a view {@code close()} would free nothing, without a word. */
