@@ -90,6 +90,31 @@ public record Workers(int rows, int products) {
         }
     }
 
+    /** Work on a part of some elements. */
+    @FunctionalInterface
+    public interface Part {
+
+        /**
+         * Does it.
+         *
+         * @param part number of the part, from 0
+         * @param from index of its first element
+         * @param to   index after its last
+         */
+        void run(int part, int from, int to);
+    }
+
+    /**
+     * Calls the work for every part of {@code length} elements, as {@link #run} does.
+     *
+     * @param length of the whole
+     * @param parts  how many there are
+     * @param work   is given which elements are its part's
+     */
+    public static void split(int length, int parts, Part work) {
+        run(parts, part -> work.run(part, start(length, parts, part), start(length, parts, part + 1)));
+    }
+
     /**
      * {@return a time in which this thread's pieces of work follow each other closely, until it's closed} It, and the threads
      * that help it, look for twenty times as long before they sleep. For a token that is being computed: its hundred pieces

@@ -225,7 +225,7 @@ class ObjectivesReferenceTest {
     static List<LossPath> paths(RetentionConfiguration conf, DataType type, int vocabulary) {
         LossPath sameDiff = new SameDiffLossPath(conf, type, Map.of(), vocabulary);
         return type == DataType.FLOAT
-                ? List.of(sameDiff, new FusedLoss(conf, Map.of(), vocabulary))
+                ? List.of(sameDiff, new FusedLoss(conf, Map.of(), vocabulary, 1))
                 : List.of(sameDiff);
     }
 

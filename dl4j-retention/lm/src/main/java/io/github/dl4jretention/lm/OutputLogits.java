@@ -144,9 +144,8 @@ final class OutputLogits {
         int vocabulary = Math.toIntExact(weights.size(1));
         INDArray product = Nd4j.createUninitialized(rows.dataType(), new long[] {rows.size(0), vocabulary}, 'f');
         int parts = (vocabulary + WIDENED - 1) / WIDENED;
-        Workers.run(parts, part -> {
-            INDArrayIndex columns = NDArrayIndex.interval(
-                    Workers.start(vocabulary, parts, part), Workers.start(vocabulary, parts, part + 1));
+        Workers.split(vocabulary, parts, (part, from, to) -> {
+            INDArrayIndex columns = NDArrayIndex.interval(from, to);
             try (INDArray wide = weights.get(NDArrayIndex.all(), columns).castTo(rows.dataType());
                     INDArray some = rows.mmul(wide)) {
                 product.get(NDArrayIndex.all(), columns).assign(some);
@@ -170,9 +169,8 @@ final class OutputLogits {
         }
         float[] result = new float[vocabulary];
         int parts = Math.min(Workers.ofMachine().products(), vocabulary);
-        Workers.run(parts, part -> {
-            int from = Workers.start(vocabulary, parts, part);
-            int count = Workers.start(vocabulary, parts, part + 1) - from;
+        Workers.split(vocabulary, parts, (part, from, to) -> {
+            int count = to - from;
             FloatPointer matrix = new FloatPointer(weights.data().addressPointer());
             FloatPointer vector = new FloatPointer(hidden.data().addressPointer());
             try (FloatPointer product = new FloatPointer(count)) {

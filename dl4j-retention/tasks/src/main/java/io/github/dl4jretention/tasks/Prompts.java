@@ -174,9 +174,8 @@ final class Prompts {
         Choices[] all = new Choices[questions.size()];
         IOException[] failed = new IOException[all.length];
         int parts = Math.min(Workers.ofMachine().rows(), all.length);
-        Workers.run(parts, part -> {
-            int end = Workers.start(all.length, parts, part + 1);
-            for (int i = Workers.start(all.length, parts, part); i < end; i++) {
+        Workers.split(all.length, parts, (part, from, to) -> {
+            for (int i = from; i < to; i++) {
                 try {
                     all[i] = choices(i);
                 } catch (IOException e) {

@@ -119,11 +119,10 @@ public final class FloatMemory {
         int rows = Math.toIntExact(from.size(0) * from.size(1));
         long bytes = from.size(2) * Float.BYTES;
         int parts = Math.min(Workers.ofMachine().rows(), rows);
-        Workers.run(parts, part -> {
+        Workers.split(rows, parts, (part, first, end) -> {
             Place read = new Place();
             Place written = new Place();
-            int end = Workers.start(rows, parts, part + 1);
-            for (int r = Workers.start(rows, parts, part); r < end; r++) {
+            for (int r = first; r < end; r++) {
                 Pointer.memcpy(
                         written.at(target.address + target.row(r) * Float.BYTES),
                         read.at(source.address + source.row(r) * Float.BYTES),

@@ -5,8 +5,10 @@ import io.github.dl4jretention.internal.Workers;
 import io.github.dl4jretention.loss.LossPath;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.TokenBatch;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.Objects;
+import java.util.stream.Stream;
 import org.deeplearning4j.nn.params.DefaultParamInitializer;
 import org.deeplearning4j.nn.workspace.ArrayType;
 import org.deeplearning4j.nn.workspace.LayerWorkspaceMgr;
@@ -85,15 +87,6 @@ public final class FusedLoss implements LossPath {
 
     /**
      * @param configuration the loss
-     * @param parameters    W and b, FLOAT; or none: the input is the logits
-     * @param vocabulary    V
-     */
-    public FusedLoss(RetentionConfiguration configuration, Map<String, INDArray> parameters, long vocabulary) {
-        this(configuration, parameters, vocabulary, 1);
-    }
-
-    /**
-     * @param configuration the loss
      * @param parameters    W and b, and D and U of an adapter, FLOAT; or none: the input is the logits. W that is frozen
      *     may be FLOAT16 or BFLOAT16
      * @param vocabulary    V
@@ -104,28 +97,49 @@ public final class FusedLoss implements LossPath {
             Map<String, INDArray> parameters,
             long vocabulary,
             double lowRankScale) {
-        this(configuration, parameters, (int) vocabulary, lowRankScale, Workers.ofMachine());
+        this(configuration, parameters, (int) vocabulary, lowRankScale, 0, Workers.ofMachine());
     }
 
-    private FusedLoss(
+    /** @param chunk tokens at a time; 0 for as many as suit the memory */
+    FusedLoss(
             RetentionConfiguration configuration,
             Map<String, INDArray> parameters,
             int vocabulary,
             double lowRankScale,
+            int chunk,
             Workers threads) {
-        this(
-                configuration,
-                parameters,
-                vocabulary,
-                Math.max(
-                        isNarrow(parameters) ? NARROW_CHUNK : SHORTEST_CHUNK,
-                        tokens(
-                                parameters.get(DefaultParamInitializer.WEIGHT_KEY),
-                                vocabulary,
-                                threads.products(),
-                                CHUNK_ELEMENTS)),
-                lowRankScale,
-                threads);
+        weights = parameters.get(DefaultParamInitializer.WEIGHT_KEY);
+        bias = parameters.get(DefaultParamInitializer.BIAS_KEY);
+        down = parameters.get(DOWN);
+        up = parameters.get(UP);
+        this.lowRankScale = lowRankScale;
+        this.vocabulary = vocabulary;
+        narrow = weights != null && weights.dataType() != DataType.FLOAT;
+        this.chunk = chunk > 0
+                ? chunk
+                : Math.max(
+                        narrow ? NARROW_CHUNK : SHORTEST_CHUNK,
+                        tokens(weights, vocabulary, threads.products(), CHUNK_ELEMENTS));
+        int least = narrow ? Math.max(threads.products(), vocabulary / NARROW_PART) : threads.products();
+        parts = weights == null ? 1 : Math.min(least, vocabulary);
+        shares = Math.min(threads.products(), parts);
+        logits = new INDArray[parts];
+        rows = new FloatMemory[parts];
+        inputGradients = new INDArray[shares];
+        long width = weights == null ? 0 : weights.size(0);
+        long rank = down == null ? 0 : down.size(1);
+        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
+            for (int part = 0; part < parts; part++) {
+                logits[part] = matrix(width(part), this.chunk);
+                rows[part] = FloatMemory.of(logits[part]);
+            }
+            widened = matrices(narrow ? shares : 0, width, vocabulary / parts + 1);
+            lowRank = down == null ? null : matrix(rank, this.chunk);
+            lowRankGradients = matrices(down == null ? 0 : shares, rank, this.chunk);
+        }
+        biases = new float[bias == null ? 0 : vocabulary];
+        workers = new FusedToken[threads.rows()];
+        Arrays.setAll(workers, worker -> new FusedToken(configuration, vocabulary));
     }
 
     /**
@@ -135,63 +149,6 @@ public final class FusedLoss implements LossPath {
     static int tokens(@Nullable INDArray weights, int vocabulary, int parts, int elements) {
         long gradients = weights == null ? 0 : weights.size(0) * (Math.min(parts, vocabulary) - 1L) / 4;
         return (int) (elements / Math.max(vocabulary, gradients));
-    }
-
-    FusedLoss(
-            RetentionConfiguration configuration,
-            Map<String, INDArray> parameters,
-            int vocabulary,
-            int chunk,
-            Workers threads) {
-        this(configuration, parameters, vocabulary, chunk, 1, threads);
-    }
-
-    private FusedLoss(
-            RetentionConfiguration configuration,
-            Map<String, INDArray> parameters,
-            int vocabulary,
-            int chunk,
-            double lowRankScale,
-            Workers threads) {
-        this.down = parameters.get(DOWN);
-        this.up = parameters.get(UP);
-        this.lowRankScale = lowRankScale;
-        this.weights = parameters.get(DefaultParamInitializer.WEIGHT_KEY);
-        this.bias = parameters.get(DefaultParamInitializer.BIAS_KEY);
-        this.vocabulary = vocabulary;
-        this.chunk = chunk;
-        narrow = isNarrow(parameters);
-        int least = narrow ? Math.max(threads.products(), vocabulary / NARROW_PART) : threads.products();
-        parts = weights == null ? 1 : Math.min(least, vocabulary);
-        shares = Math.min(threads.products(), parts);
-        widened = new INDArray[narrow ? shares : 0];
-        logits = new INDArray[parts];
-        rows = new FloatMemory[parts];
-        inputGradients = new INDArray[shares];
-        try (MemoryWorkspace outside = Nd4j.getWorkspaceManager().scopeOutOfWorkspaces()) {
-            for (int part = 0; part < parts; part++) {
-                logits[part] = matrix(width(part), chunk);
-                rows[part] = FloatMemory.of(logits[part]);
-            }
-            for (int thread = 0; thread < widened.length; thread++) {
-                widened[thread] = matrix(Objects.requireNonNull(weights).size(0), vocabulary / parts + 1);
-            }
-            lowRank = down == null ? null : matrix(down.size(1), chunk);
-            lowRankGradients = new INDArray[down == null ? 0 : shares];
-            for (int share = 0; share < lowRankGradients.length; share++) {
-                lowRankGradients[share] = matrix(Objects.requireNonNull(down).size(1), chunk);
-            }
-        }
-        biases = new float[bias == null ? 0 : vocabulary];
-        workers = new FusedToken[threads.rows()];
-        for (int i = 0; i < workers.length; i++) {
-            workers[i] = new FusedToken(configuration, vocabulary);
-        }
-    }
-
-    private static boolean isNarrow(Map<String, INDArray> parameters) {
-        INDArray weights = parameters.get(DefaultParamInitializer.WEIGHT_KEY);
-        return weights != null && weights.dataType() != DataType.FLOAT;
     }
 
     /**
@@ -284,14 +241,12 @@ public final class FusedLoss implements LossPath {
         if (bias == null) {
             return null;
         }
-        if (bias.dataType() == DataType.FLOAT && dense(bias)) {
-            FloatMemory.of(bias).get(0, biases, 0, vocabulary);
-            return biases;
-        }
-        try (INDArray wide = Nd4j.createUninitialized(DataType.FLOAT, bias.shape())) {
-            FloatMemory.of(wide.assign(bias)).get(0, biases, 0, vocabulary);
-            return biases;
-        }
+        INDArray read = bias.dataType() == DataType.FLOAT && dense(bias)
+                ? bias
+                : Nd4j.createUninitialized(DataType.FLOAT, bias.shape()).assign(bias);
+        FloatMemory.of(read).get(0, biases, 0, vocabulary);
+        free(read, bias);
+        return biases;
     }
 
     private static boolean dense(INDArray row) {
@@ -304,11 +259,9 @@ public final class FusedLoss implements LossPath {
     }
 
     private void ofWorkers(int start, int end, Work work) {
-        int shares = Math.min(workers.length, end - start);
-        Workers.run(shares, share -> {
-            int to = start + Workers.start(end - start, shares, share + 1);
-            for (int token = start + Workers.start(end - start, shares, share); token < to; token++) {
-                work.accept(workers[share], token);
+        Workers.split(end - start, Math.min(workers.length, end - start), (worker, from, to) -> {
+            for (int token = start + from; token < start + to; token++) {
+                work.accept(workers[worker], token);
             }
         });
     }
@@ -318,9 +271,9 @@ public final class FusedLoss implements LossPath {
         return input.ordering() == 'c' ? input : input.dup('c');
     }
 
-    private static void free(INDArray rows, INDArray input) {
-        if (rows != input) {
-            rows.close();
+    private static void free(INDArray read, INDArray given) {
+        if (read != given) {
+            read.close();
         }
     }
 
@@ -352,7 +305,7 @@ public final class FusedLoss implements LossPath {
         if (low != null) {
             Nd4j.gemm(down, input, low, true, false, lowRankScale, 0);
         }
-        ofParts((share, part, ofPart) -> {
+        ofParts((share, part, isFirst, ofPart) -> {
             INDArray result = first(logits[part], input.size(1));
             if (input.size(1) == 1) {
                 // A token at a time, as in generation: gemm would copy all weights into its own layout first.
@@ -367,25 +320,21 @@ public final class FusedLoss implements LossPath {
         });
     }
 
-    /** What is done with a part of the weights. */
+    /** What is done with a part of the weights, and whether it's the first that the thread has. */
     private interface PartWork {
-        void accept(int share, int part, INDArray weights);
+        void accept(int share, int part, boolean isFirst, INDArray weights);
     }
 
     /** Of weights in half precision there are many parts, each widened where its thread has widened the one before. */
     private void ofParts(PartWork work) {
         INDArray all = Objects.requireNonNull(weights);
-        Workers.run(shares, share -> {
-            for (int part = firstPart(share); part < firstPart(share + 1); part++) {
-                INDArray ofPart = ofPart(all, part);
-                work.accept(
-                        share, part, narrow ? first(widened[share], width(part)).assign(ofPart) : ofPart);
+        Workers.split(parts, shares, (share, from, to) -> {
+            for (int part = from; part < to; part++) {
+                INDArray given = ofPart(all, part);
+                INDArray ofPart = narrow ? first(widened[share], width(part)).assign(given) : given;
+                work.accept(share, part, part == from, ofPart);
             }
         });
-    }
-
-    private int firstPart(int share) {
-        return Workers.start(parts, shares, share);
     }
 
     /**
@@ -407,12 +356,12 @@ public final class FusedLoss implements LossPath {
         for (int share = 1; share < shares && inputGradients[share] == null; share++) {
             inputGradients[share] = matrix(weights.size(0), chunk);
         }
-        ofParts((share, part, ofPart) -> {
+        ofParts((share, part, isFirst, ofPart) -> {
             INDArray delta = first(logits[part], tokens);
             if (weightGradients != null) {
                 Nd4j.gemm(input, delta, ofPart(weightGradients, part), false, true, 1, add ? 1 : 0);
             }
-            int more = part == firstPart(share) ? 0 : 1;
+            int more = isFirst ? 0 : 1;
             INDArray result = share == 0 ? inputGradient : first(inputGradients[share], tokens);
             Nd4j.gemm(ofPart, delta, result, false, false, 1, more);
             if (lowRank != null && up != null) {
@@ -443,9 +392,7 @@ public final class FusedLoss implements LossPath {
     /** Each thread adds up what all have of some tokens. */
     private void addInputGradients(int tokens, INDArray sum) {
         int runs = shares == 1 ? 1 : Math.min(workers.length, tokens);
-        Workers.run(runs, run -> {
-            int from = Workers.start(tokens, runs, run);
-            int to = Workers.start(tokens, runs, run + 1);
+        Workers.split(tokens, runs, (run, from, to) -> {
             for (int share = 1; share < shares; share++) {
                 columns(sum, from, to).addi(columns(inputGradients[share], from, to));
             }
@@ -483,6 +430,10 @@ public final class FusedLoss implements LossPath {
 
     private static INDArray matrix(long rows, long columns) {
         return Nd4j.createUninitialized(DataType.FLOAT, new long[] {rows, columns}, 'f');
+    }
+
+    private static INDArray[] matrices(int count, long rows, long columns) {
+        return Stream.generate(() -> matrix(rows, columns)).limit(count).toArray(INDArray[]::new);
     }
 
     private static INDArray first(INDArray array, long tokens) {

@@ -201,7 +201,7 @@ class FusedLossTest {
             int chunk = 1 + of.random.nextInt(20);
             Workers workers = new Workers(1 + of.random.nextInt(3), 1 + of.random.nextInt(3));
             Map<String, INDArray> parameters = of.arrays(true);
-            LossPath fused = new FusedLoss(of.configuration, parameters, of.vocabulary, chunk, workers);
+            LossPath fused = new FusedLoss(of.configuration, parameters, of.vocabulary, 1, chunk, workers);
             LossPath sameDiff =
                     new SameDiffLossPath(of.configuration, DataType.DOUBLE, doubles(parameters), of.vocabulary);
             Result expected = backprop(sameDiff, of, DataType.DOUBLE);
@@ -250,11 +250,13 @@ class FusedLossTest {
         Case of = new Case(12);
         Map<String, INDArray> parameters = of.arrays(true);
         Result whole = backprop(
-                new FusedLoss(of.configuration, parameters, of.vocabulary, 1000, new Workers(1, 1)),
+                new FusedLoss(of.configuration, parameters, of.vocabulary, 1, 1000, new Workers(1, 1)),
                 of,
                 DataType.FLOAT);
         Result parts = backprop(
-                new FusedLoss(of.configuration, parameters, of.vocabulary, 1, new Workers(3, 2)), of, DataType.FLOAT);
+                new FusedLoss(of.configuration, parameters, of.vocabulary, 1, 1, new Workers(3, 2)),
+                of,
+                DataType.FLOAT);
         assertRelative(whole.back, parts.back, "back");
         assertEquals(2, whole.gradients.size());
         whole.gradients.forEach((name, gradient) -> assertRelative(gradient, parts.gradients.get(name), name));
@@ -314,8 +316,8 @@ class FusedLossTest {
     void two_runs_give_the_same_bits() {
         Case of = new Case(30);
         Map<String, INDArray> parameters = of.arrays(true);
-        Result first = backprop(new FusedLoss(of.configuration, parameters, of.vocabulary), of, DataType.FLOAT);
-        Result second = backprop(new FusedLoss(of.configuration, parameters, of.vocabulary), of, DataType.FLOAT);
+        Result first = backprop(new FusedLoss(of.configuration, parameters, of.vocabulary, 1), of, DataType.FLOAT);
+        Result second = backprop(new FusedLoss(of.configuration, parameters, of.vocabulary, 1), of, DataType.FLOAT);
         assertClose(first.back, second.back, 0);
         first.gradients.forEach((name, gradient) -> assertClose(gradient, second.gradients.get(name), 0));
     }
@@ -326,9 +328,9 @@ class FusedLossTest {
         INDArray weights = Networks.normal(DataType.FLOAT, random, 4, 50).castTo(DataType.FLOAT16);
         INDArray bias = Networks.normal(DataType.FLOAT, random, 1, 50).castTo(DataType.FLOAT16);
         RetentionConfiguration conf = RetentionConfiguration.builder().build();
-        FusedLoss half = new FusedLoss(conf, parameters(weights, bias), 50);
+        FusedLoss half = new FusedLoss(conf, parameters(weights, bias), 50, 1);
         FusedLoss wide =
-                new FusedLoss(conf, parameters(weights.castTo(DataType.FLOAT), bias.castTo(DataType.FLOAT)), 50);
+                new FusedLoss(conf, parameters(weights.castTo(DataType.FLOAT), bias.castTo(DataType.FLOAT)), 50, 1);
         INDArray input = Networks.normal(DataType.FLOAT, random, 6, 4);
         INDArray logits = input.mmul(weights.castTo(DataType.FLOAT)).addiRowVector(bias.castTo(DataType.FLOAT));
         INDArray expected = Nd4j.nn().logSoftmax(logits, 1).reshape(6, 1, 50);
@@ -354,7 +356,8 @@ class FusedLossTest {
                 RetentionConfiguration.builder().build(),
                 parameters(
                         Networks.normal(DataType.FLOAT, random, 4, 50), Networks.normal(DataType.FLOAT, random, 1, 50)),
-                50);
+                50,
+                1);
         INDArray input = Networks.normal(DataType.FLOAT, random, 6, 4);
         for (INDArray output : List.of(
                 Nd4j.create(DataType.FLOAT, 6, 50),

@@ -124,9 +124,8 @@ public record TokenChoice(double temperature, int topK, double topP, double repe
         float lowest = topK > 0 && topK < scores.length ? ofRank(scores, topK) : Float.NEGATIVE_INFINITY;
         double[] weights = new double[scores.length];
         int parts = Math.max(1, Math.min(Workers.ofMachine().rows(), scores.length / SHARE));
-        Workers.run(parts, part -> {
-            int end = Workers.start(scores.length, parts, part + 1);
-            for (int i = Workers.start(scores.length, parts, part); i < end; i++) {
+        Workers.split(scores.length, parts, (part, from, to) -> {
+            for (int i = from; i < to; i++) {
                 weights[i] = scores[i] < lowest ? 0 : Math.exp((scores[i] - largest) / temperature);
             }
         });

@@ -23,12 +23,11 @@ final class FloatAdam {
         FloatRows squares = FloatRows.all(v);
         int chunks = Math.toIntExact((length + CHUNK - 1) / CHUNK);
         int parts = Math.min(Workers.ofMachine().rows(), chunks);
-        Workers.run(parts, part -> {
+        Workers.split(chunks, parts, (part, first, end) -> {
             float[] g = new float[CHUNK];
             float[] mean = new float[CHUNK];
             float[] square = new float[CHUNK];
-            int end = Workers.start(chunks, parts, part + 1);
-            for (int chunk = Workers.start(chunks, parts, part); chunk < end; chunk++) {
+            for (int chunk = first; chunk < end; chunk++) {
                 long from = (long) chunk * CHUNK;
                 int count = (int) Math.min(CHUNK, length - from);
                 FloatRows someGradients = gradients.reshape(from, 1, count);

@@ -330,11 +330,7 @@ final class FloatDecoder implements BlockArithmetic {
     }
 
     private void shared(int items, RowWork work) {
-        int parts = Math.min(workers.length, items);
-        Workers.run(parts, part -> {
-            int from = Workers.start(items, parts, part);
-            work.accept(workers[part], from, Workers.start(items, parts, part + 1));
-        });
+        Workers.split(items, Math.min(workers.length, items), (part, from, to) -> work.accept(workers[part], from, to));
     }
 
     private interface WindowWork {
@@ -369,11 +365,11 @@ final class FloatDecoder implements BlockArithmetic {
             FloatRows.product(1, x.rows(from, to), false, weights, true, 0, y.rows(from, to));
             return;
         }
-        Workers.run(workers.length, part -> {
-            int first = Workers.start(weights.rows(), workers.length, part);
-            int end = Workers.start(weights.rows(), workers.length, part + 1);
-            FloatRows.product(1, x, false, weights.rows(first, end), true, 0, y.part(0, y.rows(), first, end));
-        });
+        Workers.split(
+                weights.rows(),
+                workers.length,
+                (part, first, end) -> FloatRows.product(
+                        1, x, false, weights.rows(first, end), true, 0, y.part(0, y.rows(), first, end)));
     }
 
     private static void productBack(FloatRows dy, FloatRows weights, FloatRows dx, int from, int to) {

@@ -38,11 +38,10 @@ final class FloatEmbedding implements EmbeddingArithmetic {
         FloatRows positions = positions(view);
         FloatRows y = FloatRows.of(output, layer.getWidth());
         int parts = Math.min(Workers.ofMachine().rows(), ids.length);
-        Workers.run(parts, part -> {
+        Workers.split(ids.length, parts, (part, from, to) -> {
             float[] row = new float[layer.getWidth()];
             float[] position = new float[layer.getWidth()];
-            int end = Workers.start(ids.length, parts, part + 1);
-            for (int r = Workers.start(ids.length, parts, part); r < end; r++) {
+            for (int r = from; r < to; r++) {
                 if (ids[r] < 0) {
                     Arrays.fill(row, 0);
                 } else {
@@ -63,9 +62,8 @@ final class FloatEmbedding implements EmbeddingArithmetic {
         FloatRows dPositions = positions(gradients);
         FloatRows dy = FloatRows.of(gradient, layer.getWidth());
         int parts = Math.min(Workers.ofMachine().rows(), layer.getWidth());
-        Workers.run(parts, part -> {
-            int from = Workers.start(layer.getWidth(), parts, part);
-            int count = Workers.start(layer.getWidth(), parts, part + 1) - from;
+        Workers.split(layer.getWidth(), parts, (part, from, to) -> {
+            int count = to - from;
             float[] row = new float[count];
             float[] sum = new float[count];
             for (int r = 0; r < ids.length; r++) {
@@ -91,12 +89,11 @@ final class FloatEmbedding implements EmbeddingArithmetic {
         int vocabulary = sums.columns();
         int blocks = (sums.rows() + COLUMNS - 1) / COLUMNS;
         int parts = Math.min(Workers.ofMachine().rows(), blocks);
-        Workers.run(parts, part -> {
+        Workers.split(blocks, parts, (part, first, end) -> {
             float[] row = new float[COLUMNS];
             float[] table = new float[Math.multiplyExact(vocabulary, COLUMNS)];
             float[] column = new float[vocabulary];
-            int end = Workers.start(blocks, parts, part + 1);
-            for (int block = Workers.start(blocks, parts, part); block < end; block++) {
+            for (int block = first; block < end; block++) {
                 int from = block * COLUMNS;
                 int count = Math.min(COLUMNS, sums.rows() - from);
                 Arrays.fill(table, 0);
@@ -126,11 +123,10 @@ final class FloatEmbedding implements EmbeddingArithmetic {
     static void lookUp(int[] ids, FloatRows columns, FloatRows output) {
         int blocks = (columns.rows() + COLUMNS - 1) / COLUMNS;
         int parts = Math.min(Workers.ofMachine().rows(), blocks);
-        Workers.run(parts, part -> {
+        Workers.split(blocks, parts, (part, first, end) -> {
             float[] column = new float[columns.columns()];
             float[] some = new float[Math.multiplyExact(ids.length, COLUMNS)];
-            int end = Workers.start(blocks, parts, part + 1);
-            for (int block = Workers.start(blocks, parts, part); block < end; block++) {
+            for (int block = first; block < end; block++) {
                 int from = block * COLUMNS;
                 int count = Math.min(COLUMNS, columns.rows() - from);
                 for (int j = 0; j < count; j++) {

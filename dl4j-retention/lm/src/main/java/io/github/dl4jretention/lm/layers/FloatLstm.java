@@ -108,11 +108,10 @@ final class FloatLstm implements LstmArithmetic {
         FloatRows w = FloatRows.of(weights, inputs);
         FloatRows gates = FloatRows.of(kept.gates(), GATES * units);
         int products = Math.min(workers.products(), tokens);
-        Workers.run(products, part -> {
-            int from = Workers.start(tokens, products, part);
-            int to = Workers.start(tokens, products, part + 1);
-            FloatRows.product(1, x.rows(from, to), false, w, true, 0, gates.rows(from, to));
-        });
+        Workers.split(
+                tokens,
+                products,
+                (part, from, to) -> FloatRows.product(1, x.rows(from, to), false, w, true, 0, gates.rows(from, to)));
         FloatArena arena = low == null ? null : new FloatArena(low);
         if (inputAdapter != null && arena != null) {
             Low ofInput = Low.of(inputAdapter, arena, kept.batch(), tokens);
@@ -128,9 +127,7 @@ final class FloatLstm implements LstmArithmetic {
         FloatRows firstOutput = first == null ? null : FloatRows.of(first, units);
         FloatRows last = FloatRows.of(lastCell, units);
         FloatLstmWorker[] parts = steps(kept.batch());
-        Workers.run(parts.length, part -> {
-            int from = Workers.start(kept.batch(), parts.length, part);
-            int to = Workers.start(kept.batch(), parts.length, part + 1);
+        Workers.split(kept.batch(), parts.length, (part, from, to) -> {
             FloatRows mine = memory(memory, from, to);
             parts[part].startForward(kept, from, to, b, firstOutput, firstCell, previous);
             FloatRows outputs = FloatRows.of(output, kept.time() * units);
@@ -195,9 +192,7 @@ final class FloatLstm implements LstmArithmetic {
         FloatRows rGradient = recurrentGradient == null ? null : FloatRows.of(recurrentGradient, units);
         int tokens = kept.tokens();
         int products = Math.min(workers.products(), Math.min(tokens, GATES * units));
-        Workers.run(products, part -> {
-            int fromToken = Workers.start(tokens, products, part);
-            int toToken = Workers.start(tokens, products, part + 1);
+        Workers.split(tokens, products, (part, fromToken, toToken) -> {
             FloatRows.product(
                     1, gates.rows(fromToken, toToken), false, w, false, 0, xGradient.rows(fromToken, toToken));
             int fromGate = Workers.start(GATES * units, products, part);
@@ -235,9 +230,7 @@ final class FloatLstm implements LstmArithmetic {
         FloatRows firstCell = kept.cell() == null ? null : FloatRows.of(kept.cell(), units);
         FloatLstmWorker[] parts = steps(kept.batch());
         FloatRows transposed = isInPlace(parts, kept.batch()) ? null : transposed(r, memory, kept.batch());
-        Workers.run(parts.length, part -> {
-            int from = Workers.start(kept.batch(), parts.length, part);
-            int to = Workers.start(kept.batch(), parts.length, part + 1);
+        Workers.split(kept.batch(), parts.length, (part, from, to) -> {
             FloatRows mine = memory(memory, from, to);
             FloatRows product = mine.reshape(0, to - from, units);
             FloatRows rest = mine.reshape((long) units * (to - from), 1, units * (to - from));
@@ -260,11 +253,10 @@ final class FloatLstm implements LstmArithmetic {
 
     private FloatRows transposed(FloatRows r, INDArray memory, int batch) {
         FloatRows transposed = FloatRows.of(memory, (long) GATES * units * batch, units, GATES * units);
-        int parts = Math.min(workers.products(), units);
-        Workers.run(
-                parts,
-                part -> FloatRecurrent.transpose(
-                        r, transposed, Workers.start(units, parts, part), Workers.start(units, parts, part + 1)));
+        Workers.split(
+                units,
+                Math.min(workers.products(), units),
+                (part, from, to) -> FloatRecurrent.transpose(r, transposed, from, to));
         return transposed;
     }
 }

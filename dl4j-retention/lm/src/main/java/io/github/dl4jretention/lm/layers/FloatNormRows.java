@@ -39,11 +39,10 @@ final class FloatNormRows implements NormArithmetic {
             norm.start(gain, bias);
         }
         int parts = Math.min(norms.length, tokens);
-        Workers.run(parts, part -> {
+        Workers.split(tokens, parts, (part, from, to) -> {
             float[] first = new float[layer.getWidth()];
             float[] second = new float[layer.getWidth()];
-            int end = Workers.start(tokens, parts, part + 1);
-            for (int row = Workers.start(tokens, parts, part); row < end; row++) {
+            for (int row = from; row < to; row++) {
                 work.accept(norms[part], row, first, second);
             }
         });
