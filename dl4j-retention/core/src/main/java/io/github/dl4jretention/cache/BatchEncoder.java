@@ -29,10 +29,11 @@ final class BatchEncoder {
     }
 
     /**
+     * @param id     of the sequence
      * @param tokens in all outputs
      * @param bytes  what is written
      */
-    record Entry(long tokens, ByteBuffer bytes) {}
+    record Entry(SequenceId id, long tokens, ByteBuffer bytes) {}
 
     /**
      * @param layout           of the arrays
@@ -118,7 +119,7 @@ final class BatchEncoder {
                 rows.encoder().encode(token, random, out);
             }
         }
-        return new Entry(Arrays.stream(lengths).asLongStream().sum(), out.flip());
+        return new Entry(id, Arrays.stream(lengths).asLongStream().sum(), out.flip());
     }
 
     private static int length(Rows rows, BatchSequences sequences, int example) {

@@ -5,7 +5,6 @@ import io.github.dl4jretention.loss.LabelLayout;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.Teacher;
 import io.github.dl4jretention.teacher.TeacherOutput;
-import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -36,13 +35,6 @@ final class BatchEntries {
         this.teacher = teacher;
     }
 
-    /**
-     * @param id     of the sequence
-     * @param tokens in all outputs
-     * @param bytes  what is written
-     */
-    record Entry(SequenceId id, long tokens, ByteBuffer bytes) {}
-
     BatchSequences sequences(MultiDataSet batch) {
         return BatchSequences.of(batch.getFeatures(), batch.getFeaturesMaskArrays(), trims);
     }
@@ -57,16 +49,15 @@ final class BatchEntries {
      * @param isNew is asked once for each sequence of the minibatch
      * @throws IllegalArgumentException if the teacher has no finite numbers for a token that counts
      */
-    List<Entry> of(MultiDataSet batch, BatchSequences sequences, Predicate<SequenceId> isNew) {
+    List<BatchEncoder.Entry> of(MultiDataSet batch, BatchSequences sequences, Predicate<SequenceId> isNew) {
         List<Integer> missing = new ArrayList<>();
         for (int example = 0; example < sequences.ids().length; example++) {
             if (isNew.test(sequences.ids()[example])) {
                 missing.add(example);
             }
         }
-        List<Entry> entries = new ArrayList<>();
         if (missing.isEmpty()) {
-            return entries;
+            return List.of();
         }
         Teacher asked = teacher.get();
         INDArray[] values = asked.logProbabilities(batch.getFeatures(), batch.getFeaturesMaskArrays());
@@ -77,12 +68,7 @@ final class BatchEntries {
             if (layout == null) {
                 layout = CacheLayout.of(asked.outputs(), values);
             }
-            List<BatchEncoder.Entry> encoded = encoder.encode(layout, values, sequences, missing);
-            for (int i = 0; i < missing.size(); i++) {
-                BatchEncoder.Entry entry = encoded.get(i);
-                entries.add(new Entry(sequences.ids()[missing.get(i)], entry.tokens(), entry.bytes()));
-            }
-            return entries;
+            return encoder.encode(layout, values, sequences, missing);
         } finally {
             Arrays.stream(values).forEach(LabelArrays::release);
         }

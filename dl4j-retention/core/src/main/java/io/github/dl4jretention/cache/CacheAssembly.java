@@ -69,10 +69,10 @@ public final class CacheAssembly {
      *     be read or written: the message names the file
      */
     public TeacherCache build(List<? extends CacheParts.Part> encoded) throws IOException {
-        return builder.open(build -> build.open(sequences -> {
+        return builder.open(build -> {
             for (int i = 0; i < encoded.size(); i++) {
-                parts.read(encoded.get(i), "part " + (i + 1) + " of " + encoded.size(), sequences);
+                parts.read(encoded.get(i), "part " + (i + 1) + " of " + encoded.size(), build);
             }
-        }));
+        });
     }
 }

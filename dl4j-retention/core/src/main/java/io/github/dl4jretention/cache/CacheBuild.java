@@ -64,28 +64,17 @@ final class CacheBuild {
     }
 
     /**
-     * @param iterator touched only if the cache is not complete
+     * @param all touched only if the cache is not complete; null if it must be
      * @throws IOException if a file cannot be read or written; the message names it, and complete shards stay
      */
-    Opened open(MultiDataSetIterator iterator) throws IOException {
-        return open(build -> build.pass(iterator));
-    }
-
-    /** @throws IOException if it isn't complete */
-    Opened openComplete() throws IOException {
-        CacheFolder.Content content = folder.content();
-        if (!content.complete()) {
-            throw new IOException("folder: expected a complete cache, there is none at " + folder.path()
-                    + "; check that this machine sees the folder, and the descriptions of data and tokenisation");
-        }
-        return new Opened(content.shards(), 0, 0);
-    }
-
-    /** The same, of sequences that were encoded elsewhere. */
-    Opened open(Sequences all) throws IOException {
+    Opened open(@Nullable Sequences all) throws IOException {
         CacheFolder.Content content = folder.content();
         if (content.complete()) {
             return new Opened(content.shards(), 0, 0);
+        }
+        if (all == null) {
+            throw new IOException("folder: expected a complete cache, there is none at " + folder.path()
+                    + "; check that this machine sees the folder, and the descriptions of data and tokenisation");
         }
         try {
             Files.createDirectories(folder.path());
@@ -174,7 +163,7 @@ final class CacheBuild {
         }
     }
 
-    private void pass(MultiDataSetIterator iterator) throws IOException {
+    void pass(MultiDataSetIterator iterator) throws IOException {
         if (!iterator.resetSupported()) {
             throw new IllegalArgumentException("iterator: expected one that can be reset");
         }
@@ -187,21 +176,21 @@ final class CacheBuild {
 
     private void write(MultiDataSet batch) throws IOException {
         BatchSequences sequences = entries.sequences(batch);
-        for (BatchEntries.Entry entry : entries.of(batch, sequences, known::add)) {
+        for (BatchEncoder.Entry entry : entries.of(batch, sequences, known::add)) {
             write(Objects.requireNonNull(entries.layout()), entry);
         }
         tell(sequences.ids().length);
     }
 
     /** Writes a sequence, unless it's there. */
-    void add(CacheLayout entryLayout, BatchEntries.Entry entry) throws IOException {
+    void add(CacheLayout entryLayout, BatchEncoder.Entry entry) throws IOException {
         if (known.add(entry.id())) {
             write(entryLayout, entry);
             tell(1);
         }
     }
 
-    private void write(CacheLayout entryLayout, BatchEntries.Entry entry) throws IOException {
+    private void write(CacheLayout entryLayout, BatchEncoder.Entry entry) throws IOException {
         if (layout == null) {
             layout = entryLayout;
         } else if (!layout.equals(entryLayout)) {

@@ -119,7 +119,7 @@ public final class CacheParts implements Serializable {
         long count = 0;
         while (batches.hasNext()) {
             MultiDataSet batch = batches.next();
-            for (BatchEntries.Entry entry : entries.of(batch, entries.sequences(batch), there::add)) {
+            for (BatchEncoder.Entry entry : entries.of(batch, entries.sequences(batch), there::add)) {
                 out.writeBoolean(true);
                 if (layout == null && entries.layout() != null) {
                     layout = entries.layout().toBytes();
@@ -188,7 +188,7 @@ public final class CacheParts implements Serializable {
                 long tokens = in.readLong();
                 byte[] bytes = new byte[in.readInt()];
                 in.readFully(bytes);
-                build.add(layout, new BatchEntries.Entry(id, tokens, ByteBuffer.wrap(bytes)));
+                build.add(layout, new BatchEncoder.Entry(id, tokens, ByteBuffer.wrap(bytes)));
             }
         }
     }

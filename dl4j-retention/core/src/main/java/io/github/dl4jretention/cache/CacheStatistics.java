@@ -1,5 +1,6 @@
 package io.github.dl4jretention.cache;
 
+import java.util.List;
 import java.util.Locale;
 
 /**
@@ -12,6 +13,16 @@ import java.util.Locale;
  * @param seconds   that took, reading the data included
  */
 public record CacheStatistics(long sequences, long tokens, long bytes, long computed, double seconds) {
+
+    static CacheStatistics of(CacheBuild.Opened opened) {
+        List<Shard> shards = opened.shards();
+        return new CacheStatistics(
+                shards.stream().mapToLong(Shard::sequences).sum(),
+                shards.stream().mapToLong(Shard::tokens).sum(),
+                shards.stream().mapToLong(shard -> shard.bytes().limit()).sum(),
+                opened.computed(),
+                opened.seconds());
+    }
 
     /** {@return bytes a token on the disk, everything included} */
     public double bytesPerToken() {

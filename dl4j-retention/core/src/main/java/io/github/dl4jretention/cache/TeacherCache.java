@@ -76,14 +76,7 @@ public final class TeacherCache extends Teacher {
         decoder = new BatchDecoder(codec, layout);
         this.encoder = encoder;
         index = new SequenceIndex(opened.shards());
-        statistics = new CacheStatistics(
-                opened.shards().stream().mapToLong(Shard::sequences).sum(),
-                opened.shards().stream().mapToLong(Shard::tokens).sum(),
-                opened.shards().stream()
-                        .mapToLong(shard -> shard.bytes().limit())
-                        .sum(),
-                opened.computed(),
-                opened.seconds());
+        statistics = CacheStatistics.of(opened);
         this.folder = folder.path();
         computesMissing = builder.computeMissing;
     }
@@ -371,7 +364,7 @@ public final class TeacherCache extends Teacher {
          * @throws NullPointerException if the teacher or the folder is missing
          */
         public TeacherCache build(MultiDataSetIterator iterator) throws IOException {
-            return open(build -> build.open(iterator));
+            return open(build -> build.pass(iterator));
         }
 
         /**
@@ -382,7 +375,7 @@ public final class TeacherCache extends Teacher {
          *     looked for
          */
         public TeacherCache open() throws IOException {
-            return open(CacheBuild::openComplete);
+            return open(null);
         }
 
         /**
@@ -391,33 +384,25 @@ public final class TeacherCache extends Teacher {
          * @throws NullPointerException if the teacher or the folder is missing
          */
         public CacheAssembly assembly() {
-            return new CacheAssembly(this, folder(), new CacheParts(source(), folder(), codec, seed));
+            CacheSource asked = Objects.requireNonNull(source, "teacher");
+            CacheFolder folder = folder(asked);
+            return new CacheAssembly(this, folder, new CacheParts(asked, folder, codec, seed));
         }
 
-        private CacheSource source() {
-            return Objects.requireNonNull(source, "teacher");
-        }
-
-        private CacheFolder folder() {
-            CacheSource asked = source();
+        private CacheFolder folder(CacheSource asked) {
             return new CacheFolder(
                     Objects.requireNonNull(root, "folder"),
                     new CacheKey(asked.sha256(), asked.outputs(), data, tokenisation, codec.description(), seed));
         }
 
-        /** Opens a folder. */
-        @FunctionalInterface
-        interface Opening {
-            CacheBuild.Opened open(CacheBuild build) throws IOException;
-        }
-
-        TeacherCache open(Opening opening) throws IOException {
-            CacheFolder folder = folder();
-            CacheSource asked = source();
+        /** @param sequences null to open nothing but a complete cache */
+        TeacherCache open(CacheBuild.@Nullable Sequences sequences) throws IOException {
+            CacheSource asked = Objects.requireNonNull(source, "teacher");
+            CacheFolder folder = folder(asked);
             BatchEncoder encoder = new BatchEncoder(codec, seed);
             CacheBuild.Opened opened;
             try {
-                opened = opening.open(new CacheBuild(folder, asked, encoder, shardBytes, expected));
+                opened = new CacheBuild(folder, asked, encoder, shardBytes, expected).open(sequences);
             } finally {
                 if (!computeMissing) {
                     asked.letGo().run();

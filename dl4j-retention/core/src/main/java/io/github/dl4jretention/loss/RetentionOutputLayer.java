@@ -338,7 +338,7 @@ public final class RetentionOutputLayer extends SameDiffOutputLayer implements H
                     + "\" (index " + layerIndex + "), got " + nIn + "; set nIn or the network's input type");
         }
         TiedWeights.Owner owner = tied ? TiedWeights.of(trainingListeners, nIn, nOut, getLayerName()) : null;
-        RetentionOutputLayerRuntime layer = new RetentionOutputLayerRuntime(conf, networkDataType, owner, frozen);
+        RetentionOutputLayerRuntime layer = new RetentionOutputLayerRuntime(conf, networkDataType, owner);
         layer.setListeners(trainingListeners);
         layer.setIndex(layerIndex);
         layer.setParamsViewArray(layerParamsView);

@@ -2,6 +2,7 @@ package io.github.dl4jretention.loss;
 
 import io.github.dl4jretention.internal.FrozenBase;
 import io.github.dl4jretention.internal.FrozenProjection;
+import io.github.dl4jretention.internal.LowRank;
 import io.github.dl4jretention.internal.TiedWeights;
 import io.github.dl4jretention.loss.fused.FloatMemory;
 import io.github.dl4jretention.loss.fused.FusedLoss;
@@ -46,7 +47,6 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private final transient @Nullable FrozenBase base;
 
     private final transient Map<String, INDArray> frozen;
-    private final double lowRankScale;
     private transient @Nullable LossPath ofLogits;
     private @Nullable INDArray featureMask;
     private @Nullable TokenLoss current;
@@ -59,24 +59,15 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     private boolean warned;
     private transient @Nullable Runnable takeBack;
 
-    /**
-     * @param tied   who has the weights; null for this layer itself
-     * @param frozen where they are if they're frozen; null if not
-     */
-    RetentionOutputLayerRuntime(
-            NeuralNetConfiguration conf,
-            DataType dataType,
-            TiedWeights.@Nullable Owner tied,
-            @Nullable FrozenProjection frozen) {
+    /** @param tied who has the weights; null for this layer itself or a frozen base */
+    RetentionOutputLayerRuntime(NeuralNetConfiguration conf, DataType dataType, TiedWeights.@Nullable Owner tied) {
         super(conf, dataType);
         this.tied = tied;
-        base = frozen == null ? null : frozen.held();
-        this.frozen = frozen == null || base == null
+        FrozenProjection projection = layerConf().frozen();
+        base = projection == null ? null : projection.held();
+        frozen = projection == null || base == null
                 ? Map.of()
-                : frozen.weights(base, layerConf().getNIn(), layerConf().getNOut());
-        lowRankScale = frozen == null || frozen.adapter() == null
-                ? 1
-                : frozen.adapter().scale();
+                : projection.weights(base, layerConf().getNIn(), layerConf().getNOut());
     }
 
     /** {@return the loss of the last minibatch that was scored or trained on; null before the first} */
@@ -332,7 +323,9 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
 
     /** {@return what the product of an adapter's matrices is multiplied by; 1 without one} */
     public double lowRankScale() {
-        return lowRankScale;
+        FrozenProjection projection = layerConf().frozen();
+        LowRank adapter = projection == null ? null : projection.adapter();
+        return adapter == null ? 1 : adapter.scale();
     }
 
     private Map<String, INDArray> gradientsToSet() {
@@ -362,16 +355,12 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     /** The loss of each example, summed over its unmasked tokens, {@code [batch, 1]}. */
     @Override
     public INDArray computeScoreForExamples(double fullNetRegTerm, LayerWorkspaceMgr workspaceMgr) {
-        return orWithoutMasks(() -> scoreForExamples(fullNetRegTerm, workspaceMgr));
-    }
-
-    private INDArray scoreForExamples(double fullNetRegTerm, LayerWorkspaceMgr workspaceMgr) {
-        int batch = (int) input.size(0);
-        INDArray examples = Nd4j.createFromArray(forward().ofExamples())
+        double[] examples = orWithoutMasks(() -> forward().ofExamples());
+        INDArray scores = Nd4j.createFromArray(examples)
                 .castTo(LossPath.lossType(dataType))
-                .reshape(batch, 1)
+                .reshape(examples.length, 1)
                 .addi(fullNetRegTerm);
-        return workspaceMgr.leverageTo(ArrayType.ACTIVATIONS, examples);
+        return workspaceMgr.leverageTo(ArrayType.ACTIVATIONS, scores);
     }
 
     @Override
@@ -417,7 +406,9 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     private TokenBatch tokenBatch() {
-        requireLabels();
+        if (getLabels() == null) {
+            throw new IllegalStateException("labels: none were set, the loss needs them " + layerId());
+        }
         requireRank();
         double temperature = layerConf().getRetention().getTemperature();
         double factor = currentCoefficient() * temperature * temperature;
@@ -446,12 +437,6 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
         }
     }
 
-    private void requireLabels() {
-        if (getLabels() == null) {
-            throw new IllegalStateException("labels: none were set, the loss needs them " + layerId());
-        }
-    }
-
     private long vocabulary() {
         return layerConf().hasParameters()
                 ? layerConf().getNOut()
@@ -474,7 +459,7 @@ public final class RetentionOutputLayerRuntime extends SameDiffOutputLayer {
     }
 
     private LossPath newPath(Map<String, INDArray> parameters) {
-        return LossPath.of(layerConf().getRetention(), dataType, parameters, vocabulary(), lowRankScale);
+        return LossPath.of(layerConf().getRetention(), dataType, parameters, vocabulary(), lowRankScale());
     }
 
     private INDArray inputRows() {

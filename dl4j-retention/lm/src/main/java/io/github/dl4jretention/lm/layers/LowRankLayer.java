@@ -3,6 +3,7 @@ package io.github.dl4jretention.lm.layers;
 import io.github.dl4jretention.internal.FrozenBase;
 import io.github.dl4jretention.internal.HalfReader;
 import io.github.dl4jretention.internal.HeldLayer;
+import io.github.dl4jretention.internal.JsonFields;
 import io.github.dl4jretention.internal.LowRank;
 import io.github.dl4jretention.internal.LowRankParameters;
 import io.github.dl4jretention.loss.UnbiasedOutputLayer;
@@ -28,7 +29,6 @@ import org.nd4j.linalg.api.buffer.DataType;
 import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.learning.config.IUpdater;
 import org.nd4j.linalg.learning.regularization.Regularization;
-import org.nd4j.shade.jackson.annotation.JsonAutoDetect;
 import org.nd4j.shade.jackson.annotation.JsonIgnore;
 
 /**
@@ -43,11 +43,7 @@ import org.nd4j.shade.jackson.annotation.JsonIgnore;
  * <p>Source: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", https://arxiv.org/abs/2106.09685, section
  * 4.1.
  */
-@JsonAutoDetect(
-        fieldVisibility = JsonAutoDetect.Visibility.ANY,
-        getterVisibility = JsonAutoDetect.Visibility.NONE,
-        isGetterVisibility = JsonAutoDetect.Visibility.NONE,
-        setterVisibility = JsonAutoDetect.Visibility.NONE)
+@JsonFields
 public final class LowRankLayer extends BaseWrapperLayer implements HeldLayer {
 
     private static final long serialVersionUID = 1L;

@@ -12,7 +12,6 @@ import org.deeplearning4j.nn.api.TrainingConfig;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
-import org.nd4j.linalg.learning.regularization.Regularization;
 
 /** What the working parts of layers with adapters have in common: where the base's parameters are, and the adapters' own. */
 final class LowRankState {
@@ -114,13 +113,6 @@ final class LowRankState {
     }
 
     double regularization(int iteration, int epoch) {
-        double sum = 0;
-        for (Map.Entry<String, INDArray> parameter : table.entrySet()) {
-            List<Regularization> terms = conf.getLayer().getRegularizationByParam(parameter.getKey());
-            for (Regularization term : terms == null ? List.<Regularization>of() : terms) {
-                sum += term.score(parameter.getValue(), iteration, epoch);
-            }
-        }
-        return sum;
+        return TokenLayerRuntime.regularization(conf.getLayer(), table, iteration, epoch);
     }
 }

@@ -6,6 +6,7 @@ import io.github.dl4jretention.internal.TokenSteps;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import org.deeplearning4j.nn.api.TrainingConfig;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.gradient.DefaultGradient;
 import org.deeplearning4j.nn.gradient.Gradient;
@@ -206,11 +207,15 @@ abstract class TokenLayerRuntime extends SameDiffLayer implements TokenSteps {
 
     @Override
     public double calcRegularizationScore(boolean backpropParamsOnly) {
+        return regularization(layerConf(), paramTable, getIterationCount(), getEpochCount());
+    }
+
+    static double regularization(TrainingConfig layer, Map<String, INDArray> parameters, int iteration, int epoch) {
         double sum = 0;
-        for (Map.Entry<String, INDArray> parameter : paramTable.entrySet()) {
-            List<Regularization> terms = layerConf().getRegularizationByParam(parameter.getKey());
+        for (Map.Entry<String, INDArray> parameter : parameters.entrySet()) {
+            List<Regularization> terms = layer.getRegularizationByParam(parameter.getKey());
             for (Regularization term : terms == null ? List.<Regularization>of() : terms) {
-                sum += term.score(parameter.getValue(), getIterationCount(), getEpochCount());
+                sum += term.score(parameter.getValue(), iteration, epoch);
             }
         }
         return sum;

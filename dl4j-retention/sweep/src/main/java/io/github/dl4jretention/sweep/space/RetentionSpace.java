@@ -4,6 +4,7 @@ import io.github.dl4jretention.loss.Divergence;
 import io.github.dl4jretention.loss.Preference;
 import io.github.dl4jretention.loss.RetentionConfiguration;
 import io.github.dl4jretention.loss.TokenWeight;
+import io.github.dl4jretention.teacher.Teacher;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.DoubleSummaryStatistics;
@@ -81,14 +82,14 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
                 .divergence(chosen)
                 .beta(Leaves.number(beta, chosen == Divergence.JENSEN_SHANNON ? effective : first))
                 .labelSmoothing(Leaves.number(labelSmoothing, values))
-                .tokenWeight(
-                        tokenWeight == null
-                                ? null
-                                : tokenWeight(
-                                        tokenWeight.getValue(values),
-                                        tokenWeightParameter == null ? 0 : Leaves.number(tokenWeightParameter, values)))
+                .tokenWeight(tokenWeight(values))
                 .preference(preference(values))
                 .build();
+    }
+
+    private @Nullable TokenWeight tokenWeight(double[] values) {
+        double parameter = tokenWeightParameter == null ? 0 : Leaves.number(tokenWeightParameter, values);
+        return tokenWeight == null ? null : tokenWeight(tokenWeight.getValue(values), parameter);
     }
 
     private @Nullable Preference preference(double[] values) {
@@ -169,11 +170,20 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
     }
 
     /**
-     * Refuses token weights and preferences that need the label's probability, for a teacher that doesn't give it.
+     * Refuses losses that a teacher of samples, or of its likeliest classes, can't serve.
      *
-     * @throws IllegalArgumentException if there is one
+     * @param teacher of all candidates
+     * @throws IllegalArgumentException if there is another temperature or divergence than the samples serve, or a token
+     *     weight or preference that needs the label's probability
      */
-    public void requireServedByLikeliestClasses() {
+    public void requireServedBy(Teacher teacher) {
+        teacher.sampledAt().ifPresent(this::requireServedBySamples);
+        if (!teacher.givesEveryClass()) {
+            requireServedByLikeliestClasses();
+        }
+    }
+
+    void requireServedByLikeliestClasses() {
         if (preference != null
                 && Leaves.values(preference).stream().anyMatch(kind -> !kind.equals(Preference.Kind.SIMPO.name()))) {
             throw needsEveryClass("preference", Leaves.values(preference));
@@ -191,13 +201,7 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
                 + "; use a live teacher, or a cache with the codec half");
     }
 
-    /**
-     * Refuses losses that a teacher's samples can't serve.
-     *
-     * @param temperature of the samples
-     * @throws IllegalArgumentException if there is another temperature, or another divergence than forward KL
-     */
-    public void requireServedBySamples(double temperature) {
+    private void requireServedBySamples(double temperature) {
         Leaves.require(
                 "temperature",
                 this.temperature,

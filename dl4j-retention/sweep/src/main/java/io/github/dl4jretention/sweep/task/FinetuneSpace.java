@@ -177,11 +177,8 @@ public final class FinetuneSpace extends SettingsSpace<FinetuneConfiguration> {
      *     weight that needs the label's probability
      */
     public void requireFits(Teacher teacher) {
-        if (has(FinetuneMethod.RETENTION) && teacher.sampledAt().isPresent()) {
-            retention.requireServedBySamples(teacher.sampledAt().getAsDouble());
-        }
-        if (has(FinetuneMethod.RETENTION) && !teacher.givesEveryClass()) {
-            retention.requireServedByLikeliestClasses();
+        if (has(FinetuneMethod.RETENTION)) {
+            retention.requireServedBy(teacher);
         }
     }
 
