@@ -279,11 +279,6 @@ public final class FrozenBase {
         return parameters.length();
     }
 
-    /** {@return whether the base is a ComputationGraph} */
-    public boolean isGraph() {
-        return graph != null;
-    }
-
     /**
      * {@return the base as a network of its own, with these parameters, not a copy}
      *

@@ -108,13 +108,12 @@ public final class Objective {
      * Takes pairs' losses in the place of the cross-entropies, which a {@link LossPath} has filled, and weighs each
      * token's cross-entropy so that its gradient is theirs. Does nothing without pairs.
      *
-     * @return whether there are pairs
      * @throws IllegalArgumentException if the teacher has no value for a token that counts
      */
-    boolean weighByPairs(TokenBatch batch) {
+    void weighByPairs(TokenBatch batch) {
         Preference preference = configuration.getPreference();
         if (preference == null || !hasPairs(batch)) {
-            return false;
+            return;
         }
         double[] logs = new double[batch.size()];
         double[] anchor = preference.needsTeacher() ? new TeacherOfLabels(batch).logProbabilities() : logs.clone();
@@ -142,6 +141,5 @@ public final class Objective {
         }
         batch.weigh(token -> factors[token % examples]);
         batch.setPairLosses(losses);
-        return true;
     }
 }

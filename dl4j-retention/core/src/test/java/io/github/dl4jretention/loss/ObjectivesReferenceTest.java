@@ -223,7 +223,7 @@ class ObjectivesReferenceTest {
 
     /** All paths of a layer without parameters. */
     static List<LossPath> paths(RetentionConfiguration conf, DataType type, int vocabulary) {
-        LossPath sameDiff = new SameDiffLossPath(conf, type, Map.of(), vocabulary);
+        LossPath sameDiff = new SameDiffLossPath(conf, type, Map.of(), vocabulary, 1);
         return type == DataType.FLOAT
                 ? List.of(sameDiff, new FusedLoss(conf, Map.of(), vocabulary, 1))
                 : List.of(sameDiff);

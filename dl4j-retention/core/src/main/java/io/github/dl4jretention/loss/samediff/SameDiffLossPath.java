@@ -56,20 +56,6 @@ public final class SameDiffLossPath implements LossPath {
     /**
      * @param configuration the loss
      * @param dataType      of the network
-     * @param parameters    W and b; or none: the input is the logits
-     * @param vocabulary    V
-     */
-    public SameDiffLossPath(
-            RetentionConfiguration configuration,
-            DataType dataType,
-            Map<String, INDArray> parameters,
-            long vocabulary) {
-        this(configuration, dataType, parameters, vocabulary, 1);
-    }
-
-    /**
-     * @param configuration the loss
-     * @param dataType      of the network
      * @param parameters    W and b, and D and U of an adapter, arrays whose every change is seen; or none: the input is
      *     the logits
      * @param vocabulary    V

@@ -203,7 +203,7 @@ class FusedLossTest {
             Map<String, INDArray> parameters = of.arrays(true);
             LossPath fused = new FusedLoss(of.configuration, parameters, of.vocabulary, 1, chunk, workers);
             LossPath sameDiff =
-                    new SameDiffLossPath(of.configuration, DataType.DOUBLE, doubles(parameters), of.vocabulary);
+                    new SameDiffLossPath(of.configuration, DataType.DOUBLE, doubles(parameters), of.vocabulary, 1);
             Result expected = backprop(sameDiff, of, DataType.DOUBLE);
             Result actual = backprop(fused, of, DataType.FLOAT);
             String what = "case " + (CASES * part + i) + " " + expected.values.layout() + " " + of.configuration;

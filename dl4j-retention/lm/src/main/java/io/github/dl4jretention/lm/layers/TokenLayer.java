@@ -45,20 +45,6 @@ abstract class TokenLayer extends SameDiffLayer {
         initializeConstraints(builder);
     }
 
-    /** A layer of another one's width, name, initial weights and settings of training, but for constraints. */
-    TokenLayer(TokenLayer that) {
-        width = that.width;
-        weightInitFn = that.weightInitFn;
-        setLayerName(that.getLayerName());
-        setIDropout(that.getIDropout());
-        setUpdater(that.getUpdater());
-        setBiasUpdater(that.getBiasUpdater());
-        setRegularization(that.getRegularization());
-        setRegularizationBias(that.getRegularizationBias());
-        setGradientNormalization(that.getGradientNormalization());
-        setGradientNormalizationThreshold(that.getGradientNormalizationThreshold());
-    }
-
     /** {@return numbers of a token; 0 until it's set or known from the network's input type} */
     public int getWidth() {
         return width;

@@ -177,16 +177,27 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
      *     weight or preference that needs the label's probability
      */
     public void requireServedBy(Teacher teacher) {
-        teacher.sampledAt().ifPresent(this::requireServedBySamples);
+        if (teacher.sampledAt().isPresent()) {
+            double sampledAt = teacher.sampledAt().getAsDouble();
+            Leaves.require(
+                    "temperature",
+                    temperature,
+                    v -> v == sampledAt,
+                    "none but " + sampledAt + ", of which the teacher gives samples");
+            if (!divergences().equals(List.of(Divergence.FORWARD_KL))) {
+                throw new IllegalArgumentException(
+                        "divergence: expected FORWARD_KL alone for a teacher that gives samples, got " + divergences());
+            }
+        }
         if (!teacher.givesEveryClass()) {
             requireServedByLikeliestClasses();
         }
     }
 
     void requireServedByLikeliestClasses() {
-        if (preference != null
-                && Leaves.values(preference).stream().anyMatch(kind -> !kind.equals(Preference.Kind.SIMPO.name()))) {
-            throw needsEveryClass("preference", Leaves.values(preference));
+        List<String> kinds = preference == null ? List.of() : Leaves.values(preference);
+        if (!List.of(Preference.Kind.SIMPO.name()).containsAll(kinds)) {
+            throw needsEveryClass("preference", kinds);
         }
         for (TokenWeight weight : tokenWeights()) {
             if (weight != null && weight.needsTeacher()) {
@@ -199,18 +210,6 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
         return new IllegalArgumentException(setting + ": expected none that needs the label's probability, for a"
                 + " teacher that doesn't give every class its own, got " + found
                 + "; use a live teacher, or a cache with the codec half");
-    }
-
-    private void requireServedBySamples(double temperature) {
-        Leaves.require(
-                "temperature",
-                this.temperature,
-                v -> v == temperature,
-                "none but " + temperature + ", of which the teacher gives samples");
-        if (!divergences().equals(List.of(Divergence.FORWARD_KL))) {
-            throw new IllegalArgumentException(
-                    "divergence: expected FORWARD_KL alone for a teacher that gives samples, got " + divergences());
-        }
     }
 
     private List<Divergence> divergences() {
@@ -328,9 +327,9 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
          * @return this builder
          */
         public Builder tokenWeights(@Nullable TokenWeight... values) {
-            this.tokenWeight = new DiscreteParameterSpace<>(Arrays.stream(values)
+            this.tokenWeight = Leaves.collapsed(new DiscreteParameterSpace<>(Arrays.stream(values)
                     .map(weight -> weight == null ? NO_WEIGHT : weight.toString())
-                    .toList());
+                    .toList()));
             this.tokenWeightParameter = null;
             return this;
         }
@@ -401,7 +400,6 @@ public final class RetentionSpace extends SettingsSpace<RetentionConfiguration> 
             divergence = Leaves.collapsed(divergence);
             beta = Leaves.collapsed(beta);
             labelSmoothing = Leaves.collapsed(labelSmoothing);
-            tokenWeight = tokenWeight == null ? null : Leaves.collapsed(tokenWeight);
             RetentionSpace space = new RetentionSpace(this);
             space.requireValid();
             return space;
