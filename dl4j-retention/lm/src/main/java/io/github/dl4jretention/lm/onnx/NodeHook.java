@@ -10,15 +10,14 @@ import org.nd4j.samediff.frameworkimport.ImportGraph;
 import org.nd4j.samediff.frameworkimport.hooks.PreImportHook;
 import org.nd4j.samediff.frameworkimport.hooks.annotations.HookResult;
 import org.nd4j.samediff.frameworkimport.registry.OpMappingRegistry;
-import org.nd4j.shade.protobuf.GeneratedMessageV3;
-import org.nd4j.shade.protobuf.ProtocolMessageEnum;
 
 /**
  * Imports one kind of ONNX node in place of DL4J's own mapping.
  *
  * <p>Not for users. Subclasses and this class are public because DL4J searches the class path for public classes with a
- * {@code @PreHookRule}; they may change in any release.
+ * {@code @PreHookRule}; they may change in any release. Raw types stand for DL4J's, which have five to seven parameters each.
  */
+@SuppressWarnings({"rawtypes", "unchecked"})
 public abstract class NodeHook implements PreImportHook {
 
     /**
@@ -31,29 +30,13 @@ public abstract class NodeHook implements PreImportHook {
     @Override
     public Map<String, List<SDVariable>> doImport(
             SameDiff sd,
-            Map<String, ?> attributes,
-            List<String> outputNames,
+            Map attributes,
+            List outputNames,
             SameDiffOp op,
-            OpMappingRegistry<
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            ProtocolMessageEnum,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3>
-                    registry,
-            ImportGraph<
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            ProtocolMessageEnum>
-                    graph,
-            Map<String, ? extends GeneratedMessageV3> dynamicVariables) {
-        String name = outputNames.get(0);
+            OpMappingRegistry registry,
+            ImportGraph graph,
+            Map dynamicVariables) {
+        String name = (String) outputNames.get(0);
         List<SDVariable> inputs =
                 op.getInputsToOp().stream().map(sd::getVariable).toList();
         return Map.of(name, List.of(build(sd, name, inputs, attributes)));
@@ -63,58 +46,26 @@ public abstract class NodeHook implements PreImportHook {
     public HookResult preProcess(
             SameDiffOp op,
             SameDiff sd,
-            Map<String, ?> attributes,
+            Map attributes,
             OpNamespace.OpDescriptor descriptor,
-            List<String> outputNames,
+            List outputNames,
             boolean isFinalOutput,
-            OpMappingRegistry<
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            ProtocolMessageEnum,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3>
-                    registry,
-            ImportGraph<
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            ProtocolMessageEnum>
-                    graph,
-            Map<String, ? extends GeneratedMessageV3> dynamicVariables) {
+            OpMappingRegistry registry,
+            ImportGraph graph,
+            Map dynamicVariables) {
         return DefaultImpls.preProcess(
                 this, op, sd, attributes, descriptor, outputNames, isFinalOutput, registry, graph, dynamicVariables);
     }
 
     @Override
     public Map<String, List<SDVariable>> handleOutputs(
-            List<String> outputNames,
+            List outputNames,
             SameDiff sd,
             SameDiffOp op,
-            Map<String, ?> attributes,
-            OpMappingRegistry<
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            ProtocolMessageEnum,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3>
-                    registry,
-            ImportGraph<
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            GeneratedMessageV3,
-                            ProtocolMessageEnum>
-                    graph,
-            Map<String, ? extends GeneratedMessageV3> dynamicVariables) {
+            Map attributes,
+            OpMappingRegistry registry,
+            ImportGraph graph,
+            Map dynamicVariables) {
         return DefaultImpls.handleOutputs(this, outputNames, sd, op, attributes, registry, graph, dynamicVariables);
     }
 
