@@ -54,7 +54,7 @@ public final class CoefficientSweep implements Callable<Integer> {
     private CommandSpec spec;
 
     @Mixin
-    private ModelAndTexts given = new ModelAndTexts();
+    private ModelAndTexts given = new ModelAndTexts(Path.of("samples", "checkpoints", "transformer.zip"));
 
     @Option(names = "--candidates", description = "Coefficients, at least 2, evenly spaced in their logarithm.")
     private int candidates = 12;

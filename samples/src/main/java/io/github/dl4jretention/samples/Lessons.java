@@ -6,6 +6,7 @@ import io.github.dl4jretention.samples.lesson.Facts;
 import io.github.dl4jretention.samples.lesson.Problem;
 import io.github.dl4jretention.samples.lesson.Problems;
 import io.github.dl4jretention.samples.lesson.Skills;
+import io.github.dl4jretention.samples.lesson.TaskFiles;
 import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.samples.text.Domain;
 import java.io.IOException;
@@ -18,7 +19,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Random;
 import java.util.concurrent.Callable;
-import org.nd4j.shade.jackson.core.JsonProcessingException;
 import org.nd4j.shade.jackson.databind.ObjectMapper;
 import org.nd4j.shade.jackson.databind.node.ObjectNode;
 import picocli.CommandLine;
@@ -80,22 +80,23 @@ public final class Lessons implements Callable<Integer> {
         for (String folder : List.of("tasks", "learn", "keep")) {
             Files.createDirectories(out.resolve(folder));
         }
+        TaskFiles tasks = new TaskFiles(out.resolve("tasks"));
         Facts facts = Facts.read();
         List<Asked> held = facts.held(Problems.QUESTIONS_SEED);
-        answers("knowledge", held, "source", "maxTokens: 16\n");
-        answers("wordings", facts.reworded(Problems.QUESTIONS_SEED + 1), "source", "maxTokens: 16\n");
-        choices("choices", held);
+        tasks.answers("knowledge", first(held), "source", "maxTokens: 16\n");
+        tasks.answers("wordings", first(facts.reworded(Problems.QUESTIONS_SEED + 1)), "source", "maxTokens: 16\n");
+        choices(tasks, held);
         String lines = "prompt: \"{question}\"\nmaxTokens: 12\nmatch: exact\n";
-        answers("arithmetic", Skills.arithmetic(questions, Problems.QUESTIONS_SEED), "source", lines);
-        answers("lists", Skills.lists(questions, Problems.QUESTIONS_SEED), "source", lines);
-        answers("patterns", Skills.patterns(questions, Problems.QUESTIONS_SEED), "source", lines);
-        perplexity(corpus, Domain.PROSE, "source");
-        perplexity(corpus, Domain.JAVA, "source");
-        perplexity(corpus, Domain.KOTLIN, "target");
+        tasks.answers("arithmetic", Skills.arithmetic(questions, Problems.QUESTIONS_SEED), "source", lines);
+        tasks.answers("lists", Skills.lists(questions, Problems.QUESTIONS_SEED), "source", lines);
+        tasks.answers("patterns", Skills.patterns(questions, Problems.QUESTIONS_SEED), "source", lines);
+        perplexity(tasks, corpus, Domain.PROSE, "source");
+        perplexity(tasks, corpus, Domain.JAVA, "source");
+        perplexity(tasks, corpus, Domain.KOTLIN, "target");
 
-        worked("problems", Problems.words(questions, Problems.QUESTIONS_SEED, Problems.Part.HELD));
-        worked("elements", Problems.elements(questions, Problems.QUESTIONS_SEED, Problems.Part.HELD));
-        answers(
+        worked(tasks, "problems", Problems.words(questions, Problems.QUESTIONS_SEED, Problems.Part.HELD));
+        worked(tasks, "elements", Problems.elements(questions, Problems.QUESTIONS_SEED, Problems.Part.HELD));
+        tasks.answers(
                 "instructions",
                 Problems.instructions(questions, Problems.QUESTIONS_SEED, Problems.Part.HELD).stream()
                         .map(problem -> new Asked("", problem.asked(), problem.answer(), List.of()))
@@ -130,18 +131,11 @@ public final class Lessons implements Callable<Integer> {
                 .toList();
     }
 
-    private void answers(String name, List<Asked> asked, String role, String more) throws IOException {
-        List<ObjectNode> lines = new ArrayList<>();
-        for (Asked each : asked.subList(0, Math.min(questions, asked.size()))) {
-            ObjectNode line =
-                    MAPPER.createObjectNode().put("question", each.question()).put("subject", each.subject());
-            line.putArray("answers").add(each.answer());
-            lines.add(line);
-        }
-        task(name, "answers", role, "stop: [\"\\n\"]\n" + more, lines);
+    private List<Asked> first(List<Asked> asked) {
+        return asked.subList(0, Math.min(questions, asked.size()));
     }
 
-    private void choices(String name, List<Asked> asked) throws IOException {
+    private void choices(TaskFiles tasks, List<Asked> asked) throws IOException {
         Random random = new Random(Problems.QUESTIONS_SEED);
         List<ObjectNode> lines = new ArrayList<>();
         for (Asked each : asked.stream()
@@ -156,26 +150,26 @@ public final class Lessons implements Callable<Integer> {
             line.set("choices", MAPPER.valueToTree(choices));
             lines.add(line.put("answer", choices.indexOf(each.answer())));
         }
-        task(name, "choices", "source", "", lines);
+        tasks.questions("choices", "choices", "source", "", lines);
     }
 
-    private void worked(String name, List<Problem> asked) throws IOException {
+    private static void worked(TaskFiles tasks, String name, List<Problem> asked) throws IOException {
         List<ObjectNode> lines = new ArrayList<>();
         for (Problem each : asked) {
             lines.add(MAPPER.createObjectNode().put("question", each.asked()).put("answer", each.answer()));
         }
-        task(name, "gsm8k", "target", "stop: [\"Question:\", \"\\n\\n\"]\nmaxTokens: 80\n", lines);
+        tasks.questions(name, "gsm8k", "target", "stop: [\"Question:\", \"\\n\\n\"]\nmaxTokens: 80\n", lines);
     }
 
-    private void perplexity(Corpus corpus, Domain domain, String role) throws IOException {
+    private static void perplexity(TaskFiles tasks, Corpus corpus, Domain domain, String role) throws IOException {
         String name = domain.name().toLowerCase(Locale.ROOT);
         StringBuilder text = new StringBuilder();
         strings(corpus, domain, Corpus.Part.TEST).stream()
                 .takeWhile(document -> text.length() < CHARACTERS)
                 .forEach(text::append);
         Files.writeString(
-                out.resolve("tasks").resolve(name + ".txt"), text.substring(0, Math.min(CHARACTERS, text.length())));
-        definition(name, name + ".txt", "text", role, "metric: byte_perplexity\n");
+                tasks.folder().resolve(name + ".txt"), text.substring(0, Math.min(CHARACTERS, text.length())));
+        tasks.definition(name, name + ".txt", "text", role, "metric: byte_perplexity\n");
     }
 
     /** Some of the tasks in a folder of their own. */
@@ -186,17 +180,6 @@ public final class Lessons implements Callable<Integer> {
             Files.writeString(
                     out.resolve(folder).resolve(name + ".yaml"), whole.replace("file: ", "file: ../tasks/") + more);
         }
-    }
-
-    private void task(String name, String format, String role, String more, List<ObjectNode> lines) throws IOException {
-        write("tasks/" + name, lines);
-        definition(name, name + ".jsonl", format, role, more);
-    }
-
-    private void definition(String name, String file, String format, String role, String more) throws IOException {
-        Files.writeString(
-                out.resolve("tasks").resolve(name + ".yaml"),
-                "format: " + format + "\nfile: " + file + "\nrole: " + role + "\n" + more);
     }
 
     private void learn(String name, List<Problem> learned) throws IOException {
@@ -216,14 +199,6 @@ public final class Lessons implements Callable<Integer> {
     }
 
     private void write(String name, List<ObjectNode> lines) throws IOException {
-        StringBuilder text = new StringBuilder();
-        for (ObjectNode line : lines) {
-            text.append(json(line)).append('\n');
-        }
-        Files.writeString(out.resolve(name + ".jsonl"), text.toString());
-    }
-
-    private static String json(ObjectNode line) throws JsonProcessingException {
-        return MAPPER.writeValueAsString(line);
+        TaskFiles.write(out.resolve(name + ".jsonl"), lines);
     }
 }

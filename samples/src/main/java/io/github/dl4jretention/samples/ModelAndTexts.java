@@ -38,7 +38,7 @@ final class ModelAndTexts {
             names = "--target",
             paramLabel = "FILE",
             description =
-                    "Text to learn, plain or .jsonl; its last fifth is held out. Goes with --source. Default: Scala code.")
+                    "Text to learn, plain or .jsonl; its last fifth is held out. Goes with --source. Default: code of the samples.")
     private Path target;
 
     @Option(
@@ -48,7 +48,7 @@ final class ModelAndTexts {
             showDefaultValue = CommandLine.Help.Visibility.NEVER,
             description =
                     "Texts like those that the model was pretrained on, which it must not forget. They are only used"
-                            + " to measure. Goes with --target. Default: English prose and Java code.")
+                            + " to measure. Goes with --target. Default: English prose and code.")
     private List<Path> sources = List.of();
 
     @Option(
@@ -57,14 +57,19 @@ final class ModelAndTexts {
             description =
                     "A model folder: config.json, model.safetensors or its shards, and tokenizer.json. Or a byte-level"
                             + " MultiLayerNetwork saved by DL4J: features [batch, 1, time] of byte values, 256 classes."
-                            + " Default: the sample transformer.")
+                            + " Default: a model of the samples.")
     private Path model;
 
     @Option(names = "--corpus", hidden = true)
     private Path corpusDirectory = Path.of("samples", "target", "corpus");
 
     @Option(names = "--checkpoint", hidden = true)
-    private Path checkpoint = Path.of("samples", "checkpoints", "transformer.zip");
+    private Path checkpoint;
+
+    /** @param checkpoint the sample model that is taken if none is given: a folder, or a byte-level network */
+    ModelAndTexts(Path checkpoint) {
+        this.checkpoint = checkpoint;
+    }
 
     void validate() {
         Errors.require(
@@ -81,7 +86,12 @@ final class ModelAndTexts {
 
     /** Whether the model is that of a folder. */
     boolean isFolder() {
-        return model != null && Files.isDirectory(model);
+        return Files.isDirectory(model == null ? checkpoint : model);
+    }
+
+    /** Whether the model is one of the samples. */
+    boolean isSampleModel() {
+        return model == null;
     }
 
     /** Whether the texts are those of the samples. */
@@ -123,7 +133,7 @@ final class ModelAndTexts {
     /** The model, which is byte-level if it's no folder. */
     TextModel base() throws IOException {
         if (isFolder()) {
-            return TextModel.of(ModelOption.load(spec, model));
+            return TextModel.of(ModelOption.load(spec, model == null ? checkpoint : model));
         }
         MultiLayerNetwork base =
                 model == null ? Checkpoint.load(checkpoint).network() : ModelOption.network(spec, model);

@@ -4,11 +4,17 @@ import io.github.dl4jretention.cache.CacheCodec;
 import io.github.dl4jretention.cache.TeacherCache;
 import io.github.dl4jretention.samples.console.Console;
 import io.github.dl4jretention.samples.experiment.Experiment;
+import io.github.dl4jretention.samples.experiment.Questions;
 import io.github.dl4jretention.samples.experiment.Report;
 import io.github.dl4jretention.samples.experiment.Task;
+import io.github.dl4jretention.samples.lesson.Asked;
+import io.github.dl4jretention.samples.lesson.Facts;
+import io.github.dl4jretention.samples.lesson.Problems;
+import io.github.dl4jretention.samples.lesson.TaskFiles;
 import io.github.dl4jretention.samples.model.TextModel;
 import io.github.dl4jretention.samples.text.Corpus;
 import io.github.dl4jretention.samples.text.Domain;
+import io.github.dl4jretention.tasks.TaskSuite;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -34,11 +40,22 @@ public final class Quickstart implements Callable<Integer> {
 
     private static final double TRAINING_SHARE = 0.8;
 
+    /** Facts that the sample model is asked. */
+    private static final int QUESTIONS = 100;
+
     @Spec
     private CommandSpec spec;
 
     @Mixin
-    private ModelAndTexts given = new ModelAndTexts();
+    private ModelAndTexts given = new ModelAndTexts(Path.of("samples", "checkpoints", "base"));
+
+    @Option(
+            names = "--tasks",
+            paramLabel = "DIR",
+            description =
+                    "Tasks that every model is asked, as Evaluate takes them; the answers that changed go to"
+                            + " comparison.html. Default: if neither a model nor texts are given, facts that the sample model knows.")
+    private @Nullable Path tasks;
 
     @Option(
             names = "--coefficients",
@@ -101,14 +118,38 @@ public final class Quickstart implements Callable<Integer> {
                 task.target().length);
         Experiment experiment =
                 new Experiment(base, task, options.steps, options.batch, options.learningRate, options.seed, cache());
-        Report report = new Report(experiment, experiment.run(coefficients));
+        TaskSuite suite = suite();
+        Experiment.Outcome outcome = experiment.run(coefficients);
+        Questions questions = suite == null ? null : Questions.ask(suite, base, outcome);
+        Report report = new Report(experiment, outcome);
         if (saveModels) {
             report.writeModels(out);
         }
+        if (questions != null) {
+            questions.write(out);
+        }
         report.write(out);
         System.out.println(report.table());
-        System.out.println("wrote results.csv, tradeoff.png and samples.txt to " + out.toAbsolutePath());
+        if (questions != null) {
+            System.out.println(questions.table());
+        }
+        System.out.println("wrote results.csv, tradeoff.png, samples.txt"
+                + (questions == null ? "" : ", comparison.csv and comparison.html") + " to " + out.toAbsolutePath());
         return CommandLine.ExitCode.OK;
+    }
+
+    /** What the models are asked; null for nothing. Read before hours of training. */
+    private @Nullable TaskSuite suite() throws IOException {
+        Path folder = tasks;
+        if (folder == null) {
+            if (!given.isSample() || !given.isSampleModel()) {
+                return null;
+            }
+            folder = Files.createDirectories(out.resolve("questions"));
+            List<Asked> facts = Facts.read().held(Problems.QUESTIONS_SEED);
+            new TaskFiles(folder).answers("facts", facts.subList(0, QUESTIONS), "source", "maxTokens: 16\n");
+        }
+        return TaskSuite.of(folder);
     }
 
     private Path defaultFolder() {
@@ -155,11 +196,12 @@ public final class Quickstart implements Callable<Integer> {
         if (given.isSample()) {
             Corpus corpus = given.corpus();
             return new Task(
-                    base.tokens(corpus.text(Domain.SCALA, Corpus.Part.FINETUNE)),
-                    base.tokens(corpus.text(Domain.SCALA, Corpus.Part.TEST)),
+                    base.tokens(corpus.text(Domain.KOTLIN, Corpus.Part.FINETUNE)),
+                    base.tokens(corpus.text(Domain.KOTLIN, Corpus.Part.TEST)),
                     List.of(
                             base.tokens(corpus.text(Domain.PROSE, Corpus.Part.TEST)),
-                            base.tokens(corpus.text(Domain.JAVA, Corpus.Part.TEST))));
+                            base.tokens(corpus.text(Domain.JAVA, Corpus.Part.TEST)),
+                            base.tokens(corpus.text(Domain.SCALA, Corpus.Part.TEST))));
         }
         int[] text = given.target(base, 2);
         int split = Math.min((int) (text.length * TRAINING_SHARE), text.length - base.window() - 1);
