@@ -173,6 +173,8 @@ public final class Quickstart implements Callable<Integer> {
     private void validate() {
         given.validate();
         Errors.require(
+                spec, tasks == null || Files.isDirectory(tasks), "--tasks: expected a folder, got " + tasks);
+        Errors.require(
                 spec,
                 force || !Files.exists(out.resolve(Report.RESULTS)),
                 "--out: " + out + " already holds results; --force replaces them");

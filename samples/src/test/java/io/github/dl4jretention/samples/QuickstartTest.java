@@ -108,6 +108,24 @@ class QuickstartTest {
     }
 
     @Test
+    void every_model_is_asked_what_the_tasks_say() throws IOException {
+        Path tasks = Files.createDirectories(folder.resolve("tasks"));
+        Files.writeString(tasks.resolve("t.yaml"), "format: answers\nfile: t.jsonl\nrole: source\nmaxTokens: 2\n");
+        Files.writeString(
+                tasks.resolve("t.jsonl"),
+                """
+                {"question": "What?", "answers": ["That"]}
+                {"question": "Who?", "answers": ["She"]}
+                """);
+        assertEquals(0, run("--tasks", tasks.toString()).code());
+        List<String> lines = Files.readAllLines(out.resolve("comparison.csv"));
+        for (String model : List.of("base", "plain", "retention 1.0")) {
+            assertTrue(lines.stream().anyMatch(line -> line.startsWith(model + ",t,source,")), lines.toString());
+        }
+        assertTrue(Files.exists(out.resolve("comparison.html")));
+    }
+
+    @Test
     void a_folder_that_has_results_is_left_for_the_next_number() throws IOException {
         assertEquals(out, Quickstart.freeFolder(out));
         Files.createDirectories(out);
@@ -131,6 +149,7 @@ class QuickstartTest {
         assertRefused("--steps", "--steps", "0");
         assertRefused("--learning-rate", "--learning-rate", "-1");
         assertRefused("--unknown", "--unknown");
+        assertRefused("--tasks", "--tasks", folder.resolve("missing").toString());
         assertRefused("model", "--model", folder.resolve("missing.zip").toString());
         assertRefused("model", "--model", brief.toString());
         Path file = Files.writeString(folder.resolve("file"), "");

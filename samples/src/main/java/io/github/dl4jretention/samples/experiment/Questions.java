@@ -1,6 +1,7 @@
 package io.github.dl4jretention.samples.experiment;
 
 import io.github.dl4jretention.lm.LanguageModel;
+import io.github.dl4jretention.samples.console.Progress;
 import io.github.dl4jretention.samples.model.TextModel;
 import io.github.dl4jretention.tasks.TaskComparison;
 import io.github.dl4jretention.tasks.TaskModel;
@@ -32,20 +33,29 @@ public record Questions(TaskComparison comparison) {
      * @throws IOException if a question doesn't fit the model; the message names the file
      */
     public static Questions ask(TaskSuite suite, TextModel base, Experiment.Outcome outcome) throws IOException {
-        TaskReport before = ask(suite, base, base.network(), base.folder(), "base");
-        List<TaskReport> after = new ArrayList<>();
-        for (Run run : outcome.runs()) {
-            after.add(ask(suite, base, run.network(), run.folder(), run.name()));
+        try (Progress progress = new Progress("questions", 1 + outcome.runs().size())) {
+            TaskReport before = ask(suite, base, base.network(), base.folder(), "base", progress);
+            List<TaskReport> after = new ArrayList<>();
+            for (Run run : outcome.runs()) {
+                after.add(ask(suite, base, run.network(), run.folder(), run.name(), progress));
+            }
+            return new Questions(TaskComparison.of(before, after));
         }
-        return new Questions(TaskComparison.of(before, after));
     }
 
     private static TaskReport ask(
-            TaskSuite suite, TextModel base, MultiLayerNetwork network, @Nullable LanguageModel folder, String name)
+            TaskSuite suite,
+            TextModel base,
+            MultiLayerNetwork network,
+            @Nullable LanguageModel folder,
+            String name,
+            Progress progress)
             throws IOException {
         try (TaskModel asked =
                 folder == null ? TaskModel.of(network, base.tokenizer(), base.window()) : TaskModel.of(folder)) {
-            return suite.run(asked, name);
+            TaskReport report = suite.run(asked, name);
+            progress.step(() -> name);
+            return report;
         }
     }
 
