@@ -558,11 +558,33 @@ class LanguageModelProgramsTest {
                         .code());
         assertTrue(Files.readString(out.resolve("summary.md")).contains("Against retention dft(), question"));
 
+        // In two parts, summed up in between and at the end.
+        Path parts = folder.resolve("parts");
+        assertEquals(0, comparison(plan, parts, with(more, "--part", "1/2")).code());
+        assertEquals(
+                0,
+                comparison(plan, parts, "--sum-up", "--against", "retention dft").code());
+        String half = Files.readString(parts.resolve("summary.md"));
+        assertTrue(
+                half.contains("No differences from a row: expected one of [plain, plain + wise_ft, ")
+                        && half.contains("], got retention dft."),
+                half);
+        assertTrue(half.contains("| plain + wise_ft | no |") && !half.contains("| replay | yes |"), half);
+        assertEquals(0, comparison(plan, parts, with(more, "--part", "2/2")).code());
+        assertEquals(asked, Files.readAllLines(parts.resolve("tasks.csv")));
+        assertEquals(
+                ofTasks(summary), ofTasks(Files.readString(parts.resolve("summary.md"))), "tables without any times");
+
         Ended none = comparison(plan, folder.resolve("other"));
         assertTrue(none.error().contains("--model: expected a model folder, as the plan has no models"), none.error());
         Path longer = Files.writeString(folder.resolve("longer.json"), text.replace("128", "129"));
         Ended refused = comparison(longer, folder.resolve("other"), more);
         assertTrue(refused.error().contains("window: expected at most 128 tokens"), refused.error());
+    }
+
+    private static String ofTasks(String summary) {
+        String tables = summary.substring(summary.indexOf("A row a method, a column a task"));
+        return tables.substring(0, tables.indexOf("A row a method, a column a domain"));
     }
 
     private static Ended comparison(Path plan, Path out, String... more) {

@@ -151,7 +151,8 @@ final class TaskTables {
         return table.append('\n')
                 .append(find(rows, against)
                         .map(reference -> differences(rows, reference))
-                        .orElse(""))
+                        .orElseGet(() -> "No differences from a row: expected one of "
+                                + rows.stream().map(Row::name).toList() + ", got " + against + ".\n\n"))
                 .toString();
     }
 

@@ -150,10 +150,8 @@ final class TrialRunner {
                     MultiLayerNetwork early = training.finish().apply(network);
                     stopped.put(step, early == network ? network.clone() : early);
                 }
-                progress.step(() -> "loss %.3f nats per %s"
-                        .formatted(
-                                network.score() / corpus.model().window(),
-                                corpus.model().unit()));
+                // Of a window some tokens may be predicted, or all.
+                progress.step(() -> "loss %.3f nats per window".formatted(network.score()));
             }
         }
         double held = training.bytes() / MEGABYTE;

@@ -124,20 +124,24 @@ public class TokenWindowIterator implements DataSetIterator, RestartableIterator
 
     /**
      * Lets windows of a text of prompts and answers begin with a document, and only some tokens be predicted: in the labels
-     * mask {@code [batch, length]} the others are 0.
+     * mask {@code [batch, length]} the others are 0. A window that ends before an answer begins predicts nothing, and is left
+     * out.
      *
      * @param documents where those of the only text begin
      * @param answers   tokens that are predicted
      * @return this, at the first batch
-     * @throws IllegalArgumentException if there are fewer documents than windows of an evaluation
+     * @throws IllegalArgumentException if there are fewer such documents than windows of an evaluation
      */
     public TokenWindowIterator ofAnswers(int[] documents, BitSet answers) {
         int last = texts[0].length - length - 1;
-        starts = Arrays.stream(documents).filter(start -> start <= last).toArray();
+        starts = Arrays.stream(documents)
+                .filter(start -> start <= last && answers.get(start + 1, start + 1 + length).cardinality() > 0)
+                .toArray();
         learned = answers;
         if (starts.length < (random ? 1 : batches * batch)) {
             throw new IllegalArgumentException("text: expected a document for each of " + batches * batch
-                    + " windows of " + length + " tokens, got " + starts.length + "; take longer or fewer windows");
+                    + " windows of " + length + " tokens that reach its answer, got " + starts.length
+                    + "; take longer or fewer windows");
         }
         return this;
     }

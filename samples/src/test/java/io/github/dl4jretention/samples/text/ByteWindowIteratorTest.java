@@ -96,6 +96,17 @@ class ByteWindowIteratorTest {
         assertThrows(IllegalArgumentException.class, () -> ByteWindowIterator.evaluation(4, 4, 1, text)
                 .ofAnswers(new int[] {0, 2, 6}, answers));
 
+        DataSet shorter =
+                ByteWindowIterator.evaluation(3, 3, 1, text).ofAnswers(starts, answers).next();
+        assertEquals("XXX", features(shorter, 2));
+        assertEquals("XXk", labels(shorter, 2), "the fourth window would end before its answer");
+        assertEquals(
+                "text: expected a document for each of 4 windows of 3 tokens that reach its answer, got 3; take longer or"
+                        + " fewer windows",
+                assertThrows(IllegalArgumentException.class, () -> ByteWindowIterator.evaluation(4, 3, 1, text)
+                                .ofAnswers(starts, answers))
+                        .getMessage());
+
         TokenWindowIterator random =
                 ByteWindowIterator.training(3, 7, 5, 1, text).ofAnswers(starts, answers);
         Set<String> seen = new TreeSet<>();
