@@ -65,7 +65,7 @@ public final class Quickstart implements Callable<Integer> {
     private List<Double> coefficients = List.of(0.3, 1.0, 3.0);
 
     @Mixin
-    private TrainingOptions options = new TrainingOptions(100, 16, 1e-3, 1);
+    private TrainingOptions options = new TrainingOptions(100, 16, 3e-4, 1);
 
     @Option(
             names = "--out",
@@ -172,8 +172,7 @@ public final class Quickstart implements Callable<Integer> {
 
     private void validate() {
         given.validate();
-        Errors.require(
-                spec, tasks == null || Files.isDirectory(tasks), "--tasks: expected a folder, got " + tasks);
+        Errors.require(spec, tasks == null || Files.isDirectory(tasks), "--tasks: expected a folder, got " + tasks);
         Errors.require(
                 spec,
                 force || !Files.exists(out.resolve(Report.RESULTS)),

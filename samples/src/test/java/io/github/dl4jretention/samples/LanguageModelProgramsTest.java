@@ -563,7 +563,8 @@ class LanguageModelProgramsTest {
         assertEquals(0, comparison(plan, parts, with(more, "--part", "1/2")).code());
         assertEquals(
                 0,
-                comparison(plan, parts, "--sum-up", "--against", "retention dft").code());
+                comparison(plan, parts, "--sum-up", "--against", "retention dft")
+                        .code());
         String half = Files.readString(parts.resolve("summary.md"));
         assertTrue(
                 half.contains("No differences from a row: expected one of [plain, plain + wise_ft, ")

@@ -135,7 +135,8 @@ public class TokenWindowIterator implements DataSetIterator, RestartableIterator
     public TokenWindowIterator ofAnswers(int[] documents, BitSet answers) {
         int last = texts[0].length - length - 1;
         starts = Arrays.stream(documents)
-                .filter(start -> start <= last && answers.get(start + 1, start + 1 + length).cardinality() > 0)
+                .filter(start -> start <= last
+                        && answers.get(start + 1, start + 1 + length).cardinality() > 0)
                 .toArray();
         learned = answers;
         if (starts.length < (random ? 1 : batches * batch)) {

@@ -96,8 +96,9 @@ class ByteWindowIteratorTest {
         assertThrows(IllegalArgumentException.class, () -> ByteWindowIterator.evaluation(4, 4, 1, text)
                 .ofAnswers(new int[] {0, 2, 6}, answers));
 
-        DataSet shorter =
-                ByteWindowIterator.evaluation(3, 3, 1, text).ofAnswers(starts, answers).next();
+        DataSet shorter = ByteWindowIterator.evaluation(3, 3, 1, text)
+                .ofAnswers(starts, answers)
+                .next();
         assertEquals("XXX", features(shorter, 2));
         assertEquals("XXk", labels(shorter, 2), "the fourth window would end before its answer");
         assertEquals(

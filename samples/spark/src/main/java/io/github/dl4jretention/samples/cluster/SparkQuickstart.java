@@ -33,7 +33,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
 /**
- * Finetunes the quickstart's model on its text, on one machine and by averaging over several workers, with several seeds:
+ * Finetunes the sample transformer on Scala code, on one machine and by averaging over several workers, with several seeds:
  * does averaging change more than a seed does?
  */
 @Command(
@@ -41,7 +41,8 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false,
-        description = "Gain and forgetting of the quickstart with retention, on one machine and averaged over workers.")
+        description =
+                "Gain and forgetting of the sample transformer with retention, on one machine and averaged over workers.")
 public final class SparkQuickstart implements Callable<Integer> {
 
     private static final double LEARNING_RATE = 1e-3;
@@ -138,7 +139,7 @@ public final class SparkQuickstart implements Callable<Integer> {
         return CommandLine.ExitCode.OK;
     }
 
-    /** As the quickstart has it. */
+    /** Scala code to learn; prose and Java code to keep. */
     private static Task task(TextModel base, Corpus corpus) throws IOException {
         return new Task(
                 base.tokens(corpus.text(Domain.SCALA, Corpus.Part.FINETUNE)),
