@@ -545,7 +545,7 @@ class LanguageModelProgramsTest {
         assertTrue(summary.contains("| problems, target | prose | wordings |"), summary);
 
         // A trial whose answers are missing is run again, and ends as before.
-        Path answers = out.resolve("tasks").resolve("model_PROBLEMS_l2_sp_10.0_0.001_1.csv");
+        Path answers = out.resolve("tasks").resolve("model_PROBLEMS_l2_sp_10.0_5.0E-4_1.csv");
         String before = Files.readString(answers);
         assertTrue(before.startsWith("point,task,role,value,marks"), before);
         Files.delete(answers);
