@@ -1,6 +1,7 @@
 package io.github.dl4jretention.baseline;
 
 import io.github.dl4jretention.checkpoint.RestartableIterator;
+import io.github.dl4jretention.internal.WrappedMultiIterator;
 import io.github.dl4jretention.teacher.DivergenceMask;
 import io.github.dl4jretention.teacher.TeacherOutput;
 import java.util.Map;
@@ -37,8 +38,8 @@ import org.nd4j.shade.guava.collect.MapMaker;
  * <p>It declines asynchronous prefetching, so that the mask belongs to the batch at hand. If it's serialised and read
  * again, it begins with its first epoch, or where the target was if that can't be reset.
  */
-public final class ReplayMultiDataSetIterator
-        implements MultiDataSetIterator, RestartableIterator, DivergenceMask.Source {
+public final class ReplayMultiDataSetIterator extends WrappedMultiIterator
+        implements RestartableIterator, DivergenceMask.Source {
 
     private static final long serialVersionUID = 1L;
 
@@ -92,8 +93,9 @@ public final class ReplayMultiDataSetIterator
             ReplayUnit unit,
             long seed,
             boolean written) {
+        super(Objects.requireNonNull(target, "target"));
         this.written = written;
-        this.target = Objects.requireNonNull(target, "target");
+        this.target = target;
         this.source = Objects.requireNonNull(source, "source");
         this.unit = Objects.requireNonNull(unit, "unit");
         this.share = share;
@@ -140,11 +142,6 @@ public final class ReplayMultiDataSetIterator
         } else {
             iterator.reset();
         }
-    }
-
-    @Override
-    public boolean hasNext() {
-        return target.hasNext();
     }
 
     @Override
@@ -335,12 +332,6 @@ public final class ReplayMultiDataSetIterator
         }
     }
 
-    /** Begins the next epoch: the target again, while the source goes on. */
-    @Override
-    public void reset() {
-        target.reset();
-    }
-
     /** {@inheritDoc} It reads the epochs before, of target and source. */
     @Override
     public void restart(int epoch) {
@@ -357,26 +348,10 @@ public final class ReplayMultiDataSetIterator
         }
     }
 
-    @Override
-    public boolean resetSupported() {
-        return target.resetSupported();
-    }
-
-    @Override
-    public boolean asyncSupported() {
-        return false;
-    }
-
     /** Set on both iterators. */
     @Override
     public void setPreProcessor(MultiDataSetPreProcessor preProcessor) {
         target.setPreProcessor(preProcessor);
         source.setPreProcessor(preProcessor);
-    }
-
-    /** The target's. */
-    @Override
-    public MultiDataSetPreProcessor getPreProcessor() {
-        return target.getPreProcessor();
     }
 }
